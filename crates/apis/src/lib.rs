@@ -1,0 +1,14 @@
+//! The custom resources of the event bus migration. No IO and no decisions: what an object is and what two objects have in
+//! common, not what to do about it.
+//!
+//! - [`subscription`]: the three shapes of Kyma's Subscription, and the legacy one read into fields that cannot be wrong
+//! - [`endpoint`]: addresses of subscribers, and when two are the same
+//! - [`delivery`]: what a legacy Subscription asks for: this event to this endpoint
+//! - [`trigger`]: Knative's Trigger, and whether it carries out a delivery
+//! - [`object`]: what every object has
+
+pub mod delivery;
+pub mod endpoint;
+pub mod object;
+pub mod subscription;
+pub mod trigger;

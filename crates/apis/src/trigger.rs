@@ -1,0 +1,236 @@
+//! Knative's Trigger, `eventing.knative.dev/v1`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::delivery::Delivery;
+use crate::endpoint::Endpoint;
+use crate::object;
+
+/// The group.
+pub const GROUP: &str = "eventing.knative.dev";
+
+/// The kind.
+pub const KIND: &str = "Trigger";
+
+/// Knative's webhook sets this label from `spec.broker`.
+pub const BROKER_LABEL: &str = "eventing.knative.dev/broker";
+
+/// What is known of a Trigger when it is compared. Nothing of the object's size is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `spec.broker`; `default` where there is none.
+    pub broker: String,
+    /// `spec.filter.attributes`; empty is everything.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether there are conditions that are not attributes: `spec.filters`, or a `spec.filter` of another form. Where
+    /// `spec.filters` is set, Knative does not look at `spec.filter`.
+    pub has_further_filters: bool,
+    /// Where events go.
+    pub subscriber: Subscriber,
+    /// Whether it is being deleted.
+    pub is_terminating: bool,
+}
+
+/// Where a Trigger delivers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subscriber {
+    /// An absolute address.
+    Uri(Endpoint),
+    /// A Service, Kubernetes' or Knative's; the host in its longest form.
+    Service(String),
+    /// Anything that cannot be compared: another kind, no subscriber, an address that is none.
+    Other,
+}
+
+/// How a Trigger and a delivery relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// It carries out exactly this delivery.
+    Equal,
+    /// It may deliver the same event to the same subscriber, but is not equal.
+    Overlapping,
+    /// It has nothing to do with it.
+    Unrelated,
+}
+
+impl Trigger {
+    /// Reads a Trigger. Every object can be read; what cannot be compared is [`Subscriber::Other`] or a further filter.
+    #[must_use]
+    pub fn read(object: &Value) -> Self {
+        let spec = &object["spec"];
+        let namespace = object::namespace(object);
+        let (attributes, is_plain) = attributes(&spec["filter"]);
+        let has_filters = spec["filters"].as_array().is_some_and(|filters| !filters.is_empty());
+        Self {
+            namespace: namespace.to_owned(),
+            name: object::name(object).to_owned(),
+            broker: spec["broker"].as_str().filter(|broker| !broker.is_empty()).unwrap_or("default").to_owned(),
+            attributes,
+            has_further_filters: has_filters || !is_plain,
+            subscriber: Subscriber::read(&spec["subscriber"], namespace),
+            is_terminating: object::is_terminating(object),
+        }
+    }
+
+    /// How this Trigger relates to `delivery` through `broker`.
+    #[must_use]
+    pub fn relation(&self, delivery: &Delivery, broker: &str) -> Relation {
+        let reaches = match &self.subscriber {
+            Subscriber::Uri(endpoint) => *endpoint == delivery.endpoint,
+            // A Service may listen on several ports; one that asks for the same events on another port is a double too.
+            Subscriber::Service(host) => host == delivery.endpoint.host(),
+            Subscriber::Other => false,
+        };
+        if self.namespace != delivery.namespace || self.broker != broker || self.is_terminating || !reaches {
+            return Relation::Unrelated;
+        }
+        let wanted: BTreeMap<&str, &str> = delivery.attributes().into();
+        let is_same_filter = !self.has_further_filters
+            && self.attributes.len() == wanted.len()
+            && self.attributes.iter().all(|(key, value)| wanted.get(key.as_str()) == Some(&value.as_str()));
+        if is_same_filter && matches!(self.subscriber, Subscriber::Uri(_)) {
+            return Relation::Equal;
+        }
+        // An empty value is any; a key that the delivery does not name may or may not be on the event.
+        let excludes = |(key, value): (&String, &String)| {
+            !value.is_empty() && wanted.get(key.as_str()).is_some_and(|wanted| wanted != value)
+        };
+        if !self.has_further_filters && self.attributes.iter().any(excludes) {
+            return Relation::Unrelated;
+        }
+        Relation::Overlapping
+    }
+}
+
+impl Subscriber {
+    fn read(subscriber: &Value, namespace: &str) -> Self {
+        let uri = subscriber["uri"].as_str();
+        match (subscriber["ref"].as_object(), uri) {
+            (None, Some(uri)) => Endpoint::parse(uri).map_or(Self::Other, Self::Uri),
+            (Some(reference), _) if reference.get("kind").and_then(Value::as_str) == Some("Service") => {
+                let field = |field| reference.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+                let namespace = field("namespace").unwrap_or(namespace);
+                match field("name") {
+                    Some(name) => Self::Service(format!("{name}.{namespace}.svc.cluster.local")),
+                    None => Self::Other,
+                }
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The attributes of `filter`, and whether they are all that it says.
+fn attributes(filter: &Value) -> (BTreeMap<String, String>, bool) {
+    let Some(filter) = filter.as_object() else { return (BTreeMap::new(), filter.is_null()) };
+    let mut is_plain = filter.keys().all(|key| key == "attributes");
+    let mut attributes = BTreeMap::new();
+    for (key, value) in filter.get("attributes").and_then(Value::as_object).into_iter().flatten() {
+        match value.as_str() {
+            Some(value) => drop(attributes.insert(key.clone(), value.to_owned())),
+            None => is_plain = false,
+        }
+    }
+    (attributes, is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn delivery() -> Delivery {
+        Delivery {
+            namespace: "orders".into(),
+            source: "shop".into(),
+            event_type: "order.created".into(),
+            event_type_version: "v1".into(),
+            endpoint: Endpoint::parse("http://mail.orders:8080/events").expect("an endpoint"),
+        }
+    }
+
+    fn relation(edit: impl FnOnce(&mut Value)) -> Relation {
+        let mut object = json!({
+            "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger",
+            "metadata": {"namespace": "orders", "name": "somebody-made-it"},
+            "spec": {
+                "broker": "default",
+                "filter": {"attributes": {"source": "shop", "type": "order.created", "eventtypeversion": "v1"}},
+                "subscriber": {"uri": "http://mail.orders.svc.cluster.local:8080/events"},
+            },
+        });
+        edit(&mut object);
+        Trigger::read(&object).relation(&delivery(), "default")
+    }
+
+    #[test]
+    fn the_same_broker_attributes_and_subscriber_are_equal() {
+        assert_eq!(relation(|_| {}), Relation::Equal);
+        assert_eq!(relation(|object| object["metadata"]["labels"] = json!({"a": "b"})), Relation::Equal);
+        assert_eq!(relation(|object| object["spec"]["filters"] = json!([])), Relation::Equal);
+    }
+
+    #[test]
+    fn a_wider_or_narrower_filter_overlaps() {
+        for filter in [
+            json!(null),
+            json!({}),
+            json!({"attributes": {}}),
+            json!({"attributes": {"type": "order.created"}}),
+            json!({"attributes": {"source": "", "type": "order.created", "eventtypeversion": "v1"}}),
+            json!({"attributes": {"source": "shop", "type": "order.created", "eventtypeversion": "v1", "more": "x"}}),
+        ] {
+            assert_eq!(relation(|object| object["spec"]["filter"] = filter.clone()), Relation::Overlapping, "{filter}");
+        }
+        let filters = json!([{"exact": {"type": "order.created"}}]);
+        assert_eq!(relation(|object| object["spec"]["filters"] = filters), Relation::Overlapping);
+    }
+
+    #[test]
+    fn another_event_or_address_or_broker_is_unrelated() {
+        for (pointer, value) in [
+            ("/spec/filter/attributes/type", json!("order.paid")),
+            ("/spec/filter/attributes/eventtypeversion", json!("v2")),
+            ("/spec/subscriber/uri", json!("http://mail.orders:8080/other")),
+            ("/spec/subscriber/uri", json!("not an address")),
+            ("/spec/subscriber", json!({})),
+            ("/spec/broker", json!("other")),
+            ("/metadata/namespace", json!("payments")),
+        ] {
+            let edit = |object: &mut Value| *object.pointer_mut(pointer).expect(pointer) = value.clone();
+            assert_eq!(relation(edit), Relation::Unrelated, "{pointer} {value}");
+        }
+    }
+
+    #[test]
+    fn a_reference_to_the_same_service_overlaps() {
+        let to = |reference: Value| relation(|object| object["spec"]["subscriber"] = json!({"ref": reference}));
+        assert_eq!(to(json!({"apiVersion": "v1", "kind": "Service", "name": "mail"})), Relation::Overlapping);
+        assert_eq!(to(json!({"kind": "Service", "name": "mail", "namespace": "orders"})), Relation::Overlapping);
+        assert_eq!(to(json!({"kind": "Service", "name": "mail", "namespace": "other"})), Relation::Unrelated);
+        assert_eq!(to(json!({"kind": "Channel", "name": "mail"})), Relation::Unrelated);
+        assert_eq!(to(json!({"kind": "Service"})), Relation::Unrelated);
+    }
+
+    #[test]
+    fn a_trigger_that_is_being_deleted_carries_nothing() {
+        let edit = |object: &mut Value| object["metadata"]["deletionTimestamp"] = json!("2020-03-31T00:00:00Z");
+        assert_eq!(relation(edit), Relation::Unrelated);
+    }
+
+    #[test]
+    fn a_strange_object_is_read_all_the_same() {
+        for spec in
+            [json!(null), json!("x"), json!({"filter": 7, "subscriber": []}), json!({"filter": {"attributes": {"a": 1}}})]
+        {
+            let trigger = Trigger::read(&json!({"metadata": {"namespace": "orders"}, "spec": spec}));
+            assert_eq!(trigger.relation(&delivery(), "default"), Relation::Unrelated);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Groups of arguments that are flattened into each job's own. Every flag has a variable `FAIRLEAD_<FLAG>`, so that a chart
+//! can set it; nothing else reads the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// How the report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people; reads like a diff.
+    Text,
+    /// One JSON document, apiVersion fairlead.dev/v1.
+    Json,
+    /// The same document as YAML.
+    Yaml,
+}
+
+/// How logs are written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line per event, for people.
+    Plain,
+    /// One JSON object per event, for log collectors.
+    Json,
+}
+
+/// Report and logs.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Format of the report on stdout.
+    #[arg(short, long, global = true, value_enum, default_value = "text", env = "FAIRLEAD_OUTPUT")]
+    pub output: Output,
+
+    /// Format of the log on stderr.
+    #[arg(long, global = true, value_enum, default_value = "plain", env = "FAIRLEAD_LOG_FORMAT")]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, or a filter like `info,fairlead_kube_client=debug`.
+    #[arg(long, global = true, default_value = "info", value_name = "FILTER", env = "FAIRLEAD_LOG_LEVEL")]
+    pub log_level: String,
+}
+
+/// Which cluster, and how patiently.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterArgs {
+    /// Kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount].
+    #[arg(long, global = true, value_name = "FILE", env = "FAIRLEAD_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context in the kubeconfig [default: its current context].
+    #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_CONTEXT")]
+    pub context: Option<String>,
+
+    /// How long one request may take before it is sent again.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub request_timeout: Duration,
+}
+
+/// Which release the run belongs to, and where its ledger is.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Release")]
+pub struct ReleaseArgs {
+    /// Release whose ledger records the run.
+    #[arg(long, value_name = "NAME", default_value = "fairlead", env = "FAIRLEAD_RELEASE", value_parser = release)]
+    pub release: String,
+
+    /// Namespace of the ledger's Secrets [default: the pod's or the context's].
+    #[arg(long, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE")]
+    pub ledger_namespace: Option<String>,
+
+    /// Revision of the Helm release that runs this job; the chart sets it.
+    #[arg(long, value_name = "NUMBER", env = "FAIRLEAD_HELM_REVISION")]
+    pub helm_revision: Option<u32>,
+}
+
+/// The name of a release is part of the names of Secrets and a label's value.
+fn release(text: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    // Helm allows 53 characters: https://helm.sh/docs/chart_template_guide/getting_started/
+    if text.len() <= 53 && text.chars().all(is_inner) && text.starts_with(is_edge) && text.ends_with(is_edge) {
+        Ok(text.to_owned())
+    } else {
+        Err("use at most 53 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release;
+
+    #[test]
+    fn a_release_is_named_as_helm_would() {
+        assert!(release("shop-2.eu").is_ok());
+        for bad in ["", "-a", "a-", "A", "a_b", "a b", &"a".repeat(54)] {
+            assert!(release(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Stable codes: what is the matter, and what to do next.
+//!
+//! `FL` is shared, each job has its own two letters. A code is never used again for anything else.
+
+use std::fmt::Write as _;
+
+use fairlead_migration::change::Target;
+use fairlead_migration::plan::Finding;
+
+/// One code. All texts are sentences for the person who reads them at three in the morning.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `TR101`.
+    pub id: &'static str,
+    /// What is the matter, in one line.
+    pub title: &'static str,
+    /// Why that happens and what it means.
+    pub cause: &'static str,
+    /// What to do; printed as the hint of every finding with this code.
+    pub next: &'static str,
+}
+
+impl Code {
+    /// A finding with this code about `target`.
+    #[must_use]
+    pub fn finding(&self, target: Target, message: impl Into<String>) -> Finding {
+        Finding { code: self.id.to_owned(), target, message: message.into(), hint: self.next.to_owned() }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $title:literal, $cause:literal, $next:literal;)*) => {
+        $($(#[$doc])* pub static $name: Code = Code { id: $id, title: $title, cause: $cause, next: $next };)*
+        /// All of them.
+        pub static SHARED: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    /// Exit status 75.
+    UNREACHABLE = "FL001", "The Kubernetes API cannot be reached",
+        "No answer came, or the server no longer accepted our token (Helm re-creates ServiceAccounts of hooks), also after \
+         all retries. Nothing was restored, because nothing can be.",
+        "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
+    /// Exit status 4.
+    FORBIDDEN = "FL002", "A permission is missing",
+        "The API server answered 403. The message names the verb and the resource.",
+        "Grant the rule that the message prints to the ServiceAccount that the message names, then run again.";
+    /// Exit status 1.
+    REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
+        "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
+         message. What the run had changed before has been taken back.",
+        "Mend what the server names, or exclude that namespace with --exclude-namespace; then run again.";
+    /// Exit status 6.
+    DRIFT = "FL004", "Somebody else wrote what we would write",
+        "Between the plan and the write another client created or changed the same fields of the same object.",
+        "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
+    /// Exit status 2.
+    INPUT = "FL005", "An input file cannot be read",
+        "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
+        "Mend the document that the message names by file, number and line.";
+    /// Exit status 3.
+    DIRTY = "FL006", "Failed, and not everything is as before",
+        "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
+         meanwhile, or the API stopped answering.",
+        "Compare each object that the report lists with the snapshot in the ticket it names, and put it right by hand.";
+    /// Exit status 124.
+    DEADLINE = "FL007", "The deadline of the run has passed",
+        "The run did not finish within --run-timeout and has taken back what it had changed.",
+        "Raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
+    /// Exit status 75.
+    INTERRUPTED = "FL008", "The run was told to end",
+        "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. What was done stays done.",
+        "Run the same command again: it finds what was done and does the rest.";
+    /// Exit status 2.
+    CONFIGURATION = "FL009", "The connection to the cluster cannot be set up",
+        "The kubeconfig is missing or damaged, names a context that it does not have, or this is no pod with a \
+         ServiceAccount.",
+        "Check with `kubectl config view`, or name another one with --kubeconfig and --context.";
+    /// Exit status 2.
+    UNKNOWN_CODE = "FL010", "There is no such code",
+        "Codes are two letters and three digits, and each job explains its own and the shared ones.",
+        "Copy the code from the report of the same job.";
+}
+
+/// The text behind `explain`.
+#[must_use]
+pub fn explain(own: &[&Code], id: &str) -> Option<String> {
+    let code = SHARED.iter().chain(own).find(|code| code.id.eq_ignore_ascii_case(id))?;
+    let mut text = format!("{}: {}\n\n", code.id, code.title);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "Cause: {}\n\nNext: {}", code.cause, code.next);
+    Some(text)
+}
+
+/// What a test of each job asserts of its codes: well-formed, distinct, and every text there.
+#[must_use]
+pub fn defects(prefix: &str, codes: &[&Code]) -> Vec<String> {
+    let mut defects = Vec::new();
+    for (index, code) in codes.iter().enumerate() {
+        let digits = code.id.strip_prefix(prefix).unwrap_or_default();
+        if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            defects.push(format!("{} is not {prefix} and three digits", code.id));
+        }
+        if codes[..index].iter().any(|other| other.id == code.id) {
+            defects.push(format!("{} stands twice", code.id));
+        }
+        if [code.title, code.cause, code.next].iter().any(|text| text.trim().is_empty()) || code.title.ends_with('.') {
+            defects.push(format!("{} lacks a text", code.id));
+        }
+    }
+    defects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shared_code_is_complete() {
+        assert_eq!(defects("FL", SHARED), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_defect_is_found() {
+        assert_eq!(defects("XX", &[&DRIFT, &DRIFT]).len(), 3);
+    }
+
+    #[test]
+    fn a_code_is_explained_whatever_its_case() {
+        assert!(explain(&[], "fl004").expect("a shared code").starts_with("FL004: "));
+        assert_eq!(explain(&[], "FL999"), None);
+    }
+}

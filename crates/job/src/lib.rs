@@ -1,0 +1,24 @@
+//! What every process shares, and nothing that only one job needs. It sends no request.
+//!
+//! - [`args`]: groups of arguments that are flattened into each job's own
+//! - [`code`]: stable codes with a cause and a next step, behind `explain`
+//! - [`exit`]: what exit statuses mean, and what a run's end is
+//! - [`failure`]: an error that knows its code and exit status
+//! - [`log`]: tracing to stderr
+//! - [`manifests`]: objects from files
+//! - [`report`]: what goes to stdout and to the termination log
+//! - [`watch`]: signals, the deadline and progress, seen from the executor
+//!
+//! # Decision: this crate uses `migration`
+//!
+//! Situation: exit statuses, codes and reports are about plans and outcomes. Decision: they know those types; a job would
+//! otherwise carry the same translation five times.
+
+pub mod args;
+pub mod code;
+pub mod exit;
+pub mod failure;
+pub mod log;
+pub mod manifests;
+pub mod report;
+pub mod watch;

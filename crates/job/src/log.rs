@@ -1,0 +1,22 @@
+//! Logs go to stderr, so that stdout carries the report and nothing else.
+
+use std::io::{IsTerminal as _, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{LogFormat, OutputArgs};
+use crate::code;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+
+/// Starts logging as `args` ask.
+pub fn init(args: &OutputArgs) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&args.log_level)
+        .map_err(|error| Failure::new(ExitStatus::Usage, &code::INPUT, format!("--log-level is no filter: {error}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    match args.log_format {
+        LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

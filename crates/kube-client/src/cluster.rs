@@ -1,0 +1,117 @@
+//! The connection, and paged lists.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fairlead_migration::obstacle::Obstacle;
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::Value;
+
+use crate::discovery::Resource;
+use crate::request::Operation;
+
+/// A page of a list; what kubectl and client-go use.
+pub const PAGE_SIZE: u32 = 500;
+
+/// How often a list begins again because its continue token has expired (they live 5 to 10 minutes).
+const LIST_ATTEMPTS: u32 = 3;
+
+/// A connection to one cluster.
+pub struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) request_timeout: Duration,
+    pub(crate) field_manager: &'static str,
+}
+
+/// The connection cannot be set up; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The named kubeconfig, or a context in it.
+    #[error("failed to read the kubeconfig")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
+    /// Neither a kubeconfig nor a pod's ServiceAccount.
+    #[error("found neither a kubeconfig nor a ServiceAccount")]
+    Infer(#[source] kube::config::InferConfigError),
+    /// TLS or authentication.
+    #[error("failed to set up the client")]
+    Client(#[source] kube::Error),
+}
+
+impl Cluster {
+    /// Prepares a connection for the field manager `field_manager`. Without `kubeconfig` and `context`: `$KUBECONFIG`, then
+    /// `~/.kube/config`, then the pod's ServiceAccount.
+    pub async fn connect(
+        kubeconfig: Option<&Path>,
+        context: Option<&str>,
+        request_timeout: Duration,
+        field_manager: &'static str,
+    ) -> Result<Self, ConnectError> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = match (kubeconfig, context) {
+            (Some(path), _) => {
+                let kubeconfig = Kubeconfig::read_from(path).map_err(ConnectError::Kubeconfig)?;
+                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ConnectError::Kubeconfig)?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(ConnectError::Kubeconfig)?,
+            (None, None) => Config::infer().await.map_err(ConnectError::Infer)?,
+        };
+        // We own the retries; see the documentation of this crate.
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(ConnectError::Client)?;
+        Ok(Self { client, request_timeout, field_manager })
+    }
+
+    /// The namespace of the pod or of the context.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// Lists all objects of a kind in pages of [`PAGE_SIZE`] and keeps of each what `read` makes of it. Objects in the answer
+    /// have `apiVersion` and `kind`, which the server leaves out in lists.
+    pub async fn list<T>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        read: impl Fn(Value) -> T,
+    ) -> Result<Vec<T>, Obstacle> {
+        let operation = Operation { verb: "list", resource, namespace, name: None };
+        let mut attempts = 1;
+        let mut params =
+            ListParams { limit: Some(PAGE_SIZE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        let mut found = Vec::new();
+        loop {
+            let request = kube::core::Request::new(resource.path(namespace)).list(&params);
+            let request =
+                request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+            let mut page = match self.send(request).await {
+                Ok(page) => page,
+                // The token has expired: what was read is of a state that cannot be continued.
+                Err(error) if error.status().is_some_and(|status| status.code == 410) && attempts < LIST_ATTEMPTS => {
+                    tracing::warn!(kind = resource.kind, "the list has expired, reading it again");
+                    attempts += 1;
+                    found.clear();
+                    params.continue_token = None;
+                    continue;
+                }
+                Err(error) => return Err(self.obstacle(operation, error).await),
+            };
+            if let Some(items) = page["items"].as_array_mut() {
+                found.reserve(items.len());
+                for mut item in items.drain(..) {
+                    item["apiVersion"] = resource.api_version().into();
+                    item["kind"] = resource.kind.as_str().into();
+                    found.push(read(item));
+                }
+            }
+            match page["metadata"]["continue"].as_str() {
+                Some(token) if !token.is_empty() => params.continue_token = Some(token.to_owned()),
+                _ => return Ok(found),
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Which kinds the cluster serves.
+
+use fairlead_migration::obstacle::Obstacle;
+use http::{Request, header};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::request::Operation;
+
+/// One request for all groups; in every supported Kubernetes (stable since 1.30).
+/// Source: KEP-3352, aggregated discovery.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// A kind in one version, as the cluster serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Empty for the core group.
+    pub group: String,
+    /// `v1`.
+    pub version: String,
+    /// `Trigger`.
+    pub kind: String,
+    /// `triggers`, the last part of the path.
+    pub plural: String,
+    /// Whether its objects live in namespaces.
+    pub is_namespaced: bool,
+}
+
+impl Resource {
+    /// A kind of the core group, which needs no discovery.
+    #[must_use]
+    pub fn core(kind: &str, plural: &str, is_namespaced: bool) -> Self {
+        let [group, version, kind, plural] = ["", "v1", kind, plural].map(str::to_owned);
+        Self { group, version, kind, plural, is_namespaced }
+    }
+
+    /// `eventing.knative.dev/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `triggers.eventing.knative.dev`, as kubectl takes it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// The path of the collection; all namespaces without one.
+    pub(crate) fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() { "/api" } else { "/apis" };
+        let namespace = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+        format!("{root}/{}{namespace}/{}", self.api_version(), self.plural)
+    }
+}
+
+/// What the cluster serves outside the core group, the preferred version of each group first.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    resources: Vec<Resource>,
+}
+
+impl Discovery {
+    /// The kind in its group's preferred version.
+    #[must_use]
+    pub fn find(&self, group: &str, kind: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.group == group && resource.kind == kind)
+    }
+
+    /// The kind in this version and no other.
+    #[must_use]
+    pub fn find_version(&self, api_version: &str, kind: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.kind == kind && resource.api_version() == api_version)
+    }
+}
+
+impl Cluster {
+    /// Asks for all kinds, in one request.
+    pub async fn discover(&self) -> Result<Discovery, Obstacle> {
+        // Every authenticated user may do this (ClusterRole system:discovery), so the rule is never printed.
+        let groups = Resource::core("APIGroup", "apis", false);
+        let operation = Operation { verb: "get", resource: &groups, namespace: None, name: Some("all kinds") };
+        let request = Request::get("/apis").header(header::ACCEPT, AGGREGATED).body(Vec::new());
+        let request =
+            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+        match self.send(request).await {
+            Ok(answer) => Ok(read(&answer)),
+            Err(error) => Err(self.obstacle(operation, error).await),
+        }
+    }
+}
+
+fn read(answer: &Value) -> Discovery {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut resources = Vec::new();
+    for group in list(&answer["items"]) {
+        for version in list(&group["versions"]) {
+            for resource in list(&version["resources"]) {
+                resources.push(Resource {
+                    group: text(&group["metadata"]["name"]),
+                    version: text(&version["version"]),
+                    kind: text(&resource["responseKind"]["kind"]),
+                    plural: text(&resource["resource"]),
+                    is_namespaced: resource["scope"] == "Namespaced",
+                });
+            }
+        }
+    }
+    Discovery { resources }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_are_the_apiservers() {
+        let secret = Resource::core("Secret", "secrets", true);
+        assert_eq!(secret.path(Some("a")), "/api/v1/namespaces/a/secrets");
+        let answer = json!({"items": [{"metadata": {"name": "eventing.knative.dev"}, "versions": [
+            {"version": "v1", "resources": [{"resource": "triggers", "responseKind": {"kind": "Trigger"}, "scope": "Namespaced"}]},
+            {"version": "v1beta1", "resources": [{"resource": "triggers", "responseKind": {"kind": "Trigger"}, "scope": "Namespaced"}]},
+        ]}]});
+        let discovery = read(&answer);
+        let trigger = discovery.find("eventing.knative.dev", "Trigger").expect("it is served");
+        assert_eq!(trigger.path(None), "/apis/eventing.knative.dev/v1/triggers");
+        assert_eq!(trigger.full_name(), "triggers.eventing.knative.dev");
+        assert!(discovery.find_version("eventing.knative.dev/v1beta1", "Trigger").is_some());
+        assert!(discovery.find("eventing.knative.dev", "Broker").is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! Keeps tickets in Secrets.
+//!
+//! A ticket is the Secret `fairlead.v1.<release>.<sequence>` in the release's namespace; its snapshot lies beside it in
+//! immutable Secrets `….<chunk>` that belong to it (deleting the ticket deletes them). The ticket itself never changes; only
+//! its label `fairlead.dev/phase` does. Not owned by Helm, so it survives rollback and uninstall.
+
+use std::collections::BTreeMap;
+
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::snapshot::Snapshot;
+use fairlead_migration::ticket::{Journal, Phase, Ticket};
+use http::Request;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+use crate::request::{Error, Operation};
+
+/// Type of the Secrets.
+pub const SECRET_TYPE: &str = "fairlead.dev/ticket";
+
+const RELEASE_LABEL: &str = "fairlead.dev/release";
+const STEP_LABEL: &str = "fairlead.dev/step";
+const PHASE_LABEL: &str = "fairlead.dev/phase";
+const REVISION_LABEL: &str = "fairlead.dev/helm-revision";
+
+/// Two runs at once may take the same sequence; the later one takes the next.
+const SEQUENCE_ATTEMPTS: u64 = 10;
+
+/// The ledger of one release.
+pub struct Ledger<'a> {
+    cluster: &'a Cluster,
+    namespace: &'a str,
+    secrets: Resource,
+    /// Name of the ticket that is open.
+    ticket: String,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger in `namespace`; nothing is read or written yet.
+    #[must_use]
+    pub fn new(cluster: &'a Cluster, namespace: &'a str) -> Self {
+        Self { cluster, namespace, secrets: Resource::core("Secret", "secrets", true), ticket: String::new() }
+    }
+
+    fn operation<'b>(&'b self, verb: &'static str, name: Option<&'b str>) -> Operation<'b> {
+        Operation { verb, resource: &self.secrets, namespace: Some(self.namespace), name }
+    }
+
+    fn requests(&self) -> kube::core::Request {
+        kube::core::Request::new(self.secrets.path(Some(self.namespace)))
+    }
+
+    async fn last_sequence(&self, release: &str) -> Result<u64, Obstacle> {
+        let selector = format!("{RELEASE_LABEL}={release}");
+        let prefix = ticket_name(release, "");
+        let sequence = |secret: Value| -> Option<u64> {
+            // Chunks have one part more and are no numbers here.
+            secret["metadata"]["name"].as_str()?.strip_prefix(&prefix)?.parse().ok()
+        };
+        let sequences = self.cluster.list(&self.secrets, Some(self.namespace), Some(&selector), sequence).await?;
+        Ok(sequences.into_iter().flatten().max().unwrap_or(0))
+    }
+
+    async fn create(&self, secret: &Secret) -> Result<Result<Value, Error>, Obstacle> {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Refused {
+            operation: self.operation("create", Some(name)).to_string(),
+            source,
+        };
+        let body = serde_json::to_vec(secret).map_err(|error| failed(error.into()))?;
+        let request: Request<Vec<u8>> =
+            self.requests().create(&PostParams::default(), body).map_err(|error| failed(error.into()))?;
+        Ok(self.cluster.send(request).await)
+    }
+
+    /// Creates the ticket under the first free sequence and returns its uid.
+    async fn create_ticket(&mut self, ticket: &Ticket) -> Result<String, Obstacle> {
+        let content = serde_json::to_vec(ticket)
+            .map_err(|source| Obstacle::Refused { operation: "write the ticket".to_owned(), source: source.into() })?;
+        let first = self.last_sequence(&ticket.release).await? + 1;
+        let mut sequence = first;
+        loop {
+            let name = ticket_name(&ticket.release, &sequence.to_string());
+            let secret = self.secret(name.clone(), labels(ticket, Some(Phase::Planned)), "ticket", content.clone(), None);
+            match self.create(&secret).await? {
+                Ok(created) => {
+                    self.ticket = name;
+                    return Ok(created["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
+                }
+                Err(error)
+                    if error.status().is_some_and(kube::core::Status::is_already_exists)
+                        && sequence < first + SEQUENCE_ATTEMPTS =>
+                {
+                    sequence += 1;
+                }
+                Err(error) => return Err(self.cluster.obstacle(self.operation("create", Some(&name)), error).await),
+            }
+        }
+    }
+
+    fn secret(
+        &self,
+        name: String,
+        labels: BTreeMap<String, String>,
+        key: &str,
+        content: Vec<u8>,
+        owner: Option<OwnerReference>,
+    ) -> Secret {
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(name),
+                namespace: Some(self.namespace.to_owned()),
+                labels: Some(labels),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            type_: Some(SECRET_TYPE.to_owned()),
+            immutable: Some(true),
+            data: Some(BTreeMap::from([(key.to_owned(), ByteString(content))])),
+            ..Secret::default()
+        }
+    }
+}
+
+impl Journal for Ledger<'_> {
+    async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot) -> Result<String, Obstacle> {
+        let uid = self.create_ticket(ticket).await?;
+        for (index, chunk) in snapshot.chunks.iter().enumerate() {
+            let owner = OwnerReference {
+                api_version: "v1".to_owned(),
+                kind: "Secret".to_owned(),
+                name: self.ticket.clone(),
+                uid: uid.clone(),
+                ..OwnerReference::default()
+            };
+            let name = format!("{}.{index}", self.ticket);
+            let secret = self.secret(name.clone(), labels(ticket, None), "chunk", chunk.clone(), Some(owner));
+            match self.create(&secret).await? {
+                Ok(_) => {}
+                // The ticket is ours alone, so its chunk is ours, too: the answer to an earlier try was lost.
+                Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => {}
+                Err(error) => return Err(self.cluster.obstacle(self.operation("create", Some(&name)), error).await),
+            }
+        }
+        Ok(format!("{}/{}", self.namespace, self.ticket))
+    }
+
+    async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
+        let operation = self.operation("patch", Some(&self.ticket));
+        let patch = json!({"metadata": {"labels": {PHASE_LABEL: phase.as_str()}}});
+        let request = self.requests().patch(&self.ticket, &PatchParams::default(), &Patch::Merge(&patch));
+        let request =
+            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+        match self.cluster.send(request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.cluster.obstacle(operation, error).await),
+        }
+    }
+}
+
+fn ticket_name(release: &str, sequence: &str) -> String {
+    format!("fairlead.v1.{release}.{sequence}")
+}
+
+fn labels(ticket: &Ticket, phase: Option<Phase>) -> BTreeMap<String, String> {
+    let revision = ticket.helm_revision.map(|revision| (REVISION_LABEL, revision.to_string()));
+    let phase = phase.map(|phase| (PHASE_LABEL, phase.as_str().to_owned()));
+    [(RELEASE_LABEL, ticket.release.clone()), (STEP_LABEL, ticket.step.clone())]
+        .into_iter()
+        .chain(revision)
+        .chain(phase)
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}

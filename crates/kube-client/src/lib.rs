@@ -1,0 +1,20 @@
+//! The only crate that sends a request to the cluster. What it is told to do comes from `migration`; it decides nothing but
+//! how to ask again.
+//!
+//! - [`cluster`]: the connection, and paged lists
+//! - [`discovery`]: which kinds the cluster serves
+//! - [`objects`]: makes changes to objects: the world of `migration`'s executor
+//! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
+//! - `request`: one request with its deadline and its retries
+//!
+//! # Decision: we own the retries
+//!
+//! Situation: kube 5 repeats requests that end in 429, 503 or 504 by itself, any verb, up to 15 times with pauses of up to
+//! 1,000 s, and has no deadline for an answer. A hook has five minutes. Decision: kube's retries are off, every request has a
+//! deadline, and `request` repeats within a bound. Consequence: every write must bear being sent twice; see [`objects`].
+
+pub mod cluster;
+pub mod discovery;
+pub mod ledger;
+pub mod objects;
+mod request;

@@ -1,0 +1,240 @@
+//! Makes changes to objects.
+//!
+//! Every write bears being sent twice, because an answer can be lost after the server has committed:
+//! - a create is a POST; when the name is taken, the object is ours if it carries the mark;
+//! - an update is a merge patch of the fields that differ, with a resourceVersion; after a conflict the object is read again
+//!   and decides: it has our values (done), it is as before in the fields that we write (try again), or somebody else wrote
+//!   them (drift);
+//! - a delete names uid and resourceVersion, and is done when that uid is gone.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::executor::World;
+use fairlead_migration::fields;
+use fairlead_migration::obstacle::Obstacle;
+use http::Request;
+use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Map, Value};
+
+use crate::cluster::Cluster;
+use crate::discovery::{Discovery, Resource};
+use crate::request::{Error, Operation};
+
+/// Created objects carry it: namespace and name of the ticket that they can be undone from.
+pub const TICKET_ANNOTATION: &str = "fairlead.dev/ticket";
+
+/// Set by the server; never part of what is written.
+const SERVER_SET: [&str; 7] =
+    ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "deletionTimestamp", "selfLink"];
+
+/// How often an object that others write to is read again before we give up.
+const CONFLICT_ATTEMPTS: u32 = 10;
+
+/// How long a deleted object may take to be gone; its finalizers need that time.
+const GONE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The objects of a cluster.
+pub struct Objects<'a> {
+    cluster: &'a Cluster,
+    discovery: &'a Discovery,
+}
+
+/// One object on the way through a change.
+struct Subject<'a> {
+    target: &'a Target,
+    resource: Resource,
+}
+
+impl Subject<'_> {
+    fn operation(&self, verb: &'static str) -> Operation<'_> {
+        let Target { namespace, name, .. } = self.target;
+        Operation { verb, resource: &self.resource, namespace: namespace.as_deref(), name: Some(name) }
+    }
+
+    fn requests(&self) -> kube::core::Request {
+        kube::core::Request::new(self.resource.path(self.target.namespace.as_deref()))
+    }
+
+    fn drift(&self, what: &str) -> Obstacle {
+        Obstacle::Drift { target: self.target.clone(), what: what.to_owned() }
+    }
+}
+
+impl World for Objects<'_> {
+    async fn bring(&self, change: &Change, mark: &str) -> Result<(), Obstacle> {
+        let subject = Subject { target: &change.target, resource: self.resource(&change.target)? };
+        match &change.images {
+            Images::Create(after) => self.create(&subject, after, mark).await,
+            Images::Update(before, after) => self.update(&subject, before, after).await,
+            Images::Delete(before) => self.delete(&subject, before, mark).await,
+        }
+    }
+}
+
+impl<'a> Objects<'a> {
+    /// The objects of `cluster`, whose kinds `discovery` has found.
+    #[must_use]
+    pub fn new(cluster: &'a Cluster, discovery: &'a Discovery) -> Self {
+        Self { cluster, discovery }
+    }
+
+    fn resource(&self, target: &Target) -> Result<Resource, Obstacle> {
+        if let Some(resource) = self.discovery.find_version(&target.api_version, &target.kind) {
+            return Ok(resource.clone());
+        }
+        // The core group is not part of /apis; its plurals are regular.
+        if target.api_version == "v1" {
+            let plural = format!("{}s", target.kind.to_lowercase());
+            return Ok(Resource::core(&target.kind, &plural, target.namespace.is_some()));
+        }
+        let what = format!("the cluster does not serve kind {} of {}", target.kind, target.api_version);
+        Err(Obstacle::Refused { operation: format!("find {target}"), source: what.into() })
+    }
+
+    async fn create(&self, subject: &Subject<'_>, after: &Value, mark: &str) -> Result<(), Obstacle> {
+        let mut object = writable(after);
+        object["metadata"]["annotations"][TICKET_ANNOTATION] = mark.into();
+        let params = PostParams { field_manager: Some(self.cluster.field_manager.to_owned()), ..PostParams::default() };
+        let request = subject.requests().create(&params, object.to_string().into_bytes());
+        match self.send(subject, "create", request).await? {
+            Ok(_) => Ok(()),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => {
+                match self.get(subject).await? {
+                    Some(live) if is_marked(&live, mark) => Ok(()),
+                    Some(_) => Err(subject.drift("somebody else has created it meanwhile")),
+                    None => Err(subject.drift("somebody else has created and deleted it meanwhile")),
+                }
+            }
+            Err(error) => Err(self.cluster.obstacle(subject.operation("create"), error).await),
+        }
+    }
+
+    async fn update(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Result<(), Obstacle> {
+        let Some(patch) = fields::diff(&writable(before), &writable(after)) else { return Ok(()) };
+        let mut resource_version = before["metadata"]["resourceVersion"].clone();
+        for _ in 0..CONFLICT_ATTEMPTS {
+            let mut body = patch.clone();
+            body["metadata"]["resourceVersion"] = resource_version;
+            let params =
+                PatchParams { field_manager: Some(self.cluster.field_manager.to_owned()), ..PatchParams::default() };
+            let request = subject.requests().patch(&subject.target.name, &params, &Patch::Merge(&body));
+            match self.send(subject, "patch", request).await? {
+                Ok(_) => return Ok(()),
+                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {}
+                Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => {}
+                Err(error) => return Err(self.cluster.obstacle(subject.operation("patch"), error).await),
+            }
+            let Some(live) = self.get(subject).await? else { return Err(subject.drift("somebody else has deleted it")) };
+            if fields::holds(&patch, &live) {
+                return Ok(());
+            }
+            if !fields::same_where_written(&patch, &writable(before), &live) {
+                return Err(subject.drift("somebody else has written the same fields"));
+            }
+            resource_version = live["metadata"]["resourceVersion"].clone();
+        }
+        Err(subject.drift("others write to it so often that no write of ours gets through"))
+    }
+
+    async fn delete(&self, subject: &Subject<'_>, before: &Value, mark: &str) -> Result<(), Obstacle> {
+        let expected = writable(before);
+        for _ in 0..CONFLICT_ATTEMPTS {
+            let Some(live) = self.get(subject).await? else { return Ok(()) };
+            let is_ours = match before["metadata"]["uid"].as_str() {
+                Some(uid) => live["metadata"]["uid"] == uid,
+                // The image is the one that we created from: it has no uid, the object has our mark.
+                None => is_marked(&live, mark),
+            };
+            if !is_ours {
+                return Ok(());
+            }
+            if !live["metadata"]["deletionTimestamp"].is_null() {
+                return self.wait_until_gone(subject, &live).await;
+            }
+            if !fields::holds(&expected, &live) {
+                return Err(subject.drift("somebody else has changed it since"));
+            }
+            let text = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
+            let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+            let request =
+                subject.requests().delete(&subject.target.name, &DeleteParams::background().preconditions(preconditions));
+            match self.send(subject, "delete", request).await? {
+                Ok(_) => return self.wait_until_gone(subject, &live).await,
+                Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => return Ok(()),
+                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {}
+                Err(error) => return Err(self.cluster.obstacle(subject.operation("delete"), error).await),
+            }
+        }
+        Err(subject.drift("others write to it so often that no write of ours gets through"))
+    }
+
+    /// Deleted is not gone: finalizers keep an object for a while.
+    async fn wait_until_gone(&self, subject: &Subject<'_>, deleted: &Value) -> Result<(), Obstacle> {
+        let deadline = Instant::now() + GONE_TIMEOUT;
+        let mut pauses = ExponentialBuilder::default().with_max_delay(Duration::from_secs(1)).without_max_times().build();
+        loop {
+            let live = match self.get(subject).await? {
+                Some(live) if live["metadata"]["uid"] == deleted["metadata"]["uid"] => live,
+                _ => return Ok(()),
+            };
+            if Instant::now() >= deadline {
+                let finalizers = &live["metadata"]["finalizers"];
+                let what = format!("still there {GONE_TIMEOUT:?} after it was deleted; finalizers: {finalizers}");
+                return Err(Obstacle::Refused { operation: subject.operation("delete").to_string(), source: what.into() });
+            }
+            tokio::time::sleep(pauses.next().unwrap_or(Duration::from_secs(1))).await;
+        }
+    }
+
+    async fn get(&self, subject: &Subject<'_>) -> Result<Option<Value>, Obstacle> {
+        let request = subject.requests().get(&subject.target.name, &GetParams::default());
+        match self.send(subject, "get", request).await? {
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
+            Err(error) => Err(self.cluster.obstacle(subject.operation("get"), error).await),
+        }
+    }
+
+    /// The outer error: there is no such request; the inner one: the server's answer, which may be a good one to the caller.
+    async fn send(
+        &self,
+        subject: &Subject<'_>,
+        verb: &'static str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Result<Value, Error>, Obstacle> {
+        let request = request
+            .map_err(|source| Obstacle::Refused { operation: subject.operation(verb).to_string(), source: source.into() })?;
+        Ok(self.cluster.send(request).await)
+    }
+}
+
+fn is_marked(live: &Value, mark: &str) -> bool {
+    live["metadata"]["annotations"][TICKET_ANNOTATION] == mark
+}
+
+/// The image without what only the server writes.
+fn writable(image: &Value) -> Value {
+    let mut image = image.clone();
+    if let Some(object) = image.as_object_mut() {
+        object.remove("status");
+        let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.retain(|key, _| !SERVER_SET.contains(&key.as_str()));
+        }
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_server_sets_is_not_written() {
+        let image = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "managedFields": []}, "spec": {}, "status": {}});
+        assert_eq!(writable(&image), json!({"metadata": {"name": "a"}, "spec": {}}));
+    }
+}

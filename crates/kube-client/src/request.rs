@@ -1,0 +1,178 @@
+//! One request with its deadline and its retries, and what follows from the answer.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use fairlead_migration::obstacle::Obstacle;
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+
+/// The first pause; an overloaded server says itself how long (Retry-After).
+const MIN_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest pause, also when the server asks for more: the operator waits.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+
+/// A request is given up after this many of its own timeouts: an apiserver that restarts is back by then.
+const PATIENCE: u32 = 4;
+
+/// What a request is for: names it in errors, and says which rule allows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Operation<'a> {
+    /// Verb of RBAC.
+    pub(crate) verb: &'static str,
+    pub(crate) resource: &'a Resource,
+    pub(crate) namespace: Option<&'a str>,
+    /// None for lists.
+    pub(crate) name: Option<&'a str>,
+}
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, resource, namespace, name } = self;
+        match (name, namespace) {
+            (None, _) => write!(f, "{verb} {}", resource.full_name()),
+            (Some(name), None) => write!(f, "{verb} {} {name}", resource.kind),
+            (Some(name), Some(namespace)) => write!(f, "{verb} {} {namespace}/{name}", resource.kind),
+        }
+    }
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{}", .0.message)]
+    Status(Box<Status>),
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("the connection failed")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the answer is not JSON")]
+    Body(#[source] serde_json::Error),
+}
+
+impl Error {
+    pub(crate) fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed in a moment.
+    fn is_transient(&self) -> bool {
+        match self {
+            // 500: a webhook whose pod is just starting answers so.
+            Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+            Self::Timeout(_) | Self::Connection(_) => true,
+            Self::Body(_) => false,
+        }
+    }
+}
+
+impl Cluster {
+    /// Sends a request until there is an answer that another try would not change.
+    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
+        let given_up = Instant::now() + self.request_timeout * PATIENCE;
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(MIN_DELAY)
+            .with_max_delay(MAX_DELAY)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        loop {
+            let (error, asked) = match self.send_once(request.clone()).await {
+                Ok(value) => return Ok(value),
+                Err(answer) => answer,
+            };
+            let pause = pauses.next().unwrap_or(MAX_DELAY).max(asked.unwrap_or_default()).min(MAX_DELAY);
+            if !error.is_transient() || Instant::now() + pause >= given_up {
+                return Err(error);
+            }
+            tracing::warn!(method = %request.method(), path = request.uri().path(), error = %error, pause = ?pause, "trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The error comes with the pause that the server asks for.
+    async fn send_once(&self, request: Request<Vec<u8>>) -> Result<Value, (Error, Option<Duration>)> {
+        let exchange = async {
+            let response =
+                self.client.send(request.map(Body::from)).await.map_err(|error| Error::Connection(Box::new(error)))?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| Error::Connection(error.into()))?.to_bytes();
+            Ok((head, body))
+        };
+        let (head, body) = match tokio::time::timeout(self.request_timeout, exchange).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err((error, None)),
+            Err(_) => return Err((Error::Timeout(self.request_timeout), None)),
+        };
+        if head.status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| (Error::Body(error), None));
+        }
+        let asked = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Err((Error::Status(Box::new(status(head.status, &body))), asked.map(Duration::from_secs)))
+    }
+
+    /// Sorts an error by what follows from it.
+    pub(crate) async fn obstacle(&self, operation: Operation<'_>, error: Error) -> Obstacle {
+        let name = operation.to_string();
+        let code = error.status().map(|status| status.code);
+        let source = Box::new(error);
+        match code {
+            // The token is not valid any more: to us that is as if the process had been killed.
+            None | Some(401 | 429 | 502..=504) => Obstacle::Unreachable { operation: name, source },
+            // A webhook that denies answers 403, too: only the authorizer knows whether it was the authorizer.
+            Some(403) if !self.is_allowed(operation).await => {
+                Obstacle::Forbidden { operation: name, rule: rule(operation), source }
+            }
+            Some(_) => Obstacle::Refused { operation: name, source },
+        }
+    }
+
+    /// Asks the authorizer; when it does not answer, the benefit of the doubt is the caller's original error.
+    async fn is_allowed(&self, operation: Operation<'_>) -> bool {
+        let Operation { verb, resource, namespace, name } = operation;
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "verb": verb, "group": resource.group, "resource": resource.plural, "namespace": namespace, "name": name,
+            }},
+        });
+        let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(review.to_string().into_bytes());
+        let Ok(request) = request else { return true };
+        self.send(request).await.is_ok_and(|answer| answer["status"]["allowed"] == true)
+    }
+}
+
+/// The rule that is missing, as it stands in a Role.
+fn rule(operation: Operation<'_>) -> String {
+    let Operation { verb, resource, namespace, .. } = operation;
+    let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
+    format!(
+        "{kind} must have the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{verb:?}]}}",
+        resource.group, resource.plural
+    )
+}
+
+/// Errors are Status objects, except from proxies and from the server's own overload protection.
+fn status(code: StatusCode, body: &[u8]) -> Status {
+    match serde_json::from_slice::<Status>(body) {
+        Ok(status) if status.code == code.as_u16() => status,
+        _ => {
+            let text = String::from_utf8_lossy(body);
+            let message = format!("{code}: {}", text.trim());
+            Status::failure(&message, code.canonical_reason().unwrap_or_default()).with_code(code.as_u16())
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One mutation of one object, as a pair of images.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The whole object at one moment, as JSON.
+pub type Image = Value;
+
+/// The address of one object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Group and version, `v1` or `eventing.knative.dev/v1`.
+    pub api_version: String,
+    /// Kind, `Trigger`.
+    pub kind: String,
+    /// Namespace; none for cluster-scoped objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// What a change does to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// There is no object before.
+    Create,
+    /// There is an object before and after.
+    Update,
+    /// There is no object after.
+    Delete,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// The two images of a change. A pair of nothing and nothing cannot be expressed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Images {
+    /// Nothing becomes this.
+    Create(Image),
+    /// The first becomes the second.
+    Update(Image, Image),
+    /// This becomes nothing.
+    Delete(Image),
+}
+
+/// One mutation of one object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Document", try_from = "Document")]
+pub struct Change {
+    /// Index of the stage in [`crate::plan::Plan::stages`].
+    pub stage: usize,
+    /// The object.
+    pub target: Target,
+    /// The object before and after.
+    pub images: Images,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Change {
+    /// What the change does.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self.images {
+            Images::Create(_) => Action::Create,
+            Images::Update(..) => Action::Update,
+            Images::Delete(_) => Action::Delete,
+        }
+    }
+
+    /// The object before.
+    #[must_use]
+    pub fn before(&self) -> Option<&Image> {
+        match &self.images {
+            Images::Create(_) => None,
+            Images::Update(before, _) | Images::Delete(before) => Some(before),
+        }
+    }
+
+    /// The object after.
+    #[must_use]
+    pub fn after(&self) -> Option<&Image> {
+        match &self.images {
+            Images::Create(after) | Images::Update(_, after) => Some(after),
+            Images::Delete(_) => None,
+        }
+    }
+
+    /// The change that takes this one back: the images swapped.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        let images = match self.images.clone() {
+            Images::Create(after) => Images::Delete(after),
+            Images::Update(before, after) => Images::Update(after, before),
+            Images::Delete(before) => Images::Create(before),
+        };
+        Self { images, ..self.clone() }
+    }
+}
+
+/// How a change is written down: in `plan -o json` and in the ledger.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    action: Action,
+    stage: usize,
+    target: Target,
+    before: Option<Image>,
+    after: Option<Image>,
+    reason: String,
+}
+
+impl From<Change> for Document {
+    fn from(change: Change) -> Self {
+        Self {
+            action: change.action(),
+            before: change.before().cloned(),
+            after: change.after().cloned(),
+            stage: change.stage,
+            target: change.target,
+            reason: change.reason,
+        }
+    }
+}
+
+impl TryFrom<Document> for Change {
+    type Error = String;
+
+    fn try_from(document: Document) -> Result<Self, String> {
+        let Document { action, stage, target, before, after, reason } = document;
+        let images = match (action, before, after) {
+            (Action::Create, None, Some(after)) => Images::Create(after),
+            (Action::Update, Some(before), Some(after)) => Images::Update(before, after),
+            (Action::Delete, Some(before), None) => Images::Delete(before),
+            _ => return Err(format!("the images of {target} do not fit the action {action}")),
+        };
+        Ok(Self { stage, target, images, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(images: Images) -> Change {
+        let target =
+            Target { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("a".into()), name: "b".into() };
+        Change { stage: 0, target, images, reason: String::new() }
+    }
+
+    #[test]
+    fn undo_of_undo_is_the_change_itself() {
+        for images in [
+            Images::Create(json!({"a": 1})),
+            Images::Update(json!({"a": 1}), json!({"a": 2})),
+            Images::Delete(json!({"a": 1})),
+        ] {
+            let change = change(images);
+            assert_eq!(change.inverse().inverse(), change);
+            assert_ne!(change.inverse(), change);
+        }
+    }
+
+    #[test]
+    fn a_change_is_read_back_as_it_was_written() {
+        let change = change(Images::Update(json!({"a": 1}), json!({"a": 2})));
+        let document = serde_json::to_value(&change).expect("a change is plain data");
+        assert_eq!(document["action"], "update");
+        assert_eq!(serde_json::from_value::<Change>(document).expect("written by us"), change);
+    }
+
+    #[test]
+    fn images_that_do_not_fit_the_action_are_refused() {
+        let mut document = serde_json::to_value(change(Images::Create(json!({})))).expect("a change is plain data");
+        document["action"] = "delete".into();
+        let error = serde_json::from_value::<Change>(document).expect_err("a delete needs a before");
+        assert!(error.to_string().contains("ConfigMap a/b"), "{error}");
+    }
+}

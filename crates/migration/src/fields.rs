@@ -1,0 +1,139 @@
+//! What a change writes, and whether an object has it.
+//!
+//! A patch is a JSON merge patch ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)): objects are merged, everything else,
+//! lists included, is replaced, and `null` removes. Two questions are asked of an object, both about the fields of the patch
+//! and no others, because everything else is other people's business: *does it hold our values* ([`holds`]) and *is it as it
+//! was before* ([`same_where_written`]).
+
+use serde_json::{Map, Value};
+
+/// The merge patch that turns `before` into `after`; none when they are equal.
+#[must_use]
+pub fn diff(before: &Value, after: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return (before != after).then(|| after.clone());
+    };
+    let mut patch = Map::new();
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in new {
+        let entry = match old.get(key) {
+            Some(previous) => diff(previous, value),
+            None => Some(value.clone()),
+        };
+        if let Some(entry) = entry {
+            patch.insert(key.clone(), entry);
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// Whether `object` already has every value of `patch`.
+#[must_use]
+pub fn holds(patch: &Value, object: &Value) -> bool {
+    match patch {
+        Value::Object(entries) => entries.iter().all(|(key, entry)| match object.get(key) {
+            Some(value) => holds(entry, value),
+            None => entry.is_null(),
+        }),
+        leaf => leaf == object,
+    }
+}
+
+/// Whether `one` and `other` agree in every field that `patch` writes.
+#[must_use]
+pub fn same_where_written(patch: &Value, one: &Value, other: &Value) -> bool {
+    let Value::Object(entries) = patch else { return one == other };
+    entries.iter().all(|(key, entry)| match (one.get(key), other.get(key)) {
+        (Some(a), Some(b)) => same_where_written(entry, a, b),
+        (None, None) => true,
+        _ => false,
+    })
+}
+
+/// Every leaf of `value` with its path, `spec.broker`, in the order of the paths.
+#[must_use]
+pub fn leaves(value: &Value) -> Vec<(String, &Value)> {
+    fn walk<'a>(path: &str, value: &'a Value, out: &mut Vec<(String, &'a Value)>) {
+        match value {
+            Value::Object(entries) if !entries.is_empty() => {
+                for (key, entry) in entries {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    walk(&path, entry, out);
+                }
+            }
+            leaf => out.push((path.to_owned(), leaf)),
+        }
+    }
+    let mut out = Vec::new();
+    walk("", value, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// RFC 7386, section 2, word by word.
+    fn merge(target: &mut Value, patch: &Value) {
+        let Value::Object(entries) = patch else {
+            *target = patch.clone();
+            return;
+        };
+        if !target.is_object() {
+            *target = json!({});
+        }
+        let object = target.as_object_mut().expect("made an object above");
+        for (key, entry) in entries {
+            if entry.is_null() {
+                object.remove(key);
+            } else {
+                merge(object.entry(key).or_insert(Value::Null), entry);
+            }
+        }
+    }
+
+    /// Objects as an apiserver stores them: no nulls.
+    fn object() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..3).prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from),
+            proptest::collection::vec(0..3, 0..3).prop_map(Value::from),
+        ];
+        let value = leaf.prop_recursive(3, 16, 4, |inner| {
+            proptest::collection::btree_map("[a-d]", inner, 0..4).prop_map(|map| map.into_iter().collect())
+        });
+        proptest::collection::btree_map("[a-d]", value, 0..4).prop_map(|map| map.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_turns_before_into_after(before in object(), after in object()) {
+            let mut merged = before.clone();
+            if let Some(patch) = diff(&before, &after) {
+                prop_assert!(holds(&patch, &after));
+                prop_assert!(!holds(&patch, &before));
+                prop_assert!(!same_where_written(&patch, &before, &after));
+                merge(&mut merged, &patch);
+            }
+            prop_assert_eq!(merged, after);
+        }
+    }
+
+    #[test]
+    fn fields_of_others_do_not_matter() {
+        let patch = diff(&json!({"a": {"b": 1}}), &json!({"a": {"b": 2}})).expect("they differ");
+        let edited = json!({"a": {"b": 1, "c": 7}, "status": {}});
+        assert!(same_where_written(&patch, &json!({"a": {"b": 1}}), &edited));
+        assert!(holds(&patch, &json!({"a": {"b": 2, "c": 7}})));
+    }
+
+    #[test]
+    fn an_empty_map_is_a_value() {
+        assert_eq!(leaves(&json!({"a": {}, "b": {"c": 1}})).len(), 2);
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a run cannot go on, sorted by what follows from it.
+
+use std::fmt;
+
+use crate::change::Target;
+
+/// Why a change cannot be made, or a phase not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// Somebody else wrote what we would write.
+    #[error("{target}: {what}")]
+    Drift {
+        /// The object.
+        target: Target,
+        /// What is different from what was observed.
+        what: String,
+    },
+    /// A permission is missing.
+    #[error("failed to {operation}: {rule}")]
+    Forbidden {
+        /// `create Trigger a/b`.
+        operation: String,
+        /// What would have to be allowed, to whom.
+        rule: String,
+        /// What the world said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The world said no.
+    #[error("failed to {operation}")]
+    Refused {
+        /// `create Trigger a/b`.
+        operation: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The world does not answer, or does not know us any more: nothing can be restored now, the run is resumed later.
+    #[error("failed to {operation}")]
+    Unreachable {
+        /// `create Trigger a/b`.
+        operation: String,
+        /// The last error, after all retries.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The run was told to end.
+    #[error("{0}")]
+    Stopped(Stop),
+}
+
+/// Why a run is told to end before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM or SIGINT: leave everything as it is, another process goes on.
+    Interrupted,
+    /// `--run-timeout` is over: restore.
+    DeadlinePassed,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupted => "interrupted",
+            Self::DeadlinePassed => "the deadline of the run has passed",
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The record of one run, from which it can be undone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::obstacle::Obstacle;
+use crate::snapshot::{Manifest, Snapshot};
+
+/// The format of tickets written now. A reader refuses a ticket whose `min_reader` is larger than this.
+pub const FORMAT: u32 = 1;
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The snapshot is being stored; nothing has been written elsewhere.
+    Planned,
+    /// Changes are being made.
+    Applying,
+    /// The world is being looked at.
+    Verifying,
+    /// Done.
+    Committed,
+    /// Changes are being taken back.
+    RollingBack,
+    /// Everything is as before.
+    RolledBack,
+    /// Not everything is as before; a human must look.
+    Dirty,
+}
+
+impl Phase {
+    /// As it is written in the ticket and in its label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "Planned",
+            Self::Applying => "Applying",
+            Self::Verifying => "Verifying",
+            Self::Committed => "Committed",
+            Self::RollingBack => "RollingBack",
+            Self::RolledBack => "RolledBack",
+            Self::Dirty => "Dirty",
+        }
+    }
+}
+
+/// One run. Self-describing: whoever reads it needs no configuration and no knowledge of the step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ticket {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// The oldest format whose reader understands this ticket.
+    pub min_reader: u32,
+    /// Name and version of the binary, `trigger-replicator 0.1.0`.
+    pub tool: String,
+    /// The step, named like its binary.
+    pub step: String,
+    /// What carries the changes out: `kubernetes`.
+    pub executor: String,
+    /// The release.
+    pub release: String,
+    /// Helm's revision; only when Helm runs the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_revision: Option<u32>,
+    /// [`crate::plan::Plan::digest`].
+    pub plan_digest: String,
+    /// How many changes the plan has.
+    pub changes: usize,
+    /// Digests of the chunks that hold the plan with its images.
+    pub snapshot: Manifest,
+}
+
+/// Keeps the ticket of the run that is under way.
+pub trait Journal {
+    /// Stores ticket and snapshot, in phase [`Phase::Planned`], and returns the mark that created objects carry: the address
+    /// of the ticket. Nothing else may be written before this has succeeded.
+    fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot) -> impl Future<Output = Result<String, Obstacle>>;
+
+    /// Records where the run is.
+    fn enter(&mut self, phase: Phase) -> impl Future<Output = Result<(), Obstacle>>;
+}

@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
+
+/// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
+///
+/// A Subscription of Kyma's legacy event bus becomes a Knative Trigger with the same filter and the same subscriber. What is there already is recognised, so it can run twice. Before the first write a snapshot is
+/// stored in the release's ledger; when anything fails, everything that was changed is taken back.
+#[derive(Parser, Clone, Debug)]
+#[command(version, propagate_version = true, after_help = EXIT_STATUSES, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Report and logs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Leave this namespace alone, beside the system namespaces; may be repeated, or a list with commas.
+    #[arg(long, global = true, value_name = "NAMESPACE", value_delimiter = ',', env = "FAIRLEAD_EXCLUDE_NAMESPACE")]
+    pub exclude_namespace: Vec<String>,
+
+    /// How many Triggers are created at once.
+    #[arg(long, global = true, value_name = "NUMBER", default_value = "8", env = "FAIRLEAD_CONCURRENCY",
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: u16,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
+before · 4 a precondition is not met, nothing changed · 6 somebody else wrote the same, nothing changed · 75 interrupted,
+run again · 124 deadline passed, everything as before";
+
+const EXAMPLES: &str = "\
+Examples:
+  See what would happen in the cluster of the current context:
+    trigger-replicator plan
+
+  The same from files, without a cluster, for a pull request:
+    kubectl get subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces -A -o yaml > before.yaml
+    trigger-replicator plan --from before.yaml
+
+  Do it, and keep the ledger of release shop in namespace shop:
+    trigger-replicator apply --release shop --ledger-namespace shop
+
+  What does a code mean?
+    trigger-replicator explain TR101
+
+Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
+before · 4 a precondition is not met, nothing changed · 6 somebody else wrote the same, nothing changed · 75 interrupted,
+run again · 124 deadline passed, everything as before";
+
+/// The commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Show what `apply` would do; change nothing.
+    Plan(PlanArgs),
+    /// Create the Triggers that are missing; take everything back when one of them fails.
+    Apply(ApplyArgs),
+    /// Explain a code of a report.
+    Explain {
+        /// The code, like TR101.
+        code: String,
+    },
+}
+
+/// Arguments of `plan`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// Read manifests instead of a cluster: a file, a folder with all below it, or - for standard input. CRDs among them say
+    /// which kinds there are.
+    #[arg(long, value_name = "FILE|DIR", env = "FAIRLEAD_FROM")]
+    pub from: Option<PathBuf>,
+
+    /// Version of Knative's Trigger where the manifests hold no CRD that says it.
+    #[arg(long, value_enum, default_value = "v1", requires = "from", env = "FAIRLEAD_KNATIVE_VERSION")]
+    pub knative_version: KnativeVersion,
+
+    /// Exit with 10 when there is something to do.
+    #[arg(long, env = "FAIRLEAD_EXIT_CODE")]
+    pub exit_code: bool,
+}
+
+/// Versions of Knative's Trigger that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KnativeVersion {
+    /// eventing.knative.dev/v1, Knative 0.16 and later.
+    V1,
+}
+
+/// Arguments of `apply`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// Where the snapshot goes.
+    #[command(flatten)]
+    pub release: ReleaseArgs,
+
+    /// How long the run may take; after that it restores what it changed and exits with 124. Leave time to restore before
+    /// the Job's activeDeadlineSeconds.
+    #[arg(long, value_name = "DURATION", default_value = "3m30s", env = "FAIRLEAD_RUN_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub run_timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        fn walk(command: &clap::Command) {
+            for argument in
+                command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+            {
+                if let Some(flag) = argument.get_long() {
+                    let variable = format!("FAIRLEAD_{}", flag.to_uppercase().replace('-', "_"));
+                    assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
+                }
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Args::command());
+    }
+
+    #[test]
+    fn help_teaches() {
+        let mut command = Args::command().term_width(110);
+        let mut text = command.render_long_help().to_string();
+        for name in ["plan", "apply"] {
+            let help = command.find_subcommand_mut(name).expect(name).render_help().to_string();
+            text.extend(["\n=== ", name, "\n", &help]);
+        }
+        insta::assert_snapshot!(text);
+    }
+}

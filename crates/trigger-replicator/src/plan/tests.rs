@@ -1,0 +1,242 @@
+//! From objects to the plan, without a cluster.
+
+use fairlead_migration::change::Action;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::desired::Desired;
+use crate::observe::Source;
+
+fn subscription(name: &str) -> Value {
+    json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": "orders", "name": name},
+        "spec": {"source_id": "shop", "event_type": "order.created", "event_type_version": "v1", "endpoint": "http://mail.orders:8080/in"},
+    })
+}
+
+fn edited(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, field) = pointer.rsplit_once('/').expect("a pointer has a slash");
+    object.pointer_mut(parent).expect(pointer)[field] = value;
+    object
+}
+
+fn plan_of(objects: &[Value]) -> Plan {
+    plan_without(objects, &[])
+}
+
+/// Files are read without waiting for anything, so any runtime will do.
+fn plan_without(objects: &[Value], excluded: &[String]) -> Plan {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
+    runtime.block_on(async {
+        let source = Source::Manifests(objects);
+        let desired = Desired::of(source.legacies().await.expect("files do not fail"), excluded);
+        let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await;
+        plan(desired, &triggers.expect("files do not fail"), 8)
+    })
+}
+
+fn created(plan: &Plan) -> Vec<&Value> {
+    plan.changes.iter().filter(|change| change.action() == Action::Create).filter_map(Change::after).collect()
+}
+
+fn refusals(plan: &Plan) -> Vec<(&str, &str)> {
+    plan.refusals.iter().map(|refusal| (refusal.code.as_str(), refusal.target.name.as_str())).collect()
+}
+
+fn warnings(plan: &Plan) -> Vec<&str> {
+    plan.warnings.iter().map(|warning| warning.code.as_str()).collect()
+}
+
+/// The Trigger that the plan for `objects` creates, as the server would store it.
+fn replica(objects: &[Value]) -> Value {
+    created(&plan_of(objects)).first().map(|image| (*image).clone()).expect("one Trigger is created")
+}
+
+#[test]
+fn a_subscription_becomes_a_trigger() {
+    let labelled = edited(subscription("mail"), "/metadata/labels", json!({"function": "mail", "helm.sh/chart": "shop-1"}));
+    let trigger = replica(&[labelled]);
+    assert_eq!(trigger["metadata"]["labels"], json!({"function": "mail", "eventing.knative.dev/broker": "default"}));
+    assert_eq!(trigger["metadata"]["annotations"], json!({"fairlead.dev/replicated-from": "orders/mail"}));
+    assert_eq!(
+        trigger["spec"],
+        json!({
+            "broker": "default",
+            "filter": {"attributes": {"source": "shop", "type": "order.created", "eventtypeversion": "v1"}},
+            "subscriber": {"uri": "http://mail.orders:8080/in"},
+        })
+    );
+}
+
+#[test]
+fn no_tracking_label_is_carried_over() {
+    let tracking = json!({
+        "app.kubernetes.io/instance": "argo", "app.kubernetes.io/managed-by": "Helm", "argocd.argoproj.io/instance": "argo",
+        "kustomize.toolkit.fluxcd.io/name": "apps", "helm.toolkit.fluxcd.io/name": "apps", "helm.sh/chart": "shop-1",
+        "heritage": "Helm", "applyset.kubernetes.io/part-of": "x", "app.kubernetes.io/name": "kept",
+    });
+    let trigger = replica(&[edited(subscription("mail"), "/metadata/labels", tracking)]);
+    assert_eq!(
+        trigger["metadata"]["labels"],
+        json!({"app.kubernetes.io/name": "kept", "eventing.knative.dev/broker": "default"})
+    );
+}
+
+#[test]
+fn the_second_run_has_nothing_to_do() {
+    let subscriptions = [subscription("mail"), edited(subscription("paid"), "/spec/event_type", json!("order.paid"))];
+    let first = plan_of(&subscriptions);
+    let all: Vec<Value> = subscriptions.into_iter().chain(created(&first).into_iter().cloned()).collect();
+    let second = plan_of(&all);
+    assert_eq!((first.changes.len(), second.changes.len(), second.unchanged.len()), (2, 0, 2));
+    assert!(second.warnings.is_empty() && second.refusals.is_empty());
+}
+
+#[test]
+fn identical_deliveries_share_one_trigger() {
+    let same = |name, endpoint: &str| edited(subscription(name), "/spec/endpoint", json!(endpoint));
+    let subscriptions = [
+        same("b", "http://mail.orders.svc.cluster.local:8080/in"),
+        same("a", "http://mail.orders.svc:8080/in"),
+        same("c", "http://mail.orders:8080/in"),
+    ];
+    let trigger = replica(&subscriptions);
+    assert_eq!(created(&plan_of(&subscriptions)).len(), 1);
+    assert_eq!(trigger["metadata"]["annotations"][REPLICATED_FROM], "orders/a,orders/b,orders/c");
+    assert_eq!(trigger["spec"]["subscriber"]["uri"], "http://mail.orders.svc:8080/in");
+    assert_eq!(trigger["metadata"]["name"], replica(&[subscription("z")])["metadata"]["name"]);
+}
+
+#[test]
+fn different_labels_of_one_delivery_are_told() {
+    let labelled = |name, value: &str| edited(subscription(name), "/metadata/labels", json!({"function": value}));
+    let plan = plan_of(&[labelled("b", "second"), labelled("a", "first")]);
+    assert_eq!(created(&plan)[0]["metadata"]["labels"]["function"], "first");
+    assert_eq!(warnings(&plan), ["TR203"]);
+}
+
+#[test]
+fn a_replica_learns_of_another_subscription() {
+    let trigger = replica(&[subscription("a")]);
+    let plan = plan_of(&[subscription("a"), subscription("b"), trigger.clone()]);
+    let [change] = plan.changes.as_slice() else { panic!("{:?}", plan.changes) };
+    assert_eq!(change.action(), Action::Update);
+    let after = change.after().expect("an update has an after");
+    assert_eq!(after["metadata"]["annotations"][REPLICATED_FROM], "orders/a,orders/b");
+    assert_eq!(after["spec"], trigger["spec"]);
+}
+
+#[test]
+fn an_equal_trigger_of_others_is_left_as_it_is() {
+    let mut trigger = edited(replica(&[subscription("a")]), "/metadata/name", json!("by-hand"));
+    trigger["metadata"]["annotations"] = json!({});
+    let plan = plan_of(&[subscription("a"), trigger]);
+    assert_eq!((plan.changes.len(), plan.unchanged.len()), (0, 1));
+    assert!(plan.unchanged[0].reason.contains("made by others"), "{}", plan.unchanged[0].reason);
+}
+
+#[test]
+fn a_trigger_that_may_deliver_twice_is_warned_of() {
+    let replica = replica(&[subscription("a")]);
+    let mut wider = edited(replica.clone(), "/metadata/name", json!("wider"));
+    wider["spec"]["filter"] = json!({});
+    let reference = json!({"ref": {"apiVersion": "v1", "kind": "Service", "name": "mail"}});
+    let by_reference = edited(edited(replica.clone(), "/metadata/name", json!("ref")), "/spec/subscriber", reference);
+    let twice = edited(replica.clone(), "/metadata/name", json!("twice"));
+    let plan = plan_of(&[subscription("a"), wider, by_reference]);
+    assert_eq!((created(&plan).len(), warnings(&plan)), (1, vec!["TR201"]));
+    assert!(plan.warnings[0].message.ends_with("as Trigger ref, wider"), "{}", plan.warnings[0].message);
+    let plan = plan_of(&[subscription("a"), replica, twice]);
+    assert_eq!((plan.changes.len(), warnings(&plan)), (0, vec!["TR201"]));
+}
+
+#[test]
+fn a_name_taken_by_a_foreign_trigger_is_refused() {
+    let foreign = edited(replica(&[subscription("a")]), "/spec/subscriber", json!({"uri": "http://elsewhere.orders/"}));
+    let other = edited(subscription("b"), "/spec/event_type", json!("order.paid"));
+    let plan = plan_of(&[subscription("a"), other, foreign.clone()]);
+    assert_eq!((refusals(&plan)[0].0, created(&plan).len()), ("TR107", 1));
+    let terminating = edited(replica(&[subscription("a")]), "/metadata/deletionTimestamp", json!("2020-03-31T00:00:00Z"));
+    assert_eq!(refusals(&plan_of(&[subscription("a"), terminating]))[0].0, "TR108");
+}
+
+#[test]
+fn what_cannot_be_replicated_is_refused_and_stops_nobody() {
+    let with = |name: &str, pointer: &str, value: Value| edited(subscription(name), pointer, value);
+    let plan = plan_of(&[
+        with("no-endpoint", "/spec/endpoint", Value::Null),
+        with("ftp", "/spec/endpoint", json!("ftp://mail.orders/in")),
+        with("relative", "/spec/endpoint", json!("mail.orders/in")),
+        with("empty", "/spec/source_id", json!("")),
+        with("number", "/spec/event_type_version", json!(1)),
+        with("strange", "/spec", json!({"topic": "x"})),
+        with("leaving", "/metadata/deletionTimestamp", json!("2020-03-31T00:00:00Z")),
+        with("in-a-leaving-namespace", "/metadata/namespace", json!("going")),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "going"}, "status": {"phase": "Terminating"}}),
+        subscription("good"),
+    ]);
+    let mut found = refusals(&plan);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("TR101", "no-endpoint"),
+            ("TR102", "ftp"),
+            ("TR102", "relative"),
+            ("TR103", "empty"),
+            ("TR103", "number"),
+            ("TR104", "strange"),
+            ("TR105", "in-a-leaving-namespace"),
+            ("TR106", "leaving"),
+        ]
+    );
+    assert_eq!(created(&plan).len(), 1);
+    assert!(plan.refusals.iter().all(|refusal| !refusal.hint.is_empty()));
+}
+
+#[test]
+fn system_and_excluded_namespaces_and_later_shapes_are_left_out() {
+    let within = |namespace: &str| edited(subscription("a"), "/metadata/namespace", json!(namespace));
+    let later = edited(subscription("later"), "/spec", json!({"sink": "http://a.orders.svc.cluster.local", "filter": {}}));
+    let plan = plan_without(&[within("kyma-system"), within("natss"), within("sandbox"), later], &["sandbox".to_owned()]);
+    assert!(plan.changes.is_empty() && plan.refusals.is_empty());
+    assert_eq!(plan.unchanged.len(), 4);
+}
+
+#[test]
+fn the_dead_header_field_is_told() {
+    let plan = plan_of(&[edited(subscription("a"), "/spec/include_subscription_name_header", json!(true))]);
+    assert_eq!((created(&plan).len(), warnings(&plan)), (1, vec!["TR202"]));
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_input_does_not_matter(seed in proptest::collection::vec(0_usize..12, 1..12).prop_shuffle()) {
+        let objects: Vec<Value> = seed
+            .iter()
+            .map(|n| {
+                let spelled = ["http://mail.orders:8080/in", "http://mail.orders.svc:8080/in", "ftp://x"][n % 3];
+                let labelled = edited(subscription(&format!("s{n}")), "/metadata/labels", json!({"n": n.to_string()}));
+                edited(labelled, "/spec/endpoint", json!(spelled))
+            })
+            .collect();
+        let mut sorted = objects.clone();
+        sorted.sort_by_key(Value::to_string);
+        let (one, other) = (plan_of(&objects), plan_of(&sorted));
+        prop_assert_eq!(one.digest(), other.digest());
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
+    fn a_name_is_always_a_dns_label(event_type in "\\PC{1,80}", namespace in "[a-z]{1,63}") {
+        prop_assume!(!event_type.trim().is_empty());
+        let odd = edited(edited(subscription("a"), "/spec/event_type", json!(event_type)), "/metadata/namespace", json!(namespace));
+        let plan = plan_of(&[odd]);
+        let name = plan.changes[0].target.name.as_str();
+        prop_assert!(!name.is_empty() && name.len() <= 63, "{name}");
+        prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+        prop_assert!(!name.starts_with('-') && !name.ends_with('-'), "{name}");
+    }
+}
