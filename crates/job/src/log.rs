@@ -11,7 +11,8 @@ use crate::failure::Failure;
 
 /// Starts logging as `args` ask.
 pub fn init(args: &OutputArgs) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&args.log_level)
+    // kube logs an error for every failed attempt, also for those that we repeat; whoever wants that names it.
+    let filter = EnvFilter::try_new(format!("kube_client=off,{}", args.log_level))
         .map_err(|error| Failure::new(ExitStatus::Usage, &code::INPUT, format!("--log-level is no filter: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match args.log_format {

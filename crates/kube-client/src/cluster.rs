@@ -21,6 +21,8 @@ const LIST_ATTEMPTS: u32 = 3;
 /// A connection to one cluster.
 pub struct Cluster {
     pub(crate) client: Client,
+    /// Its address, for errors.
+    pub(crate) server: String,
     pub(crate) request_timeout: Duration,
     pub(crate) field_manager: &'static str,
 }
@@ -60,8 +62,9 @@ impl Cluster {
         };
         // We own the retries; see the documentation of this crate.
         config.default_retry = false;
+        let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, request_timeout, field_manager })
+        Ok(Self { client, server, request_timeout, field_manager })
     }
 
     /// The namespace of the pod or of the context.

@@ -5,7 +5,7 @@ use http::{Request, header};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::request::Operation;
+use crate::request::obstacle;
 
 /// One request for all groups; in every supported Kubernetes (stable since 1.30).
 /// Source: KEP-3352, aggregated discovery.
@@ -77,16 +77,11 @@ impl Discovery {
 impl Cluster {
     /// Asks for all kinds, in one request.
     pub async fn discover(&self) -> Result<Discovery, Obstacle> {
-        // Every authenticated user may do this (ClusterRole system:discovery), so the rule is never printed.
-        let groups = Resource::core("APIGroup", "apis", false);
-        let operation = Operation { verb: "get", resource: &groups, namespace: None, name: Some("all kinds") };
+        // Every authenticated user may do this: ClusterRole system:discovery.
+        let operation = || "discover what the cluster serves".to_owned();
         let request = Request::get("/apis").header(header::ACCEPT, AGGREGATED).body(Vec::new());
-        let request =
-            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-        match self.send(request).await {
-            Ok(answer) => Ok(read(&answer)),
-            Err(error) => Err(self.obstacle(operation, error).await),
-        }
+        let request = request.map_err(|source| Obstacle::Refused { operation: operation(), source: source.into() })?;
+        self.send(request).await.map(|answer| read(&answer)).map_err(|error| obstacle(operation(), error))
     }
 }
 

@@ -52,8 +52,8 @@ pub(crate) enum Error {
     Status(Box<Status>),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    #[error("the connection failed")]
-    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("no connection to {server}: {cause}")]
+    Connection { server: String, cause: String },
     #[error("the answer is not JSON")]
     Body(#[source] serde_json::Error),
 }
@@ -71,7 +71,7 @@ impl Error {
         match self {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
-            Self::Timeout(_) | Self::Connection(_) => true,
+            Self::Timeout(_) | Self::Connection { .. } => true,
             Self::Body(_) => false,
         }
     }
@@ -107,7 +107,7 @@ impl Cluster {
             let response =
                 self.client.send(request.map(Body::from)).await.map_err(|error| Error::Connection(Box::new(error)))?;
             let (head, body) = response.into_parts();
-            let body = body.collect().await.map_err(|error| Error::Connection(error.into()))?.to_bytes();
+            let body = body.collect().await.map_err(|error| self.broken(&error))?.to_bytes();
             Ok((head, body))
         };
         let (head, body) = match tokio::time::timeout(self.request_timeout, exchange).await {
@@ -122,20 +122,19 @@ impl Cluster {
         Err((Error::Status(Box::new(status(head.status, &body))), asked.map(Duration::from_secs)))
     }
 
+    /// What lies at the bottom of an error of hyper, whose layers all say the same.
+    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+        let root = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
+        Error::Connection { server: self.server.clone(), cause: root.to_string() }
+    }
+
     /// Sorts an error by what follows from it.
     pub(crate) async fn obstacle(&self, operation: Operation<'_>, error: Error) -> Obstacle {
-        let name = operation.to_string();
-        let code = error.status().map(|status| status.code);
-        let source = Box::new(error);
-        match code {
-            // The token is not valid any more: to us that is as if the process had been killed.
-            None | Some(401 | 429 | 502..=504) => Obstacle::Unreachable { operation: name, source },
-            // A webhook that denies answers 403, too: only the authorizer knows whether it was the authorizer.
-            Some(403) if !self.is_allowed(operation).await => {
-                Obstacle::Forbidden { operation: name, rule: rule(operation), source }
-            }
-            Some(_) => Obstacle::Refused { operation: name, source },
+        // A webhook that denies answers 403, too: only the authorizer knows whether it was the authorizer.
+        if error.status().is_some_and(|status| status.code == 403) && !self.is_allowed(operation).await {
+            return Obstacle::Forbidden { operation: operation.to_string(), rule: rule(operation), source: Box::new(error) };
         }
+        obstacle(operation.to_string(), error)
     }
 
     /// Asks the authorizer; when it does not answer, the benefit of the doubt is the caller's original error.
@@ -152,6 +151,17 @@ impl Cluster {
             .body(review.to_string().into_bytes());
         let Ok(request) = request else { return true };
         self.send(request).await.is_ok_and(|answer| answer["status"]["allowed"] == true)
+    }
+}
+
+/// The same for what needs no permission.
+pub(crate) fn obstacle(operation: String, error: Error) -> Obstacle {
+    let code = error.status().map(|status| status.code);
+    let source = Box::new(error);
+    match code {
+        // 401: the token is not valid any more; to us that is as if the process had been killed.
+        None | Some(401 | 429 | 502..=504) => Obstacle::Unreachable { operation, source },
+        Some(_) => Obstacle::Refused { operation, source },
     }
 }
 

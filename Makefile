@@ -1,0 +1,130 @@
+# `make` prints what there is. Everything that is built lies in target/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOLS := target/tools/bin
+IMAGES := target/images
+JOBS := trigger-replicator
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+TAG ?= dev
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+STAGE := scripts/stage
+
+# Without either flag the same packages would be compiled a second time: minutes.
+GO := CGO_ENABLED=0 go
+
+KUBERNETES := v1.34.4
+HELM3 := v3.19.4
+HELM4 := v4.3.1
+CARGO_DENY := 0.20.2
+
+.PHONY: help
+help: ## this text
+	@echo 'fairlead: carries a running system across a breaking upgrade, and back'; echo
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+## ---- what people run
+
+.PHONY: demo demo-down
+demo: packages cluster images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
+	@scripts/demo up
+
+demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what the demo made
+	@scripts/demo down
+
+.PHONY: test test-fast
+test: ## everything: checks, tests without and with a node; about 8 minutes, the first time 25
+	@rm -f target/stages
+	@$(STAGE) 'packages' $(MAKE) packages
+	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
+	@$(STAGE) 'check' $(MAKE) check
+	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
+	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
+	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
+	@$(STAGE) 'build the images' $(MAKE) images
+	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
+	@$(STAGE)
+
+test-fast: packages cluster ## the inner loop: everything that needs no node
+	@cargo test --quiet --workspace --lib --bins --test chart --test api
+
+.PHONY: check
+check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependency rules, licences, charts
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
+	$(TOOLS)/cargo-deny --log-level error --offline check bans licenses sources
+	cd tests/cluster && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath . ./internal/... ./pause
+
+.PHONY: charts
+charts: $(TOOLS)/helm3 $(TOOLS)/helm4
+	for helm in helm3 helm4; do \
+	  $(TOOLS)/$$helm dependency build examples/kyma-event-bus/shop >/dev/null; \
+	  $(TOOLS)/$$helm lint --strict --quiet charts/fairlead examples/kyma-event-bus/shop; \
+	done
+
+.PHONY: images
+images: packages $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries
+	@RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo' \
+	  cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS))
+	@mkdir -p $(IMAGES)
+	@for job in $(JOBS); do \
+	  $(TOOLS)/cluster image --binary target/$(HOST)/release/$$job --reference docker.io/fairlead/$$job:$(TAG) \
+	    --label org.opencontainers.image.title=$$job --label org.opencontainers.image.version=$(VERSION) \
+	    --output $(IMAGES)/$$job.tar; \
+	done
+
+## ---- what that needs
+
+.PHONY: packages
+packages:
+	@scripts/packages
+
+.PHONY: cluster
+cluster: $(TOOLS)/cluster $(TOOLS)/kubectl $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/trigger.yaml
+
+.PHONY: test-cluster
+test-cluster:
+	cd tests/cluster && FAIRLEAD_CLUSTER=$(CURDIR)/$(TOOLS)/cluster $(GO) test -trimpath -count=1 . ./internal/...
+
+# Charts and operators read the version and refuse an unstamped one.
+STAMP := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+  -X $(package).gitVersion=$(KUBERNETES) -X $(package).gitMajor=1 -X $(package).gitMinor=34 \
+  -X $(package).gitCommit=unknown -X $(package).gitTreeState=clean -X $(package).buildDate=1970-01-01T00:00:00Z)
+
+$(TOOLS)/cluster: $(shell find tests/cluster -name '*.go' -o -path '*/files/*' -type f) tests/cluster/go.mod tests/cluster/go.sum
+	@echo 'Building Kubernetes, etcd and CoreDNS (the first time about 6 minutes)'
+	@mkdir -p $(TOOLS)
+	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o $(CURDIR)/$(TOOLS)/ . ./kubernetes ./coredns ./pause
+	@touch $@
+
+$(TOOLS)/kubectl: $(TOOLS)/cluster
+	@for program in etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet kubectl; do ln -sfn kubernetes $(TOOLS)/$$program; done
+
+# A plain build believes in the Kubernetes of its client library, and our chart asks for 1.30.
+$(TOOLS)/helm3: Makefile
+	@echo 'Building Helm 3'
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(CURDIR)/target/tools/helm3 $(GO) install -trimpath -ldflags '-s -w $(foreach package,pkg/chartutil pkg/lint/rules,\
+	  -X helm.sh/helm/v3/$(package).k8sVersionMajor=1 -X helm.sh/helm/v3/$(package).k8sVersionMinor=34)' helm.sh/helm/v3/cmd/helm@$(HELM3)
+	@cp target/tools/helm3/helm $@
+
+$(TOOLS)/helm4: Makefile
+	@echo 'Building Helm 4'
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(CURDIR)/target/tools/helm4 $(GO) install -trimpath -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@$(HELM4)
+	@cp target/tools/helm4/helm $@
+
+# Knative's own definition of the Trigger.
+target/tools/knative/trigger.yaml: tests/cluster/go.mod
+	@mkdir -p $(@D)
+	@cd tests/cluster && go mod download knative.dev/eventing
+	@install -m 0644 "$$(cd tests/cluster && go list -m -f '{{.Dir}}' knative.dev/eventing)/config/core/resources/trigger.yaml" $@
+
+$(TOOLS)/cargo-deny: Makefile
+	@echo 'Building cargo-deny'
+	@cargo install --quiet cargo-deny --version $(CARGO_DENY) --locked --root target/tools
+	@touch $@

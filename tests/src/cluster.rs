@@ -1,0 +1,207 @@
+//! Clusters of `tests/cluster` that end with the test: they live as long as we hold their standard input, so that a test that
+//! is killed takes them along.
+
+use std::io::{BufRead as _, BufReader};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::Value;
+
+use crate::program::{Ended, job, root, run, tool};
+
+/// A running cluster.
+pub struct Cluster {
+    name: String,
+    kubeconfig: PathBuf,
+    child: Child,
+    /// Closing it ends the cluster.
+    _alive: Option<ChildStdin>,
+}
+
+impl Cluster {
+    /// etcd and the API server, with the custom resources that the jobs work on.
+    #[must_use]
+    pub fn control_plane() -> Self {
+        Self::start(&["control-plane", "--attach"])
+    }
+
+    /// A cluster with a node that runs pods.
+    #[must_use]
+    pub fn with_node() -> Self {
+        Self::start(&["up", "--attach"])
+    }
+
+    fn start(args: &[&str]) -> Self {
+        let mut command = tool("cluster");
+        let mut child =
+            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap_or_else(
+                |error| panic!("failed to start {command:?}: {error}; `make tools` builds what the tests need"),
+            );
+        let alive = child.stdin.take();
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the cluster's first line can be read");
+        let ready: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("{command:?} did not become ready; run it by hand to see why"));
+        let text =
+            |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
+        let cluster = Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, _alive: alive };
+        for definitions in ["target/tools/knative/trigger.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
+            let path = root().join(definitions);
+            cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+        }
+        cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
+        cluster
+    }
+
+    /// Its name, for commands of `cluster`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A kubeconfig of an administrator.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &str {
+        self.kubeconfig.to_str().expect("a path of ours is UTF-8")
+    }
+
+    /// Runs kubectl.
+    #[track_caller]
+    pub fn kubectl(&self, args: &[&str]) -> Ended {
+        run(tool("kubectl").arg("--kubeconfig").arg(&self.kubeconfig).args(args), "")
+    }
+
+    /// Creates or changes objects.
+    #[track_caller]
+    pub fn apply(&self, manifests: &Value) {
+        let list = match manifests {
+            Value::Array(items) => serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}),
+            one => one.clone(),
+        };
+        let mut kubectl = tool("kubectl");
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(["apply", "--server-side", "-f", "-"]);
+        run(&mut kubectl, &list.to_string()).expect(0);
+    }
+
+    /// Creates objects that do not exist yet: one request each.
+    #[track_caller]
+    pub fn create(&self, objects: impl Iterator<Item = Value>) {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<Value>>()});
+        let mut kubectl = tool("kubectl");
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(["create", "-f", "-"]);
+        run(&mut kubectl, &list.to_string()).expect(0);
+    }
+
+    /// One object.
+    #[track_caller]
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        self.kubectl(&["get", kind, "--namespace", namespace, name, "-o", "json"]).expect(0).json()
+    }
+
+    /// All objects of a kind, in all namespaces.
+    #[track_caller]
+    pub fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.kubectl(&["get", kind, "--all-namespaces", "-o", "json"]).expect(0).json();
+        list["items"].as_array().expect("kubectl prints a list").clone()
+    }
+
+    /// A job that works on this cluster, ready to be run or started.
+    #[must_use]
+    pub fn job(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = job(name);
+        command.args(args).arg("--kubeconfig").arg(&self.kubeconfig);
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self._alive.take());
+        // It ends by itself now; what it leaves when it does not is swept by the next start.
+        let _ = self.child.wait();
+    }
+}
+
+/// Two processors, two API servers: more would only wait for each other.
+const POOL_SIZE: usize = 2;
+
+struct Pool {
+    free: Vec<Cluster>,
+    started: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), started: 0 });
+static RETURNED: Condvar = Condvar::new();
+
+/// A control plane that nobody else uses until it is dropped, empty but for the custom resource definitions.
+pub struct Lease(Option<Cluster>);
+
+impl Deref for Lease {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut pool = pool();
+        pool.free.extend(self.0.take());
+        RETURNED.notify_one();
+    }
+}
+
+/// A place in the pool whose control plane does not start goes to the next who waits, who will then say why, too.
+struct Place;
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        pool().started -= 1;
+        RETURNED.notify_one();
+    }
+}
+
+/// Waits for a control plane.
+#[must_use]
+pub fn lease() -> Lease {
+    let mut pool = pool();
+    loop {
+        if let Some(cluster) = pool.free.pop() {
+            drop(pool);
+            empty(&cluster);
+            return Lease(Some(cluster));
+        }
+        if pool.started < POOL_SIZE {
+            pool.started += 1;
+            drop(pool);
+            let place = Place;
+            let cluster = Cluster::control_plane();
+            std::mem::forget(place);
+            return Lease(Some(cluster));
+        }
+        pool = RETURNED.wait(pool).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// The one cluster with a node, for one test at a time.
+pub fn node() -> MutexGuard<'static, Cluster> {
+    static NODE: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    // A test that failed while it held the node leaves it as usable as any other.
+    NODE.get_or_init(|| Mutex::new(Cluster::with_node())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes away what a test has made. Namespaces stay: without a controller-manager they never go.
+pub fn empty(cluster: &Cluster) {
+    let policies = "validatingadmissionpolicybindings,validatingadmissionpolicies";
+    cluster.kubectl(&["delete", policies, "--all", "--wait=false"]).expect(0);
+    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,secrets,configmaps,serviceaccounts";
+    cluster.kubectl(&["delete", kinds, "--all", "--all-namespaces", "--wait=false"]).expect(0);
+}

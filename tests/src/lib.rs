@@ -1,0 +1,14 @@
+//! The harness: starts real servers, runs the built binaries as processes, and looks at the result with kubectl. It uses no
+//! code of the product, so that a mistake there is not repeated here.
+//!
+//! - [`program`]: runs a program to its end
+//! - [`cluster`]: clusters of `tests/cluster` that end with the test
+//! - [`state`]: all objects of some kinds, in a form that can be compared
+//!
+//! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
+
+#![expect(clippy::missing_panics_doc, reason = "every function of the harness panics when the world is not as it must be")]
+
+pub mod cluster;
+pub mod program;
+pub mod state;

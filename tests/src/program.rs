@@ -1,0 +1,85 @@
+//! Runs a program to its end.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The command line, for messages.
+    pub command: String,
+    /// Exit status; none when a signal ended it.
+    pub status: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Asserts the exit status; what the program wrote is shown when it is another one.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{}\n--- stdout\n{}--- stderr\n{}", self.command, self.stdout, self.stderr);
+        self
+    }
+
+    /// Both outputs, as an operator sees them.
+    #[must_use]
+    pub fn output(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{}: no JSON: {error}\n{}", self.command, self.stdout))
+    }
+}
+
+/// Runs `command` to its end with `input` on stdin.
+#[track_caller]
+pub fn run(command: &mut Command, input: &str) -> Ended {
+    let line = format!("{command:?}");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("failed to start {line}: {error}; `make tools` builds what the tests need"));
+    // A program that does not read its input closes it: no failure of ours.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap_or_else(|error| panic!("failed to wait for {line}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A program that the Makefile has built.
+#[must_use]
+pub fn tool(name: &str) -> Command {
+    Command::new(root().join("target/tools/bin").join(name))
+}
+
+/// The binary of a job, built from the sources as they are.
+#[must_use]
+pub fn job(name: &str) -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        run(build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root()), "").expect(0);
+        root().join("target/debug")
+    });
+    let mut command = Command::new(folder.join(name));
+    // The machine's own settings must not decide what a test does.
+    command.env_remove("KUBECONFIG").env("NO_COLOR", "1");
+    command
+}

@@ -1,0 +1,78 @@
+//! Objects that the tests make.
+
+use fairlead_tests::cluster::Cluster;
+use fairlead_tests::program::{Ended, run};
+use serde_json::{Value, json};
+
+/// A legacy Subscription to events of one type.
+pub(crate) fn subscription(namespace: &str, name: &str, event_type: &str) -> Value {
+    json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"source_id": "shop", "event_type": event_type, "event_type_version": "v1",
+            "endpoint": format!("http://{name}.{namespace}:8080/events")},
+    })
+}
+
+/// A namespace.
+pub(crate) fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// Runs `trigger-replicator apply` with the ledger in namespace default.
+#[track_caller]
+pub(crate) fn apply(cluster: &Cluster, more: &[&str]) -> Ended {
+    let args: Vec<&str> = ["apply", "-o", "json", "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    run(&mut cluster.job("trigger-replicator", &args), "")
+}
+
+/// Runs `trigger-replicator plan`.
+#[track_caller]
+pub(crate) fn plan(cluster: &Cluster, more: &[&str]) -> Ended {
+    let args: Vec<&str> = ["plan", "-o", "json"].iter().chain(more).copied().collect();
+    run(&mut cluster.job("trigger-replicator", &args), "")
+}
+
+/// Names and phases of the tickets in namespace default, sorted.
+#[track_caller]
+pub(crate) fn tickets(cluster: &Cluster) -> Vec<(String, String)> {
+    let list =
+        cluster.kubectl(&["get", "secrets", "-n", "default", "-l", "fairlead.dev/phase", "-o", "json"]).expect(0).json();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let items = list["items"].as_array().expect("kubectl prints a list");
+    items
+        .iter()
+        .map(|secret| (text(&secret["metadata"]["name"]), text(&secret["metadata"]["labels"]["fairlead.dev/phase"])))
+        .collect()
+}
+
+/// Denies Triggers whose filter asks for `event_type`, and waits until that is so.
+#[track_caller]
+pub(crate) fn deny_triggers_for(cluster: &Cluster, event_type: &str) {
+    let name = format!("deny-{event_type}");
+    cluster.apply(&json!([
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+         "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["eventing.knative.dev"], "apiVersions": ["*"],
+                "operations": ["CREATE"], "resources": ["triggers"]}]},
+            "validations": [{"expression": format!("object.spec.filter.attributes['type'] != '{event_type}'"),
+                "message": "this event type is closed"}]}},
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+         "spec": {"policyName": name, "validationActions": ["Deny"]}},
+    ]));
+    let probe = json!({
+        "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "metadata": {"namespace": "default", "name": "probe"},
+        "spec": {"broker": "default", "filter": {"attributes": {"type": event_type}}, "subscriber": {"uri": "http://a.b"}},
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("probe.json");
+    std::fs::write(&file, probe.to_string()).expect("written");
+    let file = file.to_str().expect("a temporary path is UTF-8");
+    for _ in 0..600 {
+        let denied = cluster.kubectl(&["create", "--dry-run=server", "-f", file]);
+        if denied.stderr.contains("this event type is closed") {
+            return;
+        }
+    }
+    panic!("the policy does not act");
+}

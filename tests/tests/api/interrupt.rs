@@ -1,0 +1,93 @@
+//! Signals, deadlines and servers that are not there.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{job, run};
+use serde_json::json;
+
+use crate::fixtures::{apply, subscription, tickets};
+
+fn many(cluster: &Cluster, count: usize) {
+    cluster.create((0..count).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
+}
+
+#[test]
+fn a_run_that_is_told_to_end_is_finished_by_the_next() {
+    let cluster = lease();
+    many(&cluster, 300);
+    let args = ["apply", "--ledger-namespace", "default", "--concurrency", "1", "-o", "json"];
+    let mut child =
+        cluster.job("trigger-replicator", &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
+    run(Command::new("kill").args(["-TERM", &child.id().to_string()]), "").expect(0);
+    let rest: Vec<String> = log.collect();
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(75), "{}", rest.join("\n"));
+    assert!(rest.iter().any(|line| line.contains("error FL008: interrupted")), "{}", rest.join("\n"));
+    let made = cluster.list("triggers").len();
+    assert!((1..300).contains(&made), "{made}");
+
+    let report = apply(&cluster, &[]).expect(0).json();
+    assert_eq!(report["plan"]["changes"].as_array().map(Vec::len), Some(300 - made));
+    assert_eq!(cluster.list("triggers").len(), 300);
+}
+
+#[test]
+fn a_run_that_was_killed_is_finished_by_the_next() {
+    let cluster = lease();
+    many(&cluster, 300);
+    let args = ["apply", "--ledger-namespace", "default", "--concurrency", "4"];
+    let mut child =
+        cluster.job("trigger-replicator", &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+
+    apply(&cluster, &[]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 300);
+    let phases: Vec<String> = tickets(&cluster).into_iter().map(|(_, phase)| phase).collect();
+    assert_eq!(phases, ["Applying", "Committed"]);
+}
+
+#[test]
+fn a_deadline_that_has_passed_changes_nothing() {
+    let cluster = lease();
+    many(&cluster, 3);
+    let ended = apply(&cluster, &["--run-timeout", "0s"]).expect(124);
+    assert!(ended.stderr.contains("error FL007: the deadline of the run has passed"), "{}", ended.stderr);
+    assert_eq!((cluster.list("triggers").len(), tickets(&cluster).len()), (0, 0));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_asked_again_and_named() {
+    // Port 1 of the loopback: nothing listens there.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("kubeconfig");
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "gone",
+        "clusters": [{"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "u"}}],
+    });
+    std::fs::write(&file, kubeconfig.to_string()).expect("written");
+    let ended = run(job("trigger-replicator").args(["plan", "--request-timeout", "100ms", "--kubeconfig"]).arg(&file), "")
+        .expect(75);
+    for word in [
+        "trying again",
+        "error FL001: failed to discover what the cluster serves: no connection to http://127.0.0.1:1",
+        "kubectl cluster-info",
+    ] {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_named() {
+    let ended = run(job("trigger-replicator").args(["plan", "--kubeconfig", "/there/is/none"]), "").expect(2);
+    for word in ["error FL009", "/there/is/none", "--kubeconfig"] {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+}

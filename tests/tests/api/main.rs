@@ -1,0 +1,16 @@
+//! Jobs as processes against a real etcd and API server, without a node.
+//!
+//! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
+//! - `restore`: a step that fails leaves everything as it was
+//! - `interrupt`: signals, deadlines and servers that are not there
+//! - `permission`: the rules of the chart are enough, and none is too many
+//! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
+//! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
+
+mod fixtures;
+mod interrupt;
+mod objects;
+mod permission;
+mod plan;
+mod replicate;
+mod restore;

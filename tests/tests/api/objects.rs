@@ -1,0 +1,142 @@
+//! The executor on objects of every kind of change, edited by others meanwhile.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fairlead_kube_client::cluster::Cluster as Connection;
+use fairlead_kube_client::discovery::Discovery;
+use fairlead_kube_client::objects::Objects;
+use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::executor::World as _;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::state;
+use serde_json::{Value, json};
+
+const MARK: &str = "default/fairlead.v1.test.1";
+
+fn config_map(value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default", "name": "it"}, "data": {"ours": value}})
+}
+
+fn change(images: Images) -> Change {
+    let target =
+        Target { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("default".into()), name: "it".into() };
+    Change { stage: 0, target, images, reason: String::new() }
+}
+
+/// Carries out one change, as the executor would.
+fn bring(cluster: &Cluster, images: Images) -> Result<(), Obstacle> {
+    bring_all(cluster, &[change(images)])
+}
+
+fn bring_all(cluster: &Cluster, changes: &[Change]) -> Result<(), Obstacle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15), "test");
+        let connection = connection.await.expect("the harness's kubeconfig is right");
+        let discovery = Discovery::default();
+        for change in changes {
+            Objects::new(&connection, &discovery).bring(change, MARK).await?;
+        }
+        Ok(())
+    })
+}
+
+fn live(cluster: &Cluster) -> Value {
+    cluster.get("configmap", "default", "it")
+}
+
+fn edit(cluster: &Cluster, patch: &Value) {
+    cluster.kubectl(&["patch", "configmap", "-n", "default", "it", "--type=merge", "-p", &patch.to_string()]).expect(0);
+}
+
+#[test]
+fn every_change_is_done_once_however_often_it_is_made_and_its_inverse_takes_it_back() {
+    let cluster = lease();
+    let create = change(Images::Create(config_map("1")));
+    bring_all(&cluster, &[create.clone(), create.clone()]).expect("the second time finds its mark");
+    assert_eq!(live(&cluster)["metadata"]["annotations"]["fairlead.dev/ticket"], MARK);
+
+    let before = live(&cluster);
+    let mut after = before.clone();
+    after["data"] = json!({"ours": "2", "new": "x"});
+    let update = change(Images::Update(before.clone(), after));
+    bring_all(&cluster, &[update.clone(), update.clone()]).expect("the second time finds its values");
+    assert_eq!(live(&cluster)["data"], json!({"ours": "2", "new": "x"}));
+    bring_all(&cluster, &[update.inverse(), update.inverse()]).expect("it is taken back");
+    assert_eq!(live(&cluster)["data"], before["data"]);
+
+    bring_all(&cluster, &[create.inverse(), create.inverse()]).expect("gone is gone");
+    assert!(cluster.list("configmaps").iter().all(|object| object["metadata"]["name"] != "it"));
+}
+
+#[test]
+fn a_deleted_object_comes_back_with_everything_that_is_ours_to_give() {
+    let cluster = lease();
+    let mut object = config_map("1");
+    object["metadata"]["labels"] = json!({"a": "b"});
+    object["metadata"]["finalizers"] = json!([]);
+    cluster.apply(&object);
+    let before = live(&cluster);
+    let delete = change(Images::Delete(before.clone()));
+    bring_all(&cluster, &[delete.clone(), delete.clone()]).expect("that uid is gone");
+    bring_all(&cluster, &[delete.inverse(), delete.inverse()]).expect("it is created again, once");
+    let restored = live(&cluster);
+    assert_eq!((&restored["data"], &restored["metadata"]["labels"]), (&before["data"], &before["metadata"]["labels"]));
+    assert_ne!(restored["metadata"]["uid"], before["metadata"]["uid"]);
+}
+
+#[test]
+fn fields_of_others_are_left_and_our_fields_written_by_others_are_drift() {
+    let cluster = lease();
+    cluster.apply(&config_map("1"));
+    let before = live(&cluster);
+    let mut after = before.clone();
+    after["data"]["ours"] = "2".into();
+
+    // Another field: the write conflicts, is read again, and goes through.
+    edit(&cluster, &json!({"data": {"theirs": "x"}}));
+    bring(&cluster, Images::Update(before.clone(), after.clone())).expect("another field is other people's business");
+    assert_eq!(live(&cluster)["data"], json!({"ours": "2", "theirs": "x"}));
+
+    edit(&cluster, &json!({"data": {"ours": "3"}}));
+    let obstacle = bring(&cluster, Images::Update(before.clone(), after.clone())).expect_err("our field is drift");
+    assert!(matches!(obstacle, Obstacle::Drift { .. }), "{obstacle}");
+    let obstacle = bring(&cluster, Images::Update(after, before)).expect_err("and cannot be taken back");
+    assert_eq!(obstacle.to_string(), "ConfigMap default/it: somebody else has written the same fields");
+    assert_eq!(live(&cluster)["data"]["ours"], "3");
+}
+
+#[test]
+fn objects_of_others_are_neither_taken_over_nor_deleted() {
+    let cluster = lease();
+    cluster.apply(&config_map("theirs"));
+    let before = state::of(&cluster);
+    let obstacle = bring(&cluster, Images::Create(config_map("1"))).expect_err("the name is taken");
+    assert_eq!(obstacle.to_string(), "ConfigMap default/it: somebody else has created it meanwhile");
+    // Taking back a creation that never happened leaves the other's object alone.
+    bring(&cluster, Images::Delete(config_map("1"))).expect("ours is not there");
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+#[test]
+fn what_we_created_and_others_changed_is_not_deleted() {
+    let cluster = lease();
+    bring(&cluster, Images::Create(config_map("1"))).expect("created");
+    edit(&cluster, &json!({"data": {"ours": "theirs now"}}));
+    let obstacle = bring(&cluster, Images::Delete(config_map("1"))).expect_err("somebody relies on it now");
+    assert_eq!(obstacle.to_string(), "ConfigMap default/it: somebody else has changed it since");
+}
+
+#[test]
+fn an_object_that_is_gone_cannot_be_updated() {
+    let cluster = lease();
+    cluster.apply(&config_map("1"));
+    let before = live(&cluster);
+    let mut after = before.clone();
+    after["data"]["ours"] = "2".into();
+    cluster.kubectl(&["delete", "configmap", "-n", "default", "it"]).expect(0);
+    let obstacle = bring(&cluster, Images::Update(before, after)).expect_err("it is gone");
+    assert_eq!(obstacle.to_string(), "ConfigMap default/it: somebody else has deleted it");
+}

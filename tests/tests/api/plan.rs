@@ -1,0 +1,95 @@
+//! The plan from files is the plan from the cluster; input that cannot be read.
+
+use fairlead_tests::cluster::lease;
+use fairlead_tests::program::{job, root, run};
+use serde_json::{Value, json};
+
+use crate::fixtures::{apply, plan, subscription};
+
+/// Without what only a server knows.
+fn comparable(mut plan: Value) -> Value {
+    for change in plan["changes"].as_array_mut().expect("a list") {
+        change["before"] = Value::Null;
+        for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+            if let Some(metadata) = change["after"]["metadata"].as_object_mut() {
+                metadata.remove(field);
+            }
+        }
+    }
+    plan
+}
+
+#[test]
+fn the_demos_manifests_give_the_plan_of_the_demos_cluster() {
+    let cluster = lease();
+    let legacy = root().join("examples/kyma-event-bus/legacy");
+    for file in ["namespaces.yaml", "subscriptions.yaml"] {
+        let path = legacy.join(file);
+        cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+    }
+    let from_cluster = plan(&cluster, &[]).expect(0).json();
+    let from_files = run(job("trigger-replicator").args(["plan", "-o", "json", "--from"]).arg(&legacy), "").expect(0).json();
+    assert_eq!(from_files["digest"], from_cluster["digest"]);
+    assert_eq!(comparable(from_files), comparable(from_cluster));
+    insta::assert_snapshot!(run(job("trigger-replicator").args(["plan", "--from"]).arg(&legacy), "").expect(0).stdout);
+}
+
+#[test]
+fn a_dump_of_the_cluster_gives_the_same_plan_also_where_replicas_are_changed() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "one", "order.created"));
+    apply(&cluster, &[]).expect(0);
+    let mut twin = subscription("default", "twin", "order.created");
+    twin["spec"]["endpoint"] = "http://one.default.svc:8080/events".into();
+    cluster.apply(&json!([twin, subscription("default", "other", "order.paid")]));
+    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces";
+    for format in ["yaml", "json"] {
+        let dump = cluster.kubectl(&["get", kinds, "-A", "-o", format]).expect(0).stdout;
+        let from_dump = run(job("trigger-replicator").args(["plan", "-o", "json", "--from", "-"]), &dump).expect(0).json();
+        let from_cluster = plan(&cluster, &[]).expect(0).json();
+        assert_eq!(from_dump["changes"].as_array().map(Vec::len), Some(2));
+        assert_eq!(from_dump["digest"], from_cluster["digest"]);
+        assert_eq!(comparable(from_dump), comparable(from_cluster));
+    }
+}
+
+#[test]
+fn the_exit_status_says_whether_there_is_something_to_do() {
+    let cluster = lease();
+    plan(&cluster, &["--exit-code"]).expect(0);
+    cluster.apply(&subscription("default", "one", "order.created"));
+    plan(&cluster, &[]).expect(0);
+    plan(&cluster, &["--exit-code"]).expect(10);
+    assert_eq!(cluster.list("triggers").len(), 0);
+}
+
+#[test]
+fn input_that_cannot_be_read_is_named_by_file_document_and_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("broken.yaml");
+    std::fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\nkind: [\n").expect("written");
+    let ended = run(job("trigger-replicator").args(["plan", "--from"]).arg(&file), "").expect(2);
+    for word in ["error FL005", "broken.yaml: document 2 is not YAML, line"] {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn a_trigger_kind_of_an_older_knative_is_refused() {
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "triggers.eventing.knative.dev"},
+        "spec": {"group": "eventing.knative.dev", "names": {"kind": "Trigger"}, "versions": [{"name": "v1alpha1", "served": true}]},
+    });
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [crd, subscription("default", "one", "order.created")]});
+    let ended = run(job("trigger-replicator").args(["plan", "--from", "-"]), &list.to_string()).expect(4);
+    assert!(ended.stderr.contains("error TR001: Trigger eventing.knative.dev/v1 is not served"), "{}", ended.stderr);
+}
+
+#[test]
+fn codes_are_explained() {
+    let text = run(job("trigger-replicator").args(["explain", "TR107"]), "").expect(0).stdout;
+    assert!(text.starts_with("TR107: ") && text.contains("Next: "), "{text}");
+    let unknown = run(job("trigger-replicator").args(["explain", "TR999"]), "").expect(2);
+    assert!(unknown.stderr.contains("TR999 is not a code"), "{}", unknown.stderr);
+}

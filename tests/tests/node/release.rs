@@ -1,0 +1,70 @@
+//! A Helm release of the demo's chart in a namespace of its own.
+
+use std::path::PathBuf;
+
+use fairlead_tests::cluster::{Cluster, empty};
+use fairlead_tests::program::{Ended, root, run, tool};
+use serde_json::{Value, json};
+
+/// The shop before its upgrade, on an empty cluster.
+pub(crate) struct Release<'a> {
+    pub(crate) cluster: &'a Cluster,
+    helm: &'static str,
+    pub(crate) namespace: String,
+    chart: PathBuf,
+}
+
+impl<'a> Release<'a> {
+    /// Empties the cluster, loads the image, and installs the shop without any job.
+    pub(crate) fn install(cluster: &'a Cluster, helm: &'static str, name: &str) -> Self {
+        empty(cluster);
+        let image = root().join("target/images/trigger-replicator.tar");
+        run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(image), "").expect(0);
+        // The strictest standard, enforced: a pod that does not meet it is refused.
+        let namespace = format!("{name}-{helm}");
+        cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace,
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
+        let chart = root().join("examples/kyma-event-bus/shop");
+        run(tool(helm).args(["dependency", "build"]).arg(&chart), "").expect(0);
+        let release = Self { cluster, helm, namespace, chart };
+        release.helm(&["install"], &[]).expect(0);
+        release
+    }
+
+    /// `helm upgrade` with the job on.
+    pub(crate) fn upgrade(&self, more: &[&str]) -> Ended {
+        self.helm(&["upgrade", "--values", "examples/kyma-event-bus/shop/values-upgrade.yaml"], more)
+    }
+
+    fn helm(&self, verb: &[&str], more: &[&str]) -> Ended {
+        let mut helm = tool(self.helm);
+        helm.args(verb).arg("shop").arg(&self.chart).args([
+            "-n",
+            &self.namespace,
+            "--kubeconfig",
+            self.cluster.kubeconfig(),
+        ]);
+        let image = "fairlead.triggerReplicator.image";
+        let local = format!("{image}.registry=docker.io,{image}.tag=dev,{image}.pullPolicy=Never");
+        run(helm.args(["--set", &local]).args(more).current_dir(root()), "")
+    }
+
+    /// What the README tells an operator to run after a failure.
+    pub(crate) fn describe(&self) -> String {
+        let selector = "app.kubernetes.io/part-of=fairlead";
+        self.cluster.kubectl(&["-n", &self.namespace, "describe", "jobs,pods", "-l", selector]).expect(0).stdout
+    }
+
+    /// The setting that the upgrade changes.
+    pub(crate) fn bus(&self) -> Value {
+        self.cluster.get("configmap", &self.namespace, "shop-settings")["data"]["bus"].clone()
+    }
+}
+
+/// Legacy Subscriptions of the demo.
+pub(crate) fn demo(cluster: &Cluster) {
+    for file in ["namespaces.yaml", "subscriptions.yaml"] {
+        let path = root().join("examples/kyma-event-bus/legacy").join(file);
+        cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+    }
+}

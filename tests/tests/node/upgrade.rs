@@ -1,0 +1,50 @@
+//! `helm upgrade` replicates, and a second one writes nothing.
+
+use fairlead_tests::cluster::node;
+use fairlead_tests::state;
+use serde_json::{Value, json};
+
+use crate::release::{Release, demo};
+
+fn an_upgrade_replicates_and_a_second_one_writes_nothing(helm: &'static str) {
+    let cluster = node();
+    let shop = Release::install(&cluster, helm, "upgrade");
+    demo(&cluster);
+    assert_eq!((cluster.list("triggers").len(), shop.bus()), (0, json!("legacy")));
+
+    shop.upgrade(&[]).expect(0);
+    assert_eq!(shop.bus(), json!("mesh"));
+    let triggers = cluster.list("triggers");
+    assert_eq!(triggers.len(), 17);
+    let named: usize = triggers
+        .iter()
+        .filter_map(|trigger| trigger["metadata"]["annotations"]["fairlead.dev/replicated-from"].as_str())
+        .map(|from| from.split(',').count())
+        .sum();
+    assert_eq!(named, 19, "every Subscription that can be replicated is named by a Trigger");
+
+    let before = (state::of_kinds(&cluster, "triggers"), tickets(&shop));
+    shop.upgrade(&[]).expect(0);
+    assert_eq!(state::differences(&before.0, &state::of_kinds(&cluster, "triggers")), Vec::<String>::new());
+    assert_eq!(before.1, tickets(&shop));
+    let [ticket] = before.1.as_slice() else { panic!("{:?}", before.1) };
+    assert_eq!(ticket["metadata"]["labels"]["fairlead.dev/helm-revision"], "2");
+    assert_eq!(ticket["metadata"]["labels"]["fairlead.dev/phase"], "Committed");
+}
+
+fn tickets(shop: &Release<'_>) -> Vec<Value> {
+    let selector = "fairlead.dev/phase,fairlead.dev/release=shop";
+    let list =
+        shop.cluster.kubectl(&["-n", &shop.namespace, "get", "secrets", "-l", selector, "-o", "json"]).expect(0).json();
+    list["items"].as_array().expect("kubectl prints a list").clone()
+}
+
+#[test]
+fn with_helm_3() {
+    an_upgrade_replicates_and_a_second_one_writes_nothing("helm3");
+}
+
+#[test]
+fn with_helm_4() {
+    an_upgrade_replicates_and_a_second_one_writes_nothing("helm4");
+}
