@@ -105,18 +105,20 @@ $(TOOLS)/kubectl: $(TOOLS)/cluster
 	@for program in etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet kubectl; do ln -sfn kubernetes $(TOOLS)/$$program; done
 
 # A plain build believes in the Kubernetes of its client library, and our chart asks for 1.30.
-$(TOOLS)/helm3: Makefile
+target/tools/helm-$(HELM3)/helm:
 	@echo 'Building Helm 3'
-	@mkdir -p $(TOOLS)
-	@GOBIN=$(CURDIR)/target/tools/helm3 $(GO) install -trimpath -ldflags '-s -w $(foreach package,pkg/chartutil pkg/lint/rules,\
+	@GOBIN=$(CURDIR)/$(@D) $(GO) install -trimpath -ldflags '-s -w $(foreach package,pkg/chartutil pkg/lint/rules,\
 	  -X helm.sh/helm/v3/$(package).k8sVersionMajor=1 -X helm.sh/helm/v3/$(package).k8sVersionMinor=34)' helm.sh/helm/v3/cmd/helm@$(HELM3)
-	@cp target/tools/helm3/helm $@
 
-$(TOOLS)/helm4: Makefile
+target/tools/helm-$(HELM4)/helm:
 	@echo 'Building Helm 4'
+	@GOBIN=$(CURDIR)/$(@D) $(GO) install -trimpath -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@$(HELM4)
+
+$(TOOLS)/helm3: target/tools/helm-$(HELM3)/helm
+$(TOOLS)/helm4: target/tools/helm-$(HELM4)/helm
+$(TOOLS)/helm3 $(TOOLS)/helm4:
 	@mkdir -p $(TOOLS)
-	@GOBIN=$(CURDIR)/target/tools/helm4 $(GO) install -trimpath -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@$(HELM4)
-	@cp target/tools/helm4/helm $@
+	@ln -sfn ../../../$< $@
 
 # Knative's own definition of the Trigger.
 target/tools/knative/trigger.yaml: tests/cluster/go.mod
@@ -124,7 +126,10 @@ target/tools/knative/trigger.yaml: tests/cluster/go.mod
 	@cd tests/cluster && go mod download knative.dev/eventing
 	@install -m 0644 "$$(cd tests/cluster && go list -m -f '{{.Dir}}' knative.dev/eventing)/config/core/resources/trigger.yaml" $@
 
-$(TOOLS)/cargo-deny: Makefile
+$(TOOLS)/cargo-deny: target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
+	@mkdir -p $(TOOLS)
+	@ln -sfn ../../../$< $@
+
+target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	@echo 'Building cargo-deny'
-	@cargo install --quiet cargo-deny --version $(CARGO_DENY) --locked --root target/tools
-	@touch $@
+	@cargo install --quiet cargo-deny --version $(CARGO_DENY) --locked --root target/tools/cargo-deny-$(CARGO_DENY)

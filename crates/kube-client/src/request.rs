@@ -104,8 +104,7 @@ impl Cluster {
     /// The error comes with the pause that the server asks for.
     async fn send_once(&self, request: Request<Vec<u8>>) -> Result<Value, (Error, Option<Duration>)> {
         let exchange = async {
-            let response =
-                self.client.send(request.map(Body::from)).await.map_err(|error| Error::Connection(Box::new(error)))?;
+            let response = self.client.send(request.map(Body::from)).await.map_err(|error| self.broken(&error))?;
             let (head, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| self.broken(&error))?.to_bytes();
             Ok((head, body))

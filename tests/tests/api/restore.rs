@@ -1,6 +1,7 @@
 //! A step that fails leaves everything as it was.
 
 use fairlead_tests::cluster::lease;
+use fairlead_tests::program::run;
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -86,7 +87,8 @@ fn one_changed_annotation_is_a_difference() {
 fn a_ledger_that_cannot_be_written_stops_the_run_before_the_first_change() {
     let cluster = lease();
     cluster.apply(&subscription("default", "one", "order.created"));
-    let failed = apply(&cluster, &["--ledger-namespace", "there-is-no-such-namespace"]);
+    let args = ["apply", "--ledger-namespace", "there-is-no-such-namespace"];
+    let failed = run(&mut cluster.job("trigger-replicator", &args), "");
     assert_eq!(failed.status, Some(1), "{}", failed.output());
     assert!(failed.stderr.contains("Secret there-is-no-such-namespace/fairlead.v1.fairlead.1"), "{}", failed.stderr);
     assert_eq!(cluster.list("triggers").len(), 0);

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use super::{Finding, Plan, UndoAt};
+use super::{Finding, Plan};
 use crate::change::{Action, Change};
 use crate::fields;
 
@@ -25,12 +25,8 @@ pub(super) fn render(plan: &Plan) -> String {
         if changes.peek().is_none() {
             continue;
         }
-        let undo = match stage.undo_at {
-            UndoAt::PreRollback => "undone before Helm applies the old release",
-            UndoAt::PostRollback => "undone after Helm applied the old release",
-        };
         let kind = format!("{:?}", stage.kind).to_lowercase();
-        line(&mut out, BOLD, format_args!("Stage {} of {}: {} ({kind}, {undo})", index + 1, plan.stages.len(), stage.name));
+        line(&mut out, BOLD, format_args!("Stage {} of {}: {} ({kind})", index + 1, plan.stages.len(), stage.name));
         out.push('\n');
         for change in changes {
             render_change(&mut out, change);
