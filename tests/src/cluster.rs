@@ -17,7 +17,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     child: Child,
     /// Closing it ends the cluster.
-    _alive: Option<ChildStdin>,
+    alive: Option<ChildStdin>,
 }
 
 impl Cluster {
@@ -47,7 +47,7 @@ impl Cluster {
             .unwrap_or_else(|_| panic!("{command:?} did not become ready; run it by hand to see why"));
         let text =
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
-        let cluster = Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, _alive: alive };
+        let cluster = Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, alive };
         for definitions in ["target/tools/knative/trigger.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
             let path = root().join(definitions);
             cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
@@ -119,7 +119,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        drop(self._alive.take());
+        drop(self.alive.take());
         // It ends by itself now; what it leaves when it does not is swept by the next start.
         let _ = self.child.wait();
     }

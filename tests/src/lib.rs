@@ -7,7 +7,12 @@
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
 
-#![expect(clippy::missing_panics_doc, reason = "every function of the harness panics when the world is not as it must be")]
+#![expect(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "every function of the harness panics when the world is not as it must be"
+)]
+#![expect(clippy::must_use_candidate, reason = "a command is often run for what it does")]
 
 pub mod cluster;
 pub mod program;

@@ -20,6 +20,7 @@ pub struct Ended {
 
 impl Ended {
     /// Asserts the exit status; what the program wrote is shown when it is another one.
+    #[expect(clippy::return_self_not_must_use, reason = "often only the assertion matters")]
     #[track_caller]
     pub fn expect(self, status: i32) -> Self {
         assert_eq!(self.status, Some(status), "{}\n--- stdout\n{}--- stderr\n{}", self.command, self.stdout, self.stderr);

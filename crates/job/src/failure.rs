@@ -48,7 +48,7 @@ impl Failure {
         Self { aftermath, ..self }
     }
 
-    /// What became of the changes, for people; empty when none had been made.
+    /// What became of the changes, in whole lines for people; empty when none had been made.
     #[must_use]
     pub fn aftermath(&self) -> &str {
         &self.aftermath

@@ -49,7 +49,6 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
     let (message, status) = match error.downcast_ref::<Failure>() {
         Some(failure) => {
             let (code, after) = (failure.code, failure.aftermath());
-            let after = if after.is_empty() { String::new() } else { format!("{after}\n") };
             (format!("error {}: {error:#}\n{after}{}\n", code.id, code.next), failure.status)
         }
         None => (format!("error: {error:#}\n"), ExitStatus::Failed),

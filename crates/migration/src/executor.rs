@@ -159,3 +159,6 @@ async fn note<J: Journal>(journal: &mut J, phase: Phase) {
         tracing::warn!(error = %error, "the ledger lags behind");
     }
 }
+
+#[cfg(test)]
+mod tests;

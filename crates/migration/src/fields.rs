@@ -33,10 +33,13 @@ pub fn diff(before: &Value, after: &Value) -> Option<Value> {
 #[must_use]
 pub fn holds(patch: &Value, object: &Value) -> bool {
     match patch {
-        Value::Object(entries) => entries.iter().all(|(key, entry)| match object.get(key) {
-            Some(value) => holds(entry, value),
-            None => entry.is_null(),
-        }),
+        Value::Object(entries) => {
+            object.is_object()
+                && entries.iter().all(|(key, entry)| match object.get(key) {
+                    Some(value) => holds(entry, value),
+                    None => entry.is_null(),
+                })
+        }
         leaf => leaf == object,
     }
 }
@@ -44,7 +47,9 @@ pub fn holds(patch: &Value, object: &Value) -> bool {
 /// Whether `one` and `other` agree in every field that `patch` writes.
 #[must_use]
 pub fn same_where_written(patch: &Value, one: &Value, other: &Value) -> bool {
-    let Value::Object(entries) = patch else { return one == other };
+    let (Value::Object(entries), Value::Object(one), Value::Object(other)) = (patch, one, other) else {
+        return one == other;
+    };
     entries.iter().all(|(key, entry)| match (one.get(key), other.get(key)) {
         (Some(a), Some(b)) => same_where_written(entry, a, b),
         (None, None) => true,

@@ -55,9 +55,12 @@ pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitSt
     } else {
         carry_out(args, apply, &watch, &cluster, &discovery, &plan).await?
     };
-    report::print(args.output.output, &report.document(&plan, apply, &result)?, &report.text())?;
+    // For people a failure is told once, at the end and with its cause, by whoever prints the error.
+    if args.output.output != Output::Text || result.is_ok() {
+        report::print(args.output.output, &report.document(&plan, apply, &result)?, &report.text())?;
+    }
     report::terminate(&report.text());
-    Ok(result?)
+    result.map_err(|failure| failure.with_aftermath(report.text()).into())
 }
 
 async fn carry_out(
@@ -116,18 +119,18 @@ fn conclude(outcome: Outcome, plan: &Plan, mark: &str) -> (Report, Result<ExitSt
         }
         Outcome::Restored(cause) => {
             let summary = format!("Failed, and everything is as before. Ticket {mark}.");
-            (Report::new("RolledBack", ticket, summary.clone()), Err(Failure::from(cause).with_aftermath(summary)))
+            (Report::new("RolledBack", ticket, summary), Err(Failure::from(cause)))
         }
         Outcome::Interrupted(cause) => {
             let summary = format!("Ended before it was done; run it again, it goes on from here. Ticket {mark}.");
-            (Report::new("Interrupted", ticket, summary.clone()), Err(Failure::from(cause).with_aftermath(summary)))
+            (Report::new("Interrupted", ticket, summary), Err(Failure::from(cause)))
         }
         Outcome::Dirty { cause, left } => {
             let left: Vec<(Target, String)> =
                 left.into_iter().map(|(target, obstacle)| (target, chain(&obstacle))).collect();
             let summary = format!("Failed, and {} objects are NOT as before. Ticket {mark}.", left.len());
             let failure = Failure::new(ExitStatus::Dirty, &code::DIRTY, chain(&cause));
-            (Report { left, ..Report::new("Dirty", ticket, summary.clone()) }, Err(failure.with_aftermath(summary)))
+            (Report { left, ..Report::new("Dirty", ticket, summary) }, Err(failure))
         }
     }
 }
@@ -139,7 +142,7 @@ impl Report {
 
     fn text(&self) -> String {
         let left = self.left.iter().map(|(target, what)| format!("! {target}: {what}"));
-        left.chain([self.summary.clone(), String::new()]).collect::<Vec<_>>().join("\n")
+        left.chain([self.summary.clone()]).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     fn document(&self, plan: &Plan, apply: &ApplyArgs, result: &Result<ExitStatus, Failure>) -> anyhow::Result<Value> {

@@ -17,6 +17,8 @@ fn a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why(helm: &'stati
     cluster
         .apply(&json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": "payments", "name": "few"},
         "spec": {"hard": {"count/triggers.eventing.knative.dev": "1"}}}));
+    let counted = "--for=jsonpath={.status.hard}";
+    cluster.kubectl(&["wait", counted, "-n", "payments", "resourcequota/few", "--timeout=60s"]).expect(0);
     let before = state::of_kinds(&cluster, KINDS);
     let failed = shop.upgrade(&[]);
     let after = state::of_kinds(&cluster, KINDS);

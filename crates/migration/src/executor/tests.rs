@@ -1,0 +1,192 @@
+//! Runs against a world that is a map, with every failure there is at every change.
+
+use std::collections::BTreeMap;
+
+use futures::executor::block_on;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::change::{Image, Images};
+use crate::plan::{Stage, StageKind, UndoAt};
+use crate::snapshot::Snapshot;
+use crate::ticket::Ticket;
+
+/// What a change meets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Refused,
+    /// The change is made, and the answer says otherwise.
+    RefusedAfterwards,
+    Unreachable,
+    Drift,
+}
+
+#[derive(Default)]
+struct Map {
+    objects: RefCell<BTreeMap<String, Image>>,
+    /// At the n-th change that is brought, from 1.
+    fault: Option<(usize, Fault)>,
+    /// Undoing this object fails.
+    stuck: Option<&'static str>,
+    brought: Cell<usize>,
+}
+
+impl World for Map {
+    async fn bring(&self, change: &Change, _mark: &str) -> Result<(), Obstacle> {
+        self.brought.set(self.brought.get() + 1);
+        let is_undo = matches!(change.images, Images::Delete(_)) || change.reason == "undo";
+        if is_undo && self.stuck == Some(change.target.name.as_str()) {
+            return Err(Obstacle::Drift { target: change.target.clone(), what: "somebody else changed it".into() });
+        }
+        let fault = self.fault.filter(|(at, _)| *at == self.brought.get()).map(|(_, fault)| fault);
+        let operation = || format!("{} {}", change.action(), change.target);
+        match fault {
+            Some(Fault::Refused) => return Err(Obstacle::Refused { operation: operation(), source: "no".into() }),
+            Some(Fault::Unreachable) => {
+                return Err(Obstacle::Unreachable { operation: operation(), source: "no answer".into() });
+            }
+            Some(Fault::Drift) => return Err(Obstacle::Drift { target: change.target.clone(), what: "changed".into() }),
+            Some(Fault::RefusedAfterwards) | None => {}
+        }
+        let mut objects = self.objects.borrow_mut();
+        match change.after() {
+            Some(after) => drop(objects.insert(change.target.name.clone(), after.clone())),
+            None => drop(objects.remove(&change.target.name)),
+        }
+        match fault {
+            Some(_) => Err(Obstacle::Refused { operation: operation(), source: "no".into() }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Phases(Vec<Phase>);
+
+impl Journal for Phases {
+    async fn open(&mut self, _ticket: &Ticket, _snapshot: &Snapshot) -> Result<String, Obstacle> {
+        Ok("ticket".into())
+    }
+
+    async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
+        self.0.push(phase);
+        Ok(())
+    }
+}
+
+/// Ends the run after so many changes.
+struct Patience(Cell<usize>, Stop);
+
+impl Watcher for Patience {
+    fn stop(&self) -> Option<Stop> {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        (left == 0).then_some(self.1)
+    }
+
+    fn progress(&self, done: usize, total: usize, _undoing: bool) {
+        assert!(done <= total);
+    }
+}
+
+fn endless() -> Patience {
+    Patience(Cell::new(usize::MAX), Stop::Interrupted)
+}
+
+/// Creations in a first stage, an update and a deletion in a second.
+fn plan(concurrency: usize) -> Plan {
+    let stage =
+        |name: &str| Stage { name: name.into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency };
+    let change = |stage, name: &str, images| {
+        let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
+        Change { stage, target, images, reason: String::new() }
+    };
+    let create = |name: &str| change(0, name, Images::Create(json!({"name": name})));
+    let mut changes: Vec<Change> = ["a", "b", "c", "d"].into_iter().map(create).collect();
+    changes.push(change(1, "old", Images::Update(json!({"v": 1}), json!({"v": 2}))));
+    changes.push(change(1, "older", Images::Delete(json!({"v": 0}))));
+    let step = "step".to_owned();
+    Plan { step, stages: vec![stage("one"), stage("two")], changes, refusals: vec![], warnings: vec![], unchanged: vec![] }
+}
+
+fn world() -> Map {
+    let objects: [(&str, Value); 2] = [("old", json!({"v": 1})), ("older", json!({"v": 0}))];
+    Map { objects: RefCell::new(objects.map(|(name, image)| (name.to_owned(), image)).into()), ..Map::default() }
+}
+
+fn run(world: &Map, watcher: &Patience, concurrency: usize) -> (Outcome, Vec<Phase>) {
+    let mut phases = Phases::default();
+    let outcome = block_on(apply(world, &mut phases, watcher, &plan(concurrency), "mark", async || Ok(())));
+    (outcome, phases.0)
+}
+
+#[test]
+fn a_run_without_failures_is_committed() {
+    for concurrency in [1, 3] {
+        let world = world();
+        let (outcome, phases) = run(&world, &endless(), concurrency);
+        assert!(matches!(outcome, Outcome::Committed));
+        assert_eq!(phases, [Phase::Applying, Phase::Verifying, Phase::Committed]);
+        assert_eq!(world.objects.into_inner().into_keys().collect::<Vec<_>>(), ["a", "b", "c", "d", "old"]);
+    }
+}
+
+#[test]
+fn a_failure_at_any_change_leaves_everything_as_it_was() {
+    for fault in [Fault::Refused, Fault::RefusedAfterwards, Fault::Drift] {
+        for at in 1..=6 {
+            for concurrency in [1, 3] {
+                let (before, world) = (world().objects, Map { fault: Some((at, fault)), ..world() });
+                let (outcome, phases) = run(&world, &endless(), concurrency);
+                assert!(matches!(outcome, Outcome::Restored(_)), "{fault:?} at {at}");
+                assert_eq!(phases.last(), Some(&Phase::RolledBack));
+                assert_eq!(world.objects, before, "{fault:?} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_verified_is_taken_back() {
+    let (before, world, mut phases) = (world().objects, world(), Phases::default());
+    let target = plan(1).changes[0].target.clone();
+    let verify = async || Err(Obstacle::Drift { target, what: "gone".into() });
+    let outcome = block_on(apply(&world, &mut phases, &endless(), &plan(1), "mark", verify));
+    assert!(matches!(outcome, Outcome::Restored(Obstacle::Drift { .. })));
+    assert_eq!(world.objects, before);
+}
+
+#[test]
+fn a_deadline_restores_and_an_interruption_leaves_things_to_the_next_run() {
+    for changes in 0..6 {
+        let world = world();
+        let (outcome, phases) = run(&world, &Patience(Cell::new(changes), Stop::DeadlinePassed), 1);
+        assert!(matches!(outcome, Outcome::Restored(Obstacle::Stopped(Stop::DeadlinePassed))), "{outcome:?}");
+        assert_eq!((&world.objects, phases.last()), (&self::world().objects, Some(&Phase::RolledBack)));
+
+        let world = self::world();
+        let (outcome, phases) = run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
+        assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted))), "{outcome:?}");
+        assert_eq!((world.brought.get(), phases), (changes, vec![Phase::Applying]));
+    }
+}
+
+#[test]
+fn a_world_that_does_not_answer_is_left_as_it_is() {
+    let world = Map { fault: Some((3, Fault::Unreachable)), ..world() };
+    let (outcome, phases) = run(&world, &endless(), 1);
+    assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Unreachable { .. })), "{outcome:?}");
+    assert_eq!((phases, world.brought.get()), (vec![Phase::Applying], 3));
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_named_and_everything_else_is_taken_back() {
+    let world = Map { fault: Some((5, Fault::Refused)), stuck: Some("b"), ..world() };
+    let (outcome, phases) = run(&world, &endless(), 1);
+    let names: Vec<String> = match outcome {
+        Outcome::Dirty { left, .. } => left.into_iter().map(|(target, _)| target.name).collect(),
+        _ => Vec::new(),
+    };
+    assert_eq!((names, phases.last()), (vec!["b".to_owned()], Some(&Phase::Dirty)));
+    assert_eq!(world.objects.into_inner().into_keys().collect::<Vec<_>>(), ["b", "old", "older"]);
+}
