@@ -24,12 +24,18 @@ impl Cluster {
     /// etcd and the API server, with the custom resources that the jobs work on.
     #[must_use]
     pub fn control_plane() -> Self {
-        Self::start(&["control-plane", "--attach"])
+        Self::start(&["control-plane", "--attach"]).with_definitions()
     }
 
-    /// A cluster with a node that runs pods.
+    /// A cluster with a node that runs pods, and the custom resources that the jobs work on.
     #[must_use]
     pub fn with_node() -> Self {
+        Self::bare_node().with_definitions()
+    }
+
+    /// A cluster with a node that runs pods, and nothing of ours in it.
+    #[must_use]
+    pub fn bare_node() -> Self {
         Self::start(&["up", "--attach"])
     }
 
@@ -47,13 +53,16 @@ impl Cluster {
             .unwrap_or_else(|_| panic!("{command:?} did not become ready; run it by hand to see why"));
         let text =
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
-        let cluster = Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, alive };
+        Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, alive }
+    }
+
+    fn with_definitions(self) -> Self {
         for definitions in ["target/tools/knative/trigger.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
             let path = root().join(definitions);
-            cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+            self.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
         }
-        cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
-        cluster
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
+        self
     }
 
     /// Its name, for commands of `cluster`.

@@ -1,8 +1,10 @@
-//! The chart on a cluster with a node: real pods, real Helm. They share one cluster and take turns.
+//! The chart on a cluster with a node: real pods, real Helm. The tests take turns.
 //!
+//! - `demo`: the demo on a cluster that somebody else has
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
+mod demo;
 mod failing;
 mod release;
 mod upgrade;

@@ -1,0 +1,16 @@
+# The same image that `make images` makes without Docker: docker build --target trigger-replicator .
+# syntax=docker/dockerfile:1
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# Static, so that the image needs nothing but the binary.
+RUN host=$(rustc -vV | sed -n 's/^host: //p') \
+    && RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo' \
+       cargo build --locked --release --target "$host" -p trigger-replicator \
+    && mkdir /out \
+    && install -m 0555 "target/$host/release/trigger-replicator" /out/
+
+FROM scratch AS trigger-replicator
+COPY --from=build /out/trigger-replicator /trigger-replicator
+USER 65532:65532
+ENTRYPOINT ["/trigger-replicator"]
