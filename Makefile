@@ -56,6 +56,7 @@ check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependenc
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
+	cargo fetch --quiet --locked
 	$(TOOLS)/cargo-deny --log-level error --offline check bans licenses sources
 	cd tests/cluster && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath . ./internal/... ./pause
 
@@ -84,7 +85,7 @@ packages:
 	@scripts/packages
 
 .PHONY: cluster
-cluster: $(TOOLS)/cluster $(TOOLS)/kubectl $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/trigger.yaml
+cluster: $(TOOLS)/cluster $(TOOLS)/kubectl $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crds.yaml
 
 .PHONY: test-cluster
 test-cluster:
@@ -120,11 +121,11 @@ $(TOOLS)/helm3 $(TOOLS)/helm4:
 	@mkdir -p $(TOOLS)
 	@ln -sfn ../../../$< $@
 
-# Knative's own definition of the Trigger.
-target/tools/knative/trigger.yaml: tests/cluster/go.mod
+# Knative's own definitions, for tests that need no controller behind them.
+target/tools/knative/crds.yaml: tests/cluster/go.mod
 	@mkdir -p $(@D)
 	@cd tests/cluster && go mod download knative.dev/eventing
-	@install -m 0644 "$$(cd tests/cluster && go list -m -f '{{.Dir}}' knative.dev/eventing)/config/core/resources/trigger.yaml" $@
+	@cd "$$(cd tests/cluster && go list -m -f '{{.Dir}}' knative.dev/eventing)/config/core/resources" && { cat broker.yaml; printf '\n---\n'; cat trigger.yaml; } >$(CURDIR)/$@
 
 $(TOOLS)/cargo-deny: target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 	@mkdir -p $(TOOLS)

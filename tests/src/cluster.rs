@@ -57,7 +57,7 @@ impl Cluster {
     }
 
     fn with_definitions(self) -> Self {
-        for definitions in ["target/tools/knative/trigger.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
+        for definitions in ["target/tools/knative/crds.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
             let path = root().join(definitions);
             self.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
         }

@@ -5,10 +5,12 @@
 //! - [`endpoint`]: addresses of subscribers, and when two are the same
 //! - [`delivery`]: what a legacy Subscription asks for: this event to this endpoint
 //! - [`trigger`]: Knative's Trigger, and whether it carries out a delivery
+//! - [`status`]: whether an object is well
 //! - [`object`]: what every object has
 
 pub mod delivery;
 pub mod endpoint;
 pub mod object;
+pub mod status;
 pub mod subscription;
 pub mod trigger;

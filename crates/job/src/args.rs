@@ -15,6 +15,10 @@ pub enum Output {
     Json,
     /// The same document as YAML.
     Yaml,
+    /// JUnit XML: changes pass, refusals fail, what is unchanged is skipped.
+    Junit,
+    /// Markdown for a comment on a pull request.
+    Github,
 }
 
 /// How logs are written to stderr.

@@ -81,6 +81,14 @@ codes! {
     UNKNOWN_CODE = "FL010", "There is no such code",
         "Codes are two letters and three digits, and each job explains its own and the shared ones.",
         "Copy the code from the report of the same job.";
+    /// Exit status 4.
+    STRICT = "FL011", "There are refusals, and --strict is set",
+        "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
+        "Mend what the report refuses, or leave those namespaces out with --exclude-namespace.";
+    /// Exit status 4.
+    NOT_APPROVED = "FL012", "The plan is not the one that was approved",
+        "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
+        "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
 }
 
 /// The text behind `explain`.

@@ -2,10 +2,12 @@
 //!
 //! - [`args`]: groups of arguments that are flattened into each job's own
 //! - [`code`]: stable codes with a cause and a next step, behind `explain`
-//! - [`exit`]: what exit statuses mean, and what a run's end is
+//! - [`exit`]: what exit statuses mean
 //! - [`failure`]: an error that knows its code and exit status
 //! - [`log`]: tracing to stderr
 //! - [`manifests`]: objects from files
+//! - [`outcome`]: how a run ended
+//! - [`redact`]: what reports must not show
 //! - [`report`]: what goes to stdout and to the termination log
 //! - [`watch`]: signals, the deadline and progress, seen from the executor
 //!
@@ -20,5 +22,7 @@ pub mod exit;
 pub mod failure;
 pub mod log;
 pub mod manifests;
+pub mod outcome;
+pub mod redact;
 pub mod report;
 pub mod watch;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
+use crate::permission::Need;
 use crate::request::{Error, Operation};
 
 /// Type of the Secrets.
@@ -45,6 +46,13 @@ impl<'a> Ledger<'a> {
     #[must_use]
     pub fn new(cluster: &'a Cluster, namespace: &'a str) -> Self {
         Self { cluster, namespace, secrets: Resource::core("Secret", "secrets", true), ticket: String::new() }
+    }
+
+    /// What keeping a ticket takes.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        let need = |verb| Need { resource: self.secrets.clone(), verb, namespaces: [self.namespace.to_owned()].into() };
+        ["list", "create", "patch"].map(need).into()
     }
 
     fn operation<'b>(&'b self, verb: &'static str, name: Option<&'b str>) -> Operation<'b> {

@@ -5,6 +5,7 @@
 //! - [`discovery`]: which kinds the cluster serves
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
+//! - [`permission`]: may I do all of this?
 //! - `request`: one request with its deadline and its retries
 //!
 //! # Decision: we own the retries
@@ -17,4 +18,5 @@ pub mod cluster;
 pub mod discovery;
 pub mod ledger;
 pub mod objects;
+pub mod permission;
 mod request;

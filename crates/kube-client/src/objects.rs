@@ -7,10 +7,11 @@
 //!   them (drift);
 //! - a delete names uid and resourceVersion, and is done when that uid is gone.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Action, Change, Images, Target};
 use fairlead_migration::executor::World;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
+use crate::permission::Need;
 use crate::request::{Error, Operation};
 
 /// Created objects carry it: namespace and name of the ticket that they can be undone from.
@@ -78,6 +80,27 @@ impl<'a> Objects<'a> {
     #[must_use]
     pub fn new(cluster: &'a Cluster, discovery: &'a Discovery) -> Self {
         Self { cluster, discovery }
+    }
+
+    /// What carrying out and taking back these changes takes.
+    pub fn needs(&self, changes: &[Change]) -> Result<Vec<Need>, Obstacle> {
+        let mut needs: Vec<Need> = Vec::new();
+        for change in changes {
+            let resource = self.resource(&change.target)?;
+            let verbs: &[&str] = match change.action() {
+                Action::Create | Action::Delete => &["create", "get", "delete"],
+                Action::Update => &["patch", "get"],
+            };
+            for verb in verbs {
+                let position = needs.iter().position(|need| need.verb == *verb && need.resource == resource);
+                let position = position.unwrap_or_else(|| {
+                    needs.push(Need { resource: resource.clone(), verb, namespaces: BTreeSet::new() });
+                    needs.len() - 1
+                });
+                needs[position].namespaces.extend(change.target.namespace.clone());
+            }
+        }
+        Ok(needs)
     }
 
     fn resource(&self, target: &Target) -> Result<Resource, Obstacle> {
@@ -153,7 +176,8 @@ impl<'a> Objects<'a> {
             if !live["metadata"]["deletionTimestamp"].is_null() {
                 return self.wait_until_gone(subject, &live).await;
             }
-            if !fields::holds(&expected, &live) {
+            // Generation 1: what is different from what we wrote was made so by a webhook when it was created.
+            if !fields::holds(&expected, &live) && live["metadata"]["generation"] != 1 {
                 return Err(subject.drift("somebody else has changed it since"));
             }
             let text = |field: &str| live["metadata"][field].as_str().map(str::to_owned);

@@ -9,10 +9,11 @@ use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use kube::core::Status;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
+use crate::permission::rule;
 
 /// The first pause; an overloaded server says itself how long (Retry-After).
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -54,6 +55,8 @@ pub(crate) enum Error {
     Timeout(Duration),
     #[error("no connection to {server}: {cause}")]
     Connection { server: String, cause: String },
+    #[error("this is no request")]
+    Request(#[source] http::Error),
     #[error("the answer is not JSON")]
     Body(#[source] serde_json::Error),
 }
@@ -72,7 +75,7 @@ impl Error {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
             Self::Timeout(_) | Self::Connection { .. } => true,
-            Self::Body(_) => false,
+            Self::Request(_) | Self::Body(_) => false,
         }
     }
 }
@@ -130,26 +133,10 @@ impl Cluster {
     /// Sorts an error by what follows from it.
     pub(crate) async fn obstacle(&self, operation: Operation<'_>, error: Error) -> Obstacle {
         // A webhook that denies answers 403, too: only the authorizer knows whether it was the authorizer.
-        if error.status().is_some_and(|status| status.code == 403) && !self.is_allowed(operation).await {
+        if error.status().is_some_and(|status| status.code == 403) && !self.review(operation).await.unwrap_or(false) {
             return Obstacle::Forbidden { operation: operation.to_string(), rule: rule(operation), source: Box::new(error) };
         }
         obstacle(operation.to_string(), error)
-    }
-
-    /// Asks the authorizer; when it does not answer, the benefit of the doubt is the caller's original error.
-    async fn is_allowed(&self, operation: Operation<'_>) -> bool {
-        let Operation { verb, resource, namespace, name } = operation;
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {
-                "verb": verb, "group": resource.group, "resource": resource.plural, "namespace": namespace, "name": name,
-            }},
-        });
-        let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(review.to_string().into_bytes());
-        let Ok(request) = request else { return true };
-        self.send(request).await.is_ok_and(|answer| answer["status"]["allowed"] == true)
     }
 }
 
@@ -162,16 +149,6 @@ pub(crate) fn obstacle(operation: String, error: Error) -> Obstacle {
         None | Some(401 | 429 | 502..=504) => Obstacle::Unreachable { operation, source },
         Some(_) => Obstacle::Refused { operation, source },
     }
-}
-
-/// The rule that is missing, as it stands in a Role.
-fn rule(operation: Operation<'_>) -> String {
-    let Operation { verb, resource, namespace, .. } = operation;
-    let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
-    format!(
-        "{kind} must have the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{verb:?}]}}",
-        resource.group, resource.plural
-    )
 }
 
 /// Errors are Status objects, except from proxies and from the server's own overload protection.

@@ -120,6 +120,21 @@ impl Plan {
         Ok(document)
     }
 
+    /// `3 to create, 0 to update, 0 to delete, 1 refused, 2 warnings, 4 unchanged`.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        format!(
+            "{} to create, {} to update, {} to delete, {} refused, {} warning{}, {} unchanged",
+            self.count(Action::Create),
+            self.count(Action::Update),
+            self.count(Action::Delete),
+            self.refusals.len(),
+            self.warnings.len(),
+            if self.warnings.len() == 1 { "" } else { "s" },
+            self.unchanged.len(),
+        )
+    }
+
     /// The plan for people: reads like a diff, ends with a line of counts. With ANSI colours; strip them for a pipe.
     #[must_use]
     pub fn text(&self) -> String {

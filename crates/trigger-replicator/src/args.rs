@@ -29,6 +29,10 @@ pub struct Args {
     #[arg(long, global = true, value_name = "NAMESPACE", value_delimiter = ',', env = "FAIRLEAD_EXCLUDE_NAMESPACE")]
     pub exclude_namespace: Vec<String>,
 
+    /// Do nothing at all when there is a Subscription that cannot be replicated; exit with 4.
+    #[arg(long, global = true, env = "FAIRLEAD_STRICT")]
+    pub strict: bool,
+
     /// How many Triggers are created at once.
     #[arg(long, global = true, value_name = "NUMBER", default_value = "8", env = "FAIRLEAD_CONCURRENCY",
         value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -48,6 +52,13 @@ Examples:
   The same from files, without a cluster, for a pull request:
     kubectl get subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces -A -o yaml > before.yaml
     trigger-replicator plan --from before.yaml
+
+  The same as a comment on it:
+    trigger-replicator plan --from before.yaml -o github
+
+  Do only what was approved:
+    trigger-replicator plan -o json > plan.json
+    trigger-replicator apply --plan plan.json
 
   Do it, and keep the ledger of release shop in namespace shop:
     trigger-replicator apply --release shop --ledger-namespace shop
@@ -103,6 +114,16 @@ pub struct ApplyArgs {
     /// Where the snapshot goes.
     #[command(flatten)]
     pub release: ReleaseArgs,
+
+    /// Only when the plan now is this one, which `plan -o json` has written and somebody has approved.
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
+    pub plan: Option<PathBuf>,
+
+    /// How long new Triggers may take to become ready, where their namespace has a Broker; after that the run restores what it
+    /// changed and exits with 1.
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_READY_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub ready_timeout: Duration,
 
     /// How long the run may take; after that it restores what it changed and exits with 124. Leave time to restore before
     /// the Job's activeDeadlineSeconds.

@@ -52,6 +52,10 @@ codes! {
         "They ask for the same delivery, so they share one Trigger; of a label with several values it has the one of the \
          first Subscription by name.",
         "Nothing to do, unless something selects Triggers by that label.";
+    NO_BROKER = "TR204", "The namespace has no Broker",
+        "Triggers get events from the Broker `default` of their namespace. Without it they are created all the same and begin to \
+         deliver when it comes; they are not waited for.",
+        "Create a Broker named default in that namespace; the Triggers need nothing else.";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! - [`desired`]: what should be
 //! - [`plan`]: what has to be done
 //! - `apply`: does it, and takes it back when it fails
+//! - `verify`: looks whether it has been done, and whether it works
 //! - [`codes`]: what can be the matter
 //!
 //! # Decision: a second plan is the verification
@@ -19,6 +20,7 @@ pub mod codes;
 pub mod desired;
 pub mod observe;
 pub mod plan;
+mod verify;
 
 use std::io::stdout;
 
@@ -53,8 +55,8 @@ async fn show(args: &Args, PlanArgs { from, knative_version: _, exit_code }: &Pl
         let discovery = cluster.discover().await.map_err(Failure::from)?;
         make_plan(&Source::Cluster(&cluster, &discovery), args).await?
     };
-    let document = plan.document().context("failed to write the plan")?;
-    report::print(args.output.output, &document, &plan.text())?;
+    report::print_plan(args.output.output, &plan)?;
+    check_strict(args, &plan)?;
     Ok(if *exit_code && !plan.changes.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
@@ -73,7 +75,15 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Failure> {
         return Err(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message));
     }
     let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
-    Ok(plan::plan(desired, &triggers, args.concurrency.into()))
+    Ok(plan::plan(desired, &triggers, &source.brokers().await?, args.concurrency.into()))
+}
+
+fn check_strict(args: &Args, plan: &Plan) -> Result<(), Failure> {
+    if args.strict && !plan.refusals.is_empty() {
+        let message = format!("{} objects cannot be replicated", plan.refusals.len());
+        return Err(Failure::new(ExitStatus::Refused, &code::STRICT, message));
+    }
+    Ok(())
 }
 
 fn explain(id: &str) -> anyhow::Result<ExitStatus> {

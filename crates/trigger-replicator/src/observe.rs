@@ -11,10 +11,13 @@ use fairlead_migration::change::{Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use serde_json::Value;
 
-use crate::desired::REPLICATED_FROM;
+use crate::desired::{BROKER, REPLICATED_FROM};
 
 /// The version of Trigger that is written.
 pub(crate) const TRIGGER_API_VERSION: &str = "eventing.knative.dev/v1";
+
+/// The kind that Triggers need in their namespace.
+pub(crate) const BROKER_KIND: &str = "Broker";
 
 /// The legacy side: what is asked for.
 #[derive(Clone, Debug, Default)]
@@ -132,6 +135,23 @@ impl Source<'_> {
                 subscriptions: of_kind(objects, subscription::GROUP, subscription::KIND).map(Subscription::read).collect(),
                 terminating_namespaces: of_kind(objects, "", "Namespace").filter_map(terminating_namespace).collect(),
             }),
+        }
+    }
+
+    /// The namespaces that have the Broker to which Triggers are made.
+    pub async fn brokers(&self) -> Result<BTreeSet<String>, Obstacle> {
+        let namespace = |object: &Value| {
+            let is_it = object::name(object) == BROKER && !object::is_terminating(object);
+            is_it.then(|| object::namespace(object).to_owned())
+        };
+        match self {
+            Self::Cluster(cluster, discovery) => match discovery.find_version(TRIGGER_API_VERSION, BROKER_KIND) {
+                Some(brokers) => {
+                    Ok(cluster.list(brokers, None, None, |object| namespace(&object)).await?.into_iter().flatten().collect())
+                }
+                None => Ok(BTreeSet::new()),
+            },
+            Self::Manifests(objects) => Ok(of_kind(objects, trigger::GROUP, BROKER_KIND).filter_map(namespace).collect()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What has to be done so that what should be, is. Pure: no IO, and the same whatever the order of the input.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fairlead_apis::trigger::{self, Relation, Subscriber};
 use fairlead_migration::change::{Change, Images, Target};
@@ -8,7 +8,7 @@ use fairlead_migration::plan::{Plan, Stage, StageKind, Unchanged, UndoAt};
 
 use crate::codes;
 use crate::desired::{BROKER, Desired, REPLICATED_FROM, Replica};
-use crate::observe::{Existing, TRIGGER_API_VERSION};
+use crate::observe::{BROKER_KIND, Existing, TRIGGER_API_VERSION};
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
@@ -55,9 +55,9 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Compares what should be with the Triggers that are.
+/// Compares what should be with the Triggers that are. `brokers` are the namespaces that have a Broker.
 #[must_use]
-pub fn plan(desired: Desired, triggers: &[Existing], concurrency: usize) -> Plan {
+pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>, concurrency: usize) -> Plan {
     let index = Index::of(triggers);
     let mut plan = Plan {
         step: STEP.to_owned(),
@@ -75,6 +75,7 @@ pub fn plan(desired: Desired, triggers: &[Existing], concurrency: usize) -> Plan
     for replica in desired.replicas() {
         compare(&mut plan, &index, replica);
     }
+    warn_of_missing_brokers(&mut plan, &desired, brokers);
     let Desired { refusals, warnings, left_out, .. } = desired;
     plan.refusals.extend(refusals);
     plan.warnings.extend(warnings);
@@ -131,6 +132,24 @@ fn warn(plan: &mut Plan, replica: &Replica, name: &str, doubles: &[&str]) {
     let target = Target { name: name.to_owned(), ..replica.target.clone() };
     let message = format!("may deliver the same events to {} as Trigger {}", replica.delivery.endpoint, doubles.join(", "));
     plan.warnings.push(codes::DOUBLE_DELIVERY.finding(target, message));
+}
+
+/// One warning for a namespace, however many Triggers it has.
+fn warn_of_missing_brokers(plan: &mut Plan, desired: &Desired, brokers: &BTreeSet<String>) {
+    let mut pending: BTreeMap<&str, usize> = BTreeMap::new();
+    for replica in desired.replicas().filter(|replica| !brokers.contains(&replica.delivery.namespace)) {
+        *pending.entry(replica.delivery.namespace.as_str()).or_default() += 1;
+    }
+    for (namespace, count) in pending {
+        let target = Target {
+            api_version: TRIGGER_API_VERSION.to_owned(),
+            kind: BROKER_KIND.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: BROKER.to_owned(),
+        };
+        let message = format!("pending: no Broker, so {count} Trigger{} deliver nothing yet", if count == 1 { "" } else { "s" });
+        plan.warnings.push(codes::NO_BROKER.finding(target, message));
+    }
 }
 
 fn names(replica: &Replica) -> String {

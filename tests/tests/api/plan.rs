@@ -64,6 +64,43 @@ fn the_exit_status_says_whether_there_is_something_to_do() {
 }
 
 #[test]
+fn only_the_approved_plan_is_applied() {
+    let cluster = lease();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("plan.json");
+    let path = file.to_str().expect("a temporary path is UTF-8");
+    cluster.apply(&subscription("default", "one", "order.created"));
+    std::fs::write(&file, plan(&cluster, &[]).expect(0).stdout).expect("written");
+    cluster.apply(&subscription("default", "late", "order.paid"));
+    let refused = apply(&cluster, &["--plan", path]).expect(4);
+    assert!(refused.stderr.contains("error FL012: approved was sha256:"), "{}", refused.stderr);
+    assert_eq!(cluster.list("triggers").len(), 0);
+
+    cluster.kubectl(&["delete", "subscriptions.eventing.kyma-project.io", "-n", "default", "late"]).expect(0);
+    apply(&cluster, &["--plan", path]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 1);
+
+    std::fs::write(&file, subscription("default", "no", "plan").to_string()).expect("written");
+    assert!(apply(&cluster, &["--plan", path]).expect(2).stderr.contains("holds no plan of trigger-replicator"));
+}
+
+#[test]
+fn strict_does_nothing_where_something_is_refused() {
+    let cluster = lease();
+    let mut odd = subscription("default", "odd", "order.paid");
+    odd["spec"]["endpoint"] = "ftp://me:pass@files.default/".into();
+    cluster.apply(&json!([subscription("default", "one", "order.created"), odd]));
+    for ended in [plan(&cluster, &["--strict"]), apply(&cluster, &["--strict"])] {
+        let ended = ended.expect(4);
+        assert!(ended.stderr.contains("error FL011: 1 objects cannot be replicated"), "{}", ended.stderr);
+        assert!(!ended.output().contains("pass@"), "{}", ended.output());
+    }
+    assert_eq!(cluster.list("triggers").len(), 0);
+    apply(&cluster, &[]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 1);
+}
+
+#[test]
 fn input_that_cannot_be_read_is_named_by_file_document_and_line() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("broken.yaml");

@@ -1,10 +1,12 @@
 //! The chart on a cluster with a node: real pods, real Helm. The tests take turns.
 //!
 //! - `demo`: the demo on a cluster that somebody else has
+//! - `leftovers`: a cluster that was killed leaves nothing
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
 mod demo;
 mod failing;
+mod leftovers;
 mod release;
 mod upgrade;

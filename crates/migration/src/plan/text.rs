@@ -40,22 +40,8 @@ pub(super) fn render(plan: &Plan) -> String {
     if !plan.unchanged.is_empty() {
         out.push('\n');
     }
-    line(&mut out, BOLD, format_args!("Plan: {}", counts(plan)));
+    line(&mut out, BOLD, format_args!("Plan: {}", plan.counts()));
     out
-}
-
-/// `3 to create, 0 to update, 0 to delete, 1 refused, 2 warnings, 4 unchanged`.
-fn counts(plan: &Plan) -> String {
-    format!(
-        "{} to create, {} to update, {} to delete, {} refused, {} warning{}, {} unchanged",
-        plan.count(Action::Create),
-        plan.count(Action::Update),
-        plan.count(Action::Delete),
-        plan.refusals.len(),
-        plan.warnings.len(),
-        if plan.warnings.len() == 1 { "" } else { "s" },
-        plan.unchanged.len(),
-    )
 }
 
 fn render_change(out: &mut String, change: &Change) {

@@ -30,10 +30,14 @@ fn plan_of(objects: &[Value]) -> Plan {
 fn plan_without(objects: &[Value], excluded: &[String]) -> Plan {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
     runtime.block_on(async {
-        let source = Source::Manifests(objects);
+        let brokers = ["orders", "going"].map(|namespace| {
+            json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": namespace, "name": "default"}})
+        });
+        let objects = [objects, &brokers].concat();
+        let source = Source::Manifests(&objects);
         let desired = Desired::of(source.legacies().await.expect("files do not fail"), excluded);
         let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await;
-        plan(desired, &triggers.expect("files do not fail"), 8)
+        plan(desired, &triggers.expect("files do not fail"), &source.brokers().await.expect("files do not fail"), 8)
     })
 }
 
@@ -203,6 +207,15 @@ fn system_and_excluded_namespaces_and_later_shapes_are_left_out() {
     let plan = plan_without(&[within("kyma-system"), within("natss"), within("sandbox"), later], &["sandbox".to_owned()]);
     assert!(plan.changes.is_empty() && plan.refusals.is_empty());
     assert_eq!(plan.unchanged.len(), 4);
+}
+
+#[test]
+fn a_namespace_without_a_broker_is_told_once() {
+    let within = |name, namespace: &str| edited(subscription(name), "/metadata/namespace", json!(namespace));
+    let other = edited(within("b", "shipping"), "/spec/event_type", json!("order.paid"));
+    let plan = plan_of(&[within("a", "shipping"), other, subscription("c")]);
+    assert_eq!((created(&plan).len(), warnings(&plan)), (3, vec!["TR204"]));
+    assert_eq!(plan.warnings[0].message, "pending: no Broker, so 2 Triggers deliver nothing yet");
 }
 
 #[test]

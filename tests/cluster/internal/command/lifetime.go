@@ -29,6 +29,9 @@ func runDetached(command *cobra.Command, request host.Request) error {
 	if err != nil && !errors.Is(err, host.ErrAlreadyUp) {
 		return err
 	}
+	if err := addKnative(ctx, request); err != nil {
+		return err
+	}
 	request.Progress("cluster " + request.Folder.Name() + " is up")
 	fmt.Fprintln(command.OutOrStdout(), request.Folder.Kubeconfig())
 	return nil
@@ -56,6 +59,12 @@ func runAttached(command *cobra.Command, request host.Request) error {
 	if err != nil {
 		return err
 	}
+	// A box that ends by itself ends all that is under way, too.
+	go func() { end(box.AwaitEnd()) }()
+	if err := addKnative(ctx, request); err != nil {
+		box.Abandon(lock)
+		return err
+	}
 	request.Progress("cluster " + request.Folder.Name() + " is up")
 	line, err := json.Marshal(Announcement{request.Folder.Name(), request.Folder.Kubeconfig(), box.Record().Pid})
 	if err != nil {
@@ -63,13 +72,17 @@ func runAttached(command *cobra.Command, request host.Request) error {
 	}
 	fmt.Fprintln(command.OutOrStdout(), string(line))
 
-	failed := make(chan error, 1)
-	go func() { failed <- box.AwaitEnd() }()
-	select {
-	case <-ctx.Done():
-		return box.End(lock)
-	case err := <-failed:
+	<-ctx.Done()
+	if cause := context.Cause(ctx); cause != errInputEnded && cause != errSignalled {
 		// The folder stays, with its logs, until the next start.
-		return err
+		return cause
 	}
+	return box.End(lock)
+}
+
+func addKnative(ctx context.Context, request host.Request) error {
+	if !request.Knative {
+		return nil
+	}
+	return host.AddKnative(ctx, request)
 }

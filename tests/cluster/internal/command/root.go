@@ -59,7 +59,7 @@ what dead clusters have left.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newUp(), newControlPlane(), newDown(), newStatus(), newLoadImage(), newImage())
+	root.AddCommand(newUp(), newControlPlane(), newDown(), newStatus(), newLoadImage(), newImage(), newKnative(), newKnativeManifests())
 	return root
 }
 

@@ -28,6 +28,7 @@ type start struct {
 	place
 	spec    state.Spec
 	attach  bool
+	knative bool
 	timeout time.Duration
 }
 
@@ -38,11 +39,14 @@ func newUp() *cobra.Command {
 		Short: "Start a cluster with a node that runs pods (as root)",
 		Long: `Start a cluster with one node that runs pods: etcd, kube-apiserver,
 kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy and
-CoreDNS. If it is up already, only print where its kubeconfig is.` + contract,
+CoreDNS. If it is up already, only print where its kubeconfig is. With --knative
+it also does what "cluster knative" does.` + contract,
 		Example: `  export KUBECONFIG=$(cluster up --name demo)
+  cluster up --knative
   cluster up --attach --audit-log /tmp/audit.log <fifo`,
 		Args: cobra.NoArgs,
 	}
+	command.Flags().BoolVar(&s.knative, "knative", false, "install Knative Eventing, too")
 	s.complete(command)
 	return command
 }
@@ -95,14 +99,20 @@ func (s *start) request(command *cobra.Command) (host.Request, error) {
 			return host.Request{}, fmt.Errorf("make the path of the audit log absolute: %w; give it in full", err)
 		}
 	}
-	began := time.Now()
 	return host.Request{
 		Folder:   folder,
 		Spec:     spec,
 		Attached: s.attach,
+		Knative:  s.knative,
 		Timeout:  s.timeout,
-		Progress: func(stage string) {
-			fmt.Fprintf(command.ErrOrStderr(), "%5.1fs %s\n", time.Since(began).Seconds(), stage)
-		},
+		Progress: progress(command),
 	}, nil
+}
+
+// progress tells stages with the seconds from now on.
+func progress(command *cobra.Command) func(string) {
+	began := time.Now()
+	return func(stage string) {
+		fmt.Fprintf(command.ErrOrStderr(), "%5.1fs %s\n", time.Since(began).Seconds(), stage)
+	}
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,8 +16,8 @@ import (
 	"fairlead.dev/tests/cluster/internal/state"
 )
 
-// Client reads from the API server: enough to tell what is ready, without a
-// 140 MB program for every question.
+// Client asks the API server: enough to tell what is ready, without a 140 MB
+// program for every question.
 type Client struct {
 	http   *http.Client
 	server string
@@ -66,13 +67,33 @@ func (c *Client) DefaultServiceAccount(ctx context.Context) error {
 	return c.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
 }
 
+// DefinitionEstablished returns nil when objects of the defined kind are served.
+func (c *Client) DefinitionEstablished(ctx context.Context, name string) error {
+	return c.condition(ctx, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+name, "Established")
+}
+
 // Get reads an object into into, if that is not nil.
 func (c *Client) Get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
+	return c.ask(ctx, http.MethodGet, path, nil, into)
+}
+
+// TryCreate has the API server do all of a creation, webhooks included, but keep
+// nothing, and reads what it would have kept into into, if that is not nil.
+func (c *Client) TryCreate(ctx context.Context, path string, object, into any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("encode an object for %s: %w; this is a defect, please report it", path, err)
+	}
+	return c.ask(ctx, http.MethodPost, path+"?dryRun=All", bytes.NewReader(body), into)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, content io.Reader, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.server+path, content)
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w; this is a defect, please report it", path, err)
 	}
 	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w; see the API server's log", path, err)
@@ -82,7 +103,7 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return fmt.Errorf("read the answer to %s: %w; see the API server's log", path, err)
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
 		return fmt.Errorf("ask for %s: %s: %s; see the API server's log", path, response.Status, strings.TrimSpace(string(body)))
 	}
 	if into == nil {

@@ -75,5 +75,11 @@ func (b *Box) End(lock io.Closer) error {
 	return b.folder.Remove()
 }
 
+// Abandon ends the box and leaves its folder with the logs.
+func (b *Box) Abandon(lock io.Closer) {
+	b.kill()
+	lock.Close()
+}
+
 // Record is what is known about the box.
 func (b *Box) Record() state.Record { return b.record }

@@ -35,18 +35,21 @@ var nodeRequirements = []requirement{
 }
 
 // Check says all that is missing at once.
-func Check(folder state.Folder, spec state.Spec) error {
-	problems := []error{checkBuilt(spec)}
-	if spec.Node {
-		problems = append(problems, checkNode(folder, spec))
+func Check(request Request) error {
+	problems := []error{checkBuilt(request.Spec)}
+	if request.Spec.Node {
+		problems = append(problems, checkNode(request.Folder, request.Spec))
+	}
+	if request.Knative {
+		problems = append(problems, checkKnative())
 	}
 	return errors.Join(problems...)
 }
 
 func checkBuilt(spec state.Spec) error {
-	executable, err := os.Executable()
+	folder, err := programsFolder()
 	if err != nil {
-		return fmt.Errorf("find the folder of this executable: %w; call it by its full path", err)
+		return err
 	}
 	programs := []string{"etcd", "kube-apiserver"}
 	if spec.ControllerManager {
@@ -55,18 +58,30 @@ func checkBuilt(spec state.Spec) error {
 	if spec.Node {
 		programs = append(programs, "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "coredns", "pause")
 	}
-	folder := filepath.Dir(executable)
+	if missing := missingIn(folder, programs); len(missing) > 0 {
+		return fmt.Errorf("find the programs built from this module: %s missing in %s; build them there as the README says",
+			strings.Join(missing, ", "), folder)
+	}
+	return nil
+}
+
+// programsFolder is where this module's executables are.
+func programsFolder() (string, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the folder of this executable: %w; call it by its full path", err)
+	}
+	return filepath.Dir(executable), nil
+}
+
+func missingIn(folder string, programs []string) []string {
 	var missing []string
 	for _, program := range programs {
 		if _, err := os.Stat(filepath.Join(folder, program)); err != nil {
 			missing = append(missing, program)
 		}
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("find the programs built from this module: %s missing in %s; build them there as the README says",
-			strings.Join(missing, ", "), folder)
-	}
-	return nil
+	return missing
 }
 
 func checkNode(folder state.Folder, spec state.Spec) error {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -90,13 +89,13 @@ func (b *Box) introduce(request Request, port int) error {
 	if err := b.folder.Write(b.record); err != nil {
 		return err
 	}
-	programs, err := os.Executable()
+	programs, err := programsFolder()
 	if err != nil {
-		return fmt.Errorf("find the folder of this executable: %w; call it by its full path", err)
+		return err
 	}
 	config := box.Config{
 		Folder:   b.folder,
-		Programs: filepath.Dir(programs),
+		Programs: programs,
 		Spec:     request.Spec,
 		Pid:      process.Pid,
 		Port:     port,

@@ -80,10 +80,18 @@ func runInside(ctx context.Context, record state.Record, program control.Program
 	}
 	output, err := command.Output()
 	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
-		return "", fmt.Errorf("%s: %w: %s; see the log of containerd", program.Name, err, strings.TrimSpace(string(failed.Stderr)))
+		return "", fmt.Errorf("%s: %w: %s; see the log of containerd", program.Name, reasonFor(ctx, err), strings.TrimSpace(string(failed.Stderr)))
 	}
 	if err != nil {
 		return "", fmt.Errorf("run %s in the box: %w; run as root with nsenter and ctr installed", program.Name, err)
 	}
 	return string(output), nil
+}
+
+// reasonFor prefers the end of the patience to the kill that it led to.
+func reasonFor(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }

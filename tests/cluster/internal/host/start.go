@@ -21,6 +21,8 @@ type Request struct {
 	Folder   state.Folder
 	Spec     state.Spec
 	Attached bool
+	// Knative says that AddKnative is to follow.
+	Knative bool
 	// Timeout is for waiting for somebody else's box, and again for our own.
 	Timeout time.Duration
 	// Progress is told every stage as it is reached.
@@ -30,7 +32,7 @@ type Request struct {
 // Start makes the cluster ready. The lock of an attached one is returned for
 // End; a detached one holds its lock itself.
 func Start(ctx context.Context, request Request) (*Box, *os.File, error) {
-	if err := Check(request.Folder, request.Spec); err != nil {
+	if err := Check(request); err != nil {
 		return nil, nil, err
 	}
 	if err := state.Sweep(filepath.Dir(string(request.Folder)), request.Folder); err != nil {

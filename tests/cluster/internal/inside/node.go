@@ -13,6 +13,7 @@ import (
 	"fairlead.dev/tests/cluster/internal/control"
 	"fairlead.dev/tests/cluster/internal/image"
 	"fairlead.dev/tests/cluster/internal/node"
+	"fairlead.dev/tests/cluster/internal/wait"
 )
 
 // startContainers starts containerd and gives it the images that every node
@@ -39,7 +40,7 @@ func startContainers(ctx context.Context, config box.Config, s *supervisor, stag
 	}
 	// The binaries were in memory; the box lives on in a tenth of that.
 	debug.FreeOSMemory()
-	if err := until(ctx, "containerd answers", dialContainerd); err != nil {
+	if err := wait.Until(ctx, "containerd answers", dialContainerd); err != nil {
 		return err
 	}
 	for name, path := range archives {
@@ -82,11 +83,11 @@ func startNode(ctx context.Context, config box.Config, s *supervisor, client *co
 	if err := s.finish(ctx, node.ApplyDNS(config.Folder), nil); err != nil {
 		return err
 	}
-	if err := until(ctx, "the node is ready", client.NodeReady); err != nil {
+	if err := wait.Until(ctx, "the node is ready", client.NodeReady); err != nil {
 		return err
 	}
 	stage("the node is ready")
-	if err := until(ctx, "CoreDNS is available", func(ctx context.Context) error {
+	if err := wait.Until(ctx, "CoreDNS is available", func(ctx context.Context) error {
 		return client.DeploymentAvailable(ctx, "kube-system", "coredns")
 	}); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"fairlead.dev/tests/cluster/internal/box"
 	"fairlead.dev/tests/cluster/internal/cgroup"
 	"fairlead.dev/tests/cluster/internal/control"
+	"fairlead.dev/tests/cluster/internal/wait"
 )
 
 // start brings up all that is asked for and returns when it is ready.
@@ -42,7 +43,7 @@ func start(ctx context.Context, config box.Config, s *supervisor, stage func(str
 		}
 	}
 	if config.Spec.ControllerManager {
-		return until(ctx, "the default ServiceAccount exists", client.DefaultServiceAccount)
+		return wait.Until(ctx, "the default ServiceAccount exists", client.DefaultServiceAccount)
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func startControlPlane(ctx context.Context, config box.Config, s *supervisor, cl
 			return err
 		}
 	}
-	if err := until(ctx, "the API server is ready", client.Ready); err != nil {
+	if err := wait.Until(ctx, "the API server is ready", client.Ready); err != nil {
 		return err
 	}
 	stage("the API server is ready")

@@ -1,4 +1,5 @@
-package inside
+// Package wait waits for what tells nobody that it has come.
+package wait
 
 import (
 	"context"
@@ -8,9 +9,9 @@ import (
 
 const pollInterval = 100 * time.Millisecond
 
-// until waits for check to succeed. The command ends the box when its patience
-// does; what was missing is then in the box's log.
-func until(ctx context.Context, what string, check func(context.Context) error) error {
+// Until waits for check to succeed. What was missing when the patience ended is
+// part of the error.
+func Until(ctx context.Context, what string, check func(context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {

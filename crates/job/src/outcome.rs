@@ -1,0 +1,107 @@
+//! How a run ended, for people and for machines.
+
+use fairlead_migration::change::Target;
+use fairlead_migration::executor::Outcome;
+use fairlead_migration::plan::Plan;
+use serde_json::{Value, json};
+
+use crate::code;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+
+/// The end of one run.
+#[derive(Debug)]
+pub struct Ended {
+    /// `Committed`, `Unchanged`, `RolledBack`, `Dirty` or `Interrupted`.
+    pub outcome: &'static str,
+    /// Namespace and name of the ticket; none when nothing was to be done.
+    pub ticket: Option<String>,
+    /// One sentence.
+    pub summary: String,
+    /// Objects that could not be taken back, and why.
+    pub left: Vec<(Target, String)>,
+    /// Why it was not done.
+    pub failure: Option<Failure>,
+}
+
+impl Ended {
+    /// A run that had nothing to do.
+    #[must_use]
+    pub fn unchanged() -> Self {
+        Self { outcome: "Unchanged", ticket: None, summary: "Nothing to do.".to_owned(), left: Vec::new(), failure: None }
+    }
+
+    /// The end of a run whose ticket is `ticket`.
+    #[must_use]
+    pub fn of(outcome: Outcome, plan: &Plan, ticket: &str) -> Self {
+        let ended = |outcome, summary: String, failure| Self {
+            outcome,
+            ticket: Some(ticket.to_owned()),
+            summary: format!("{summary} Ticket {ticket}."),
+            left: Vec::new(),
+            failure,
+        };
+        match outcome {
+            Outcome::Committed => ended("Committed", format!("Done: {} changes, verified.", plan.changes.len()), None),
+            Outcome::Restored(cause) => {
+                ended("RolledBack", "Failed, and everything is as before.".to_owned(), Some(cause.into()))
+            }
+            Outcome::Interrupted(cause) => {
+                let summary = "Ended before it was done; run it again, it goes on from here.";
+                ended("Interrupted", summary.to_owned(), Some(cause.into()))
+            }
+            Outcome::Dirty { cause, left } => {
+                let left: Vec<_> = left.into_iter().map(|(target, obstacle)| (target, chain(&obstacle))).collect();
+                let summary = format!("Failed, and {} objects are NOT as before.", left.len());
+                let failure = Failure::new(ExitStatus::Dirty, &code::DIRTY, chain(&cause));
+                Self { left, ..ended("Dirty", summary, Some(failure)) }
+            }
+        }
+    }
+
+    /// What the process exits with.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.failure.as_ref().map_or(ExitStatus::Done, |failure| failure.status)
+    }
+
+    /// For people, in whole lines; the last one says it all.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let left = self.left.iter().map(|(target, what)| format!("! {target}: {what}"));
+        left.chain([self.summary.clone()]).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// The document of `apiVersion: fairlead.dev/v1`, `kind: Report`, with the plan that was carried out.
+    pub fn document(&self, release: &str, plan: &Plan) -> Result<Value, serde_json::Error> {
+        let left: Vec<Value> = self.left.iter().map(|(target, what)| json!({"target": target, "message": what})).collect();
+        Ok(json!({
+            "apiVersion": "fairlead.dev/v1",
+            "kind": "Report",
+            "step": plan.step,
+            "release": release,
+            "outcome": self.outcome,
+            "exitStatus": self.status().code(),
+            "ticket": self.ticket,
+            "error": self.failure.as_ref().map(|failure| json!({"code": failure.code.id, "message": chain(failure)})),
+            "left": left,
+            "plan": plan.document()?,
+        }))
+    }
+
+    /// The failure as the error of the whole job, with what became of the changes.
+    pub fn result(self) -> Result<ExitStatus, Failure> {
+        let text = self.text();
+        match self.failure {
+            None => Ok(ExitStatus::Done),
+            Some(failure) => Err(failure.with_aftermath(text)),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,43 @@
+//! `JUnit` XML, which every CI shows: a change is a test that passes, what is unchanged is skipped, a refusal fails.
+
+use fairlead_migration::plan::{Finding, Plan, Unchanged};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::outcome::{Ended, chain};
+
+pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
+    let mut suite = TestSuite::new(plan.step.as_str());
+    let mut add = |name: String, status| {
+        let mut case = TestCase::new(name, status);
+        case.set_classname(plan.step.as_str());
+        suite.add_test_case(case);
+    };
+    for change in &plan.changes {
+        let mut status = TestCaseStatus::success();
+        status.set_message(change.reason.as_str());
+        add(format!("{} {}", change.action(), change.target), status);
+    }
+    for Unchanged { target, reason } in &plan.unchanged {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(reason.as_str());
+        add(target.to_string(), status);
+    }
+    for Finding { code, target, message, hint } in &plan.warnings {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type(code.as_str()).set_message(format!("warning: {message}")).set_description(hint.as_str());
+        add(format!("{code} {target}"), status);
+    }
+    for Finding { code, target, message, hint } in &plan.refusals {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type(code.as_str()).set_message(message.as_str()).set_description(hint.as_str());
+        add(format!("{code} {target}"), status);
+    }
+    if let Some(failure) = ended.and_then(|ended| ended.failure.as_ref()) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type(failure.code.id).set_message(chain(failure)).set_description(failure.code.next);
+        add("apply".to_owned(), status);
+    }
+    let mut report = Report::new("fairlead");
+    report.add_test_suite(suite);
+    report.to_string()
+}
