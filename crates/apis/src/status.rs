@@ -91,7 +91,13 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_not_ready() {
-        for object in [json!({}), json!({"status": {}}), object(2, json!([])), object(2, json!([{"type": "Ready"}])), object(2, json!(7))] {
+        for object in [
+            json!({}),
+            json!({"status": {}}),
+            object(2, json!([])),
+            object(2, json!([{"type": "Ready"}])),
+            object(2, json!(7)),
+        ] {
             assert!(matches!(Status::of(&object), Status::InProgress(_)), "{object}");
         }
     }
@@ -105,10 +111,16 @@ mod tests {
             {"type": "SubscriptionReady", "status": "Unknown"},
         ]);
         let failed = Status::of(&object(2, conditions));
-        assert!(matches!(&failed, Status::Failed(cause) if cause.to_string() == "SubscriberResolved: NotFound: no service mail"), "{failed:?}");
+        assert!(
+            matches!(&failed, Status::Failed(cause) if cause.to_string() == "SubscriberResolved: NotFound: no service mail"),
+            "{failed:?}"
+        );
         let unknown = json!([{"type": "Ready", "status": "Unknown"}, {"type": "Addressable", "status": "Unknown"}]);
         let waiting = Status::of(&object(2, unknown));
-        assert!(matches!(&waiting, Status::InProgress(cause) if cause.to_string() == "Addressable: is Unknown"), "{waiting:?}");
+        assert!(
+            matches!(&waiting, Status::InProgress(cause) if cause.to_string() == "Addressable: is Unknown"),
+            "{waiting:?}"
+        );
     }
 
     #[test]

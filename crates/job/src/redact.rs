@@ -40,9 +40,14 @@ pub fn value(document: &mut Value) {
                     Value::Object(contents) if is_content => contents.values_mut().for_each(hide),
                     // kubectl copies the whole Secret into it.
                     Value::Object(metadata) if is_secret && key == "metadata" => {
-                        metadata.get_mut("annotations").into_iter().filter_map(Value::as_object_mut).for_each(|annotations| {
-                            annotations.get_mut("kubectl.kubernetes.io/last-applied-configuration").into_iter().for_each(hide);
-                        });
+                        metadata.get_mut("annotations").into_iter().filter_map(Value::as_object_mut).for_each(
+                            |annotations| {
+                                annotations
+                                    .get_mut("kubectl.kubernetes.io/last-applied-configuration")
+                                    .into_iter()
+                                    .for_each(hide);
+                            },
+                        );
                     }
                     Value::String(_) if is_credential(key) => hide(entry),
                     other => value(other),
@@ -63,7 +68,8 @@ pub fn text(written: &str) -> String {
     while let Some(position) = rest.find("://") {
         let (before, after) = rest.split_at(position + 3);
         out.push_str(before);
-        let end = after.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(after.len());
+        let end =
+            after.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(after.len());
         rest = after;
         if let Some(at) = after[..end].rfind('@') {
             out.push_str(REDACTED);
@@ -99,15 +105,24 @@ mod tests {
         assert_eq!((&secret["data"], &secret["stringData"]), (&json!({"a": REDACTED}), &json!({"b": REDACTED})));
         assert_eq!(secret["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"], REDACTED);
         assert_eq!((&secret["metadata"]["annotations"]["kept"], &secret["type"]), (&json!("yes"), &json!("Opaque")));
-        assert_eq!(document["spec"]["webhookAuth"], json!({"clientSecret": REDACTED, "clientId": "me", "api-key": REDACTED}));
-        assert_eq!((&document["spec"]["secretName"], &document["spec"]["tokenSecretRef"]["name"]), (&json!("s"), &json!("s")));
+        assert_eq!(
+            document["spec"]["webhookAuth"],
+            json!({"clientSecret": REDACTED, "clientId": "me", "api-key": REDACTED})
+        );
+        assert_eq!(
+            (&document["spec"]["secretName"], &document["spec"]["tokenSecretRef"]["name"]),
+            (&json!("s"), &json!("s"))
+        );
     }
 
     #[test]
     fn credentials_in_urls_are_hidden_wherever_they_stand() {
         for (written, shown) in [
             ("http://me:pass@a.b/x", "http://(redacted)@a.b/x"),
-            ("spec.endpoint \"ftp://u:p@h/x\" is neither http://u@h nor", "spec.endpoint \"ftp://(redacted)@h/x\" is neither http://(redacted)@h nor"),
+            (
+                "spec.endpoint \"ftp://u:p@h/x\" is neither http://u@h nor",
+                "spec.endpoint \"ftp://(redacted)@h/x\" is neither http://(redacted)@h nor",
+            ),
             ("http://a.b/@me?x=y@z", "http://a.b/@me?x=y@z"),
             ("no url", "no url"),
             ("://", "://"),

@@ -63,8 +63,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Leaves the last word where `kubectl describe pod` finds it.
 pub fn terminate(message: &str) {
-    let end =
-        (0..=message.len().min(TERMINATION_LOG_SIZE)).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=message.len().min(TERMINATION_LOG_SIZE)).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
     // Without `create`: outside a pod there is no such file and none is made. Nothing can be done about a failure here.
     if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(TERMINATION_LOG) {
         let _ = file.write_all(&message.as_bytes()[..end]);
@@ -108,7 +107,8 @@ mod tests {
             name: name.into(),
         };
         let uri = "http://me:pass@mail.orders/";
-        let image = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "spec": {"subscriber": {"uri": uri}}});
+        let image =
+            json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "spec": {"subscriber": {"uri": uri}}});
         Plan {
             step: "trigger-replicator".into(),
             stages: vec![Stage {

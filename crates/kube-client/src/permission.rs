@@ -46,7 +46,11 @@ impl Cluster {
             return Ok(());
         }
         let source = "the authorizer does not allow it".into();
-        Err(Obstacle::Forbidden { operation: "get the permissions for this plan".to_owned(), rule: missing.join("; "), source })
+        Err(Obstacle::Forbidden {
+            operation: "get the permissions for this plan".to_owned(),
+            rule: missing.join("; "),
+            source,
+        })
     }
 
     async fn ask(&self, operation: Operation<'_>) -> Result<bool, Obstacle> {
@@ -74,5 +78,8 @@ impl Cluster {
 pub(crate) fn rule(operation: Operation<'_>) -> String {
     let Operation { verb, resource, namespace, .. } = operation;
     let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
-    format!("{kind} must have the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{verb:?}]}}", resource.group, resource.plural)
+    format!(
+        "{kind} must have the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{verb:?}]}}",
+        resource.group, resource.plural
+    )
 }
