@@ -78,15 +78,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(observed: i64, conditions: Value) -> Value {
+    fn object(observed: i64, conditions: &Value) -> Value {
         json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": conditions}})
     }
 
     #[test]
     fn ready_counts_only_for_the_generation_that_was_seen() {
         let ready = json!([{"type": "Ready", "status": "True"}]);
-        assert_eq!(Status::of(&object(2, ready.clone())), Status::Current);
-        assert!(matches!(Status::of(&object(1, ready)), Status::InProgress(_)));
+        assert_eq!(Status::of(&object(2, &ready)), Status::Current);
+        assert!(matches!(Status::of(&object(1, &ready)), Status::InProgress(_)));
     }
 
     #[test]
@@ -94,9 +94,9 @@ mod tests {
         for object in [
             json!({}),
             json!({"status": {}}),
-            object(2, json!([])),
-            object(2, json!([{"type": "Ready"}])),
-            object(2, json!(7)),
+            object(2, &json!([])),
+            object(2, &json!([{"type": "Ready"}])),
+            object(2, &json!(7)),
         ] {
             assert!(matches!(Status::of(&object), Status::InProgress(_)), "{object}");
         }
@@ -110,13 +110,13 @@ mod tests {
             {"type": "SubscriberResolved", "status": "False", "reason": "NotFound", "message": "no service mail"},
             {"type": "SubscriptionReady", "status": "Unknown"},
         ]);
-        let failed = Status::of(&object(2, conditions));
+        let failed = Status::of(&object(2, &conditions));
         assert!(
             matches!(&failed, Status::Failed(cause) if cause.to_string() == "SubscriberResolved: NotFound: no service mail"),
             "{failed:?}"
         );
         let unknown = json!([{"type": "Ready", "status": "Unknown"}, {"type": "Addressable", "status": "Unknown"}]);
-        let waiting = Status::of(&object(2, unknown));
+        let waiting = Status::of(&object(2, &unknown));
         assert!(
             matches!(&waiting, Status::InProgress(cause) if cause.to_string() == "Addressable: is Unknown"),
             "{waiting:?}"
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_object_that_is_being_deleted_is_terminating_whatever_its_conditions() {
-        let mut going = object(2, json!([{"type": "Ready", "status": "True"}]));
+        let mut going = object(2, &json!([{"type": "Ready", "status": "True"}]));
         going["metadata"]["deletionTimestamp"] = json!("2020-03-31T00:00:00Z");
         assert_eq!(Status::of(&going), Status::Terminating);
     }

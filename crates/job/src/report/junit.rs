@@ -1,4 +1,4 @@
-//! `JUnit` XML, which every CI shows: a change is a test that passes, what is unchanged is skipped, a refusal fails.
+//! JUnit XML, which every CI shows: a change is a test that passes, what is unchanged is skipped, a refusal fails.
 
 use fairlead_migration::plan::{Finding, Plan, Unchanged};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
