@@ -45,6 +45,7 @@ test: ## everything: checks, tests without and with a node; about 8 minutes, the
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
 	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
 	@$(STAGE) 'build the images' $(MAKE) images
+	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
 	@$(STAGE)
 
@@ -87,6 +88,10 @@ packages:
 .PHONY: cluster
 cluster: $(TOOLS)/cluster $(TOOLS)/kubectl $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crds.yaml
 
+# What only clusters with a node need.
+.PHONY: node
+node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAGES)/mailbox.tar
+
 .PHONY: test-cluster
 test-cluster:
 	cd tests/cluster && FAIRLEAD_CLUSTER=$(CURDIR)/$(TOOLS)/cluster $(GO) test -trimpath -count=1 . ./internal/...
@@ -99,7 +104,7 @@ STAMP := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/ve
 $(TOOLS)/cluster: $(shell find tests/cluster -name '*.go' -o -path '*/files/*' -type f) tests/cluster/go.mod tests/cluster/go.sum
 	@echo 'Building Kubernetes, etcd and CoreDNS (the first time about 6 minutes)'
 	@mkdir -p $(TOOLS)
-	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o $(CURDIR)/$(TOOLS)/ . ./kubernetes ./coredns ./pause
+	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o $(CURDIR)/$(TOOLS)/ . ./kubernetes ./coredns ./pause ./mailbox
 	@touch $@
 
 $(TOOLS)/kubectl: $(TOOLS)/cluster
@@ -121,11 +126,28 @@ $(TOOLS)/helm3 $(TOOLS)/helm4:
 	@mkdir -p $(TOOLS)
 	@ln -sfn ../../../$< $@
 
-# Knative's own definitions, for tests that need no controller behind them.
+# All seven programs at once: they share almost all of their packages.
+$(TOOLS)/knative/webhook: tests/cluster/go.mod
+	@echo 'Building Knative Eventing (the first time about 2 minutes)'
+	@mkdir -p $(@D)
+	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$(@D)/ tool
+	@touch $@
+
+# Knative's own manifests, from its source; nothing of them is copied into this repository.
+knative_source = $$(cd tests/cluster && go mod download knative.dev/eventing && go list -m -f '{{.Dir}}' knative.dev/eventing)
+
+target/tools/knative/eventing.yaml: $(TOOLS)/cluster
+	@mkdir -p $(@D)
+	@$(TOOLS)/cluster knative-manifests --source "$(knative_source)" --output $@
+
+# For tests that need no controller behind the kinds.
 target/tools/knative/crds.yaml: tests/cluster/go.mod
 	@mkdir -p $(@D)
-	@cd tests/cluster && go mod download knative.dev/eventing
-	@cd "$$(cd tests/cluster && go list -m -f '{{.Dir}}' knative.dev/eventing)/config/core/resources" && { cat broker.yaml; printf '\n---\n'; cat trigger.yaml; } >$(CURDIR)/$@
+	@cd "$(knative_source)/config/core/resources" && { cat broker.yaml; printf '\n---\n'; cat trigger.yaml; } >$(CURDIR)/$@
+
+$(IMAGES)/mailbox.tar: $(TOOLS)/cluster
+	@mkdir -p $(@D)
+	@$(TOOLS)/cluster image --binary $(TOOLS)/mailbox --reference docker.io/fairlead/mailbox:dev --output $@
 
 $(TOOLS)/cargo-deny: target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 	@mkdir -p $(TOOLS)

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::program::{Ended, job, root, run, tool};
 
+/// Kyma's legacy kinds, which have no controller here.
+const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
+
 /// A running cluster.
 pub struct Cluster {
     name: String,
@@ -24,13 +27,14 @@ impl Cluster {
     /// etcd and the API server, with the custom resources that the jobs work on.
     #[must_use]
     pub fn control_plane() -> Self {
-        Self::start(&["control-plane", "--attach"]).with_definitions()
+        let knative = "target/tools/knative/crds.yaml";
+        Self::start(&["control-plane", "--attach"]).with_definitions(&[knative, LEGACY_DEFINITIONS])
     }
 
-    /// A cluster with a node that runs pods, and the custom resources that the jobs work on.
+    /// A cluster with a node that runs pods, with Knative Eventing and the legacy custom resources.
     #[must_use]
     pub fn with_node() -> Self {
-        Self::bare_node().with_definitions()
+        Self::start(&["up", "--attach", "--knative"]).with_definitions(&[LEGACY_DEFINITIONS])
     }
 
     /// A cluster with a node that runs pods, and nothing of ours in it.
@@ -56,8 +60,8 @@ impl Cluster {
         Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, alive }
     }
 
-    fn with_definitions(self) -> Self {
-        for definitions in ["target/tools/knative/crds.yaml", "examples/kyma-event-bus/legacy/crds.yaml"] {
+    fn with_definitions(self, files: &[&str]) -> Self {
+        for definitions in files {
             let path = root().join(definitions);
             self.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
         }
@@ -211,6 +215,9 @@ fn pool() -> MutexGuard<'static, Pool> {
 pub fn empty(cluster: &Cluster) {
     let policies = "validatingadmissionpolicybindings,validatingadmissionpolicies";
     cluster.kubectl(&["delete", policies, "--all", "--wait=false"]).expect(0);
-    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,secrets,configmaps,serviceaccounts";
+    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev";
     cluster.kubectl(&["delete", kinds, "--all", "--all-namespaces", "--wait=false"]).expect(0);
+    // Elsewhere they belong to the cluster itself, or go with the namespace of the test that made them.
+    let kinds = "secrets,configmaps,serviceaccounts";
+    cluster.kubectl(&["delete", kinds, "--all", "--namespace", "default", "--wait=false"]).expect(0);
 }

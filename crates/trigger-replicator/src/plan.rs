@@ -147,8 +147,10 @@ fn warn_of_missing_brokers(plan: &mut Plan, desired: &Desired, brokers: &BTreeSe
             namespace: Some(namespace.to_owned()),
             name: BROKER.to_owned(),
         };
-        let message =
-            format!("pending: no Broker, so {count} Trigger{} deliver nothing yet", if count == 1 { "" } else { "s" });
+        let message = format!(
+            "pending: no Broker, so {count} Trigger{} nothing yet",
+            if count == 1 { " delivers" } else { "s deliver" }
+        );
         plan.warnings.push(codes::NO_BROKER.finding(target, message));
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! - `demo`: the demo on a cluster that somebody else has
 //! - `leftovers`: a cluster that was killed leaves nothing
+//! - `mesh`: Triggers on a real Knative
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
 mod demo;
 mod failing;
 mod leftovers;
+mod mesh;
 mod release;
 mod upgrade;

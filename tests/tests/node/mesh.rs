@@ -1,0 +1,176 @@
+//! Triggers on a real Knative: they become ready, events arrive, and what does not become ready is taken back.
+
+use std::process::{Child, Stdio};
+
+use fairlead_tests::cluster::{Cluster, node};
+use fairlead_tests::program::{Ended, root, run, tool};
+use serde_json::{Value, json};
+
+use crate::release::Release;
+
+/// A namespace with a mailbox, to which a legacy Subscription delivers.
+struct Tenant<'a> {
+    cluster: &'a Cluster,
+    namespace: &'static str,
+}
+
+impl<'a> Tenant<'a> {
+    fn new(cluster: &'a Cluster, namespace: &'static str) -> Self {
+        let labels = json!({"app": "mailbox"});
+        let container = json!({"name": "mailbox", "image": "docker.io/fairlead/mailbox:dev", "imagePullPolicy": "Never", "args": ["serve"],
+            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}});
+        cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        cluster.apply(&json!([
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": "mailbox"},
+             "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}},
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": "mailbox"},
+             "spec": {"selector": labels, "ports": [{"port": 8080}]}},
+            {"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+             "metadata": {"namespace": namespace, "name": "mailbox"},
+             "spec": {"source_id": "shop", "event_type": "order.created", "event_type_version": "v1",
+                "endpoint": format!("http://mailbox.{namespace}:8080/orders")}},
+        ]));
+        Self { cluster, namespace }
+    }
+
+    /// The Broker, with its configuration in a ConfigMap of the namespace, which may be missing.
+    fn broker(&self, config: &str) {
+        self.cluster.apply(&json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker",
+            "metadata": {"namespace": self.namespace, "name": "default"},
+            "spec": {"config": {"apiVersion": "v1", "kind": "ConfigMap", "name": config, "namespace": self.namespace}}}));
+    }
+
+    fn config(&self, name: &str) {
+        let template = "apiVersion: messaging.knative.dev/v1\nkind: InMemoryChannel\n";
+        self.cluster.apply(
+            &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": self.namespace, "name": name},
+            "data": {"channel-template-spec": template}}),
+        );
+    }
+
+    /// Publishes as an application would; returns the ids of the events.
+    fn send(&self, count: usize, version: &str) -> Vec<String> {
+        let to = format!("http://broker-ingress.knative-eventing.svc.cluster.local/{}/default", self.namespace);
+        let (count, name) = (count.to_string(), format!("sender-{version}"));
+        let mut args = vec!["run", &name, "--namespace", self.namespace, "--image=docker.io/fairlead/mailbox:dev"];
+        args.extend([
+            "--image-pull-policy=Never",
+            "--restart=Never",
+            "--attach",
+            "--quiet",
+            "--rm",
+            "--",
+            "send",
+            "--to",
+            &to,
+        ]);
+        args.extend(["--source", "shop", "--type", "order.created", "--version", version, "--count", &count]);
+        self.cluster.kubectl(&args).expect(0).stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// What has arrived.
+    fn received(&self) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{}/services/http:mailbox:8080/proxy/", self.namespace);
+        let list = self.cluster.kubectl(&["get", "--raw", &path]).expect(0).json();
+        list.as_array().expect("the mailbox lists events").clone()
+    }
+
+    fn triggers(&self) -> Vec<Value> {
+        let list = self.cluster.kubectl(&["get", "triggers", "-n", self.namespace, "-o", "json"]).expect(0).json();
+        list["items"].as_array().expect("kubectl prints a list").clone()
+    }
+}
+
+impl Drop for Tenant<'_> {
+    fn drop(&mut self) {
+        self.cluster.kubectl(&["delete", "namespace", self.namespace, "--wait=false"]);
+    }
+}
+
+fn load_mailbox(cluster: &Cluster) {
+    let image = root().join("target/images/mailbox.tar");
+    run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(image), "").expect(0);
+}
+
+fn start(cluster: &Cluster, more: &[&str]) -> Child {
+    let args: Vec<&str> = ["apply", "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    let mut command = cluster.job("trigger-replicator", &args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+}
+
+fn apply(cluster: &Cluster, more: &[&str]) -> Ended {
+    let args: Vec<&str> = ["apply", "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    run(&mut cluster.job("trigger-replicator", &args), "")
+}
+
+#[test]
+fn after_the_upgrade_every_event_arrives_exactly_once() {
+    let cluster = node();
+    let shop = Release::install(&cluster, "helm4", "mesh");
+    load_mailbox(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-arrives");
+    tenant.config("channel");
+    tenant.broker("channel");
+    cluster.kubectl(&["wait", "-n", tenant.namespace, "--for=condition=Ready", "broker/default", "--timeout=60s"]).expect(0);
+    cluster.kubectl(&["rollout", "status", "-n", tenant.namespace, "deployment/mailbox", "--timeout=60s"]).expect(0);
+
+    shop.upgrade(&[]).expect(0);
+    let triggers = tenant.triggers();
+    assert_eq!(triggers.len(), 1);
+    let conditions = triggers[0]["status"]["conditions"].as_array().expect("Knative has looked at it");
+    assert!(
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
+        "{conditions:?}"
+    );
+
+    let sent = tenant.send(5, "v1");
+    tenant.send(3, "v2");
+    let received = tenant.received();
+    let ids: Vec<&str> = received.iter().filter_map(|event| event["attributes"]["id"].as_str()).collect();
+    assert_eq!(ids, sent, "those of the version that the Subscription asked for, and each once");
+    assert!(received.iter().all(|event| event["path"] == "/orders" && event["attributes"]["eventtypeversion"] == "v1"));
+}
+
+#[test]
+fn a_trigger_that_does_not_become_ready_is_taken_back_and_the_cause_is_named() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-broken");
+    tenant.broker("there-is-no-such-config");
+    let failed = apply(&cluster, &["--ready-timeout", "3s"]).expect(1);
+    let named = "failed to see Trigger mesh-broken/order-created-";
+    for word in [named, "become ready within 3s", "the cause is Broker mesh-broken/default: ", "there-is-no-such-config"] {
+        assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
+    }
+    assert!(failed.stderr.contains("everything is as before"), "{}", failed.stderr);
+    assert_eq!(tenant.triggers(), Vec::<Value>::new());
+}
+
+/// Kyma issue 7696: a Broker that heals was given up for good.
+#[test]
+fn a_broker_that_heals_while_we_wait_is_waited_for() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-heals");
+    tenant.broker("late");
+    let child = start(&cluster, &["--ready-timeout", "120s"]);
+    // The Trigger is there and not ready: now the Broker gets what it lacks.
+
+    while tenant.triggers().is_empty() {}
+    tenant.config("late");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(tenant.triggers().len(), 1);
+}
+
+#[test]
+fn without_a_broker_triggers_are_pending_and_not_waited_for() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-pending");
+    let ended = apply(&cluster, &["--ready-timeout", "120s"]).expect(0);
+    let warning = "warning TR204 Broker mesh-pending/default: pending: no Broker, so 1 Trigger delivers";
+    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
+    assert_eq!(tenant.triggers().len(), 1);
+}
