@@ -9,7 +9,7 @@ import (
 )
 
 func newImage() *cobra.Command {
-	spec := image.Spec{Compression: image.Small}
+	spec := image.Spec{Compressed: true}
 	var output string
 	command := &cobra.Command{
 		Use:   "image",

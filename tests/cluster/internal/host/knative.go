@@ -53,7 +53,7 @@ func addKnative(ctx context.Context, request Request) error {
 	// The images are made while the API server takes the definitions in.
 	parts, partsCtx := errgroup.WithContext(ctx)
 	parts.Go(func() error {
-		if err := loadKnativeImages(partsCtx, folder, record); err != nil {
+		if err := loadKnativeImages(partsCtx, record); err != nil {
 			return err
 		}
 		request.Progress("the node has Knative's images")
@@ -120,8 +120,12 @@ func apply(ctx context.Context, folder state.Folder, objects []byte) error {
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + string(folder)}
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("apply objects with kubectl: %w: %s; see the API server's log", reasonFor(ctx, err), strings.TrimSpace(complaints.String()))
+	err = command.Run()
+	if ctx.Err() != nil {
+		return fmt.Errorf("apply objects with kubectl: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("apply objects with kubectl: %w: %s; see the API server's log", err, strings.TrimSpace(complaints.String()))
 	}
 	return nil
 }

@@ -72,26 +72,19 @@ func running(folder state.Folder) (state.Record, error) {
 
 // runInside runs one of the host's programs in the box's mounts, where
 // containerd's socket is.
-func runInside(ctx context.Context, record state.Record, program control.Program, input *os.File) (string, error) {
+func runInside(ctx context.Context, record state.Record, program control.Program, input io.Reader) (string, error) {
 	arguments := append([]string{"--target", strconv.Itoa(record.Pid), "--mount", "--", program.Name}, program.Args...)
 	command := exec.CommandContext(ctx, "nsenter", arguments...)
-	if input != nil {
-		command.Stdin = input
-	}
+	command.Stdin = input
 	output, err := command.Output()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%s: %w", program.Name, context.Cause(ctx))
+	}
 	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
-		return "", fmt.Errorf("%s: %w: %s; see the log of containerd", program.Name, reasonFor(ctx, err), strings.TrimSpace(string(failed.Stderr)))
+		return "", fmt.Errorf("%s: %w: %s; see the log of containerd", program.Name, err, strings.TrimSpace(string(failed.Stderr)))
 	}
 	if err != nil {
 		return "", fmt.Errorf("run %s in the box: %w; run as root with nsenter and ctr installed", program.Name, err)
 	}
 	return string(output), nil
-}
-
-// reasonFor prefers the end of the patience to the kill that it led to.
-func reasonFor(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }

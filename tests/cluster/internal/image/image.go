@@ -5,7 +5,6 @@ package image
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"os"
 	"path"
@@ -20,13 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Compression of the layer: Small for an image that is published, Quick for one
-// that only goes to the node beside it.
-const (
-	Small = gzip.DefaultCompression
-	Quick = gzip.BestSpeed
-)
-
 // Spec is the image that is asked for.
 type Spec struct {
 	Binary string
@@ -36,9 +28,11 @@ type Spec struct {
 	// User is numeric, so that the kubelet can tell that it is not root.
 	User string
 	// Entrypoint is where the binary is in the image; by default its own name.
-	Entrypoint  string
-	Labels      map[string]string
-	Compression int
+	Entrypoint string
+	Labels     map[string]string
+	// Compressed is for an image that is published. One that only goes to the
+	// node beside it would take twice as long.
+	Compressed bool
 }
 
 // No user is root, which CoreDNS must be for its port.
@@ -78,7 +72,7 @@ func Build(spec Spec) (*Image, error) {
 	if !path.IsAbs(entrypoint) || path.Clean(entrypoint) != entrypoint || path.Dir(entrypoint) != "/" {
 		return nil, fmt.Errorf("image entrypoint %q: name a file in the root folder, as in /x", entrypoint)
 	}
-	layer, err := layerOf(binary, entrypoint, created, spec.Compression)
+	layer, err := layerOf(binary, entrypoint, created, spec.Compressed)
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func example(t *testing.T) Spec {
 	if err := os.WriteFile(binary, staticBinary(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Spec{Binary: binary, Reference: reference, User: "65532:65532", Compression: Small}
+	return Spec{Binary: binary, Reference: reference, User: "65532:65532", Compressed: true}
 }
 
 func write(t *testing.T, spec Spec) []byte {

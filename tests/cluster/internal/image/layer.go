@@ -11,6 +11,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -40,9 +41,13 @@ func staticArchitecture(binary io.ReaderAt) (string, error) {
 	return architecture, nil
 }
 
+// An entry's header, its padding, and the end of the archive.
+const tarOverhead = 4 * 512
+
 // layerOf makes the layer that holds the binary and nothing else.
-func layerOf(binary []byte, path string, modified time.Time, compression int) (v1.Layer, error) {
+func layerOf(binary []byte, path string, modified time.Time, compress bool) (v1.Layer, error) {
 	var content bytes.Buffer
+	content.Grow(len(binary) + tarOverhead)
 	archive := tar.NewWriter(&content)
 	header := &tar.Header{Name: strings.TrimPrefix(path, "/"), Mode: 0o555, Size: int64(len(binary)), ModTime: modified}
 	if err := writeEntry(archive, header, binary); err != nil {
@@ -51,10 +56,12 @@ func layerOf(binary []byte, path string, modified time.Time, compression int) (v
 	if err := archive.Close(); err != nil {
 		return nil, fmt.Errorf("finish the image's layer: %w; this is a defect, please report it", err)
 	}
+	if !compress {
+		return static.NewLayer(content.Bytes(), types.OCIUncompressedLayer), nil
+	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content.Bytes())), nil }
 	layer, err := tarball.LayerFromOpener(open,
 		tarball.WithMediaType(types.OCILayer),
-		tarball.WithCompressionLevel(compression),
 		// Compressed once: the digest and the content come from the same bytes.
 		tarball.WithCompressedCaching)
 	if err != nil {

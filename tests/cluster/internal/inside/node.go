@@ -30,9 +30,8 @@ func startContainers(ctx context.Context, config box.Config, s *supervisor, stag
 		name := node.Binary(reference)
 		archives[name] = config.Folder.Path("node", name+".tar")
 		spec := image.Spec{
-			Binary:      filepath.Join(config.Programs, name),
-			Reference:   reference,
-			Compression: image.Quick,
+			Binary:    filepath.Join(config.Programs, name),
+			Reference: reference,
 		}
 		if _, err := image.WriteFile(spec, archives[name]); err != nil {
 			return err

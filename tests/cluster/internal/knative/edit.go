@@ -1,6 +1,7 @@
 package knative
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func edit(o object) error {
 func editPod(pod object) error {
 	containers := parts(pod, "containers")
 	if len(containers) == 0 {
-		return fmt.Errorf("it has no containers; give the source of the version in go.mod")
+		return errors.New("it has no containers; give the source of the version in go.mod")
 	}
 	delete(pod, "affinity")
 	// Five minutes upstream, which every restart would take.

@@ -1,6 +1,9 @@
 package knative
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Plan is how the manifests are applied.
 type Plan struct {
@@ -41,7 +44,7 @@ func newPlan(objects []object) (Plan, error) {
 		}
 	}
 	if len(plan.Definitions) == 0 || len(plan.Deployments) == 0 {
-		return Plan{}, fmt.Errorf("it defines or runs nothing; make it again with \"cluster knative-manifests\"")
+		return Plan{}, errors.New("it defines or runs nothing; make it again with \"cluster knative-manifests\"")
 	}
 	var err error
 	if plan.Foundation, err = encode(foundation); err != nil {
