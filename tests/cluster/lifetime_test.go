@@ -17,8 +17,7 @@ import (
 	"fairlead.dev/tests/cluster/internal/state"
 )
 
-// The executable to try, in the folder of all the others; without it there is
-// nothing to try.
+// The executable to try, in the folder of all the others.
 const executableVariable = "FAIRLEAD_CLUSTER"
 
 func TestAClusterDiesWithItsKilledCommandAndIsSweptByTheNext(t *testing.T) {
@@ -67,8 +66,8 @@ func TestTheEndOfOneProgramIsTheEndOfTheCluster(t *testing.T) {
 	if err := cluster.command.Wait(); !errors.As(err, &failed) || failed.ExitCode() != 1 {
 		t.Errorf("the command ended with %v", err)
 	}
-	if cluster.process.Alive() {
-		t.Error("the box is still there")
+	if err := cluster.process.WaitGone(time.Minute); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -114,8 +113,8 @@ func (a *attached) end(t *testing.T) {
 	if err := a.command.Wait(); err != nil {
 		t.Errorf("the command ended with %v", err)
 	}
-	if a.process.Alive() {
-		t.Error("the box is still there")
+	if err := a.process.WaitGone(time.Minute); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -123,7 +122,7 @@ func executable(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(executableVariable)
 	if path == "" {
-		t.Skipf("set %s to the built executable to try it", executableVariable)
+		t.Fatalf("set %s to the built executable to try", executableVariable)
 	}
 	return path
 }
