@@ -11,6 +11,7 @@ RUN host=$(rustc -vV | sed -n 's/^host: //p') \
     && install -m 0555 "target/$host/release/trigger-replicator" /out/
 
 FROM scratch AS trigger-replicator
+LABEL org.opencontainers.image.title=trigger-replicator org.opencontainers.image.version=0.1.0
 COPY --from=build /out/trigger-replicator /trigger-replicator
 USER 65532:65532
 ENTRYPOINT ["/trigger-replicator"]

@@ -29,7 +29,7 @@ help: ## this text
 ## ---- what people run
 
 .PHONY: demo demo-down
-demo: packages cluster images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
+demo: $(if $(KUBECONFIG),,packages) cluster images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
 	@scripts/demo up
 
 demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what the demo made
@@ -69,7 +69,7 @@ charts: $(TOOLS)/helm3 $(TOOLS)/helm4
 	done
 
 .PHONY: images
-images: packages $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries
+images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries
 	@RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo' \
 	  cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS))
 	@mkdir -p $(IMAGES)

@@ -1,10 +1,10 @@
 //! Clusters of `tests/cluster` that end with the test: they live as long as we hold their standard input, so that a test that
 //! is killed takes them along.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub struct Cluster {
     name: String,
     kubeconfig: PathBuf,
     child: Child,
+    /// Kept open: a program that cannot write its messages is killed by them.
+    _messages: ChildStderr,
     /// Closing it ends the cluster.
     alive: Option<ChildStdin>,
 }
@@ -46,18 +48,22 @@ impl Cluster {
     fn start(args: &[&str]) -> Self {
         let mut command = tool("cluster");
         let mut child =
-            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap_or_else(
-                |error| panic!("failed to start {command:?}: {error}; `make tools` builds what the tests need"),
+            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(
+                |error| panic!("failed to start {command:?}: {error}; `make cluster` builds what the tests need"),
             );
         let alive = child.stdin.take();
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the cluster's first line can be read");
-        let ready: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("{command:?} did not become ready; run it by hand to see why"));
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let mut why = String::new();
+            let _ = stderr.read_to_string(&mut why);
+            panic!("{command:?} did not become ready:\n{why}")
+        });
         let text =
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
-        Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, alive }
+        Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, _messages: stderr, alive }
     }
 
     fn with_definitions(self, files: &[&str]) -> Self {

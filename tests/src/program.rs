@@ -50,7 +50,7 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("failed to start {line}: {error}; `make tools` builds what the tests need"));
+        .unwrap_or_else(|error| panic!("failed to start {line}: {error}; `make cluster` builds what the tests need"));
     // A program that does not read its input closes it: no failure of ours.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap_or_else(|error| panic!("failed to wait for {line}: {error}"));

@@ -54,7 +54,8 @@ fn values_that_make_no_sense_are_refused() {
         ("logFormat=xml", "logFormat"),
         ("triggerReplicator.runTimeout=soon", "runTimeout"),
         ("triggerReplicator.image.digest=latest", "digest"),
-        ("triggerReplicator.runTimeout=4m20s", "activeDeadlineSeconds"),
+        ("triggerReplicator.runTimeout=3m31s", "activeDeadlineSeconds"),
+        ("triggerReplicator.runTimeout=0s", "runTimeout"),
     ];
     for helm in HELMS {
         for (value, named) in cases {

@@ -74,8 +74,8 @@ annotations:
 Refuses deadlines that would end the pod before it has ended itself: killed, it cannot put back what it changed.
 */}}
 {{- define "fairlead.checkDeadlines" -}}
-{{- if gt (add (include "fairlead.seconds" .values.runTimeout | int) 30) (int64 .values.activeDeadlineSeconds) -}}
-{{- printf "%s: activeDeadlineSeconds (%v) must be at least 30 s above runTimeout (%s)"
+{{- if or (lt (include "fairlead.seconds" .values.runTimeout | int) 1) (gt (add (include "fairlead.seconds" .values.runTimeout | int) 50) (int64 .values.activeDeadlineSeconds)) -}}
+{{- printf "%s: activeDeadlineSeconds (%v) must be at least 50 s above runTimeout (%s), which must not be 0"
   .job .values.activeDeadlineSeconds .values.runTimeout | fail -}}
 {{- end -}}
 {{- end -}}

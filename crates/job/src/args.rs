@@ -61,7 +61,7 @@ pub struct ClusterArgs {
 
     /// How long one request may take before it is sent again.
     #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
-        value_parser = humantime::parse_duration)]
+        value_parser = duration)]
     pub request_timeout: Duration,
 }
 
@@ -82,15 +82,24 @@ pub struct ReleaseArgs {
     pub helm_revision: Option<u32>,
 }
 
+/// A duration with a unit, `90s` or `3m30s`; nothing can be done in none.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("must be longer than 0".to_owned()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
 /// The name of a release is part of the names of Secrets and a label's value.
 fn release(text: &str) -> Result<String, String> {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     // Helm allows 53 characters: https://helm.sh/docs/chart_template_guide/getting_started/
-    if text.len() <= 53 && text.chars().all(is_inner) && text.starts_with(is_edge) && text.ends_with(is_edge) {
+    let is_label = |label: &str| label.chars().all(is_inner) && label.starts_with(is_edge) && label.ends_with(is_edge);
+    if text.len() <= 53 && text.split('.').all(is_label) {
         Ok(text.to_owned())
     } else {
-        Err("use at most 53 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit".to_owned())
+        Err("use at most 53 of a-z, 0-9, '-' and '.', each part beginning and ending with a letter or digit".to_owned())
     }
 }
 
@@ -101,7 +110,7 @@ mod tests {
     #[test]
     fn a_release_is_named_as_helm_would() {
         assert!(release("shop-2.eu").is_ok());
-        for bad in ["", "-a", "a-", "A", "a_b", "a b", &"a".repeat(54)] {
+        for bad in ["", "-a", "a-", "A", "a_b", "a b", "a..b", "a.-b", &"a".repeat(54)] {
             assert!(release(bad).is_err(), "{bad:?}");
         }
     }

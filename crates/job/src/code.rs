@@ -44,8 +44,9 @@ codes! {
         "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
     /// Exit status 4.
     FORBIDDEN = "FL002", "A permission is missing",
-        "The API server answered 403. The message names the verb and the resource.",
-        "Grant the rule that the message prints to the ServiceAccount that the message names, then run again.";
+        "The API server does not allow what has to be done, or answered 403. The message has every rule that is missing.",
+        "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
+         again.";
     /// Exit status 1.
     REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
@@ -85,6 +86,10 @@ codes! {
     STRICT = "FL011", "There are refusals, and --strict is set",
         "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
         "Mend what the report refuses, or leave those namespaces out with --exclude-namespace.";
+    /// Exit status 1.
+    SNAPSHOT = "FL013", "The snapshot cannot be made",
+        "The plan could not be written down or compressed, so nothing was changed.",
+        "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
     /// Exit status 4.
     NOT_APPROVED = "FL012", "The plan is not the one that was approved",
         "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",

@@ -119,11 +119,11 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
 fn parse(file: &str, text: &str) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     if Path::new(file).extension().is_some_and(|extension| extension == "json") {
-        for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        for (index, document) in serde_json::Deserializer::from_str(text).into_iter::<Value>().enumerate() {
             let document = document.map_err(|source| Error::Json { file: file.to_owned(), source })?;
             flatten(document, &mut objects).map_err(|what| Error::NoObject {
                 file: file.to_owned(),
-                document: 1,
+                document: index + 1,
                 line: None,
                 what,
             })?;
@@ -160,6 +160,11 @@ fn flatten(document: Value, objects: &mut Vec<Value>) -> Result<(), &'static str
     let kind = text("kind").ok_or("it has no kind")?.to_owned();
     let api_version = text("apiVersion").ok_or("it has no apiVersion")?.to_owned();
     let Some(items) = document.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List")) else {
+        // A kustomization and the like have no metadata at all, and are none of our business.
+        let name = document.get("metadata").map(|metadata| &metadata["name"]);
+        if name.is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
+            return Err("it has no metadata.name");
+        }
         objects.push(document);
         return Ok(());
     };
@@ -209,6 +214,10 @@ mod tests {
         for (text, expected) in [
             ("replicas: 3\n", "f: document 1, line 1 is not a Kubernetes object: it has no kind"),
             ("kind: A\n", "f: document 1, line 1 is not a Kubernetes object: it has no apiVersion"),
+            (
+                "apiVersion: v1\nkind: A\nmetadata: {labels: {}}\n",
+                "f: document 1, line 1 is not a Kubernetes object: it has no metadata.name",
+            ),
             (
                 "apiVersion: v1\nkind: A\n---\njust text\n",
                 "f: document 2, line 4 is not a Kubernetes object: it has no kind",

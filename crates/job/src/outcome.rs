@@ -27,8 +27,16 @@ pub struct Ended {
 impl Ended {
     /// A run that had nothing to do.
     #[must_use]
-    pub fn unchanged() -> Self {
-        Self { outcome: "Unchanged", ticket: None, summary: "Nothing to do.".to_owned(), left: Vec::new(), failure: None }
+    pub fn unchanged(plan: &Plan) -> Self {
+        let summary = format!("Nothing to do{}.", remarks(plan));
+        Self { outcome: "Unchanged", ticket: None, summary, left: Vec::new(), failure: None }
+    }
+
+    /// A run that ended before its first change.
+    #[must_use]
+    pub fn refused(failure: Failure) -> Self {
+        let summary = "Nothing was changed.".to_owned();
+        Self { outcome: "Refused", ticket: None, summary, left: Vec::new(), failure: Some(failure) }
     }
 
     /// The end of a run whose ticket is `ticket`.
@@ -42,7 +50,10 @@ impl Ended {
             failure,
         };
         match outcome {
-            Outcome::Committed => ended("Committed", format!("Done: {} changes, verified.", plan.changes.len()), None),
+            Outcome::Committed => {
+                let summary = format!("Done: {} changes, verified{}.", plan.changes.len(), remarks(plan));
+                ended("Committed", summary, None)
+            }
             Outcome::Restored(cause) => {
                 ended("RolledBack", "Failed, and everything is as before.".to_owned(), Some(cause.into()))
             }
@@ -65,11 +76,11 @@ impl Ended {
         self.failure.as_ref().map_or(ExitStatus::Done, |failure| failure.status)
     }
 
-    /// For people, in whole lines; the last one says it all.
+    /// For people, in whole lines: the verdict first, because a termination log is cut at its end.
     #[must_use]
     pub fn text(&self) -> String {
         let left = self.left.iter().map(|(target, what)| format!("! {target}: {what}"));
-        left.chain([self.summary.clone()]).collect::<Vec<_>>().join("\n") + "\n"
+        [self.summary.clone()].into_iter().chain(left).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     /// The document of `apiVersion: fairlead.dev/v1`, `kind: Report`, with the plan that was carried out.
@@ -96,6 +107,14 @@ impl Ended {
             None => Ok(ExitStatus::Done),
             Some(failure) => Err(failure.with_aftermath(text)),
         }
+    }
+}
+
+/// What the plan leaves to a person; said once more at the end, because that is what is read.
+fn remarks(plan: &Plan) -> String {
+    match (plan.refusals.len(), plan.warnings.len()) {
+        (0, 0) => String::new(),
+        (refused, warnings) => format!("; {refused} refused, {warnings} warned of, see above"),
     }
 }
 

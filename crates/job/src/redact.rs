@@ -60,9 +60,25 @@ pub fn value(document: &mut Value) {
     }
 }
 
-/// Takes user and password out of every URL in a text.
+/// Takes credentials out of every URL in a text: user and password, and parameters that are named like one.
 #[must_use]
 pub fn text(written: &str) -> String {
+    without_parameters(&without_users(written))
+}
+
+fn without_parameters(written: &str) -> String {
+    let mut out = String::with_capacity(written.len());
+    for (index, part) in written.split_inclusive(['?', '&']).enumerate() {
+        let end = part.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(part.len());
+        match part[..end].split_once('=') {
+            Some((key, _)) if index > 0 && is_credential(key) => out.extend([key, "=", REDACTED, &part[end..]]),
+            _ => out.push_str(part),
+        }
+    }
+    out
+}
+
+fn without_users(written: &str) -> String {
     let mut out = String::with_capacity(written.len());
     let mut rest = written;
     while let Some(position) = rest.find("://") {
@@ -124,6 +140,9 @@ mod tests {
                 "spec.endpoint \"ftp://(redacted)@h/x\" is neither http://(redacted)@h nor",
             ),
             ("http://a.b/@me?x=y@z", "http://a.b/@me?x=y@z"),
+            ("http://a.b/?a=1&access_token=x&b=2#f", "http://a.b/?a=1&access_token=(redacted)&b=2#f"),
+            ("\"http://a.b/?token=x\" is", "\"http://a.b/?token=(redacted)\" is"),
+            ("what? no=url", "what? no=url"),
             ("no url", "no url"),
             ("://", "://"),
         ] {

@@ -82,13 +82,35 @@ impl Cluster {
         labels: Option<&str>,
         read: impl Fn(Value) -> T,
     ) -> Result<Vec<T>, Obstacle> {
+        self.pages(resource, namespace, labels, kube::core::Request::list, read).await
+    }
+
+    /// The same of objects without their content: for Secrets, whose content may be large and is nobody's business.
+    pub async fn list_metadata<T>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        read: impl Fn(Value) -> T,
+    ) -> Result<Vec<T>, Obstacle> {
+        self.pages(resource, namespace, labels, kube::core::Request::list_metadata, read).await
+    }
+
+    async fn pages<T>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        request: impl Fn(&kube::core::Request, &ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        read: impl Fn(Value) -> T,
+    ) -> Result<Vec<T>, Obstacle> {
         let operation = Operation { verb: "list", resource, namespace, name: None };
         let mut attempts = 1;
         let mut params =
             ListParams { limit: Some(PAGE_SIZE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
         let mut found = Vec::new();
         loop {
-            let request = kube::core::Request::new(resource.path(namespace)).list(&params);
+            let request = request(&kube::core::Request::new(resource.path(namespace)), &params);
             let request =
                 request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
             let mut page = match self.send(request).await {

@@ -1,7 +1,7 @@
 //! Keeps tickets in Secrets.
 //!
 //! A ticket is the Secret `fairlead.v1.<release>.<sequence>` in the release's namespace; its snapshot lies beside it in
-//! immutable Secrets `….<chunk>` that belong to it (deleting the ticket deletes them). The ticket itself never changes; only
+//! immutable Secrets `…-<chunk>` that belong to it (deleting the ticket deletes them). The ticket itself never changes; only
 //! its label `fairlead.dev/phase` does. Not owned by Helm, so it survives rollback and uninstall.
 
 use std::collections::BTreeMap;
@@ -67,10 +67,11 @@ impl<'a> Ledger<'a> {
         let selector = format!("{RELEASE_LABEL}={release}");
         let prefix = ticket_name(release, "");
         let sequence = |secret: Value| -> Option<u64> {
-            // Chunks have one part more and are no numbers here.
-            secret["metadata"]["name"].as_str()?.strip_prefix(&prefix)?.parse().ok()
+            // Chunks count, too: those of a deleted ticket are there until the garbage collector comes.
+            let rest = secret["metadata"]["name"].as_str()?.strip_prefix(&prefix)?;
+            rest.split_once('-').map_or(rest, |(sequence, _)| sequence).parse().ok()
         };
-        let sequences = self.cluster.list(&self.secrets, Some(self.namespace), Some(&selector), sequence).await?;
+        let sequences = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), sequence).await?;
         Ok(sequences.into_iter().flatten().max().unwrap_or(0))
     }
 
@@ -146,13 +147,20 @@ impl Journal for Ledger<'_> {
                 uid: uid.clone(),
                 ..OwnerReference::default()
             };
-            let name = format!("{}.{index}", self.ticket);
+            let name = format!("{}-{index}", self.ticket);
             let secret = self.secret(name.clone(), labels(ticket, None), "chunk", chunk.clone(), Some(owner));
             match self.create(&secret).await? {
                 Ok(_) => {}
                 // The ticket is ours alone, so its chunk is ours, too: the answer to an earlier try was lost.
                 Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => {}
-                Err(error) => return Err(self.cluster.obstacle(self.operation("create", Some(&name)), error).await),
+                Err(error) => {
+                    // Nothing was changed, and nobody should take this ticket for one to be resumed.
+                    let obstacle = self.cluster.obstacle(self.operation("create", Some(&name)), error).await;
+                    if let Err(unmarked) = self.enter(Phase::RolledBack).await {
+                        tracing::warn!(error = %unmarked, "the ledger lags behind");
+                    }
+                    return Err(obstacle);
+                }
             }
         }
         Ok(format!("{}/{}", self.namespace, self.ticket))

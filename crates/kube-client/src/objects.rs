@@ -2,9 +2,8 @@
 //!
 //! Every write bears being sent twice, because an answer can be lost after the server has committed:
 //! - a create is a POST; when the name is taken, the object is ours if it carries the mark;
-//! - an update is a merge patch of the fields that differ, with a resourceVersion; after a conflict the object is read again
-//!   and decides: it has our values (done), it is as before in the fields that we write (try again), or somebody else wrote
-//!   them (drift);
+//! - an update reads the object, which decides: it has our values (done), it is as before in the fields that we write (a merge
+//!   patch of those, with its resourceVersion; after a conflict it is read again), or somebody else wrote them (drift);
 //! - a delete names uid and resourceVersion, and is done when that uid is gone.
 
 use std::collections::BTreeSet;
@@ -136,10 +135,17 @@ impl<'a> Objects<'a> {
 
     async fn update(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Result<(), Obstacle> {
         let Some(patch) = fields::diff(&writable(before), &writable(after)) else { return Ok(()) };
-        let mut resource_version = before["metadata"]["resourceVersion"].clone();
         for _ in 0..CONFLICT_ATTEMPTS {
+            // Read first: what is done already, or was never done, must not need a write that may be refused.
+            let Some(live) = self.get(subject).await? else { return Err(subject.drift("somebody else has deleted it")) };
+            if fields::holds(&patch, &live) {
+                return Ok(());
+            }
+            if !fields::same_where_written(&patch, &writable(before), &live) {
+                return Err(subject.drift("somebody else has written the same fields"));
+            }
             let mut body = patch.clone();
-            body["metadata"]["resourceVersion"] = resource_version;
+            body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
             let params =
                 PatchParams { field_manager: Some(self.cluster.field_manager.to_owned()), ..PatchParams::default() };
             let request = subject.requests().patch(&subject.target.name, &params, &Patch::Merge(&body));
@@ -149,14 +155,6 @@ impl<'a> Objects<'a> {
                 Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => {}
                 Err(error) => return Err(self.cluster.obstacle(subject.operation("patch"), error).await),
             }
-            let Some(live) = self.get(subject).await? else { return Err(subject.drift("somebody else has deleted it")) };
-            if fields::holds(&patch, &live) {
-                return Ok(());
-            }
-            if !fields::same_where_written(&patch, &writable(before), &live) {
-                return Err(subject.drift("somebody else has written the same fields"));
-            }
-            resource_version = live["metadata"]["resourceVersion"].clone();
         }
         Err(subject.drift("others write to it so often that no write of ours gets through"))
     }

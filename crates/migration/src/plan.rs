@@ -206,6 +206,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_an_object_contains_cannot_fake_a_line() {
+        let mut plan = plan_of_one();
+        plan.changes[0].images = Images::Create(json!({"data": {"a": "x\nPlan: 0 to create\u{1b}[2J"}}));
+        let text = plan.text();
+        assert!(text.contains(r"data.a: x\nPlan: 0 to create\u{1b}[2J"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains("Plan: 0")).count(), 1);
+    }
+
+    #[test]
     fn the_document_has_the_promised_keys() {
         let document = plan_of_one().document().expect("plain data");
         for key in ["apiVersion", "kind", "step", "digest", "changes", "refusals", "warnings", "unchanged"] {

@@ -37,15 +37,17 @@ pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitSt
     if args.output.output == Output::Text {
         report::print_plan(Output::Text, &plan)?;
     }
-    super::check_strict(args, &plan)?;
-    check_approved(approved.as_deref(), &plan)?;
-    let ended = if plan.changes.is_empty() {
-        Ended::unchanged()
-    } else {
-        carry_out(args, apply, &watch, &cluster, &discovery, &plan).await?
+    let checked = super::check_strict(args, &plan).and_then(|()| check_approved(approved.as_deref(), &plan));
+    let ended = match checked {
+        Err(failure) => Ended::refused(failure),
+        Ok(()) if plan.changes.is_empty() => Ended::unchanged(&plan),
+        Ok(()) => carry_out(args, apply, &watch, &cluster, &discovery, &plan).await.unwrap_or_else(Ended::refused),
     };
-    report::print_end(args.output.output, &plan, &ended, &apply.release.release)?;
     report::terminate(&ended.text());
+    // What was done is done, whether or not anybody can read of it.
+    if let Err(error) = report::print_end(args.output.output, &plan, &ended, &apply.release.release) {
+        tracing::warn!(error = format!("{error:#}"), "the report is lost");
+    }
     Ok(ended.result()?)
 }
 
@@ -56,11 +58,12 @@ async fn carry_out(
     cluster: &Cluster,
     discovery: &Discovery,
     plan: &Plan,
-) -> anyhow::Result<Ended> {
+) -> Result<Ended, Failure> {
     let namespace = apply.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
     let objects = Objects::new(cluster, discovery);
     let mut ledger = Ledger::new(cluster, namespace);
-    let snapshot = Snapshot::of(plan)?;
+    let snapshot = Snapshot::of(plan)
+        .map_err(|error| Failure::caused(ExitStatus::Failed, &code::SNAPSHOT, "failed to make the snapshot", error))?;
     let ticket = Ticket {
         format: FORMAT,
         min_reader: FORMAT,
@@ -73,11 +76,9 @@ async fn carry_out(
         changes: plan.changes.len(),
         snapshot: snapshot.manifest.clone(),
     };
-    let opened = async {
-        cluster.require(&[ledger.needs(), objects.needs(&plan.changes)?].concat()).await?;
-        ledger.open(&ticket, &snapshot).await
-    };
-    let mark = watch.guard(opened).await.map_err(Failure::from)?;
+    let needs = [ledger.needs(), objects.needs(&plan.changes)?].concat();
+    watch.guard(cluster.require(&needs)).await?;
+    let mark = ledger.open(&ticket, &snapshot).await?;
     tracing::info!(ticket = mark, changes = plan.changes.len(), "snapshot stored");
     let verify = async || watch.guard(verify::verify(args, apply, cluster, discovery, plan)).await;
     let outcome = executor::apply(&objects, &mut ledger, watch, plan, &mark, verify).await;

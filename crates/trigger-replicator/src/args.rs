@@ -50,11 +50,12 @@ Examples:
     trigger-replicator plan
 
   The same from files, without a cluster, for a pull request:
-    kubectl get subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces -A -o yaml > before.yaml
-    trigger-replicator plan --from before.yaml
+    kubectl get subscriptions.eventing.kyma-project.io,namespaces -A -o yaml > before.yaml
+    kubectl get triggers.eventing.knative.dev,brokers.eventing.knative.dev -A -o yaml > after.yaml
+    cat before.yaml <(echo ---) after.yaml | trigger-replicator plan --from -
 
   The same as a comment on it:
-    trigger-replicator plan --from before.yaml -o github
+    trigger-replicator plan --from manifests/ -o github
 
   Do only what was approved:
     trigger-replicator plan -o json > plan.json
@@ -125,9 +126,9 @@ pub struct ApplyArgs {
         value_parser = humantime::parse_duration)]
     pub ready_timeout: Duration,
 
-    /// How long the run may take; after that it restores what it changed and exits with 124. Leave time to restore before
-    /// the Job's activeDeadlineSeconds.
-    #[arg(long, value_name = "DURATION", default_value = "3m30s", env = "FAIRLEAD_RUN_TIMEOUT",
+    /// How long the run may take, from the start of this process; after that it restores what it changed and exits with 124.
+    /// Leave time to restore before the pod's activeDeadlineSeconds.
+    #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,
 }

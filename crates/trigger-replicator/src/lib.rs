@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
 
 async fn show(args: &Args, PlanArgs { from, knative_version: _, exit_code }: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let plan = if let Some(path) = from {
-        let objects = manifests::read(path).map_err(Failure::input)?;
+        let objects = observe::normal(manifests::read(path).map_err(Failure::input)?);
         make_plan(&Source::Manifests(&objects), args).await?
     } else {
         let cluster = connect(&args.cluster).await?;

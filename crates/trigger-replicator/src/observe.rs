@@ -88,11 +88,23 @@ impl Existing {
     }
 }
 
+/// Namespaced objects of our kinds as the server would have them: without a namespace they go to the default one.
+#[must_use]
+pub fn normal(mut objects: Vec<Value>) -> Vec<Value> {
+    for object in &mut objects {
+        let is_ours = [subscription::GROUP, trigger::GROUP].contains(&object::group(object));
+        if is_ours && object::namespace(object).is_empty() && object["metadata"].is_object() {
+            object["metadata"]["namespace"] = "default".into();
+        }
+    }
+    objects
+}
+
 /// Where objects come from.
 pub enum Source<'a> {
     /// A cluster and what it serves.
     Cluster(&'a Cluster, &'a Discovery),
-    /// Manifests. A kind that is missing among them has no objects; a namespace that is missing is an ordinary one.
+    /// Manifests, as [`normal`] gives them. A kind that is missing among them has no objects; a namespace that is missing is an ordinary one.
     Manifests(&'a [Value]),
 }
 
@@ -182,11 +194,7 @@ fn target(object: &Value) -> Target {
     Target {
         api_version: object::api_version(object).to_owned(),
         kind: object::kind(object).to_owned(),
-        // Manifests without a namespace are applied to the default one.
-        namespace: Some(match object::namespace(object) {
-            "" => "default".to_owned(),
-            namespace => namespace.to_owned(),
-        }),
+        namespace: Some(object::namespace(object).to_owned()),
         name: object::name(object).to_owned(),
     }
 }

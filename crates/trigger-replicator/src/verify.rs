@@ -1,6 +1,6 @@
 //! Looks at the world after the writes: is everything as planned, and do the Triggers deliver?
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -69,13 +69,17 @@ async fn wait_until_ready(
     let Some(triggers) = discovery.find_version(TRIGGER_API_VERSION, trigger::KIND) else { return Ok(()) };
     let deadline = Instant::now() + ready_timeout;
     loop {
-        let not_ready = |object| {
+        let status = |object| {
             let target = target(&object);
-            let status = Status::of(&object);
-            (waited.contains(&target) && status != Status::Current).then_some((target, status))
+            waited.contains(&target).then(|| (target, Status::of(&object)))
         };
-        let mut open: Vec<(Target, Status)> =
-            cluster.list(triggers, None, None, not_ready).await?.into_iter().flatten().collect();
+        let found = cluster.list(triggers, None, None, status).await?;
+        let found: HashMap<Target, Status> = found.into_iter().flatten().collect();
+        if let Some(gone) = waited.iter().find(|target| !found.contains_key(*target)) {
+            let what = "was created, and somebody has deleted it".to_owned();
+            return Err(Obstacle::Drift { target: (*gone).clone(), what });
+        }
+        let mut open: Vec<(Target, Status)> = found.into_iter().filter(|(_, status)| *status != Status::Current).collect();
         open.sort_by(|a, b| a.0.cmp(&b.0));
         let Some((first, status)) = open.first() else { return Ok(()) };
         if Instant::now() >= deadline {

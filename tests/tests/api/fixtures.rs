@@ -1,7 +1,7 @@
 //! Objects that the tests make.
 
 use fairlead_tests::cluster::Cluster;
-use fairlead_tests::program::{Ended, run};
+use fairlead_tests::program::{Ended, run, tool};
 use serde_json::{Value, json};
 
 /// A legacy Subscription to events of one type.
@@ -46,29 +46,47 @@ pub(crate) fn tickets(cluster: &Cluster) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Denies Triggers whose filter asks for `event_type`, and waits until that is so.
+/// Denies to create Triggers whose filter asks for `event_type`, and waits until that is so.
 #[track_caller]
 pub(crate) fn deny_triggers_for(cluster: &Cluster, event_type: &str) {
-    let name = format!("deny-{event_type}");
+    deny(cluster, "CREATE", event_type);
+    let probe = trigger("default", "probe", event_type);
+    let is_denied = |_| {
+        let mut create = tool("kubectl");
+        create.args(["--kubeconfig", cluster.kubeconfig(), "create", "--dry-run=server", "-f", "-"]);
+        run(&mut create, &probe.to_string()).stderr.contains("this event type is closed")
+    };
+    assert!((0..600).any(is_denied), "the policy does not act");
+}
+
+/// Denies to change Triggers whose filter asks for `event_type`, and waits until that is so.
+#[track_caller]
+pub(crate) fn deny_updates_for(cluster: &Cluster, event_type: &str) {
+    cluster.apply(&trigger("default", "probe", event_type));
+    deny(cluster, "UPDATE", event_type);
+    let label = ["label", "trigger", "-n", "default", "probe", "touched=yes", "--dry-run=server"];
+    let is_denied = |_| cluster.kubectl(&label).stderr.contains("this event type is closed");
+    assert!((0..600).any(is_denied), "the policy does not act");
+    cluster.kubectl(&["delete", "trigger", "-n", "default", "probe"]).expect(0);
+}
+
+fn trigger(namespace: &str, name: &str, event_type: &str) -> Value {
+    json!({
+        "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"broker": "default", "filter": {"attributes": {"type": event_type}}, "subscriber": {"uri": "http://a.b"}},
+    })
+}
+
+fn deny(cluster: &Cluster, operation: &str, event_type: &str) {
+    let name = format!("deny-{}-{event_type}", operation.to_lowercase());
     cluster.apply(&json!([
         {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
          "spec": {
             "matchConstraints": {"resourceRules": [{"apiGroups": ["eventing.knative.dev"], "apiVersions": ["*"],
-                "operations": ["CREATE"], "resources": ["triggers"]}]},
+                "operations": [operation], "resources": ["triggers"]}]},
             "validations": [{"expression": format!("object.spec.filter.attributes['type'] != '{event_type}'"),
                 "message": "this event type is closed"}]}},
         {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
          "spec": {"policyName": name, "validationActions": ["Deny"]}},
     ]));
-    let probe = json!({
-        "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "metadata": {"namespace": "default", "name": "probe"},
-        "spec": {"broker": "default", "filter": {"attributes": {"type": event_type}}, "subscriber": {"uri": "http://a.b"}},
-    });
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("probe.json");
-    std::fs::write(&file, probe.to_string()).expect("written");
-    let file = file.to_str().expect("a temporary path is UTF-8");
-    let is_denied =
-        |_| cluster.kubectl(&["create", "--dry-run=server", "-f", file]).stderr.contains("this event type is closed");
-    assert!((0..600).any(is_denied), "the policy does not act");
 }

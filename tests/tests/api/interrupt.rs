@@ -85,6 +85,13 @@ fn a_server_that_is_not_there_is_asked_again_and_named() {
 }
 
 #[test]
+fn a_proxy_for_everything_else_is_no_obstacle() {
+    let cluster = lease();
+    let mut command = cluster.job("trigger-replicator", &["plan"]);
+    run(command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1"), "").expect(0);
+}
+
+#[test]
 fn a_kubeconfig_that_cannot_be_read_is_named() {
     let ended = run(job("trigger-replicator").args(["plan", "--kubeconfig", "/there/is/none"]), "").expect(2);
     for word in ["error FL009", "/there/is/none", "--kubeconfig"] {

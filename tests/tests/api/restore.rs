@@ -5,7 +5,7 @@ use fairlead_tests::program::run;
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, deny_triggers_for, subscription, tickets};
+use crate::fixtures::{apply, deny_triggers_for, deny_updates_for, subscription, tickets};
 
 #[test]
 fn a_trigger_refused_in_the_middle_of_the_list_leaves_the_cluster_as_it_was() {
@@ -40,7 +40,7 @@ fn a_trigger_refused_in_the_middle_of_the_list_leaves_the_cluster_as_it_was() {
     for word in ["failed to create Trigger default/m-refused-", "this event type is closed", "everything is as before"] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
-    // The objects are as they were; an updated one has a new resourceVersion and times, which nobody can take back.
+    // The objects are as they were, but for the traces that an updated one keeps: its resourceVersion, and who wrote when.
     let (before, after) = (without_versions(before), without_versions(after));
     assert_eq!(state::differences(&before, &after), Vec::<String>::new());
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
@@ -48,6 +48,22 @@ fn a_trigger_refused_in_the_middle_of_the_list_leaves_the_cluster_as_it_was() {
     // With everything in flight at once the failure comes while others are under way.
     apply(&cluster, &["--concurrency", "16"]).expect(1);
     assert_eq!(state::differences(&before, &without_versions(state::of(&cluster))), Vec::<String>::new());
+}
+
+#[test]
+fn an_update_that_is_refused_leaves_the_cluster_as_it_was() {
+    let cluster = lease();
+    let one = subscription("default", "one", "update.refused");
+    cluster.apply(&one);
+    apply(&cluster, &[]).expect(0);
+    let mut twin = subscription("default", "twin", "update.refused");
+    twin["spec"]["endpoint"] = one["spec"]["endpoint"].clone();
+    deny_updates_for(&cluster, "update.refused");
+    cluster.apply(&twin);
+    let before = state::of(&cluster);
+    let failed = apply(&cluster, &[]).expect(1);
+    assert!(failed.stderr.contains("failed to patch Trigger default/update-refused-"), "{}", failed.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
 }
 
 /// The name that the replica for event type `a` has, which only the job knows.

@@ -38,7 +38,7 @@ fn a_job_that_cannot_start_is_explained_by_the_named_command(helm: &'static str)
     let cluster = node();
     let shop = Release::install(&cluster, helm, "starting");
     let job = "fairlead.triggerReplicator";
-    let short = format!("{job}.image.tag=there-is-no-such-tag,{job}.activeDeadlineSeconds=35,{job}.runTimeout=5s");
+    let short = format!("{job}.image.tag=there-is-no-such-tag,{job}.activeDeadlineSeconds=55,{job}.runTimeout=5s");
     let failed = shop.upgrade(&["--set", &short]);
     assert_ne!(failed.status, Some(0), "{}", failed.output());
     let described = shop.describe();

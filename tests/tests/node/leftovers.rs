@@ -14,12 +14,15 @@ fn cgroups(pid: &str) -> Vec<PathBuf> {
     folders.filter(|folder| folder.exists()).collect()
 }
 
-/// Network devices and mounts of this machine's own namespaces; a box has its own.
-fn outside() -> (String, Vec<String>) {
+/// Mounts, network devices and packet filters of this machine's own namespaces; a box has its own.
+fn outside() -> (String, Vec<String>, String) {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("readable");
     let devices = fs::read_to_string("/proc/net/dev").expect("readable");
     let names = devices.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
-    (mounts, names)
+    let filters = run(&mut std::process::Command::new("iptables-save"), "").expect(0).stdout;
+    // Its comments have the time.
+    let filters: Vec<&str> = filters.lines().filter(|line| !line.starts_with('#')).collect();
+    (mounts, names, filters.join("\n"))
 }
 
 #[test]

@@ -21,7 +21,9 @@ pub(super) fn render(plan: &Plan, digest: &str, ended: Option<&Ended>) -> String
     let end = (0..=text.len().min(MAX_PLAN)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let cut = if end < text.len() { "\n[cut: GitHub takes no more; -o text prints it all]" } else { "" };
     line(&mut out, format_args!("<details><summary>The whole plan, <code>{digest}</code></summary>\n"));
-    line(&mut out, format_args!("````diff\n{}{cut}\n````\n\n</details>", text[..end].trim_end()));
+    // Longer than anything in the text, so that an object cannot end it.
+    let fence = "`".repeat(text.split(|c| c != '`').map(str::len).max().unwrap_or(0).max(3) + 1);
+    line(&mut out, format_args!("{fence}diff\n{}{cut}\n{fence}\n\n</details>", text[..end].trim_end()));
     out
 }
 

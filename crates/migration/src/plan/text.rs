@@ -99,7 +99,10 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.match_indices('.').find_map(|(dot, _)| at(object.get(&path[..dot])?, &path[dot + 1..]))
 }
 
+/// One line, whatever an object contains: control characters would fake lines of their own, or colour the terminal.
 fn line(out: &mut String, style: Style, text: impl Display) {
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+    let text: String = text.to_string().chars().map(escape).collect();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{style}{text}{style:#}");
 }

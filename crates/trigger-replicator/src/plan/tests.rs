@@ -33,7 +33,7 @@ fn plan_without(objects: &[Value], excluded: &[String]) -> Plan {
         let brokers = ["orders", "going"].map(|namespace| {
             json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": namespace, "name": "default"}})
         });
-        let objects = [objects, &brokers].concat();
+        let objects = crate::observe::normal([objects, &brokers].concat());
         let source = Source::Manifests(&objects);
         let desired = Desired::of(source.legacies().await.expect("files do not fail"), excluded);
         let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await;
@@ -207,6 +207,15 @@ fn system_and_excluded_namespaces_and_later_shapes_are_left_out() {
     let plan = plan_without(&[within("kyma-system"), within("natss"), within("sandbox"), later], &["sandbox".to_owned()]);
     assert!(plan.changes.is_empty() && plan.refusals.is_empty());
     assert_eq!(plan.unchanged.len(), 4);
+}
+
+#[test]
+fn objects_without_a_namespace_are_all_in_the_default_one() {
+    let nowhere = |object: Value| edited(object, "/metadata/namespace", Value::Null);
+    let trigger = replica(&[nowhere(subscription("a"))]);
+    assert_eq!(trigger["metadata"]["namespace"], "default");
+    let plan = plan_of(&[nowhere(subscription("a")), nowhere(trigger)]);
+    assert_eq!((plan.changes.len(), plan.unchanged.len()), (0, 1));
 }
 
 #[test]
