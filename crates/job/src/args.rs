@@ -70,15 +70,15 @@ pub struct ClusterArgs {
 #[command(next_help_heading = "Release")]
 pub struct ReleaseArgs {
     /// Release whose ledger records the run.
-    #[arg(long, value_name = "NAME", default_value = "fairlead", env = "FAIRLEAD_RELEASE", value_parser = release)]
+    #[arg(long, global = true, value_name = "NAME", default_value = "fairlead", env = "FAIRLEAD_RELEASE", value_parser = release)]
     pub release: String,
 
     /// Namespace of the ledger's Secrets [default: the pod's or the context's].
-    #[arg(long, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE")]
+    #[arg(long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE")]
     pub ledger_namespace: Option<String>,
 
     /// Revision of the Helm release that runs this job; the chart sets it.
-    #[arg(long, value_name = "NUMBER", env = "FAIRLEAD_HELM_REVISION")]
+    #[arg(long, global = true, value_name = "NUMBER", env = "FAIRLEAD_HELM_REVISION")]
     pub helm_revision: Option<u32>,
 }
 

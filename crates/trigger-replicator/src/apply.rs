@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitSt
     };
     report::terminate(&ended.text());
     // What was done is done, whether or not anybody can read of it.
-    if let Err(error) = report::print_end(args.output.output, &plan, &ended, &apply.release.release) {
+    if let Err(error) = report::print_end(args.output.output, &plan, &ended, &args.release.release) {
         tracing::warn!(error = format!("{error:#}"), "the report is lost");
     }
     Ok(ended.result()?)
@@ -59,7 +59,7 @@ async fn carry_out(
     discovery: &Discovery,
     plan: &Plan,
 ) -> Result<Ended, Failure> {
-    let namespace = apply.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
+    let namespace = args.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
     let objects = Objects::new(cluster, discovery);
     let mut ledger = Ledger::new(cluster, namespace);
     let snapshot = Snapshot::of(plan)
@@ -70,8 +70,8 @@ async fn carry_out(
         tool: format!("{STEP} {}", env!("CARGO_PKG_VERSION")),
         step: STEP.to_owned(),
         executor: "kubernetes".to_owned(),
-        release: apply.release.release.clone(),
-        helm_revision: apply.release.helm_revision,
+        release: args.release.release.clone(),
+        helm_revision: args.release.helm_revision,
         plan_digest: plan.digest(),
         changes: plan.changes.len(),
         snapshot: snapshot.manifest.clone(),

@@ -21,6 +21,10 @@ pub struct Args {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
+    /// Whose ledger records the run.
+    #[command(flatten)]
+    pub release: ReleaseArgs,
+
     /// Report and logs.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -112,10 +116,6 @@ pub enum KnativeVersion {
 /// Arguments of `apply`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ApplyArgs {
-    /// Where the snapshot goes.
-    #[command(flatten)]
-    pub release: ReleaseArgs,
-
     /// Only when the plan now is this one, which `plan -o json` has written and somebody has approved.
     #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
     pub plan: Option<PathBuf>,

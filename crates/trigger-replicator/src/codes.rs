@@ -41,6 +41,10 @@ codes! {
     TRIGGER_TERMINATING = "TR108", "The Trigger is being deleted",
         "A Trigger for this delivery exists but is being deleted, so its name is not free yet.",
         "Wait until it is gone, then run again. If it hangs, see its metadata.finalizers.";
+    OTHER_RELEASE = "TR109", "The Trigger belongs to another release",
+        "Its annotation fairlead.dev/ticket says that another release has made it, and that release takes it back when it is \
+         rolled back. Nothing has to be created; only the Subscription is not named on it.",
+        "Run the job with the --release that the message names, or leave it: the delivery is there.";
     DOUBLE_DELIVERY = "TR201", "Events may be delivered twice",
         "Another Trigger may deliver the same events to the same subscriber: its filter is wider or different, it refers to \
          the same Service, or it is the same once more.",

@@ -35,6 +35,7 @@ use fairlead_migration::plan::Plan;
 use crate::args::{Args, Command, PlanArgs};
 use crate::desired::Desired;
 use crate::observe::Source;
+use crate::plan::Limits;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -75,7 +76,8 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Failure> {
         return Err(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message));
     }
     let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
-    Ok(plan::plan(desired, &triggers, &source.brokers().await?, args.concurrency.into()))
+    let limits = Limits { release: &args.release.release, concurrency: args.concurrency.into() };
+    Ok(plan::plan(desired, &triggers, &source.brokers().await?, &limits))
 }
 
 fn check_strict(args: &Args, plan: &Plan) -> Result<(), Failure> {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use fairlead_apis::object;
 use fairlead_apis::trigger::{self, Relation, Subscriber};
+use fairlead_kube_client::objects::TICKET_ANNOTATION;
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::plan::{Plan, Stage, StageKind, Unchanged, UndoAt};
 
@@ -55,9 +57,17 @@ impl<'a> Index<'a> {
     }
 }
 
+/// What a plan must keep to.
+pub struct Limits<'a> {
+    /// The release that the run belongs to; what another release has made is not changed.
+    pub release: &'a str,
+    /// How many changes are made at once.
+    pub concurrency: usize,
+}
+
 /// Compares what should be with the Triggers that are. `brokers` are the namespaces that have a Broker.
 #[must_use]
-pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>, concurrency: usize) -> Plan {
+pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>, limits: &Limits<'_>) -> Plan {
     let index = Index::of(triggers);
     let mut plan = Plan {
         step: STEP.to_owned(),
@@ -65,7 +75,7 @@ pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>,
             name: "Triggers".to_owned(),
             kind: StageKind::Expand,
             undo_at: UndoAt::PostRollback,
-            concurrency,
+            concurrency: limits.concurrency,
         }],
         changes: Vec::with_capacity(desired.replicas().len()),
         refusals: Vec::new(),
@@ -73,7 +83,7 @@ pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>,
         unchanged: Vec::new(),
     };
     for replica in desired.replicas() {
-        compare(&mut plan, &index, replica);
+        compare(&mut plan, &index, replica, limits.release);
     }
     warn_of_missing_brokers(&mut plan, &desired, brokers);
     let Desired { refusals, warnings, left_out, .. } = desired;
@@ -83,7 +93,7 @@ pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>,
     plan.sorted()
 }
 
-fn compare(plan: &mut Plan, index: &Index<'_>, replica: &Replica) {
+fn compare(plan: &mut Plan, index: &Index<'_>, replica: &Replica, release: &str) {
     let target = &replica.target;
     let namespace = replica.delivery.namespace.as_str();
     let (equal, overlapping) = index.related(replica);
@@ -93,7 +103,7 @@ fn compare(plan: &mut Plan, index: &Index<'_>, replica: &Replica) {
             warn(plan, replica, &first.trigger.name, &doubles);
         }
         let own = equal.iter().find(|existing| existing.trigger.name == target.name);
-        return keep(plan, replica, own.unwrap_or(first));
+        return keep(plan, replica, own.unwrap_or(first), release);
     }
     match index.by_name.get(&(namespace, target.name.as_str())) {
         Some(existing) if existing.trigger.is_terminating => {
@@ -114,11 +124,17 @@ fn compare(plan: &mut Plan, index: &Index<'_>, replica: &Replica) {
 }
 
 /// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
-fn keep(plan: &mut Plan, replica: &Replica, existing: &Existing) {
+fn keep(plan: &mut Plan, replica: &Replica, existing: &Existing, release: &str) {
     let name = &existing.trigger.name;
     let target = Target { name: name.clone(), ..replica.target.clone() };
     let wanted = replica.replicated_from();
     if let Some(before) = existing.image.as_ref().filter(|_| *name == replica.target.name) {
+        if let Some(other) =
+            object::annotation(before, TICKET_ANNOTATION).and_then(release_of).filter(|other| *other != release)
+        {
+            let message = format!("release {other} has made it; {} asks for it, too", names(replica));
+            return plan.refusals.push(codes::OTHER_RELEASE.finding(target, message));
+        }
         let mut after = before.clone();
         after["metadata"]["annotations"][REPLICATED_FROM] = wanted.into();
         let reason = format!("replicates {}", names(replica));
@@ -126,6 +142,11 @@ fn keep(plan: &mut Plan, replica: &Replica, existing: &Existing) {
     }
     let origin = if existing.replicated_from.is_some() { "" } else { "made by others, " };
     plan.unchanged.push(Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
+}
+
+/// The release in the address of a ticket, `namespace/fairlead.v1.<release>.<sequence>`.
+fn release_of(ticket: &str) -> Option<&str> {
+    ticket.split_once("/fairlead.v1.")?.1.rsplit_once('.').map(|(release, _)| release)
 }
 
 fn warn(plan: &mut Plan, replica: &Replica, name: &str, doubles: &[&str]) {

@@ -16,6 +16,7 @@ use fairlead_migration::plan::Plan;
 use crate::args::{ApplyArgs, Args};
 use crate::desired::{BROKER, Desired};
 use crate::observe::{BROKER_KIND, Source, TRIGGER_API_VERSION};
+use crate::plan::Limits;
 
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -46,7 +47,8 @@ pub(crate) async fn verify(
 async fn as_planned(args: &Args, source: &Source<'_>, plan: &Plan) -> Result<(), Obstacle> {
     let desired = Desired::of(source.legacies().await?, &args.exclude_namespace);
     let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
-    let again = crate::plan::plan(desired, &triggers, &source.brokers().await?, 1);
+    let limits = Limits { release: &args.release.release, concurrency: 1 };
+    let again = crate::plan::plan(desired, &triggers, &source.brokers().await?, &limits);
     let ours: HashSet<&Target> = plan.changes.iter().map(|change| &change.target).collect();
     // An update is planned again when another Subscription has come to ask for the same: that is the next run's.
     let changes = again.changes.iter().filter(|change| change.action() == Action::Create).map(|change| &change.target);

@@ -8,6 +8,8 @@ use super::*;
 use crate::desired::Desired;
 use crate::observe::Source;
 
+const LIMITS: Limits<'_> = Limits { release: "shop", concurrency: 8 };
+
 fn subscription(name: &str) -> Value {
     json!({
         "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
@@ -18,7 +20,7 @@ fn subscription(name: &str) -> Value {
 
 fn edited(mut object: Value, pointer: &str, value: Value) -> Value {
     let (parent, field) = pointer.rsplit_once('/').expect("a pointer has a slash");
-    object.pointer_mut(parent).expect(pointer)[field] = value;
+    object.pointer_mut(parent).expect(pointer)[field.replace("~1", "/")] = value;
     object
 }
 
@@ -37,7 +39,7 @@ fn plan_without(objects: &[Value], excluded: &[String]) -> Plan {
         let source = Source::Manifests(&objects);
         let desired = Desired::of(source.legacies().await.expect("files do not fail"), excluded);
         let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await;
-        plan(desired, &triggers.expect("files do not fail"), &source.brokers().await.expect("files do not fail"), 8)
+        plan(desired, &triggers.expect("files do not fail"), &source.brokers().await.expect("files do not fail"), &LIMITS)
     })
 }
 
@@ -130,6 +132,19 @@ fn a_replica_learns_of_another_subscription() {
     let after = change.after().expect("an update has an after");
     assert_eq!(after["metadata"]["annotations"][REPLICATED_FROM], "orders/a,orders/b");
     assert_eq!(after["spec"], trigger["spec"]);
+}
+
+#[test]
+fn a_replica_of_another_release_is_not_changed() {
+    let of = |release: &str| {
+        let ticket = json!(format!("default/fairlead.v1.{release}.7"));
+        let trigger = edited(replica(&[subscription("a")]), "/metadata/annotations/fairlead.dev~1ticket", ticket);
+        plan_of(&[subscription("a"), subscription("b"), trigger])
+    };
+    assert_eq!((of("shop").changes.len(), refusals(&of("shop"))), (1, vec![]));
+    let other = of("billing.eu");
+    assert_eq!((other.changes.len(), refusals(&other)[0].0), (0, "TR109"));
+    assert!(other.refusals[0].message.starts_with("release billing.eu has made it"), "{}", other.refusals[0].message);
 }
 
 #[test]
