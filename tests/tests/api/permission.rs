@@ -71,7 +71,7 @@ fn scenario(cluster: &Cluster) {
     let mut twin = subscription("default", "twin", "order.created");
     twin["spec"]["endpoint"] = one["spec"]["endpoint"].clone();
     cluster.apply(&one);
-    crate::fixtures::apply(cluster, &[]).expect(0);
+    crate::fixtures::apply(cluster, &["--release", "shop"]).expect(0);
     cluster.apply(&json!([
         twin,
         subscription("default", "paid", "order.paid"),
