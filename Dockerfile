@@ -1,5 +1,5 @@
-# The same image that `make images` makes without Docker: docker build --target trigger-replicator .
 # syntax=docker/dockerfile:1
+# The same image that `make images` makes without Docker: docker build --target trigger-replicator .
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
