@@ -36,7 +36,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 8 minutes, the first time 25
+test: ## everything: checks, tests without and with a node; about 5 minutes, the first time 20
 	@rm -f target/stages
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
