@@ -30,6 +30,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{code, log, manifests, report};
 use fairlead_kube_client::cluster::Cluster;
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 
 use crate::args::{Args, Command, PlanArgs};
@@ -70,11 +71,21 @@ async fn connect(args: &ClusterArgs) -> Result<Cluster, Failure> {
 
 /// Observes and decides; the same for a cluster and for files.
 async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Failure> {
-    let desired = Desired::of(source.legacies().await?, &args.exclude_namespace);
+    let desired = desire(source, args).await?;
     if desired.replicas().len() > 0 && !source.serves_triggers() {
         let message = format!("{} is not served, and {} are to be created", plan::trigger_kind(), desired.replicas().len());
         return Err(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message));
     }
+    Ok(compare(source, desired, args).await?)
+}
+
+/// What should be.
+async fn desire(source: &Source<'_>, args: &Args) -> Result<Desired, Obstacle> {
+    Ok(Desired::of(source.legacies().await?, &args.exclude_namespace))
+}
+
+/// What has to be done for it.
+async fn compare(source: &Source<'_>, desired: Desired, args: &Args) -> Result<Plan, Obstacle> {
     let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
     let limits = Limits { release: &args.release.release, concurrency: args.concurrency.into() };
     Ok(plan::plan(desired, &triggers, &source.brokers().await?, &limits))

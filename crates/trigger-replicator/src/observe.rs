@@ -190,7 +190,8 @@ fn terminating_namespace(namespace: &Value) -> Option<String> {
     is_terminating.then(|| object::name(namespace).to_owned())
 }
 
-fn target(object: &Value) -> Target {
+/// The address of a namespaced object.
+pub(crate) fn target(object: &Value) -> Target {
     Target {
         api_version: object::api_version(object).to_owned(),
         kind: object::kind(object).to_owned(),

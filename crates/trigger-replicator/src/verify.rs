@@ -14,9 +14,8 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 
 use crate::args::{ApplyArgs, Args};
-use crate::desired::{BROKER, Desired};
-use crate::observe::{BROKER_KIND, Source, TRIGGER_API_VERSION};
-use crate::plan::Limits;
+use crate::desired::BROKER;
+use crate::observe::{BROKER_KIND, Source, TRIGGER_API_VERSION, target};
 
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -45,10 +44,8 @@ pub(crate) async fn verify(
 
 /// Plans again: what is planned again has not been done. See the documentation of this crate.
 async fn as_planned(args: &Args, source: &Source<'_>, plan: &Plan) -> Result<(), Obstacle> {
-    let desired = Desired::of(source.legacies().await?, &args.exclude_namespace);
-    let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
-    let limits = Limits { release: &args.release.release, concurrency: 1 };
-    let again = crate::plan::plan(desired, &triggers, &source.brokers().await?, &limits);
+    let desired = crate::desire(source, args).await?;
+    let again = crate::compare(source, desired, args).await?;
     let ours: HashSet<&Target> = plan.changes.iter().map(|change| &change.target).collect();
     // An update is planned again when another Subscription has come to ask for the same: that is the next run's.
     let changes = again.changes.iter().filter(|change| change.action() == Action::Create).map(|change| &change.target);
@@ -120,13 +117,4 @@ async fn explain(
         let _ = write!(text, " (and {others} other Triggers are not ready)");
     }
     Ok(text)
-}
-
-fn target(object: &serde_json::Value) -> Target {
-    Target {
-        api_version: object::api_version(object).to_owned(),
-        kind: object::kind(object).to_owned(),
-        namespace: Some(object::namespace(object).to_owned()),
-        name: object::name(object).to_owned(),
-    }
 }
