@@ -28,70 +28,77 @@ impl Code {
     }
 }
 
+/// Defines codes as statics, and a list of all of them for `explain`.
+#[macro_export]
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $title:literal, $cause:literal, $next:literal;)*) => {
-        $($(#[$doc])* pub static $name: Code = Code { id: $id, title: $title, cause: $cause, next: $next };)*
-        /// All of them.
-        pub static SHARED: &[&Code] = &[$(&$name),*];
+    (
+        $(#[$list_doc:meta])* $list_vis:vis list $list:ident;
+        $($(#[$doc:meta])* $vis:vis $name:ident = $id:literal, $title:literal, $cause:literal, $next:literal;)*
+    ) => {
+        $($(#[$doc])* $vis static $name: $crate::code::Code =
+            $crate::code::Code { id: $id, title: $title, cause: $cause, next: $next };)*
+        $(#[$list_doc])* $list_vis static $list: &[&$crate::code::Code] = &[$(&$name),*];
     };
 }
 
-codes! {
+crate::codes! {
+    /// Codes that every job has.
+    pub list SHARED;
     /// Exit status 75.
-    UNREACHABLE = "FL001", "The Kubernetes API cannot be reached",
+    pub UNREACHABLE = "FL001", "The Kubernetes API cannot be reached",
         "No answer came, or the server no longer accepted our token (Helm re-creates ServiceAccounts of hooks), also after \
          all retries. Nothing was restored, because nothing can be.",
         "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
     /// Exit status 4.
-    FORBIDDEN = "FL002", "A permission is missing",
+    pub FORBIDDEN = "FL002", "A permission is missing",
         "The API server does not allow what has to be done, or answered 403. The message has every rule that is missing.",
         "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
          again.";
     /// Exit status 1.
-    REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
+    pub REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
          message. What the run had changed before has been taken back.",
         "Mend what the server names, or exclude that namespace with --exclude-namespace; then run again.";
     /// Exit status 6.
-    DRIFT = "FL004", "Somebody else wrote what we would write",
+    pub DRIFT = "FL004", "Somebody else wrote what we would write",
         "Between the plan and the write another client created or changed the same fields of the same object.",
         "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
     /// Exit status 2.
-    INPUT = "FL005", "An input file cannot be read",
+    pub INPUT = "FL005", "An input file cannot be read",
         "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
         "Mend the document that the message names by file, number and line.";
     /// Exit status 3.
-    DIRTY = "FL006", "Failed, and not everything is as before",
+    pub DIRTY = "FL006", "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
         "Compare each object that the report lists with the snapshot in the ticket it names, and put it right by hand.";
     /// Exit status 124.
-    DEADLINE = "FL007", "The deadline of the run has passed",
+    pub DEADLINE = "FL007", "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",
         "Raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
     /// Exit status 75.
-    INTERRUPTED = "FL008", "The run was told to end",
+    pub INTERRUPTED = "FL008", "The run was told to end",
         "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. What was done stays done.",
         "Run the same command again: it finds what was done and does the rest.";
     /// Exit status 2.
-    CONFIGURATION = "FL009", "The connection to the cluster cannot be set up",
+    pub CONFIGURATION = "FL009", "The connection to the cluster cannot be set up",
         "The kubeconfig is missing or damaged, names a context that it does not have, or this is no pod with a \
          ServiceAccount.",
         "Check with `kubectl config view`, or name another one with --kubeconfig and --context.";
     /// Exit status 2.
-    UNKNOWN_CODE = "FL010", "There is no such code",
+    pub UNKNOWN_CODE = "FL010", "There is no such code",
         "Codes are two letters and three digits, and each job explains its own and the shared ones.",
         "Copy the code from the report of the same job.";
     /// Exit status 4.
-    STRICT = "FL011", "There are refusals, and --strict is set",
+    pub STRICT = "FL011", "There are refusals, and --strict is set",
         "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
         "Mend what the report refuses, or leave those namespaces out with --exclude-namespace.";
     /// Exit status 1.
-    SNAPSHOT = "FL013", "The snapshot cannot be made",
+    pub SNAPSHOT = "FL013", "The snapshot cannot be made",
         "The plan could not be written down or compressed, so nothing was changed.",
         "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
     /// Exit status 4.
-    NOT_APPROVED = "FL012", "The plan is not the one that was approved",
+    pub NOT_APPROVED = "FL012", "The plan is not the one that was approved",
         "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
         "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
 }
