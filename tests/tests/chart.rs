@@ -1,4 +1,7 @@
-//! The chart rendered by Helm 3 and 4, without a cluster.
+//! The chart, and the library for charts of others, rendered by Helm 3 and 4, without a cluster.
+
+use std::fs;
+use std::path::Path;
 
 use fairlead_tests::program::{Ended, root, run, tool};
 
@@ -66,8 +69,108 @@ fn values_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn the_chart_passes_lint() {
+fn the_charts_pass_lint() {
     for helm in HELMS {
-        run(tool(helm).args(["lint", "--strict", "charts/fairlead"]).current_dir(root()), "").expect(0);
+        run(tool(helm).args(["lint", "--strict", "charts/fairlead", "hooks"]).current_dir(root()), "").expect(0);
+    }
+}
+
+/// What a file of the chart is called in the example of `hooks/README.md`, and what it holds.
+fn example() -> Vec<(String, String)> {
+    let readme = fs::read_to_string(root().join("hooks/README.md")).expect("the library has a README");
+    let blocks = readme.split("```yaml\n# ").skip(1).filter_map(|block| block.split("```").next()?.split_once('\n'));
+    blocks.map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
+}
+
+/// A chart of somebody else in `folder`, made as `hooks/README.md` says.
+fn foreign(helm: &str, folder: &Path) -> String {
+    std::os::unix::fs::symlink(root().join("hooks"), folder.join("hooks")).expect("linked");
+    let chart = folder.join("shop");
+    fs::create_dir_all(chart.join("templates")).expect("made");
+    fs::write(chart.join("values.yaml"), "resources: {limits: {memory: 64Mi}}").expect("written");
+    for (file, text) in example() {
+        let head = if file == "Chart.yaml" { "apiVersion: v2\nname: shop\nversion: 0.1.0\nappVersion: 5.6.7\n" } else { "" };
+        fs::write(chart.join(file), format!("{head}{text}")).expect("written");
+    }
+    run(tool(helm).args(["dependency", "build"]).arg(&chart), "").expect(0);
+    chart.to_str().expect("a temporary path is UTF-8").to_owned()
+}
+
+#[test]
+fn the_library_serves_a_chart_of_others() {
+    let [three, four] = HELMS.map(|helm| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let chart = foreign(helm, folder.path());
+        run(tool(helm).args(["lint", "--strict", &chart]), "").expect(0);
+        normal(&template(helm, &chart, &[]).expect(0).stdout)
+    });
+    assert_eq!(three, four);
+    insta::assert_snapshot!(four);
+}
+
+/// One that is right, for the cases below to change.
+const DICT: &str = "job: reindex\nimage: {repository: shop/reindex}\n";
+
+/// The chart's template: `dict` as text, with the chart's scope.
+fn write(chart: &str, dict: &str) {
+    let job = "(include \"dict\" . | fromYaml | merge (dict \"root\" .))";
+    let text = format!("{{{{ define \"dict\" }}}}\n{dict}\n{{{{ end }}}}\n{{{{ include \"fairlead-hooks.job\" {job} }}}}\n");
+    fs::write(Path::new(chart).join("templates/reindex.yaml"), text).expect("written");
+}
+
+#[test]
+fn no_role_is_made_without_rules() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let chart = foreign("helm4", folder.path());
+    let rule = "[{apiGroups: [''], resources: [pods], verbs: [list]}]";
+    let cases = [
+        (String::new(), ""),
+        (format!("rules: {rule}"), "ClusterRole ClusterRoleBinding "),
+        (format!("namespaceRules: {rule}"), "Role RoleBinding "),
+        ("rules: |\n  # none".to_owned(), ""),
+    ];
+    for (more, roles) in cases {
+        write(&chart, &format!("{DICT}{more}"));
+        for helm in HELMS {
+            let rendered = template(helm, &chart, &[]).expect(0).stdout;
+            let kinds: Vec<&str> = rendered.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+            assert_eq!(kinds.join(" "), format!("ServiceAccount {roles}Job"), "{helm} {more}");
+        }
+    }
+}
+
+#[test]
+fn a_dict_that_makes_no_sense_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let chart = foreign("helm4", folder.path());
+    let more = |text: &str| format!("{DICT}{text}");
+    let cases = [
+        ("image: {repository: shop/reindex}".to_owned(), "key job is missing"),
+        ("job: reindex".to_owned(), "key image.repository is missing"),
+        ("job: reindex\nimage: {repository: null}".to_owned(), "key image.repository is missing"),
+        (more("wait: 20"), "unknown key wait;"),
+        (more("proxy: {htps: x}"), "unknown key proxy.htps;"),
+        (more("job: : x"), "error converting YAML"),
+        (more("mode: daemon"), "mode (daemon)"),
+        (more("events: [upgrade]"), "events (upgrade)"),
+        (more("weight: 0"), "weight (0)"),
+        (more("rules: |\n  resources: [pods]"), "rules must be a list"),
+        (more("rules: [pods]"), "rules must be a list"),
+        (more("runTimeout: soon"), "runTimeout (soon)"),
+        (more("activeDeadlineSeconds: 229"), "activeDeadlineSeconds (229)"),
+        (DICT.replace("reindex\n", "Reindex\n"), "job must be"),
+    ];
+    for (dict, said) in cases {
+        write(&chart, &dict);
+        for helm in HELMS {
+            let refused = template(helm, &chart, &[]);
+            assert!(refused.status != Some(0) && refused.stderr.contains(said), "{helm} {dict}\n{}", refused.output());
+        }
+    }
+    let rootless = format!("{{{{ include \"fairlead-hooks.job\" (fromYaml {DICT:?}) }}}}");
+    fs::write(Path::new(&chart).join("templates/reindex.yaml"), rootless).expect("written");
+    for helm in HELMS {
+        let refused = template(helm, &chart, &[]);
+        assert!(refused.stderr.contains("key root is missing"), "{}", refused.output());
     }
 }

@@ -5,11 +5,15 @@
 //! - [`endpoint`]: addresses of subscribers, and when two are the same
 //! - [`delivery`]: what a legacy Subscription asks for: this event to this endpoint
 //! - [`trigger`]: Knative's Trigger, and whether it carries out a delivery
+//! - [`application`]: what binds a namespace to the events of an Application
+//! - [`messaging`]: Knative's Subscription, which carries the events of a Channel to a Broker
 //! - [`status`]: whether an object is well
 //! - [`object`]: what every object has
 
+pub mod application;
 pub mod delivery;
 pub mod endpoint;
+pub mod messaging;
 pub mod object;
 pub mod status;
 pub mod subscription;

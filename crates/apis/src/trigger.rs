@@ -1,4 +1,4 @@
-//! Knative's Trigger, `eventing.knative.dev/v1`.
+//! Knative's Trigger: v1, v1beta1 and v1alpha1, which differ in how a filter may be written.
 
 use std::collections::BTreeMap;
 
@@ -78,6 +78,21 @@ impl Trigger {
         }
     }
 
+    /// What it delivers, if that is exactly what a [`Delivery`] can say.
+    #[must_use]
+    pub fn delivery(&self) -> Option<Delivery> {
+        let Subscriber::Uri(endpoint) = &self.subscriber else { return None };
+        let attribute = |key: &str| self.attributes.get(key).filter(|value| !value.is_empty()).cloned();
+        let delivery = Delivery {
+            namespace: self.namespace.clone(),
+            source: attribute("source")?,
+            event_type: attribute("type")?,
+            event_type_version: attribute("eventtypeversion")?,
+            endpoint: endpoint.clone(),
+        };
+        (self.relation(&delivery, &self.broker) == Relation::Equal).then_some(delivery)
+    }
+
     /// How this Trigger relates to `delivery` through `broker`.
     #[must_use]
     pub fn relation(&self, delivery: &Delivery, broker: &str) -> Relation {
@@ -129,9 +144,11 @@ impl Subscriber {
 /// The attributes of `filter`, and whether they are all that it says.
 fn attributes(filter: &Value) -> (BTreeMap<String, String>, bool) {
     let Some(filter) = filter.as_object() else { return (BTreeMap::new(), filter.is_null()) };
-    let mut is_plain = filter.keys().all(|key| key == "attributes");
+    // v1alpha1 has two ways to write the same, of which a Trigger may use one.
+    let mut is_plain = filter.keys().all(|key| key == "attributes" || key == "sourceAndType");
     let mut attributes = BTreeMap::new();
-    for (key, value) in filter.get("attributes").and_then(Value::as_object).into_iter().flatten() {
+    let written = ["sourceAndType", "attributes"].map(|key| filter.get(key).and_then(Value::as_object));
+    for (key, value) in written.into_iter().flatten().flatten() {
         match value.as_str() {
             Some(value) => drop(attributes.insert(key.clone(), value.to_owned())),
             None => is_plain = false,
@@ -177,6 +194,12 @@ mod tests {
     }
 
     #[test]
+    fn a_trigger_of_v1alpha1_for_another_source_is_unrelated() {
+        let filter = json!({"sourceAndType": {"source": "crm", "type": "order.created"}});
+        assert_eq!(relation(|object| object["spec"]["filter"] = filter), Relation::Unrelated);
+    }
+
+    #[test]
     fn a_wider_or_narrower_filter_overlaps() {
         for filter in [
             json!(null),
@@ -185,6 +208,7 @@ mod tests {
             json!({"attributes": {"type": "order.created"}}),
             json!({"attributes": {"source": "", "type": "order.created", "eventtypeversion": "v1"}}),
             json!({"attributes": {"source": "shop", "type": "order.created", "eventtypeversion": "v1", "more": "x"}}),
+            json!({"sourceAndType": {"source": "shop", "type": ""}}),
         ] {
             assert_eq!(relation(|object| object["spec"]["filter"] = filter.clone()), Relation::Overlapping, "{filter}");
         }

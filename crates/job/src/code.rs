@@ -23,8 +23,8 @@ pub struct Code {
 impl Code {
     /// A finding with this code about `target`.
     #[must_use]
-    pub fn finding(&self, target: Target, message: impl Into<String>) -> Finding {
-        Finding { code: self.id.to_owned(), target, message: message.into(), hint: self.next.to_owned() }
+    pub fn finding(&'static self, target: Target, message: impl Into<String>) -> Finding {
+        Finding { code: self.id.into(), target, message: message.into(), hint: self.next.into() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Objects from files, the only place that reads YAML. A file that ends with `.json` is read as what it is, so that its errors
 //! have JSON's words; everywhere else JSON is read as the YAML that it also is.
 
-use std::io::{Read as _, stdin};
+use std::io::{Read as _, Write, stdin};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
@@ -89,8 +90,8 @@ pub fn read(path: &Path) -> Result<Vec<Value>, Error> {
 }
 
 /// Writes one document as YAML.
-pub fn to_yaml(value: &Value) -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(value)
+pub fn write_yaml(out: &mut dyn Write, document: &impl Serialize) -> Result<(), serde_saphyr::ser::Error> {
+    serde_saphyr::to_io_writer(&mut &mut *out, document)
 }
 
 /// A file that is named is read whatever its name; in folders only those that are manifests by name.
@@ -247,6 +248,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let object = serde_json::json!({"apiVersion": "v1", "kind": "A", "labels": {"on": "yes", "n": "1", "e": ""}});
-        assert_eq!(parse("f", &to_yaml(&object).expect("plain data")).expect("our own"), [object]);
+        let mut text = Vec::new();
+        write_yaml(&mut text, &object).expect("plain data");
+        assert_eq!(parse("f", &String::from_utf8_lossy(&text)).expect("our own"), [object]);
     }
 }

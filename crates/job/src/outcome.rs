@@ -3,7 +3,6 @@
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::Outcome;
 use fairlead_migration::plan::Plan;
-use serde_json::{Value, json};
 
 use crate::code;
 use crate::exit::ExitStatus;
@@ -51,7 +50,7 @@ impl Ended {
         };
         match outcome {
             Outcome::Committed => {
-                let summary = format!("Done: {} changes, verified{}.", plan.changes.len(), remarks(plan));
+                let summary = format!("Done: {} changes, verified{}.", plan.len(), remarks(plan));
                 ended("Committed", summary, None)
             }
             Outcome::Restored(cause) => {
@@ -81,23 +80,6 @@ impl Ended {
     pub fn text(&self) -> String {
         let left = self.left.iter().map(|(target, what)| format!("! {target}: {what}"));
         [self.summary.clone()].into_iter().chain(left).collect::<Vec<_>>().join("\n") + "\n"
-    }
-
-    /// The document of `apiVersion: fairlead.dev/v1`, `kind: Report`, with the plan that was carried out.
-    pub fn document(&self, release: &str, plan: &Plan) -> Result<Value, serde_json::Error> {
-        let left: Vec<Value> = self.left.iter().map(|(target, what)| json!({"target": target, "message": what})).collect();
-        Ok(json!({
-            "apiVersion": "fairlead.dev/v1",
-            "kind": "Report",
-            "step": plan.step,
-            "release": release,
-            "outcome": self.outcome,
-            "exitStatus": self.status().code(),
-            "ticket": self.ticket,
-            "error": self.failure.as_ref().map(|failure| json!({"code": failure.code.id, "message": chain(failure)})),
-            "left": left,
-            "plan": plan.document()?,
-        }))
     }
 
     /// The failure as the error of the whole job, with what became of the changes.

@@ -1,7 +1,6 @@
 //! What reports must not show: values of Secrets, and credentials in anything else. The ledger keeps everything.
 
-use fairlead_migration::change::Images;
-use fairlead_migration::plan::Plan;
+use fairlead_migration::change::{Change, Images};
 use serde_json::Value;
 
 const REDACTED: &str = "(redacted)";
@@ -10,23 +9,17 @@ const REDACTED: &str = "(redacted)";
 const CREDENTIALS: [&str; 8] =
     ["password", "passwd", "passphrase", "token", "secret", "apikey", "privatekey", "credentials"];
 
-/// The plan as it may be shown. Its digest is that of what is shown: ask the plan itself.
+/// A change as it may be shown.
 #[must_use]
-pub fn plan(plan: &Plan) -> Plan {
-    let mut plan = plan.clone();
-    for change in &mut plan.changes {
-        match &mut change.images {
-            Images::Create(image) | Images::Delete(image) => value(image),
-            Images::Update(before, after) => {
-                value(before);
-                value(after);
-            }
+pub fn change(mut change: Change) -> Change {
+    match &mut change.images {
+        Images::Create(image) | Images::Delete(image) => value(image),
+        Images::Update(before, after) => {
+            value(before);
+            value(after);
         }
     }
-    for finding in plan.refusals.iter_mut().chain(&mut plan.warnings) {
-        finding.message = text(&finding.message);
-    }
-    plan
+    change
 }
 
 /// Redacts a document in place.

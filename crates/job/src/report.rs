@@ -1,13 +1,17 @@
 //! What goes to stdout, and the last word in the termination log.
 
+mod document;
 mod github;
 mod junit;
+mod text;
 
-use std::io::Write as _;
+use std::io::{BufWriter, ErrorKind, Write};
 
 use anyhow::Context as _;
 use fairlead_migration::plan::Plan;
-use serde_json::Value;
+use serde::Serialize;
+
+use self::document::{PlanDocument, ReportDocument};
 
 use crate::args::Output;
 use crate::exit::ExitStatus;
@@ -23,42 +27,52 @@ const TERMINATION_LOG_SIZE: usize = 4096;
 
 /// Writes to stdout what would happen. Colours only on a terminal.
 pub fn print_plan(output: Output, plan: &Plan) -> anyhow::Result<()> {
-    print(&match output {
-        Output::Text => redact::plan(plan).text(),
-        Output::Json | Output::Yaml => document(output, plan.document().context("failed to write the plan")?)?,
-        Output::Junit => junit::render(&redact::plan(plan), None).context("failed to write the plan as JUnit")?,
-        Output::Github => github::render(&redact::plan(plan), &plan.digest(), None),
-    })
+    print(|out| write(out, output, plan, None)).context("failed to write the plan to stdout")
 }
 
 /// Writes to stdout what has happened. In text the plan has been printed before, because the pod may not live to do it now,
 /// and a failure is told once, with its cause, by [`conclude`].
 pub fn print_end(output: Output, plan: &Plan, ended: &Ended, release: &str) -> anyhow::Result<()> {
-    print(&match output {
-        Output::Text if ended.failure.is_some() => return Ok(()),
-        Output::Text => ended.text(),
-        Output::Json | Output::Yaml => {
-            document(output, ended.document(release, plan).context("failed to write the report")?)?
+    print(|out| write(out, output, plan, Some((ended, release)))).context("failed to write the report to stdout")
+}
+
+fn write(out: &mut dyn Write, output: Output, plan: &Plan, end: Option<(&Ended, &str)>) -> anyhow::Result<()> {
+    match (output, end) {
+        (Output::Text, None) => text::write(out, plan)?,
+        (Output::Text, Some((ended, _))) if ended.failure.is_some() => {}
+        (Output::Text, Some((ended, _))) => out.write_all(ended.text().as_bytes())?,
+        (Output::Json | Output::Yaml, None) => write_document(out, output, &PlanDocument(plan))?,
+        (Output::Json | Output::Yaml, Some((ended, release))) => {
+            write_document(out, output, &ReportDocument { plan, ended, release })?;
         }
-        Output::Junit => junit::render(&redact::plan(plan), Some(ended)).context("failed to write the report as JUnit")?,
-        Output::Github => github::render(&redact::plan(plan), &plan.digest(), Some(ended)),
-    })
+        (Output::Junit, end) => out.write_all(junit::render(plan, end.map(|(ended, _)| ended))?.as_bytes())?,
+        (Output::Github, end) => out.write_all(github::render(plan, end.map(|(ended, _)| ended))?.as_bytes())?,
+    }
+    Ok(())
 }
 
-fn document(output: Output, mut document: Value) -> anyhow::Result<String> {
-    redact::value(&mut document);
+fn write_document(out: &mut dyn Write, output: Output, document: &impl Serialize) -> anyhow::Result<()> {
     if output == Output::Yaml {
-        return manifests::to_yaml(&document).context("failed to write the report as YAML");
+        return Ok(manifests::write_yaml(out, document)?);
     }
-    Ok(serde_json::to_string_pretty(&document).context("failed to write the report as JSON")? + "\n")
+    serde_json::to_writer_pretty(&mut *out, document)?;
+    Ok(writeln!(out)?)
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    match anstream::stdout().write_all(text.as_bytes()) {
+fn print(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match write(&mut out).and_then(|()| Ok(out.flush()?)) {
         // `plan | head` is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("failed to write the report to stdout"),
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        other => other,
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        json.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)) == Some(ErrorKind::BrokenPipe)
+    })
 }
 
 /// Leaves the last word where `kubectl describe pod` finds it.
@@ -109,40 +123,44 @@ mod tests {
         let uri = "http://me:pass@mail.orders/";
         let image =
             json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "spec": {"subscriber": {"uri": uri}}});
-        Plan {
-            step: "trigger-replicator".into(),
-            stages: vec![Stage {
-                name: "Triggers".into(),
-                kind: StageKind::Expand,
-                undo_at: UndoAt::PostRollback,
-                concurrency: 8,
-            }],
-            changes: vec![Change {
-                stage: 0,
-                target: target("mail"),
-                images: Images::Create(image),
-                reason: "replicates Subscription orders/mail".into(),
-            }],
-            refusals: vec![code::DRIFT.finding(target("odd"), format!("{uri} | <b> is odd"))],
-            warnings: vec![code::INPUT.finding(target("twice"), "may deliver twice")],
-            unchanged: vec![Unchanged { target: target("kept"), reason: "made by others".into() }],
-        }
+        let stage =
+            Stage { name: "Triggers".into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency: 8 };
+        let mut plan = Plan::new("trigger-replicator", vec![stage]);
+        let (images, reason) = (Images::Create(image), "replicates Subscription orders/mail".into());
+        plan.push(&Change { stage: 0, target: target("mail"), images, reason });
+        plan.refusals.push(code::DRIFT.finding(target("odd"), format!("{uri} | <b> is odd")));
+        plan.warnings.push(code::INPUT.finding(target("twice"), "may deliver twice"));
+        plan.unchanged.push(&Unchanged { target: target("kept"), reason: "made by others".into() });
+        plan
+    }
+
+    fn written(output: Output, plan: &Plan) -> String {
+        let mut out = Vec::new();
+        write(&mut anstream::StripStream::new(&mut out), output, plan, None).expect("plain data");
+        String::from_utf8(out).expect("all of it is text")
     }
 
     #[test]
     fn every_format_tells_the_plan_and_none_a_password() {
         let mut all = String::new();
-        let junit = junit::render(&redact::plan(&plan()), None).expect("plain data");
-        // The time of the report is the only thing that changes.
-        let junit = junit.lines().map(|line| line.split(" uuid=").next().unwrap_or(line)).collect::<Vec<_>>().join("\n");
-        let github = github::render(&redact::plan(&plan()), &plan().digest(), None);
-        let text = anstream::adapter::strip_str(&redact::plan(&plan()).text()).to_string();
-        for (name, text) in [("text", text), ("junit", junit), ("github", github)] {
+        for output in [Output::Text, Output::Json, Output::Yaml, Output::Junit, Output::Github] {
+            // Time and identity of a JUnit report are the only things that change.
+            let text = written(output, &plan());
+            let text = text.lines().map(|line| line.split(" uuid=").next().unwrap_or(line)).collect::<Vec<_>>().join("\n");
             assert!(!text.contains("pass@"), "{text}");
-            all.extend(["=== ", name, "\n", &text, "\n"]);
+            all.extend([&format!("=== {output:?}\n"), text.as_str(), "\n"]);
         }
-        let json = document(Output::Json, plan().document().expect("plain data")).expect("plain data");
-        assert!(!json.contains("pass@") && json.contains(&plan().digest()), "{json}");
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn what_an_object_contains_cannot_fake_a_line() {
+        let mut plan = Plan::new("step", plan().stages);
+        let target = Target { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: None, name: "it".into() };
+        let images = Images::Create(json!({"data": {"a": "x\nPlan: 0 to create\u{1b}[2J"}}));
+        plan.push(&Change { stage: 0, target, images, reason: String::new() });
+        let text = written(Output::Text, &plan);
+        assert!(text.contains(r"data.a: x\nPlan: 0 to create\u{1b}[2J"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains("Plan: 0")).count(), 1);
     }
 }

@@ -10,6 +10,7 @@ use kube::{Client, Config};
 use serde_json::Value;
 
 use crate::discovery::Resource;
+use crate::pace::Pace;
 use crate::request::Operation;
 
 /// A page of a list; what kubectl and client-go use.
@@ -25,6 +26,7 @@ pub struct Cluster {
     pub(crate) server: String,
     pub(crate) request_timeout: Duration,
     pub(crate) field_manager: &'static str,
+    pub(crate) pace: Pace,
 }
 
 /// The connection cannot be set up; nothing was sent.
@@ -64,7 +66,13 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, server, request_timeout, field_manager })
+        Ok(Self { client, server, request_timeout, field_manager, pace: Pace::new(1) })
+    }
+
+    /// Allows so many writes at once; how many there really are is found while writing.
+    #[must_use]
+    pub fn with_concurrency(self, max: u16) -> Self {
+        Self { pace: Pace::new(max), ..self }
     }
 
     /// The namespace of the pod or of the context.
@@ -80,35 +88,50 @@ impl Cluster {
         resource: &Resource,
         namespace: Option<&str>,
         labels: Option<&str>,
-        read: impl Fn(Value) -> T,
+        read: impl Fn(Value) -> Option<T>,
     ) -> Result<Vec<T>, Obstacle> {
-        self.pages(resource, namespace, labels, kube::core::Request::list, read).await
+        let add = |found: &mut Vec<T>, object| found.extend(read(object));
+        self.pages(resource, namespace, labels, kube::core::Request::list, Vec::new, add).await
     }
 
-    /// The same of objects without their content: for Secrets, whose content may be large and is nobody's business.
+    /// Reads all objects of a kind, one page after the other, into what `begin` makes. When the list expires on the way it is
+    /// read again, from another beginning: nothing is added twice.
+    pub async fn fold<S>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        begin: impl Fn() -> S,
+        add: impl FnMut(&mut S, Value),
+    ) -> Result<S, Obstacle> {
+        self.pages(resource, namespace, None, kube::core::Request::list, begin, add).await
+    }
+
+    /// The objects without their content: for Secrets, whose content may be large and is nobody's business.
     pub async fn list_metadata<T>(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
         labels: Option<&str>,
-        read: impl Fn(Value) -> T,
+        read: impl Fn(Value) -> Option<T>,
     ) -> Result<Vec<T>, Obstacle> {
-        self.pages(resource, namespace, labels, kube::core::Request::list_metadata, read).await
+        let add = |found: &mut Vec<T>, object| found.extend(read(object));
+        self.pages(resource, namespace, labels, kube::core::Request::list_metadata, Vec::new, add).await
     }
 
-    async fn pages<T>(
+    async fn pages<S>(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
         labels: Option<&str>,
         request: impl Fn(&kube::core::Request, &ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-        read: impl Fn(Value) -> T,
-    ) -> Result<Vec<T>, Obstacle> {
+        begin: impl Fn() -> S,
+        mut add: impl FnMut(&mut S, Value),
+    ) -> Result<S, Obstacle> {
         let operation = Operation { verb: "list", resource, namespace, name: None };
         let mut attempts = 1;
         let mut params =
             ListParams { limit: Some(PAGE_SIZE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
-        let mut found = Vec::new();
+        let mut found = begin();
         loop {
             let request = request(&kube::core::Request::new(resource.path(namespace)), &params);
             let request =
@@ -119,19 +142,16 @@ impl Cluster {
                 Err(error) if error.status().is_some_and(|status| status.code == 410) && attempts < LIST_ATTEMPTS => {
                     tracing::warn!(kind = resource.kind, "the list has expired, reading it again");
                     attempts += 1;
-                    found.clear();
+                    found = begin();
                     params.continue_token = None;
                     continue;
                 }
                 Err(error) => return Err(self.obstacle(operation, error).await),
             };
-            if let Some(items) = page["items"].as_array_mut() {
-                found.reserve(items.len());
-                for mut item in items.drain(..) {
-                    item["apiVersion"] = resource.api_version().into();
-                    item["kind"] = resource.kind.as_str().into();
-                    found.push(read(item));
-                }
+            for mut item in page["items"].as_array_mut().map(std::mem::take).into_iter().flatten() {
+                item["apiVersion"] = resource.api_version().into();
+                item["kind"] = resource.kind.as_str().into();
+                add(&mut found, item);
             }
             match page["metadata"]["continue"].as_str() {
                 Some(token) if !token.is_empty() => params.continue_token = Some(token.to_owned()),

@@ -72,7 +72,7 @@ impl<'a> Ledger<'a> {
             rest.split_once('-').map_or(rest, |(sequence, _)| sequence).parse().ok()
         };
         let sequences = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), sequence).await?;
-        Ok(sequences.into_iter().flatten().max().unwrap_or(0))
+        Ok(sequences.into_iter().max().unwrap_or(0))
     }
 
     async fn create(&self, secret: &Secret) -> Result<Result<Value, Error>, Obstacle> {
@@ -137,9 +137,9 @@ impl<'a> Ledger<'a> {
 }
 
 impl Journal for Ledger<'_> {
-    async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot) -> Result<String, Obstacle> {
+    async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
         let uid = self.create_ticket(ticket).await?;
-        for (index, chunk) in snapshot.chunks.iter().enumerate() {
+        for (index, chunk) in snapshot.chunks().enumerate() {
             let owner = OwnerReference {
                 api_version: "v1".to_owned(),
                 kind: "Secret".to_owned(),
@@ -148,7 +148,7 @@ impl Journal for Ledger<'_> {
                 ..OwnerReference::default()
             };
             let name = format!("{}-{index}", self.ticket);
-            let secret = self.secret(name.clone(), labels(ticket, None), "chunk", chunk.clone(), Some(owner));
+            let secret = self.secret(name.clone(), labels(ticket, None), "chunk", chunk, Some(owner));
             match self.create(&secret).await? {
                 Ok(_) => {}
                 // The ticket is ours alone, so its chunk is ours, too: the answer to an earlier try was lost.

@@ -6,6 +6,7 @@
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
 //! - [`permission`]: may I do all of this?
+//! - `pace`: how many requests are in flight at once
 //! - `request`: one request with its deadline and its retries
 //!
 //! # Decision: we own the retries
@@ -18,5 +19,6 @@ pub mod cluster;
 pub mod discovery;
 pub mod ledger;
 pub mod objects;
+mod pace;
 pub mod permission;
 mod request;

@@ -82,7 +82,7 @@ impl<'a> Objects<'a> {
     }
 
     /// What carrying out and taking back these changes takes.
-    pub fn needs(&self, changes: &[Change]) -> Result<Vec<Need>, Obstacle> {
+    pub fn needs(&self, changes: impl Iterator<Item = Change>) -> Result<Vec<Need>, Obstacle> {
         let mut needs: Vec<Need> = Vec::new();
         for change in changes {
             let resource = self.resource(&change.target)?;
@@ -96,7 +96,11 @@ impl<'a> Objects<'a> {
                     needs.push(Need { resource: resource.clone(), verb, namespaces: BTreeSet::new() });
                     needs.len() - 1
                 });
-                needs[position].namespaces.extend(change.target.namespace.clone());
+                if let Some(namespace) = &change.target.namespace
+                    && !needs[position].namespaces.contains(namespace)
+                {
+                    needs[position].namespaces.insert(namespace.clone());
+                }
             }
         }
         Ok(needs)
@@ -228,7 +232,7 @@ impl<'a> Objects<'a> {
     ) -> Result<Result<Value, Error>, Obstacle> {
         let request = request
             .map_err(|source| Obstacle::Refused { operation: subject.operation(verb).to_string(), source: source.into() })?;
-        Ok(self.cluster.send(request).await)
+        Ok(if verb == "get" { self.cluster.send(request).await } else { self.cluster.write(request).await })
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
+use crate::pace::{Pace, Turn};
 use crate::permission::rule;
 
 /// The first pause; an overloaded server says itself how long (Retry-After).
@@ -69,6 +70,15 @@ impl Error {
         }
     }
 
+    /// Whether the server has too much to do.
+    fn is_overload(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status.code, 429 | 503 | 504),
+            Self::Timeout(_) => true,
+            Self::Connection { .. } | Self::Request(_) | Self::Body(_) => false,
+        }
+    }
+
     /// Whether the same request may succeed in a moment.
     fn is_transient(&self) -> bool {
         match self {
@@ -83,6 +93,15 @@ impl Error {
 impl Cluster {
     /// Sends a request until there is an answer that another try would not change.
     pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
+        self.send_until(request, None).await
+    }
+
+    /// The same for one of many writes: as many at once as the server bears.
+    pub(crate) async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
+        self.send_until(request, Some(&self.pace)).await
+    }
+
+    async fn send_until(&self, request: Request<Vec<u8>>, pace: Option<&Pace>) -> Result<Value, Error> {
         let given_up = Instant::now() + self.request_timeout * PATIENCE;
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(MIN_DELAY)
@@ -91,7 +110,17 @@ impl Cluster {
             .with_jitter()
             .build();
         loop {
-            let (error, asked) = match self.send_once(request.clone()).await {
+            let turn = match pace {
+                Some(pace) => Some(pace.turn().await),
+                None => None,
+            };
+            let answer = self.send_once(request.clone()).await;
+            match &answer {
+                Err((error, _)) if error.is_overload() => turn.iter().for_each(Turn::overloaded),
+                _ => turn.iter().for_each(Turn::answered),
+            }
+            drop(turn);
+            let (error, asked) = match answer {
                 Ok(value) => return Ok(value),
                 Err(answer) => answer,
             };

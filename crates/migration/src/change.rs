@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// The whole object at one moment, as JSON.
@@ -66,8 +67,8 @@ pub enum Images {
 }
 
 /// One mutation of one object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Document", try_from = "Document")]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Document")]
 pub struct Change {
     /// Index of the stage in [`crate::plan::Plan::stages`].
     pub stage: usize,
@@ -110,18 +111,18 @@ impl Change {
 
     /// The change that takes this one back: the images swapped.
     #[must_use]
-    pub fn inverse(&self) -> Self {
-        let images = match self.images.clone() {
+    pub fn inverse(self) -> Self {
+        let images = match self.images {
             Images::Create(after) => Images::Delete(after),
             Images::Update(before, after) => Images::Update(after, before),
             Images::Delete(before) => Images::Create(before),
         };
-        Self { images, ..self.clone() }
+        Self { images, ..self }
     }
 }
 
 /// How a change is written down: in `plan -o json` and in the ledger.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Document {
     action: Action,
     stage: usize,
@@ -131,16 +132,17 @@ struct Document {
     reason: String,
 }
 
-impl From<Change> for Document {
-    fn from(change: Change) -> Self {
-        Self {
-            action: change.action(),
-            before: change.before().cloned(),
-            after: change.after().cloned(),
-            stage: change.stage,
-            target: change.target,
-            reason: change.reason,
-        }
+impl Serialize for Change {
+    /// The fields of [`Document`], without a copy of the images.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_struct("Change", 6)?;
+        document.serialize_field("action", &self.action())?;
+        document.serialize_field("stage", &self.stage)?;
+        document.serialize_field("target", &self.target)?;
+        document.serialize_field("before", &self.before())?;
+        document.serialize_field("after", &self.after())?;
+        document.serialize_field("reason", &self.reason)?;
+        document.end()
     }
 }
 
@@ -178,8 +180,8 @@ mod tests {
             Images::Delete(json!({"a": 1})),
         ] {
             let change = change(images);
-            assert_eq!(change.inverse().inverse(), change);
-            assert_ne!(change.inverse(), change);
+            assert_eq!(change.clone().inverse().inverse(), change);
+            assert_ne!(change.clone().inverse(), change);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Carries out a plan stage by stage, and takes back what it did when a change fails.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
@@ -54,7 +54,7 @@ pub async fn apply<W: World, J: Journal>(
     mark: &str,
     verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
 ) -> Outcome {
-    let started = RefCell::new(Vec::new());
+    let started = RefCell::new(vec![false; plan.len()]);
     match forward(world, journal, watcher, plan, mark, &started, verify).await {
         Ok(()) => Outcome::Committed,
         Err(cause @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted))) => Outcome::Interrupted(cause),
@@ -68,14 +68,14 @@ async fn forward<W: World, J: Journal>(
     watcher: &impl Watcher,
     plan: &Plan,
     mark: &str,
-    started: &RefCell<Vec<usize>>,
+    started: &RefCell<Vec<bool>>,
     verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
 ) -> Result<(), Obstacle> {
     enter(journal, Phase::Applying).await?;
     let done = Cell::new(0);
     for (index, stage) in plan.stages.iter().enumerate() {
         let failed = Cell::new(false);
-        let obstacles: Vec<Obstacle> = stream::iter(plan.changes.iter().enumerate())
+        let obstacles: Vec<Obstacle> = stream::iter(plan.changes().enumerate())
             .filter(|(_, change)| std::future::ready(change.stage == index))
             // What is in flight is finished even when another change has failed: a request cannot be called back.
             .take_while(|_| std::future::ready(!failed.get()))
@@ -91,19 +91,19 @@ async fn forward<W: World, J: Journal>(
                         failed.set(true);
                         return Some(Obstacle::Stopped(stop));
                     }
-                    started.borrow_mut().push(position);
-                    match world.bring(change, mark).await {
+                    started.borrow_mut()[position] = true;
+                    match world.bring(&change, mark).await {
                         Ok(()) => {
                             tracing::info!(action = %change.action(), target = %change.target, "changed");
                             done.set(done.get() + 1);
-                            watcher.progress(done.get(), plan.changes.len(), false);
+                            watcher.progress(done.get(), plan.len(), false);
                             None
                         }
                         Err(obstacle) => {
                             failed.set(true);
                             // Drift is found before the write: there is nothing of ours to take back.
                             if matches!(obstacle, Obstacle::Drift { .. }) {
-                                started.borrow_mut().retain(|other| *other != position);
+                                started.borrow_mut()[position] = false;
                             }
                             Some(obstacle)
                         }
@@ -134,23 +134,25 @@ async fn restore<W: World, J: Journal>(
     watcher: &impl Watcher,
     plan: &Plan,
     mark: &str,
-    started: Vec<usize>,
+    started: Vec<bool>,
     cause: Obstacle,
 ) -> Outcome {
     // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
     note(journal, Phase::RollingBack).await;
-    let (total, done, is_unreachable) = (started.len(), Cell::new(0), Cell::new(false));
+    let total = started.iter().filter(|started| **started).count();
+    let (started, done, is_unreachable) = (&started, &Cell::new(0), &Cell::new(false));
     let mut left = Vec::new();
+    let groups = groups(plan, started);
     for (index, stage) in plan.stages.iter().enumerate().rev() {
-        let mut namespaces: BTreeMap<Option<&str>, Vec<Change>> = BTreeMap::new();
-        for change in started.iter().rev().map(|position| &plan.changes[*position]).filter(|change| change.stage == index) {
-            namespaces.entry(change.target.namespace.as_deref()).or_default().push(change.inverse());
-        }
-        let (done, is_unreachable) = (&done, &is_unreachable);
-        let failed: Vec<Vec<(Target, Obstacle)>> = stream::iter(namespaces.into_values())
-            .map(|changes| async move {
+        let groups = groups.iter().rev().filter(|group| group.stage == index);
+        let failed: Vec<Vec<(Target, Obstacle)>> = stream::iter(groups)
+            .map(|group| async move {
                 let mut left = Vec::new();
-                for change in changes {
+                for (position, change) in plan.changes_rev(group.positions.clone()) {
+                    if !started[position] {
+                        continue;
+                    }
+                    let change = change.inverse();
                     // Asking on would take the whole patience of a request for every object that is left.
                     let result =
                         if is_unreachable.get() { Err(not_tried(&change)) } else { world.bring(&change, mark).await };
@@ -178,6 +180,26 @@ async fn restore<W: World, J: Journal>(
     }
     note(journal, Phase::Dirty).await;
     Outcome::Dirty { cause, left }
+}
+
+/// Changes that are taken back one after the other: those of one stage, kind and namespace, which follow each other in a plan.
+struct Group {
+    stage: usize,
+    positions: Range<usize>,
+}
+
+fn groups(plan: &Plan, started: &[bool]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last: Option<(String, Option<String>)> = None;
+    for (position, change) in plan.changes().enumerate().filter(|(position, _)| started[*position]) {
+        let key = Some((change.target.kind, change.target.namespace));
+        match groups.last_mut().filter(|group| group.stage == change.stage && last == key) {
+            Some(group) => group.positions.end = position + 1,
+            None => groups.push(Group { stage: change.stage, positions: position..position + 1 }),
+        }
+        last = key;
+    }
+    groups
 }
 
 fn not_tried(change: &Change) -> Obstacle {

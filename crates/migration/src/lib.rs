@@ -3,6 +3,7 @@
 //! - [`change`]: one change is a pair of images, `before` and `after`; swapping them undoes it
 //! - [`fields`]: what a change writes, and whether an object has it
 //! - [`plan`]: the changes of a step in stages, with everything left alone and why; its digest
+//! - [`packed`]: a long sequence that takes little memory
 //! - [`snapshot`]: the plan as it is stored before the first write
 //! - [`ticket`]: the record of one run, and the [`ticket::Journal`] that keeps it
 //! - [`obstacle`]: why a run cannot go on
@@ -18,6 +19,7 @@ pub mod change;
 pub mod executor;
 pub mod fields;
 pub mod obstacle;
+pub mod packed;
 pub mod plan;
 pub mod snapshot;
 pub mod ticket;

@@ -1,13 +1,16 @@
 //! What a step will do and what it leaves alone, complete and immutable: nothing is decided while it is carried out.
 
-mod text;
+use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::change::{Action, Change, Target};
 use crate::fields;
-use crate::snapshot::digest;
+use crate::packed::Packed;
+use crate::snapshot::hex;
 
 /// Whether a stage adds beside the old, removes the old, or holds something for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,13 +52,13 @@ pub struct Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// `TR101`; `explain` has a text for each.
-    pub code: String,
+    pub code: Cow<'static, str>,
     /// The object.
     pub target: Target,
     /// What is the matter with it.
     pub message: String,
     /// What to do about it.
-    pub hint: String,
+    pub hint: Cow<'static, str>,
 }
 
 /// An object that is as it should be.
@@ -68,66 +71,108 @@ pub struct Unchanged {
 }
 
 /// Everything a step will do, in order, and everything it leaves alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// The step, named like its binary.
     pub step: String,
     /// In the order in which they are carried out.
     pub stages: Vec<Stage>,
-    /// Sorted by stage, then target.
-    pub changes: Vec<Change>,
     /// Objects left alone, sorted by target.
     pub refusals: Vec<Finding>,
     /// Sorted by target.
     pub warnings: Vec<Finding>,
-    /// Sorted by target.
-    pub unchanged: Vec<Unchanged>,
+    /// In an order that does not depend on that of the input.
+    pub unchanged: Packed<Unchanged>,
+    changes: Packed<Change>,
+    /// How many create, update and delete.
+    counts: [usize; 3],
+    digest: Sha256,
+    /// What [`Self::push`] was given last.
+    last: Option<(usize, Target)>,
 }
 
 impl Plan {
-    /// A plan with everything in its order, whatever the order it was found in.
+    /// A plan that changes nothing yet.
+    #[must_use]
+    pub fn new(step: &str, stages: Vec<Stage>) -> Self {
+        Self {
+            step: step.to_owned(),
+            stages,
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            unchanged: Packed::default(),
+            changes: Packed::default(),
+            counts: [0; 3],
+            digest: Sha256::new(),
+            last: None,
+        }
+    }
+
+    /// Adds a change. They are added in the order of stage and target, which is what makes the digest one of the content.
+    ///
+    /// # Panics
+    ///
+    /// When they are not: that is a mistake of the job, and noticed before anything is written.
+    pub fn push(&mut self, change: &Change) {
+        let key = (change.stage, change.target.clone());
+        assert!(self.last.as_ref().is_none_or(|last| *last < key), "{} is added out of order", change.target);
+        self.last = Some(key);
+        self.counts[change.action() as usize] += 1;
+        self.digest.update(written(change).to_string());
+        self.digest.update("\n");
+        self.changes.push(change);
+    }
+
+    /// The changes, sorted by stage, then target; each is read when it is asked for.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        self.changes.iter()
+    }
+
+    /// The changes at these positions, each with its position, the last one first.
+    pub fn changes_rev(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, Change)> {
+        self.changes.iter_rev(positions)
+    }
+
+    /// How many changes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// A plan whose findings are in their order, whatever the order they were found in.
     #[must_use]
     pub fn sorted(mut self) -> Self {
-        self.changes.sort_by(|a, b| (a.stage, &a.target).cmp(&(b.stage, &b.target)));
         for findings in [&mut self.refusals, &mut self.warnings] {
             findings.sort_by(|a, b| (&a.target, &a.code, &a.message).cmp(&(&b.target, &b.code, &b.message)));
         }
-        self.unchanged.sort_by(|a, b| a.target.cmp(&b.target));
         self
     }
 
     /// How many changes do this.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
-        self.changes.iter().filter(|change| change.action() == action).count()
+        self.counts[action as usize]
     }
 
-    /// `sha256:` and hex over what would be written: sorted action, target and fields. What the server adds to images does
-    /// not count, so a plan from files and the plan from the cluster that they were written for have the same digest.
+    /// `sha256:` and hex over what would be written: action, target and fields of each change. What the server adds to images
+    /// does not count, so a plan from files and the plan from the cluster that they were written for have the same digest.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut lines: Vec<String> = self.changes.iter().map(|change| written(change).to_string()).collect();
-        lines.sort();
-        digest(lines.join("\n").as_bytes())
-    }
-
-    /// The plan as a document of `apiVersion: fairlead.dev/v1`, which stays readable for ever.
-    pub fn document(&self) -> Result<Value, serde_json::Error> {
-        let mut document = serde_json::to_value(self)?;
-        document["apiVersion"] = "fairlead.dev/v1".into();
-        document["kind"] = "Plan".into();
-        document["digest"] = self.digest().into();
-        Ok(document)
+        format!("sha256:{}", hex(&self.digest.clone().finalize()))
     }
 
     /// `3 to create, 0 to update, 0 to delete, 1 refused, 2 warnings, 4 unchanged`.
     #[must_use]
     pub fn counts(&self) -> String {
+        let [create, update, delete] = self.counts;
         format!(
-            "{} to create, {} to update, {} to delete, {} refused, {} warning{}, {} unchanged",
-            self.count(Action::Create),
-            self.count(Action::Update),
-            self.count(Action::Delete),
+            "{create} to create, {update} to update, {delete} to delete, {} refused, {} warning{}, {} unchanged",
             self.refusals.len(),
             self.warnings.len(),
             if self.warnings.len() == 1 { "" } else { "s" },
@@ -135,10 +180,8 @@ impl Plan {
         )
     }
 
-    /// The plan for people: reads like a diff, ends with a line of counts. With ANSI colours; strip them for a pipe.
-    #[must_use]
-    pub fn text(&self) -> String {
-        text::render(self)
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        self.changes.frames()
     }
 }
 
@@ -167,32 +210,19 @@ pub(crate) mod tests {
         let images =
             Images::Create(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"bus": "mesh", "retries": "3"},
             "metadata": {"namespace": "shop", "name": "settings", "annotations": {"example.com/why": "demo"}}}));
-        let finding = |code: &str| Finding {
-            code: code.into(),
-            target: Target { name: "other".into(), ..target.clone() },
-            message: "is not ours".into(),
-            hint: "leave it".into(),
-        };
-        Plan {
-            step: "trigger-replicator".into(),
-            stages: vec![Stage {
-                name: "Triggers".into(),
-                kind: StageKind::Expand,
-                undo_at: UndoAt::PostRollback,
-                concurrency: 8,
-            }],
-            refusals: vec![finding("TR101")],
-            warnings: vec![finding("TR201")],
-            unchanged: vec![Unchanged { target: target.clone(), reason: "as it should be".into() }],
-            changes: vec![Change { stage: 0, target, images, reason: "the bus moves".into() }],
-        }
+        let stage =
+            Stage { name: "Triggers".into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency: 8 };
+        let mut plan = Plan::new("trigger-replicator", vec![stage]);
+        plan.push(&Change { stage: 0, target, images, reason: "the bus moves".into() });
+        plan
     }
 
     #[test]
     fn the_digest_ignores_what_the_server_adds() {
         let update = |before: Value, after: Value| {
-            let mut plan = plan_of_one();
-            plan.changes[0].images = Images::Update(before, after);
+            let change = plan_of_one().changes().next().expect("it has one");
+            let mut plan = Plan::new("trigger-replicator", vec![]);
+            plan.push(&Change { images: Images::Update(before, after), ..change });
             plan.digest()
         };
         let from_files = update(json!({"data": {"a": "1"}}), json!({"data": {"a": "2"}}));
@@ -206,21 +236,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_an_object_contains_cannot_fake_a_line() {
+    #[should_panic(expected = "ConfigMap shop/settings is added out of order")]
+    fn changes_come_in_order() {
         let mut plan = plan_of_one();
-        plan.changes[0].images = Images::Create(json!({"data": {"a": "x\nPlan: 0 to create\u{1b}[2J"}}));
-        let text = plan.text();
-        assert!(text.contains(r"data.a: x\nPlan: 0 to create\u{1b}[2J"), "{text}");
-        assert_eq!(text.lines().filter(|line| line.contains("Plan: 0")).count(), 1);
-    }
-
-    #[test]
-    fn the_document_has_the_promised_keys() {
-        let document = plan_of_one().document().expect("plain data");
-        for key in ["apiVersion", "kind", "step", "digest", "changes", "refusals", "warnings", "unchanged"] {
-            assert!(document.get(key).is_some(), "{key}");
-        }
-        let change = &document["changes"][0];
-        assert_eq!((&change["action"], &change["stage"], &change["before"]), (&json!("create"), &json!(0), &Value::Null));
+        let again = plan.changes().next().expect("it has one");
+        plan.push(&again);
     }
 }

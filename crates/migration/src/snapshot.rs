@@ -1,15 +1,15 @@
-//! The plan as it is stored before the first write: zstd-compressed JSON, cut into chunks that fit a Secret.
+//! The plan as it is stored before the first write: zstd-compressed JSON lines, cut into chunks that fit a Secret.
+
+use std::borrow::Cow;
+use std::io::{BufRead as _, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Stage};
 
 /// A Secret holds at most 1 MiB, its metadata and the base64 of nothing else included; this leaves room for both.
 pub const CHUNK_SIZE: usize = 900 * 1024;
-
-/// zstd's own default: higher levels cost seconds at 100,000 objects and save a few per cent.
-const COMPRESSION_LEVEL: i32 = 3;
 
 /// What a ticket says about its chunks, so that a damaged one is noticed before anything is restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +22,19 @@ pub struct Manifest {
 }
 
 /// A plan, ready to be stored.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// At most [`CHUNK_SIZE`] bytes each.
-    pub chunks: Vec<Vec<u8>>,
-    /// What the ticket says about them.
+pub struct Snapshot<'a> {
+    plan: &'a Plan,
+    /// Step and stages, the first line; the changes are the others.
+    head: Vec<u8>,
+    /// What the ticket says about the chunks.
     pub manifest: Manifest,
+}
+
+/// The first line of a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    step: String,
+    stages: Vec<Stage>,
 }
 
 /// Why a snapshot cannot be written or read.
@@ -60,38 +67,71 @@ pub enum Error {
     },
 }
 
-impl Snapshot {
-    /// Compresses `plan` and cuts it into chunks.
-    pub fn of(plan: &Plan) -> Result<Self, Error> {
-        let bytes = zstd::encode_all(serde_json::to_vec(plan)?.as_slice(), COMPRESSION_LEVEL)?;
-        let chunks: Vec<Vec<u8>> = bytes.chunks(CHUNK_SIZE).map(<[u8]>::to_vec).collect();
-        let manifest = Manifest { chunks: chunks.iter().map(|chunk| digest(chunk)).collect(), whole: digest(&bytes) };
-        Ok(Self { chunks, manifest })
+impl<'a> Snapshot<'a> {
+    /// Computes the digests of the chunks. Nothing is copied: the plan holds its changes as they are stored.
+    pub fn of(plan: &'a Plan) -> Result<Self, Error> {
+        let mut head = serde_json::to_vec(&Head { step: plan.step.clone(), stages: plan.stages.clone() })?;
+        head.push(b'\n');
+        let head = zstd::bulk::compress(&head, 0)?;
+        let mut snapshot = Self { plan, head, manifest: Manifest { chunks: Vec::new(), whole: String::new() } };
+        let (mut chunks, mut whole) = (Vec::new(), Sha256::new());
+        for chunk in snapshot.chunks() {
+            chunks.push(digest(&chunk));
+            whole.update(&chunk);
+        }
+        snapshot.manifest = Manifest { chunks, whole: format!("sha256:{}", hex(&whole.finalize())) };
+        Ok(snapshot)
     }
 
-    /// Reads the plan back; every digest is checked first.
-    pub fn plan(&self) -> Result<Plan, Error> {
-        let (expected, found) = (self.manifest.chunks.len(), self.chunks.len());
-        if expected != found {
-            return Err(Error::Incomplete { expected, found });
-        }
-        let whole = self.chunks.concat();
-        let bytes = self.chunks.iter().map(Vec::as_slice).chain([whole.as_slice()]);
-        let stored = self.manifest.chunks.iter().chain([&self.manifest.whole]);
-        for (index, (bytes, expected)) in bytes.zip(stored).enumerate() {
-            let found = digest(bytes);
-            if found != *expected {
-                return Err(Error::Damaged { index, expected: expected.clone(), found });
+    /// At most [`CHUNK_SIZE`] bytes each, made one after the other.
+    pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
+        let mut frames = std::iter::once(Cow::Borrowed(self.head.as_slice())).chain(self.plan.frames());
+        let mut rest: Vec<u8> = Vec::new();
+        std::iter::from_fn(move || {
+            while rest.len() < CHUNK_SIZE {
+                let Some(frame) = frames.next() else { break };
+                rest.extend_from_slice(&frame);
             }
-        }
-        Ok(serde_json::from_slice(&zstd::decode_all(whole.as_slice())?)?)
+            let next = rest.split_off(rest.len().min(CHUNK_SIZE));
+            let chunk = std::mem::replace(&mut rest, next);
+            (!chunk.is_empty()).then_some(chunk)
+        })
     }
 }
 
+/// Reads a plan back, with what carrying it out and taking it back needs; every digest is checked first.
+pub fn read(chunks: &[Vec<u8>], manifest: &Manifest) -> Result<Plan, Error> {
+    let (expected, found) = (manifest.chunks.len(), chunks.len());
+    if expected != found {
+        return Err(Error::Incomplete { expected, found });
+    }
+    let whole = chunks.iter().fold(Sha256::new(), Sha256::chain_update);
+    let found = chunks.iter().map(|chunk| digest(chunk)).chain([format!("sha256:{}", hex(&whole.finalize()))]);
+    for (index, (found, expected)) in found.zip(manifest.chunks.iter().chain([&manifest.whole])).enumerate() {
+        if found != *expected {
+            return Err(Error::Damaged { index, expected: expected.clone(), found });
+        }
+    }
+    let bytes =
+        chunks.iter().fold(Box::new(std::io::empty()) as Box<dyn Read>, |before, chunk| Box::new(before.chain(&**chunk)));
+    let mut lines = BufReader::new(zstd::Decoder::new(bytes)?).lines();
+    let head = lines.next().transpose()?.unwrap_or_default();
+    let Head { step, stages } = serde_json::from_str(&head)?;
+    let mut plan = Plan::new(&step, stages);
+    for line in lines {
+        plan.push(&serde_json::from_str(&line?)?);
+    }
+    Ok(plan)
+}
+
 /// `sha256:` and hex of `bytes`.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::from("sha256:"), |mut hex, byte| {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
@@ -101,28 +141,56 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Change, Images, Target};
     use crate::plan::tests::plan_of_one;
+
+    fn stored(plan: &Plan) -> (Vec<Vec<u8>>, Manifest) {
+        let snapshot = Snapshot::of(plan).expect("plain data");
+        (snapshot.chunks().collect(), snapshot.manifest)
+    }
 
     #[test]
     fn a_snapshot_gives_its_plan_back() {
-        let plan = plan_of_one();
-        assert_eq!(Snapshot::of(&plan).expect("plain data").plan().expect("just written"), plan);
+        let (chunks, manifest) = stored(&plan_of_one());
+        let plan = read(&chunks, &manifest).expect("just written");
+        assert_eq!(
+            (&plan.step, &plan.stages, plan.digest()),
+            (&plan_of_one().step, &plan_of_one().stages, plan_of_one().digest())
+        );
+        assert!(plan.changes().eq(plan_of_one().changes()));
+    }
+
+    #[test]
+    fn a_plan_of_several_chunks_comes_back_whole() {
+        let mut plan = plan_of_one();
+        let mut noise = String::new();
+        for index in 0..200_u32 {
+            // Hex of hashes: it compresses to half at best.
+            noise.extend((0..300).map(|part| hex(&Sha256::digest(format!("{index} {part}")))));
+            let target =
+                Target { api_version: "v2".into(), kind: "Noise".into(), namespace: None, name: format!("{index:03}") };
+            let images = Images::Delete(serde_json::json!({ "noise": noise }));
+            plan.push(&Change { stage: 0, target, images, reason: String::new() });
+            noise.clear();
+        }
+        let (chunks, manifest) = stored(&plan);
+        assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.len() <= CHUNK_SIZE), "{}", chunks.len());
+        assert!(read(&chunks, &manifest).expect("just written").changes().eq(plan.changes()));
     }
 
     #[test]
     fn any_flipped_bit_is_found() {
-        let snapshot = Snapshot::of(&plan_of_one()).expect("plain data");
-        for bit in 0..snapshot.chunks[0].len() * 8 {
-            let mut damaged = snapshot.clone();
-            damaged.chunks[0][bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(damaged.plan(), Err(Error::Damaged { index: 0, .. })), "bit {bit}");
+        let (chunks, manifest) = stored(&plan_of_one());
+        for bit in 0..chunks[0].len() * 8 {
+            let mut damaged = chunks.clone();
+            damaged[0][bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(read(&damaged, &manifest), Err(Error::Damaged { index: 0, .. })), "bit {bit}");
         }
     }
 
     #[test]
     fn a_missing_chunk_is_found() {
-        let mut snapshot = Snapshot::of(&plan_of_one()).expect("plain data");
-        snapshot.chunks.clear();
-        assert!(matches!(snapshot.plan(), Err(Error::Incomplete { expected: 1, found: 0 })));
+        let (_, manifest) = stored(&plan_of_one());
+        assert!(matches!(read(&[], &manifest), Err(Error::Incomplete { expected: 1, found: 0 })));
     }
 }

@@ -74,7 +74,7 @@ pub struct Ticket {
 pub trait Journal {
     /// Stores ticket and snapshot, in phase [`Phase::Planned`], and returns the mark that created objects carry: the address
     /// of the ticket. Nothing else may be written before this has succeeded.
-    fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot) -> impl Future<Output = Result<String, Obstacle>>;
+    fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> impl Future<Output = Result<String, Obstacle>>;
 
     /// Records where the run is.
     fn enter(&mut self, phase: Phase) -> impl Future<Output = Result<(), Obstacle>>;

@@ -26,7 +26,7 @@ use crate::verify;
 pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitStatus> {
     let approved = apply.plan.as_deref().map(read_digest).transpose()?;
     let watch = Watch::start(apply.run_timeout)?;
-    let cluster = super::connect(&args.cluster).await?;
+    let cluster = super::connect(args).await?;
     let (discovery, plan) = watch
         .guard(async {
             let discovery = cluster.discover().await?;
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitSt
     let checked = super::check_strict(args, &plan).and_then(|()| check_approved(approved.as_deref(), &plan));
     let ended = match checked {
         Err(failure) => Ended::refused(failure),
-        Ok(()) if plan.changes.is_empty() => Ended::unchanged(&plan),
+        Ok(()) if plan.is_empty() => Ended::unchanged(&plan),
         Ok(()) => carry_out(args, apply, &watch, &cluster, &discovery, &plan).await.unwrap_or_else(Ended::refused),
     };
     report::terminate(&ended.text());
@@ -73,13 +73,13 @@ async fn carry_out(
         release: args.release.release.clone(),
         helm_revision: args.release.helm_revision,
         plan_digest: plan.digest(),
-        changes: plan.changes.len(),
+        changes: plan.len(),
         snapshot: snapshot.manifest.clone(),
     };
-    let needs = [ledger.needs(), objects.needs(&plan.changes)?].concat();
+    let needs = [ledger.needs(), objects.needs(plan.changes())?].concat();
     watch.guard(cluster.require(&needs)).await?;
     let mark = ledger.open(&ticket, &snapshot).await?;
-    tracing::info!(ticket = mark, changes = plan.changes.len(), "snapshot stored");
+    tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
     let verify = async || watch.guard(verify::verify(args, apply, cluster, discovery, plan)).await;
     let outcome = executor::apply(&objects, &mut ledger, watch, plan, &mark, verify).await;
     Ok(Ended::of(outcome, plan, &mark))

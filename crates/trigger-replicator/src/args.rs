@@ -8,7 +8,7 @@ use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
-/// A Subscription of Kyma's legacy event bus becomes a Knative Trigger with the same filter and the same subscriber. What is there already is recognised, so it can run twice. Before the first write a snapshot is
+/// A Subscription of Kyma's legacy event bus becomes a Knative Trigger with the same filter and the same subscriber. Where an EventActivation lets the events of an Application into the namespace, the Broker and the Subscription that carries them there are made, too. What is there already is recognised, so it can run twice. Before the first write a snapshot is
 /// stored in the release's ledger; when anything fails, everything that was changed is taken back.
 #[derive(Parser, Clone, Debug)]
 #[command(version, propagate_version = true, after_help = EXIT_STATUSES, after_long_help = EXAMPLES)]
@@ -37,8 +37,8 @@ pub struct Args {
     #[arg(long, global = true, env = "FAIRLEAD_STRICT")]
     pub strict: bool,
 
-    /// How many Triggers are created at once.
-    #[arg(long, global = true, value_name = "NUMBER", default_value = "8", env = "FAIRLEAD_CONCURRENCY",
+    /// How many changes are made at once, at most; fewer while the API server is slow or says that it has too much to do.
+    #[arg(long, global = true, value_name = "NUMBER", default_value = "32", env = "FAIRLEAD_CONCURRENCY",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
 }
@@ -54,9 +54,10 @@ Examples:
     trigger-replicator plan
 
   The same from files, without a cluster, for a pull request:
-    kubectl get subscriptions.eventing.kyma-project.io,namespaces -A -o yaml > before.yaml
-    kubectl get triggers.eventing.knative.dev,brokers.eventing.knative.dev -A -o yaml > after.yaml
-    cat before.yaml <(echo ---) after.yaml | trigger-replicator plan --from -
+    kubectl get -A -o yaml ns,subscriptions.eventing.kyma-project.io,eventactivations,applications,applicationmappings \\
+      > legacy.yaml
+    kubectl get -A -o yaml triggers,brokers,channels,subscriptions.messaging.knative.dev > mesh.yaml
+    cat legacy.yaml <(echo ---) mesh.yaml | trigger-replicator plan --from -
 
   The same as a comment on it:
     trigger-replicator plan --from manifests/ -o github
@@ -97,7 +98,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE|DIR", env = "FAIRLEAD_FROM")]
     pub from: Option<PathBuf>,
 
-    /// Version of Knative's Trigger where the manifests hold no CRD that says it.
+    /// Version of Knative's kinds where the manifests hold no CRD that says it.
     #[arg(long, value_enum, default_value = "v1", requires = "from", env = "FAIRLEAD_KNATIVE_VERSION")]
     pub knative_version: KnativeVersion,
 
@@ -106,11 +107,25 @@ pub struct PlanArgs {
     pub exit_code: bool,
 }
 
-/// Versions of Knative's Trigger that can be written.
+/// Versions of Knative's kinds that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KnativeVersion {
-    /// eventing.knative.dev/v1, Knative 0.16 and later.
+    /// Knative 0.16 and later.
     V1,
+    /// Knative 0.14 to 0.26.
+    V1beta1,
+    /// Knative up to 0.15.
+    V1alpha1,
+}
+
+impl KnativeVersion {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1beta1 => "v1beta1",
+            Self::V1alpha1 => "v1alpha1",
+        }
+    }
 }
 
 /// Arguments of `apply`.
@@ -120,8 +135,8 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
     pub plan: Option<PathBuf>,
 
-    /// How long new Triggers may take to become ready, where their namespace has a Broker; after that the run restores what it
-    /// changed and exits with 1.
+    /// How long Brokers, Subscriptions and Triggers may take to become ready, Triggers where their namespace has a Broker; after
+    /// that the run restores what it changed and exits with 1.
     #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_READY_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub ready_timeout: Duration,

@@ -2,11 +2,15 @@
 //!
 //! - [`args`]: the command line
 //! - [`observe`]: reads what there is, from a cluster or from files
-//! - [`desired`]: what should be
+//! - [`namespaces`]: which of them take part
+//! - [`replicas`]: the Triggers that should be
+//! - [`existing`]: the Triggers that there are for them
+//! - [`flows`]: what Triggers need to get events
 //! - [`plan`]: what has to be done
 //! - `apply`: does it, and takes it back when it fails
-//! - `verify`: looks whether it has been done, and whether it works
+//! - `verify`: looks whether it has been done, and `ready` whether it works
 //! - [`codes`]: what can be the matter
+//! - [`kinds`], `naming`: what is read and written, and what it is called
 //!
 //! # Decision: a second plan is the verification
 //!
@@ -17,9 +21,15 @@
 mod apply;
 pub mod args;
 pub mod codes;
-pub mod desired;
+pub mod existing;
+pub mod flows;
+pub mod kinds;
+pub mod namespaces;
+mod naming;
 pub mod observe;
 pub mod plan;
+mod ready;
+pub mod replicas;
 mod verify;
 
 use std::io::stdout;
@@ -34,9 +44,11 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 
 use crate::args::{Args, Command, PlanArgs};
-use crate::desired::Desired;
-use crate::observe::Source;
-use crate::plan::Limits;
+use crate::existing::Existing;
+use crate::namespaces::Namespaces;
+use crate::observe::{Manifests, Source};
+use crate::plan::{Desired, Limits, Observed};
+use crate::replicas::Replicas;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -48,47 +60,71 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn show(args: &Args, PlanArgs { from, knative_version: _, exit_code }: &PlanArgs) -> anyhow::Result<ExitStatus> {
+async fn show(args: &Args, PlanArgs { from, knative_version, exit_code }: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let plan = if let Some(path) = from {
-        let objects = observe::normal(manifests::read(path).map_err(Failure::input)?);
-        make_plan(&Source::Manifests(&objects), args).await?
+        let manifests = Manifests::new(manifests::read(path).map_err(Failure::input)?, knative_version.as_str());
+        make_plan(&Source::Manifests(&manifests), args).await.map_err(Failure::from)?
     } else {
-        let cluster = connect(&args.cluster).await?;
+        let cluster = connect(args).await?;
         let discovery = cluster.discover().await.map_err(Failure::from)?;
-        make_plan(&Source::Cluster(&cluster, &discovery), args).await?
+        make_plan(&Source::Cluster(&cluster, &discovery), args).await.map_err(Failure::from)?
     };
     report::print_plan(args.output.output, &plan)?;
     check_strict(args, &plan)?;
-    Ok(if *exit_code && !plan.changes.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
+    Ok(if *exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
-async fn connect(args: &ClusterArgs) -> Result<Cluster, Failure> {
-    let ClusterArgs { kubeconfig, context, request_timeout } = args;
-    Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout, plan::STEP)
-        .await
+async fn connect(args: &Args) -> Result<Cluster, Failure> {
+    let ClusterArgs { kubeconfig, context, request_timeout } = &args.cluster;
+    let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout, plan::STEP).await;
+    cluster
+        .map(|cluster| cluster.with_concurrency(args.concurrency))
         .map_err(|error| Failure::caused(ExitStatus::Usage, &code::CONFIGURATION, "failed to connect to the cluster", error))
 }
 
-/// Observes and decides; the same for a cluster and for files.
-async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Failure> {
-    let desired = desire(source, args).await?;
-    if desired.replicas().len() > 0 && !source.serves_triggers() {
-        let message = format!("{} is not served, and {} are to be created", plan::trigger_kind(), desired.replicas().len());
-        return Err(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message));
+/// Why there is no plan.
+#[derive(Debug)]
+enum Unplannable {
+    /// The cluster could not be read.
+    Obstacle(Obstacle),
+    /// A kind is needed that is not there.
+    NotServed(Failure),
+}
+
+impl From<Obstacle> for Unplannable {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Obstacle(obstacle)
     }
-    Ok(compare(source, desired, args).await?)
 }
 
-/// What should be.
-async fn desire(source: &Source<'_>, args: &Args) -> Result<Desired, Obstacle> {
-    Ok(Desired::of(source.legacies().await?, &args.exclude_namespace))
+impl From<Unplannable> for Failure {
+    fn from(error: Unplannable) -> Self {
+        match error {
+            Unplannable::Obstacle(obstacle) => obstacle.into(),
+            Unplannable::NotServed(failure) => failure,
+        }
+    }
 }
 
-/// What has to be done for it.
-async fn compare(source: &Source<'_>, desired: Desired, args: &Args) -> Result<Plan, Obstacle> {
-    let triggers = source.triggers(|namespace, name| desired.replicated_from(namespace, name)).await?;
+/// Observes and decides; the same for a cluster and for files.
+async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable> {
+    let namespaces = Namespaces::of(source, &args.exclude_namespace).await?;
+    let observed = flows::Observed::of(source).await?;
+    let flows = observed.desired(&namespaces);
+    let replicas = Replicas::of(source, &namespaces).await?;
+    let trigger_version = source.api_version(&kinds::TRIGGER);
+    if trigger_version.is_none() && !replicas.is_empty() {
+        let message = format!("Trigger is not served, and {} are to be created", replicas.len());
+        return Err(Unplannable::NotServed(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message)));
+    }
+    if let Some(kind) = observed.missing_kind().filter(|_| !flows.is_empty()) {
+        let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
+        return Err(Unplannable::NotServed(Failure::new(ExitStatus::Refused, &codes::NO_FLOW_KIND, message)));
+    }
+    let observed = Observed { namespaces, flows: observed, triggers: Existing::of(source, &replicas).await? };
+    let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
     let limits = Limits { release: &args.release.release, concurrency: args.concurrency.into() };
-    Ok(plan::plan(desired, &triggers, &source.brokers().await?, &limits))
+    Ok(plan::plan(desired, &observed, &limits))
 }
 
 fn check_strict(args: &Args, plan: &Plan) -> Result<(), Failure> {

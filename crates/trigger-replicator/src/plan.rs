@@ -1,190 +1,182 @@
 //! What has to be done so that what should be, is. Pure: no IO, and the same whatever the order of the input.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_apis::object;
-use fairlead_apis::trigger::{self, Relation, Subscriber};
 use fairlead_kube_client::objects::TICKET_ANNOTATION;
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::plan::{Plan, Stage, StageKind, Unchanged, UndoAt};
 
-use crate::codes;
-use crate::desired::{BROKER, Desired, REPLICATED_FROM, Replica};
-use crate::observe::{BROKER_KIND, Existing, TRIGGER_API_VERSION};
+use crate::existing::{Existing, Found, Own};
+use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
+use crate::flows::{self, Flows};
+use crate::namespaces::Namespaces;
+use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
+use crate::{codes, kinds};
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
-
-/// Existing Triggers, found by name and by whom they reach: only a Trigger to the same host can deliver the same twice.
-struct Index<'a> {
-    by_name: HashMap<(&'a str, &'a str), &'a Existing>,
-    by_host: HashMap<(&'a str, &'a str), Vec<&'a Existing>>,
-}
-
-impl<'a> Index<'a> {
-    fn of(triggers: &'a [Existing]) -> Self {
-        let mut by_name = HashMap::with_capacity(triggers.len());
-        let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
-        for existing in triggers {
-            let trigger = &existing.trigger;
-            by_name.insert((trigger.namespace.as_str(), trigger.name.as_str()), existing);
-            let host = match &trigger.subscriber {
-                Subscriber::Uri(endpoint) => endpoint.host(),
-                Subscriber::Service(host) => host,
-                Subscriber::Other => continue,
-            };
-            by_host.entry((trigger.namespace.as_str(), host)).or_default().push(existing);
-        }
-        Self { by_name, by_host }
-    }
-
-    /// The Triggers that carry out the delivery, and those that may carry it out once more, each by name.
-    fn related(&self, replica: &Replica) -> (Vec<&'a Existing>, Vec<&'a Existing>) {
-        let delivery = &replica.delivery;
-        let reaching = self.by_host.get(&(delivery.namespace.as_str(), delivery.endpoint.host()));
-        let (mut equal, mut overlapping) = (Vec::new(), Vec::new());
-        for existing in reaching.into_iter().flatten() {
-            match existing.trigger.relation(delivery, BROKER) {
-                Relation::Equal => equal.push(*existing),
-                Relation::Overlapping => overlapping.push(*existing),
-                Relation::Unrelated => {}
-            }
-        }
-        for found in [&mut equal, &mut overlapping] {
-            found.sort_by(|a, b| a.trigger.name.cmp(&b.trigger.name));
-        }
-        (equal, overlapping)
-    }
-}
 
 /// What a plan must keep to.
 pub struct Limits<'a> {
     /// The release that the run belongs to; what another release has made is not changed.
     pub release: &'a str,
-    /// How many changes are made at once.
+    /// How many changes are made at once, at most.
     pub concurrency: usize,
 }
 
-/// Compares what should be with the Triggers that are. `brokers` are the namespaces that have a Broker.
+/// What should be.
+pub struct Desired {
+    /// The Triggers.
+    pub replicas: Replicas,
+    /// What Triggers need to get events.
+    pub flows: Flows,
+    /// Group and version of the Triggers that are written.
+    pub trigger_version: String,
+}
+
+/// What there is.
+pub struct Observed {
+    /// Namespaces.
+    pub namespaces: Namespaces,
+    /// Everything that flows are made of.
+    pub flows: flows::Observed,
+    /// Triggers.
+    pub triggers: Existing,
+}
+
+/// Compares what should be with what there is.
 #[must_use]
-pub fn plan(desired: Desired, triggers: &[Existing], brokers: &BTreeSet<String>, limits: &Limits<'_>) -> Plan {
-    let index = Index::of(triggers);
-    let mut plan = Plan {
-        step: STEP.to_owned(),
-        stages: vec![Stage {
-            name: "Triggers".to_owned(),
-            kind: StageKind::Expand,
-            undo_at: UndoAt::PostRollback,
-            concurrency: limits.concurrency,
-        }],
-        changes: Vec::with_capacity(desired.replicas().len()),
-        refusals: Vec::new(),
-        warnings: Vec::new(),
-        unchanged: Vec::new(),
+pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan {
+    let Desired { mut replicas, flows, trigger_version } = desired;
+    let stage = |name: &str| Stage {
+        name: name.to_owned(),
+        kind: StageKind::Expand,
+        undo_at: UndoAt::PostRollback,
+        concurrency: limits.concurrency,
     };
-    for replica in desired.replicas() {
-        compare(&mut plan, &index, replica, limits.release);
+    let mut plan = Plan::new(STEP, vec![stage("Brokers"), stage("Triggers and Subscriptions")]);
+    plan.unchanged = std::mem::take(&mut replicas.left_out);
+    let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits);
+    changes.brokers.values().for_each(|change| plan.push(change));
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for index in 0..replicas.len() {
+        let (replica, findings) = replicas.get(index, &trigger_version);
+        for finding in findings {
+            let is_refusal = finding.code == codes::NAME_TAKEN.id;
+            if is_refusal { &mut plan.refusals } else { &mut plan.warnings }.push(finding);
+        }
+        compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
+        *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
     }
-    warn_of_missing_brokers(&mut plan, &desired, brokers);
-    let Desired { refusals, warnings, left_out, .. } = desired;
-    plan.refusals.extend(refusals);
-    plan.warnings.extend(warnings);
-    plan.unchanged.extend(left_out);
+    // Their group comes after that of Triggers, as it should: where events begin to flow, the Triggers are there.
+    changes.subscriptions.values().for_each(|change| plan.push(change));
+    warn_of_missing_brokers(&mut plan, &counts, &changes, &observed.flows);
+    warn_of_missing_flows(&mut plan, &counts, &flows, &observed.flows);
+    plan.refusals.extend(replicas.refusals.into_iter().chain(flows.refusals));
+    plan.warnings.extend(replicas.warnings.into_iter().chain(flows.warnings));
+    plan.unchanged.extend(flows.left_out);
     plan.sorted()
 }
 
-fn compare(plan: &mut Plan, index: &Index<'_>, replica: &Replica, release: &str) {
+fn compare(plan: &mut Plan, replica: &Replica, found: &Found, release: &str) {
     let target = &replica.target;
-    let namespace = replica.delivery.namespace.as_str();
-    let (equal, overlapping) = index.related(replica);
-    let doubles: Vec<&str> = equal.iter().skip(1).chain(&overlapping).map(|other| other.trigger.name.as_str()).collect();
-    if let Some(first) = equal.first() {
+    let equal = found.equal(&target.name);
+    let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
+    let warn = |plan: &mut Plan, name: &str| {
         if !doubles.is_empty() {
-            warn(plan, replica, &first.trigger.name, &doubles);
+            let doubles = doubles.iter().copied().collect::<Vec<_>>().join(", ");
+            let message = format!("may deliver the same events to {} as Trigger {doubles}", replica.delivery.endpoint);
+            let target = Target { name: name.to_owned(), ..target.clone() };
+            plan.warnings.push(codes::DOUBLE_DELIVERY.finding(target, message));
         }
-        let own = equal.iter().find(|existing| existing.trigger.name == target.name);
-        return keep(plan, replica, own.unwrap_or(first), release);
+    };
+    if let Some((first, is_replica)) = equal.first_key_value() {
+        warn(plan, first);
+        let (name, is_replica) = equal.get_key_value(&target.name).unwrap_or((first, is_replica));
+        return keep(plan, replica, found, name, *is_replica, release);
     }
-    match index.by_name.get(&(namespace, target.name.as_str())) {
-        Some(existing) if existing.trigger.is_terminating => {
+    match found.own {
+        Own::Terminating => {
             let message = format!("it is being deleted, and {} needs it", names(replica));
-            return plan.refusals.push(codes::TRIGGER_TERMINATING.finding(target.clone(), message));
+            plan.refusals.push(codes::TERMINATING.finding(target.clone(), message));
         }
-        Some(_) => {
+        Own::Other => {
             let message = format!("it is not the replica of {}", names(replica));
-            return plan.refusals.push(codes::NAME_TAKEN.finding(target.clone(), message));
+            plan.refusals.push(codes::NAME_TAKEN.finding(target.clone(), message));
         }
-        None => {}
+        _ => {
+            warn(plan, &target.name);
+            let (images, reason) = (Images::Create(replica.image()), format!("replicates {}", names(replica)));
+            plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
+        }
     }
-    if !doubles.is_empty() {
-        warn(plan, replica, &target.name, &doubles);
-    }
-    let (images, reason) = (Images::Create(replica.image()), format!("replicates {}", names(replica)));
-    plan.changes.push(Change { stage: 0, target: target.clone(), images, reason });
 }
 
 /// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
-fn keep(plan: &mut Plan, replica: &Replica, existing: &Existing, release: &str) {
-    let name = &existing.trigger.name;
-    let target = Target { name: name.clone(), ..replica.target.clone() };
-    let wanted = replica.replicated_from();
-    if let Some(before) = existing.image.as_ref().filter(|_| *name == replica.target.name) {
-        if let Some(other) =
-            object::annotation(before, TICKET_ANNOTATION).and_then(release_of).filter(|other| *other != release)
-        {
+fn keep(plan: &mut Plan, replica: &Replica, found: &Found, name: &str, is_replica: bool, release: &str) {
+    let target = Target { name: name.to_owned(), ..replica.target.clone() };
+    if let Some(before) = found.stale().filter(|_| name == replica.target.name) {
+        if let Some(other) = other_release(&before, release) {
             let message = format!("release {other} has made it; {} asks for it, too", names(replica));
             return plan.refusals.push(codes::OTHER_RELEASE.finding(target, message));
         }
         let mut after = before.clone();
-        after["metadata"]["annotations"][REPLICATED_FROM] = wanted.into();
+        after["metadata"]["annotations"][REPLICATED_FROM] = replica.replicated_from().into();
         let reason = format!("replicates {}", names(replica));
-        return plan.changes.push(Change { stage: 0, target, images: Images::Update(before.clone(), after), reason });
+        return plan.push(&Change { stage: TRIGGERS, target, images: Images::Update(before, after), reason });
     }
-    let origin = if existing.replicated_from.is_some() { "" } else { "made by others, " };
-    plan.unchanged.push(Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
+    let origin = if is_replica { "" } else { "made by others, " };
+    plan.unchanged.push(&Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
 }
 
-/// The release in the address of a ticket, `namespace/fairlead.v1.<release>.<sequence>`.
-fn release_of(ticket: &str) -> Option<&str> {
-    ticket.split_once("/fairlead.v1.")?.1.rsplit_once('.').map(|(release, _)| release)
-}
-
-fn warn(plan: &mut Plan, replica: &Replica, name: &str, doubles: &[&str]) {
-    let target = Target { name: name.to_owned(), ..replica.target.clone() };
-    let message = format!("may deliver the same events to {} as Trigger {}", replica.delivery.endpoint, doubles.join(", "));
-    plan.warnings.push(codes::DOUBLE_DELIVERY.finding(target, message));
+/// The release that has made an object, if it is another one. A ticket's address is `namespace/fairlead.v1.<release>.<sequence>`.
+pub(crate) fn other_release<'a>(image: &'a Image, release: &str) -> Option<&'a str> {
+    let ticket = object::annotation(image, TICKET_ANNOTATION)?;
+    let (other, _) = ticket.split_once("/fairlead.v1.")?.1.rsplit_once('.')?;
+    (other != release).then_some(other)
 }
 
 /// One warning for a namespace, however many Triggers it has.
-fn warn_of_missing_brokers(plan: &mut Plan, desired: &Desired, brokers: &BTreeSet<String>) {
+fn warn_of_missing_brokers(
+    plan: &mut Plan,
+    counts: &BTreeMap<(String, String), usize>,
+    changes: &FlowChanges,
+    observed: &flows::Observed,
+) {
     let mut pending: BTreeMap<&str, usize> = BTreeMap::new();
-    for replica in desired.replicas().filter(|replica| !brokers.contains(&replica.delivery.namespace)) {
-        *pending.entry(replica.delivery.namespace.as_str()).or_default() += 1;
+    for ((namespace, _), count) in counts {
+        let has_broker = observed.has_broker(namespace) || changes.with_broker.contains(namespace);
+        *pending.entry(namespace).or_default() += if has_broker { 0 } else { *count };
     }
-    for (namespace, count) in pending {
-        let target = Target {
-            api_version: TRIGGER_API_VERSION.to_owned(),
-            kind: BROKER_KIND.to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: BROKER.to_owned(),
-        };
-        let message = format!(
-            "pending: no Broker, so {count} Trigger{} nothing yet",
-            if count == 1 { " delivers" } else { "s deliver" }
-        );
-        plan.warnings.push(codes::NO_BROKER.finding(target, message));
+    for (namespace, count) in pending.into_iter().filter(|(_, count)| *count > 0) {
+        let message = format!("pending: no Broker, so {} nothing yet", delivering(count));
+        plan.warnings.push(codes::NO_BROKER.finding(broker(&kinds::BROKER.api_version("v1"), namespace), message));
     }
+}
+
+/// One warning for an Application in a namespace.
+fn warn_of_missing_flows(
+    plan: &mut Plan,
+    counts: &BTreeMap<(String, String), usize>,
+    flows: &Flows,
+    observed: &flows::Observed,
+) {
+    let missing = counts.iter().filter(|((namespace, application), _)| !flows.has(namespace, application));
+    for ((namespace, application), count) in missing.filter(|_| observed.has_activations()) {
+        let message = format!("no EventActivation lets its events into {namespace}, so {} nothing", delivering(*count));
+        let target = kinds::APPLICATION.target("v1alpha1", "", application);
+        plan.warnings.push(codes::NO_ACTIVATION.finding(target, message));
+    }
+}
+
+fn delivering(count: usize) -> String {
+    format!("{count} Trigger{}", if count == 1 { " delivers" } else { "s deliver" })
 }
 
 fn names(replica: &Replica) -> String {
     format!("Subscription {}", replica.replicated_from().replace(',', ", "))
 }
 
-/// The kind that is written, for errors about it.
-#[must_use]
-pub fn trigger_kind() -> String {
-    format!("{} {TRIGGER_API_VERSION}", trigger::KIND)
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

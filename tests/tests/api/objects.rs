@@ -64,10 +64,10 @@ fn every_change_is_done_once_however_often_it_is_made_and_its_inverse_takes_it_b
     let update = change(Images::Update(before.clone(), after));
     bring_all(&cluster, &[update.clone(), update.clone()]).expect("the second time finds its values");
     assert_eq!(live(&cluster)["data"], json!({"ours": "2", "new": "x"}));
-    bring_all(&cluster, &[update.inverse(), update.inverse()]).expect("it is taken back");
+    bring_all(&cluster, &[update.clone().inverse(), update.inverse()]).expect("it is taken back");
     assert_eq!(live(&cluster)["data"], before["data"]);
 
-    bring_all(&cluster, &[create.inverse(), create.inverse()]).expect("gone is gone");
+    bring_all(&cluster, &[create.clone().inverse(), create.inverse()]).expect("gone is gone");
     assert!(cluster.list("configmaps").iter().all(|object| object["metadata"]["name"] != "it"));
 }
 
@@ -81,7 +81,7 @@ fn a_deleted_object_comes_back_with_everything_that_is_ours_to_give() {
     let before = live(&cluster);
     let delete = change(Images::Delete(before.clone()));
     bring_all(&cluster, &[delete.clone(), delete.clone()]).expect("that uid is gone");
-    bring_all(&cluster, &[delete.inverse(), delete.inverse()]).expect("it is created again, once");
+    bring_all(&cluster, &[delete.clone().inverse(), delete.inverse()]).expect("it is created again, once");
     let restored = live(&cluster);
     assert_eq!((&restored["data"], &restored["metadata"]["labels"]), (&before["data"], &before["metadata"]["labels"]));
     assert_ne!(restored["metadata"]["uid"], before["metadata"]["uid"]);

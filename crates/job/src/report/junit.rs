@@ -4,6 +4,7 @@ use fairlead_migration::plan::{Finding, Plan, Unchanged};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::outcome::{Ended, chain};
+use crate::redact;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(plan.step.as_str());
@@ -12,24 +13,24 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick
         case.set_classname(plan.step.as_str());
         suite.add_test_case(case);
     };
-    for change in &plan.changes {
+    for change in plan.changes() {
         let mut status = TestCaseStatus::success();
         status.set_message(change.reason.as_str());
         add(format!("{} {}", change.action(), change.target), status);
     }
-    for Unchanged { target, reason } in &plan.unchanged {
+    for Unchanged { target, reason } in plan.unchanged.iter() {
         let mut status = TestCaseStatus::skipped();
         status.set_message(reason.as_str());
         add(target.to_string(), status);
     }
     for Finding { code, target, message, hint } in &plan.warnings {
         let mut status = TestCaseStatus::skipped();
-        status.set_type(code.as_str()).set_message(format!("warning: {message}")).set_description(hint.as_str());
+        status.set_type(&**code).set_message(format!("warning: {}", redact::text(message))).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
     for Finding { code, target, message, hint } in &plan.refusals {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type(code.as_str()).set_message(message.as_str()).set_description(hint.as_str());
+        status.set_type(&**code).set_message(redact::text(message)).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
     if let Some(failure) = ended.and_then(|ended| ended.failure.as_ref()) {

@@ -64,7 +64,7 @@ impl World for Map {
 struct Phases(Vec<Phase>);
 
 impl Journal for Phases {
-    async fn open(&mut self, _ticket: &Ticket, _snapshot: &Snapshot) -> Result<String, Obstacle> {
+    async fn open(&mut self, _ticket: &Ticket, _snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
         Ok("ticket".into())
     }
 
@@ -101,12 +101,13 @@ fn plan(concurrency: usize) -> Plan {
         let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
         Change { stage, target, images, reason: String::new() }
     };
-    let create = |name: &str| change(0, name, Images::Create(json!({"name": name})));
-    let mut changes: Vec<Change> = ["a", "b", "c", "d"].into_iter().map(create).collect();
-    changes.push(change(1, "old", Images::Update(json!({"v": 1}), json!({"v": 2}))));
-    changes.push(change(1, "older", Images::Delete(json!({"v": 0}))));
-    let step = "step".to_owned();
-    Plan { step, stages: vec![stage("one"), stage("two")], changes, refusals: vec![], warnings: vec![], unchanged: vec![] }
+    let mut plan = Plan::new("step", vec![stage("one"), stage("two")]);
+    for name in ["a", "b", "c", "d"] {
+        plan.push(&change(0, name, Images::Create(json!({"name": name}))));
+    }
+    plan.push(&change(1, "old", Images::Update(json!({"v": 1}), json!({"v": 2}))));
+    plan.push(&change(1, "older", Images::Delete(json!({"v": 0}))));
+    plan
 }
 
 fn world() -> Map {
@@ -149,7 +150,7 @@ fn a_failure_at_any_change_leaves_everything_as_it_was() {
 #[test]
 fn what_cannot_be_verified_is_taken_back() {
     let (before, world, mut phases) = (world().objects, world(), Phases::default());
-    let target = plan(1).changes[0].target.clone();
+    let target = plan(1).changes().next().expect("it has six").target;
     let verify = async || Err(Obstacle::Drift { target, what: "gone".into() });
     let outcome = block_on(apply(&world, &mut phases, &endless(), &plan(1), "mark", verify));
     assert!(matches!(outcome, Outcome::Restored(Obstacle::Drift { .. })));

@@ -1,13 +1,15 @@
-//! The plan for people.
+//! The plan for people: reads like a diff, ends with a line of counts. With ANSI colours, which are stripped for a pipe.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use fairlead_migration::change::{Action, Change};
+use fairlead_migration::fields;
+use fairlead_migration::plan::{Finding, Plan};
 use serde_json::Value;
 
-use super::{Finding, Plan};
-use crate::change::{Action, Change};
-use crate::fields;
+use crate::redact;
 
 const CREATE: Style = AnsiColor::Green.on_default();
 const UPDATE: Style = AnsiColor::Yellow.on_default();
@@ -18,71 +20,71 @@ const BOLD: Style = Style::new().bold();
 /// What the line of the change says already.
 const NAMED_ABOVE: [&str; 4] = ["apiVersion", "kind", "metadata.namespace", "metadata.name"];
 
-pub(super) fn render(plan: &Plan) -> String {
-    let mut out = String::new();
+pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
+    let mut changes = plan.changes().map(redact::change).peekable();
     for (index, stage) in plan.stages.iter().enumerate() {
-        let mut changes = plan.changes.iter().filter(|change| change.stage == index).peekable();
-        if changes.peek().is_none() {
+        if changes.peek().is_none_or(|change| change.stage != index) {
             continue;
         }
         let kind = format!("{:?}", stage.kind).to_lowercase();
-        line(&mut out, BOLD, format_args!("Stage {} of {}: {} ({kind})", index + 1, plan.stages.len(), stage.name));
-        out.push('\n');
-        for change in changes {
-            render_change(&mut out, change);
+        line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", index + 1, plan.stages.len(), stage.name))?;
+        writeln!(out)?;
+        while let Some(change) = changes.next_if(|change| change.stage == index) {
+            write_change(out, &change)?;
         }
     }
-    findings(&mut out, DELETE, "refused", &plan.refusals);
-    findings(&mut out, UPDATE, "warning", &plan.warnings);
-    for unchanged in &plan.unchanged {
-        line(&mut out, FAINT, format_args!("= {}: {}", unchanged.target, unchanged.reason));
+    findings(out, DELETE, "refused", &plan.refusals)?;
+    findings(out, UPDATE, "warning", &plan.warnings)?;
+    for unchanged in plan.unchanged.iter() {
+        line(out, FAINT, format_args!("= {}: {}", unchanged.target, unchanged.reason))?;
     }
     if !plan.unchanged.is_empty() {
-        out.push('\n');
+        writeln!(out)?;
     }
-    line(&mut out, BOLD, format_args!("Plan: {}", plan.counts()));
-    out
+    line(out, BOLD, format_args!("Plan: {}", plan.counts()))
 }
 
-fn render_change(out: &mut String, change: &Change) {
+fn write_change(out: &mut dyn Write, change: &Change) -> io::Result<()> {
     let (style, sign) = match change.action() {
         Action::Create => (CREATE, '+'),
         Action::Update => (UPDATE, '~'),
         Action::Delete => (DELETE, '-'),
     };
-    line(out, style, format_args!("{sign} {} {}", change.action(), change.target));
-    line(out, FAINT, format_args!("    # {}", change.reason));
+    line(out, style, format_args!("{sign} {} {}", change.action(), change.target))?;
+    line(out, FAINT, format_args!("    # {}", change.reason))?;
     match (change.before(), change.after()) {
-        (None, Some(after)) => values(out, CREATE, '+', after),
+        (None, Some(after)) => values(out, CREATE, '+', after)?,
         (Some(before), Some(after)) => {
             for (path, new) in fields::diff(before, after).iter().flat_map(fields::leaves) {
                 if let Some(old) = at(before, &path) {
-                    line(out, DELETE, format_args!("    - {path}: {}", scalar(old)));
+                    line(out, DELETE, format_args!("    - {path}: {}", scalar(old)))?;
                 }
                 if !new.is_null() {
-                    line(out, CREATE, format_args!("    + {path}: {}", scalar(new)));
+                    line(out, CREATE, format_args!("    + {path}: {}", scalar(new)))?;
                 }
             }
         }
         _ => {}
     }
-    out.push('\n');
+    writeln!(out)
 }
 
-fn values(out: &mut String, style: Style, sign: char, image: &Value) {
+fn values(out: &mut dyn Write, style: Style, sign: char, image: &Value) -> io::Result<()> {
     for (path, value) in fields::leaves(image) {
         if !NAMED_ABOVE.contains(&path.as_str()) {
-            line(out, style, format_args!("    {sign} {path}: {}", scalar(value)));
+            line(out, style, format_args!("    {sign} {path}: {}", scalar(value)))?;
         }
     }
+    Ok(())
 }
 
-fn findings(out: &mut String, style: Style, what: &str, findings: &[Finding]) {
+fn findings(out: &mut dyn Write, style: Style, what: &str, findings: &[Finding]) -> io::Result<()> {
     for Finding { code, target, message, hint } in findings {
-        line(out, style, format_args!("! {what} {code} {target}: {message}"));
-        line(out, FAINT, format_args!("    {hint}"));
-        out.push('\n');
+        line(out, style, format_args!("! {what} {code} {target}: {}", redact::text(message)))?;
+        line(out, FAINT, format_args!("    {hint}"))?;
+        writeln!(out)?;
     }
+    Ok(())
 }
 
 /// Strings without quotes, as in YAML; everything else as JSON.
@@ -100,9 +102,8 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// One line, whatever an object contains: control characters would fake lines of their own, or colour the terminal.
-fn line(out: &mut String, style: Style, text: impl Display) {
+fn line(out: &mut dyn Write, style: Style, text: impl Display) -> io::Result<()> {
     let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
     let text: String = text.to_string().chars().map(escape).collect();
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "{style}{text}{style:#}");
+    writeln!(out, "{style}{text}{style:#}")
 }

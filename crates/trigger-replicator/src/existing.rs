@@ -1,0 +1,152 @@
+//! Which Triggers there are already for the replicas that should be. Each is looked at once, and only what is unusual is kept.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use fairlead_apis::object;
+use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
+use fairlead_migration::change::Image;
+use fairlead_migration::obstacle::Obstacle;
+use serde_json::Value;
+
+use crate::kinds;
+use crate::observe::Source;
+use crate::replicas::{BROKER, REPLICATED_FROM, Replicas};
+
+/// The Triggers there are for each replica, by its position.
+pub struct Existing {
+    found: Vec<Found>,
+}
+
+/// The Triggers there are for one replica.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// The one with its name.
+    pub(crate) own: Own,
+    odd: Option<Box<Odd>>,
+}
+
+/// The Trigger with the name of the replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is the replica, and names the Subscriptions that it should.
+    Current,
+    /// It does what the replica should, and somebody else has made it.
+    Foreign,
+    /// It is the replica, and names other Subscriptions.
+    Stale,
+    /// It does something else.
+    Other,
+    /// It is being deleted.
+    Terminating,
+}
+
+/// What most replicas do not have.
+#[derive(Default)]
+struct Odd {
+    /// The whole object, where [`Own::Stale`] says that it is changed.
+    stale: Option<Box<str>>,
+    /// Triggers of other names that do the same, and whether they are replicas.
+    equal: BTreeMap<String, bool>,
+    /// Triggers that may do the same.
+    overlapping: BTreeSet<String>,
+}
+
+impl Found {
+    /// The object that has to name other Subscriptions.
+    pub(crate) fn stale(&self) -> Option<Image> {
+        let text = self.odd.as_ref()?.stale.as_ref()?;
+        Some(serde_json::from_str(text).expect("written by Existing::add"))
+    }
+
+    /// Triggers that carry out the delivery, by name, and whether each is a replica.
+    pub(crate) fn equal(&self, own_name: &str) -> BTreeMap<String, bool> {
+        let mut equal = self.odd.as_ref().map(|odd| odd.equal.clone()).unwrap_or_default();
+        if matches!(self.own, Own::Current | Own::Stale | Own::Foreign) {
+            equal.insert(own_name.to_owned(), self.own != Own::Foreign);
+        }
+        equal
+    }
+
+    /// Triggers that may deliver the same events to the same subscriber, by name.
+    pub(crate) fn overlapping(&self) -> impl Iterator<Item = &str> {
+        self.odd.iter().flat_map(|odd| odd.overlapping.iter().map(String::as_str))
+    }
+
+    fn odd(&mut self) -> &mut Odd {
+        self.odd.get_or_insert_default()
+    }
+}
+
+/// Replicas by namespace and host, made when a Trigger needs it: only a Trigger to the same host can deliver the same twice.
+type Hosts = HashMap<(String, String), Vec<usize>>;
+
+impl Existing {
+    /// Reads the Triggers.
+    pub async fn of(source: &Source<'_>, replicas: &Replicas) -> Result<Self, Obstacle> {
+        let hosts = OnceCell::new();
+        let begin = || Self { found: std::iter::repeat_with(Found::default).take(replicas.len()).collect() };
+        source.fold(&kinds::TRIGGER, begin, |existing, object| existing.add(&object, replicas, &hosts)).await
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Found {
+        &self.found[index]
+    }
+
+    fn add(&mut self, object: &Value, replicas: &Replicas, hosts: &OnceCell<Hosts>) {
+        let trigger = Trigger::read(object);
+        let by_name = replicas.position(&trigger.namespace, &trigger.name);
+        // A name is a hash of what is delivered, so it finds the one replica that delivers the same.
+        let delivery = trigger.delivery().filter(|_| trigger.broker == BROKER);
+        let is_same = |index: &usize| delivery.as_ref() == Some(&replicas.delivery(*index));
+        let by_delivery = delivery
+            .as_ref()
+            .and_then(|delivery| replicas.position(&trigger.namespace, &Replicas::name(delivery)).filter(is_same));
+        let annotation = object::annotation(object, REPLICATED_FROM).map(str::to_owned);
+        if let Some(index) = by_name {
+            let found = &mut self.found[index];
+            found.own = match &annotation {
+                _ if trigger.is_terminating => Own::Terminating,
+                _ if by_delivery != by_name => Own::Other,
+                None => Own::Foreign,
+                Some(names) if *names == replicas.get(index, "").0.replicated_from() => Own::Current,
+                Some(_) => {
+                    found.odd().stale = Some(object.to_string().into());
+                    Own::Stale
+                }
+            };
+        }
+        if let Some(index) = by_delivery.filter(|_| by_delivery != by_name) {
+            self.found[index].odd().equal.insert(trigger.name.clone(), annotation.is_some());
+        }
+        if delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER {
+            self.add_overlapping(&trigger, replicas, hosts.get_or_init(|| by_host(replicas)));
+        }
+    }
+
+    fn add_overlapping(&mut self, trigger: &Trigger, replicas: &Replicas, hosts: &Hosts) {
+        let host = match &trigger.subscriber {
+            Subscriber::Uri(endpoint) => endpoint.host(),
+            Subscriber::Service(host) => host,
+            Subscriber::Other => return,
+        };
+        for index in hosts.get(&(trigger.namespace.clone(), host.to_owned())).into_iter().flatten() {
+            if trigger.relation(&replicas.delivery(*index), BROKER) == Relation::Overlapping {
+                self.found[*index].odd().overlapping.insert(trigger.name.clone());
+            }
+        }
+    }
+}
+
+fn by_host(replicas: &Replicas) -> Hosts {
+    let mut hosts = Hosts::new();
+    for index in 0..replicas.len() {
+        let delivery = replicas.delivery(index);
+        let host = delivery.endpoint.host().to_owned();
+        hosts.entry((delivery.namespace, host)).or_default().push(index);
+    }
+    hosts
+}

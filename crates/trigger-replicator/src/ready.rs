@@ -1,0 +1,146 @@
+//! Waits until what was created is ready.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use fairlead_apis::object;
+use fairlead_apis::status::{Cause, Status};
+use fairlead_migration::change::Target;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+
+use crate::flows::changes::broker;
+use crate::kinds::{self, Kind};
+use crate::observe::{Source, target};
+use crate::replicas::BROKER;
+use crate::verify::Targets;
+
+/// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The kinds that have a `Ready` condition, the causes before what follows from them.
+const KINDS: [&Kind; 4] = [&kinds::HTTP_SOURCE, &kinds::BROKER, &kinds::SUBSCRIPTION, &kinds::TRIGGER];
+
+/// What is waited for.
+#[derive(Default)]
+pub(crate) struct Awaited {
+    targets: Targets,
+    /// Namespaces in which Knative makes a Broker, because a label asks it to.
+    labelled: Vec<String>,
+    /// Whether there is anything of each of [`KINDS`].
+    has: [bool; KINDS.len()],
+}
+
+impl Awaited {
+    pub(crate) fn add(&mut self, target: &Target) {
+        if let Some(index) = KINDS.iter().position(|kind| is_of(kind, target)) {
+            self.has[index] = true;
+            self.targets.insert(target);
+        }
+    }
+
+    pub(crate) fn add_broker_of(&mut self, namespace: &str) {
+        self.has[1] = true;
+        self.labelled.push(namespace.to_owned());
+    }
+}
+
+fn is_of(kind: &Kind, target: &Target) -> bool {
+    target.kind == kind.kind && target.api_version.split_once('/').is_some_and(|(group, _)| group == kind.group)
+}
+
+/// What one look has found.
+#[derive(Default)]
+struct Seen {
+    /// Of those that are waited for.
+    there: Targets,
+    /// How many are not ready.
+    open: usize,
+    /// The first of those.
+    first: Option<(Target, Status)>,
+}
+
+impl Seen {
+    fn add(&mut self, target: Target, status: Status) {
+        if status != Status::Current {
+            self.open += 1;
+            self.first.get_or_insert((target, status));
+        }
+    }
+}
+
+/// Waits until everything of `plan` that is awaited is ready. When that takes longer than `timeout`: which object, which
+/// condition, and what lies behind.
+pub(crate) async fn wait(source: &Source<'_>, plan: &Plan, awaited: &Awaited, timeout: Duration) -> Result<(), Obstacle> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let mut seen = Seen::default();
+        for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
+            look(source, kind, awaited, &mut seen).await?;
+        }
+        if seen.there.len() < awaited.targets.len() {
+            let is_gone = |target: &Target| awaited.targets.contains(target) && !seen.there.contains(target);
+            if let Some(target) = plan.changes().map(|change| change.target).find(is_gone) {
+                return Err(Obstacle::Drift { target, what: "was created, and somebody has deleted it".to_owned() });
+            }
+        }
+        let Some((target, status)) = seen.first else { return Ok(()) };
+        if Instant::now() >= deadline {
+            let operation = format!("see {target} become ready within {timeout:?}");
+            let cause = explain(source, &target, &status, seen.open - 1).await?;
+            return Err(Obstacle::Refused { operation, source: cause.into() });
+        }
+        tracing::debug!(open = seen.open, first = %target, "waiting until everything is ready");
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn look(source: &Source<'_>, kind: &Kind, awaited: &Awaited, seen: &mut Seen) -> Result<(), Obstacle> {
+    let mut labelled: BTreeSet<&str> =
+        if *kind == kinds::BROKER { awaited.labelled.iter().map(String::as_str).collect() } else { BTreeSet::new() };
+    let found = source.list(kind, |object| {
+        let target = target(&object);
+        let is_made = *kind == kinds::BROKER
+            && target.name == BROKER
+            && awaited.labelled.iter().any(|it| target.namespace.as_ref() == Some(it));
+        (is_made || awaited.targets.contains(&target)).then(|| (target, Status::of(&object)))
+    });
+    for (target, status) in found.await? {
+        labelled.remove(target.namespace.as_deref().unwrap_or_default());
+        if awaited.targets.contains(&target) {
+            seen.there.insert(&target);
+        }
+        seen.add(target, status);
+    }
+    for namespace in labelled {
+        let message = "the namespace asks for it, and Knative has not made it yet".to_owned();
+        seen.add(broker("", namespace), Status::InProgress(Cause { condition: "Ready".to_owned(), message }));
+    }
+    Ok(())
+}
+
+/// The condition that is not met, and what lies behind it where that is the Broker.
+async fn explain(source: &Source<'_>, target: &Target, status: &Status, others: usize) -> Result<String, Obstacle> {
+    let mut text = match status {
+        Status::Current => "it is ready now".to_owned(),
+        Status::Terminating => "it is being deleted".to_owned(),
+        Status::InProgress(cause) | Status::Failed(cause) => cause.to_string(),
+    };
+    if is_of(&kinds::TRIGGER, target) {
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let its_broker = |object| {
+            let is_it = object::name(&object) == BROKER && object::namespace(&object) == namespace;
+            is_it.then(|| Status::of(&object))
+        };
+        let status = source.list(&kinds::BROKER, its_broker).await?.into_iter().next();
+        if let Some(Status::InProgress(cause) | Status::Failed(cause)) = status {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; the cause is Broker {namespace}/{BROKER}: {cause}");
+        }
+    }
+    if others > 0 {
+        let _ = write!(text, " (and {others} others are not ready)");
+    }
+    Ok(text)
+}

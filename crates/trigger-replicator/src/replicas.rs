@@ -1,0 +1,280 @@
+//! What should be: one replica per delivery that legacy Subscriptions ask for. Pure but for reading, and the same whatever the
+//! order of the input.
+//!
+//! There may be 100,000 Subscriptions in a pod of 64 MiB, so of each only what a replica needs is kept, as text, and a
+//! [`Replica`] is made when it is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fairlead_apis::delivery::Delivery;
+use fairlead_apis::endpoint::Endpoint;
+use fairlead_apis::object;
+use fairlead_apis::subscription::{Legacy, Shape};
+use fairlead_apis::trigger::{self, BROKER_LABEL};
+use fairlead_migration::change::{Image, Target};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::packed::Packed;
+use fairlead_migration::plan::{Finding, Unchanged};
+use serde_json::{Value, json};
+
+use crate::namespaces::Namespaces;
+use crate::naming;
+use crate::observe::{Source, target};
+use crate::{codes, kinds};
+
+/// Names the Subscriptions that a replica serves: `namespace/name`, sorted, with commas.
+pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";
+
+/// The Broker of every namespace on the new mesh.
+pub const BROKER: &str = "default";
+
+/// Labels by which tools find what they manage: on a Trigger that is not in their source they would have it pruned.
+/// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`.
+const TRACKING_PREFIXES: [&str; 6] = [
+    "argocd.argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/",
+    "fluxcd.io/",
+    "helm.sh/",
+    "applyset.kubernetes.io/",
+];
+const TRACKING_LABELS: [&str; 3] = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "heritage"];
+
+/// One Trigger that should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// What it delivers.
+    pub delivery: Delivery,
+    /// Its address.
+    pub target: Target,
+    /// `namespace/name` of the Subscriptions, sorted.
+    pub subscriptions: BTreeSet<String>,
+    /// Labels of the Subscriptions without those of tracking tools.
+    labels: BTreeMap<String, String>,
+}
+
+/// Everything that should be, and what was found on the way.
+#[derive(Default)]
+pub struct Replicas {
+    /// Sorted, so that those of one replica follow each other, in the order of their targets.
+    records: Vec<Record>,
+    /// Where the records of each replica begin.
+    begins: Vec<u32>,
+    /// Subscriptions that cannot be replicated.
+    pub refusals: Vec<Finding>,
+    /// Subscriptions that can, but not in every respect.
+    pub warnings: Vec<Finding>,
+    /// Subscriptions that are not ours to replicate.
+    pub left_out: Packed<Unchanged>,
+}
+
+/// A Subscription that can be replicated: namespace, name of the Trigger, name of the Subscription, and a JSON array of all
+/// else, with line breaks between them. None of the first three has one, and a line break is before every other character:
+/// so these texts have the order of what they say.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Record(Box<str>);
+
+/// What [`Record`] has in its array: source, type, version, endpoint and labels.
+type Content = (String, String, String, String, BTreeMap<String, String>);
+
+impl Record {
+    /// Namespace and name of the Trigger, name of the Subscription, content.
+    fn parts(&self) -> [&str; 4] {
+        let mut parts = self.0.splitn(4, '\n');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    }
+
+    /// Where the Trigger is.
+    fn address(&self) -> [&str; 2] {
+        let [namespace, trigger, ..] = self.parts();
+        [namespace, trigger]
+    }
+}
+
+impl Replica {
+    /// The value of [`REPLICATED_FROM`].
+    #[must_use]
+    pub fn replicated_from(&self) -> String {
+        self.subscriptions.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+    }
+
+    /// The Trigger.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut labels = self.labels.clone();
+        labels.insert(BROKER_LABEL.to_owned(), BROKER.to_owned());
+        json!({
+            "apiVersion": self.target.api_version,
+            "kind": self.target.kind,
+            "metadata": {
+                "namespace": self.target.namespace,
+                "name": self.target.name,
+                "labels": labels,
+                "annotations": {REPLICATED_FROM: self.replicated_from()},
+            },
+            "spec": {
+                "broker": BROKER,
+                "filter": {"attributes": BTreeMap::from(self.delivery.attributes())},
+                "subscriber": {"uri": self.delivery.endpoint.as_str()},
+            },
+        })
+    }
+}
+
+impl Replicas {
+    /// Reads the legacy Subscriptions, and decides what should be.
+    pub async fn of(source: &Source<'_>, namespaces: &Namespaces) -> Result<Self, Obstacle> {
+        let add = |replicas: &mut Self, object: Value| replicas.add(&object, namespaces);
+        let mut replicas = source.fold(&kinds::LEGACY_SUBSCRIPTION, Self::default, add).await?;
+        // The first by name gives a replica its spelling of the endpoint and its labels.
+        replicas.records.sort_unstable();
+        replicas.records.shrink_to_fit();
+        let addresses = replicas.records.iter().map(Record::address);
+        let mut last = None;
+        for (index, address) in (0_u32..).zip(addresses) {
+            if last.replace(address) != Some(address) {
+                replicas.begins.push(index);
+            }
+        }
+        Ok(replicas)
+    }
+
+    /// How many replicas there should be.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.begins.len()
+    }
+
+    /// Whether there should be none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.begins.is_empty()
+    }
+
+    /// The replica at this position, of the positions below [`Self::len`] in the order of their targets, and what is to be
+    /// said about its Subscriptions.
+    #[must_use]
+    pub fn get(&self, index: usize, api_version: &str) -> (Replica, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let records = self.records_of(index);
+        let (delivery, _) = records[0].read();
+        let [namespace, trigger] = records[0].address();
+        let target = Target {
+            api_version: api_version.to_owned(),
+            kind: trigger::KIND.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: trigger.to_owned(),
+        };
+        let mut replica = Replica { delivery, target, subscriptions: BTreeSet::new(), labels: BTreeMap::new() };
+        for record in records {
+            let [namespace, trigger, name, _] = record.parts();
+            let subscription = || kinds::LEGACY_SUBSCRIPTION.target("v1alpha1", namespace, name);
+            let (delivery, labels) = record.read();
+            if delivery != replica.delivery {
+                let message = format!("its Trigger would have the name {trigger}, which another Subscription's has");
+                findings.push(codes::NAME_TAKEN.finding(subscription(), message));
+                continue;
+            }
+            replica.subscriptions.insert(format!("{namespace}/{name}"));
+            for (label, value) in labels {
+                let kept = replica.labels.entry(label.clone()).or_insert_with(|| value.clone());
+                if *kept != value {
+                    let message = format!("label {label} is {value} here, {kept} on the Trigger {trigger}");
+                    findings.push(codes::LABELS_DIFFER.finding(subscription(), message));
+                }
+            }
+        }
+        (replica, findings)
+    }
+
+    /// The position of the replica with this address.
+    pub(crate) fn position(&self, namespace: &str, trigger: &str) -> Option<usize> {
+        self.begins.binary_search_by_key(&[namespace, trigger], |begin| self.records[*begin as usize].address()).ok()
+    }
+
+    /// What the replica at this position delivers.
+    pub(crate) fn delivery(&self, index: usize) -> Delivery {
+        self.records_of(index)[0].read().0
+    }
+
+    /// The name that the replica of a delivery has.
+    pub(crate) fn name(delivery: &Delivery) -> String {
+        naming::name(&delivery.event_type, &delivery.key())
+    }
+
+    fn records_of(&self, index: usize) -> &[Record] {
+        let end = self.begins.get(index + 1).map_or(self.records.len(), |end| *end as usize);
+        &self.records[self.begins[index] as usize..end]
+    }
+
+    fn add(&mut self, object: &Value, namespaces: &Namespaces) {
+        let target = target(object);
+        let namespace = object::namespace(object);
+        if let Some(reason) = namespaces.left_out(namespace) {
+            return self.left_out.push(&Unchanged { target, reason });
+        }
+        match Shape::of(object) {
+            Shape::Legacy => {}
+            Shape::Unknown => {
+                return self.refusals.push(codes::UNKNOWN_SHAPE.finding(target, "spec has none of the known shapes"));
+            }
+            Shape::Filter | Shape::Types => {
+                let reason = "left out, it is not of the legacy bus but of later Kyma".to_owned();
+                return self.left_out.push(&Unchanged { target, reason });
+            }
+        }
+        if let Err(refusal) = self.replicate(object, &target, namespaces) {
+            self.refusals.push(refusal);
+        }
+    }
+
+    fn replicate(&mut self, object: &Value, target: &Target, namespaces: &Namespaces) -> Result<(), Finding> {
+        let (namespace, name) = (object::namespace(object), object::name(object));
+        let legacy = Legacy::read(object).map_err(|errors| {
+            let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            codes::BAD_FIELDS.finding(target.clone(), message)
+        })?;
+        // No server has such names; files may.
+        if [namespace, name].iter().any(|name| name.contains(char::is_control)) {
+            return Err(codes::BAD_FIELDS.finding(target.clone(), "its name has characters that no name can have"));
+        }
+        if namespaces.is_terminating(namespace) {
+            let message = format!("namespace {namespace} is being deleted");
+            return Err(codes::NAMESPACE_TERMINATING.finding(target.clone(), message));
+        }
+        if object::is_terminating(object) {
+            return Err(codes::SUBSCRIPTION_TERMINATING.finding(target.clone(), "it is being deleted"));
+        }
+        let Some(written) = legacy.endpoint else {
+            return Err(codes::NO_ENDPOINT.finding(target.clone(), "spec.endpoint is missing"));
+        };
+        let endpoint = Endpoint::parse(&written)
+            .map_err(|error| codes::BAD_ENDPOINT.finding(target.clone(), format!("spec.endpoint {written:?} {error}")))?;
+        if legacy.include_subscription_name_header {
+            let message = "include_subscription_name_header is set and has no counterpart";
+            self.warnings.push(codes::NAME_HEADER.finding(target.clone(), message));
+        }
+        let labels: BTreeMap<&str, &str> = object::labels(object).filter(|(label, _)| !is_tracking(label)).collect();
+        let Legacy { source, event_type, event_type_version: version, .. } = legacy;
+        let content = json!([source, event_type, version, written, labels]);
+        let delivery =
+            Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version: version, endpoint };
+        let trigger = Self::name(&delivery);
+        self.records.push(Record(format!("{namespace}\n{trigger}\n{name}\n{content}").into()));
+        Ok(())
+    }
+}
+
+impl Record {
+    fn read(&self) -> (Delivery, BTreeMap<String, String>) {
+        let [namespace, _, _, content] = self.parts();
+        let (source, event_type, event_type_version, endpoint, labels): Content =
+            serde_json::from_str(content).expect("written by Replicas::replicate");
+        let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
+        (Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version, endpoint }, labels)
+    }
+}
+
+fn is_tracking(label: &str) -> bool {
+    TRACKING_LABELS.contains(&label) || TRACKING_PREFIXES.iter().any(|prefix| label.starts_with(prefix))
+}

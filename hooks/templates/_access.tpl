@@ -1,0 +1,80 @@
+{{/*
+Helm creates hooks of one weight by name, and those of one name by kind: a role and its binding share theirs, so that the
+role is there first. An operator who is not cluster-admin could not bind to one that does not exist.
+*/}}
+{{- define "fairlead-hooks.access" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "fairlead-hooks.name" . }}
+  namespace: {{ .root.Release.Namespace }}
+  {{- include "fairlead-hooks.accessMetadata" . | nindent 2 }}
+# The Job's pod alone asks for the token.
+automountServiceAccountToken: false
+{{- include "fairlead-hooks.role" (dict "job" . "key" "rules" "kind" "ClusterRole" "name" (include "fairlead-hooks.clusterName" .)) }}
+{{- include "fairlead-hooks.role" (dict "job" . "key" "namespaceRules" "kind" "Role" "name" (include "fairlead-hooks.name" .)) }}
+{{- end -}}
+
+{{/* Role and binding of one kind and name, with the rules under one key of the job; nothing when there are no rules. */}}
+{{- define "fairlead-hooks.role" -}}
+{{- with include "fairlead-hooks.rules" . }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $.kind }}
+metadata:
+  name: {{ $.name }}
+  {{- include "fairlead-hooks.roleMetadata" $ | nindent 2 }}
+rules:
+  {{- . | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $.kind }}Binding
+metadata:
+  name: {{ $.name }}
+  {{- include "fairlead-hooks.roleMetadata" $ | nindent 2 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $.kind }}
+  name: {{ $.name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "fairlead-hooks.name" $.job }}
+    namespace: {{ $.job.root.Release.Namespace }}
+{{- end }}
+{{- end -}}
+
+{{- define "fairlead-hooks.roleMetadata" -}}
+{{- if eq .kind "Role" -}}
+namespace: {{ .job.root.Release.Namespace }}
+{{ end -}}
+{{- include "fairlead-hooks.accessMetadata" .job -}}
+{{- end -}}
+
+{{/* The rules as text. Given as text they keep their comments: whoever grants them reads there why. */}}
+{{- define "fairlead-hooks.rules" -}}
+{{- $given := index .job .key -}}
+{{- $text := kindIs "string" $given | ternary $given (toYaml $given) -}}
+{{- $rules := fromYamlArray $text -}}
+{{- range $rules -}}
+{{- if not (kindIs "map" .) -}}
+{{- printf "fairlead-hooks.job %s: %s must be a list of rules: %v" $.job.job $.key . | fail -}}
+{{- end -}}
+{{- end -}}
+{{- if $rules -}}
+{{- trimAll "\n" $text -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Labels and annotations of ServiceAccount, roles and bindings. These stay after the hook: with hook-succeeded Helm takes
+them away the moment a later hook fails, while the pod may still be putting things back.
+*/}}
+{{- define "fairlead-hooks.accessMetadata" -}}
+labels: {{- include "fairlead-hooks.labels" . | nindent 2 }}
+{{- if eq .mode "hook" }}
+annotations:
+  helm.sh/hook: {{ join "," .events }}
+  helm.sh/hook-weight: "0"
+  helm.sh/hook-delete-policy: before-hook-creation
+{{- end }}
+{{- end -}}

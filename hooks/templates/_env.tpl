@@ -1,0 +1,39 @@
+{{/* Environment that all jobs of fairlead understand, and the job's own after it. */}}
+{{- define "fairlead-hooks.env" -}}
+- name: FAIRLEAD_RELEASE
+  value: {{ .release | default .root.Release.Name | quote }}
+- name: FAIRLEAD_LEDGER_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- if eq .mode "hook" }}
+- name: FAIRLEAD_HELM_REVISION
+  value: {{ .root.Release.Revision | quote }}
+{{- end }}
+- name: FAIRLEAD_RUN_TIMEOUT
+  value: {{ .runTimeout | quote }}
+- name: FAIRLEAD_LOG_FORMAT
+  value: {{ .logFormat | quote }}
+{{- with .proxy }}
+{{- with .http }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .https }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if or .http .https }}
+- name: NO_PROXY
+  value: {{ list "$(KUBERNETES_SERVICE_HOST)" "kubernetes.default.svc" .noProxy | compact | join "," | quote }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := .env }}
+- name: {{ $name }}
+  {{- if kindIs "map" $value }}
+  valueFrom: {{- toYaml $value | nindent 4 }}
+  {{- else }}
+  value: {{ $value | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
