@@ -29,7 +29,7 @@ help: ## this text
 ## ---- what people run
 
 .PHONY: demo demo-down
-demo: $(if $(KUBECONFIG),,packages) cluster images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
+demo: $(if $(KUBECONFIG),cluster $(IMAGES)/mailbox.tar,packages node) images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
 	@scripts/demo up
 
 demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what the demo made
@@ -37,7 +37,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 
 .PHONY: test test-fast
 test: ## everything: checks, tests without and with a node; about 5 minutes, the first time 20
-	@rm -f target/stages
+	@rm -rf target/stages target/audit
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
 	@$(STAGE) 'check' $(MAKE) check
@@ -47,9 +47,11 @@ test: ## everything: checks, tests without and with a node; about 5 minutes, the
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
+	@$(STAGE) 'is every permission used?' cargo test --quiet -p fairlead-tests --test audit -- --ignored
 	@$(STAGE)
 
 test-fast: packages cluster ## the inner loop: everything that needs no node
+	@rm -rf target/audit
 	@cargo test --quiet --workspace --lib --bins --test chart --test api
 
 .PHONY: check
@@ -145,7 +147,9 @@ target/tools/knative/eventing.yaml: $(TOOLS)/cluster
 # For tests that need no controller behind the kinds.
 target/tools/knative/crds.yaml: tests/cluster/go.mod
 	@mkdir -p $(@D)
-	@cd "$(knative_source)/config/core/resources" && { cat broker.yaml; printf '\n---\n'; cat trigger.yaml; } >$(CURDIR)/$@
+	@cd "$(knative_source)/config/core/resources" && for kind in broker trigger channel subscription; do \
+	  printf '%s\n' '---'; cat $$kind.yaml; echo; \
+	done >$(CURDIR)/$@
 
 $(IMAGES)/mailbox.tar: $(TOOLS)/cluster
 	@mkdir -p $(@D)

@@ -7,17 +7,25 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::access;
 use crate::program::{Ended, job, root, run, tool};
 
 /// Kyma's legacy kinds, which have no controller here.
 const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
 
+/// Kinds of Istio and of Kyma's event-sources, which some clusters have.
+const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
+
 /// A running cluster.
 pub struct Cluster {
     name: String,
     kubeconfig: PathBuf,
+    /// Kubeconfig of a job with the chart's permissions, made when the first job runs.
+    account: OnceLock<PathBuf>,
+    folder: TempDir,
     child: Child,
     /// Kept open: a program that cannot write its messages is killed by them.
     _messages: ChildStderr,
@@ -30,7 +38,29 @@ impl Cluster {
     #[must_use]
     pub fn control_plane() -> Self {
         let knative = "target/tools/knative/crds.yaml";
-        Self::start(&["control-plane", "--attach"]).with_definitions(&[knative, LEGACY_DEFINITIONS])
+        Self::start(&["control-plane", "--attach"]).with_definitions(&[knative, LEGACY_DEFINITIONS, OPTIONAL_DEFINITIONS])
+    }
+
+    /// The same with Knative's kinds of another version: their names and scopes, no schema, and no controller anywhere.
+    #[must_use]
+    pub fn old_control_plane(version: &str) -> Self {
+        let definition = |group: &str, kind: &str| {
+            let plural = format!("{}s", kind.to_lowercase());
+            let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+            let version =
+                json!({"name": version, "served": true, "storage": true, "subresources": {"status": {}}, "schema": schema});
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{plural}.{group}")},
+                "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural}, "versions": [version]}})
+        };
+        let cluster = Self::start(&["control-plane", "--attach"]);
+        cluster.apply(&json!([
+            definition("eventing.knative.dev", "Broker"),
+            definition("eventing.knative.dev", "Trigger"),
+            definition("messaging.knative.dev", "Channel"),
+            definition("messaging.knative.dev", "Subscription"),
+        ]));
+        cluster.with_definitions(&[LEGACY_DEFINITIONS, OPTIONAL_DEFINITIONS])
     }
 
     /// A cluster with a node that runs pods, with Knative Eventing and the legacy custom resources.
@@ -46,11 +76,22 @@ impl Cluster {
     }
 
     fn start(args: &[&str]) -> Self {
+        // Read by the test `audit`, when all others have run.
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let audit = root().join("target/audit");
+        std::fs::create_dir_all(&audit).expect("the folder of audit logs");
+        let unique = folder.path().file_name().expect("it has a name");
         let mut command = tool("cluster");
-        let mut child =
-            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(
-                |error| panic!("failed to start {command:?}: {error}; `make cluster` builds what the tests need"),
-            );
+        command.arg(args[0]).arg("--audit-log").arg(audit.join(unique).with_extension("log"));
+        let mut child = command
+            .args(&args[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("failed to start {command:?}: {error}; `make cluster` builds what the tests need")
+            });
         let alive = child.stdin.take();
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
@@ -63,7 +104,8 @@ impl Cluster {
         });
         let text =
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
-        Self { name: text("name"), kubeconfig: text("kubeconfig").into(), child, _messages: stderr, alive }
+        let (name, kubeconfig) = (text("name"), text("kubeconfig").into());
+        Self { name, kubeconfig, account: OnceLock::new(), folder, child, _messages: stderr, alive }
     }
 
     fn with_definitions(self, files: &[&str]) -> Self {
@@ -127,11 +169,16 @@ impl Cluster {
         list["items"].as_array().expect("kubectl prints a list").clone()
     }
 
-    /// A job that works on this cluster, ready to be run or started.
+    /// A job that works on this cluster, with exactly the permissions that the chart gives it for its ledger in namespace
+    /// default; ready to be run or started.
     #[must_use]
     pub fn job(&self, name: &str, args: &[&str]) -> Command {
+        let account = self.account.get_or_init(|| {
+            self.apply(&Value::Array(access::rendered("fairlead")));
+            access::kubeconfig(self, "fairlead", self.folder.path())
+        });
         let mut command = job(name);
-        command.args(args).arg("--kubeconfig").arg(&self.kubeconfig);
+        command.args(args).arg("--kubeconfig").arg(account);
         command
     }
 }
@@ -217,13 +264,29 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Custom resources that tests make.
+const CUSTOM_KINDS: [&str; 11] = [
+    "subscriptions.eventing.kyma-project.io",
+    "eventactivations.applicationconnector.kyma-project.io",
+    "applications.applicationconnector.kyma-project.io",
+    "applicationmappings.applicationconnector.kyma-project.io",
+    "serviceinstances.servicecatalog.k8s.io",
+    "triggers.eventing.knative.dev",
+    "brokers.eventing.knative.dev",
+    "subscriptions.messaging.knative.dev",
+    "channels.messaging.knative.dev",
+    "policies.authentication.istio.io",
+    "httpsources.sources.kyma-project.io",
+];
+
 /// Takes away what a test has made. Namespaces stay: without a controller-manager they never go.
 pub fn empty(cluster: &Cluster) {
     let policies = "validatingadmissionpolicybindings,validatingadmissionpolicies";
     cluster.kubectl(&["delete", policies, "--all", "--wait=false"]).expect(0);
-    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev";
-    cluster.kubectl(&["delete", kinds, "--all", "--all-namespaces", "--wait=false"]).expect(0);
+    let crds = cluster.kubectl(&["get", "crds", "-o", "jsonpath={.items[*].metadata.name}"]).expect(0).stdout;
+    let kinds: Vec<&str> = CUSTOM_KINDS.into_iter().filter(|kind| crds.contains(kind)).collect();
+    cluster.kubectl(&["delete", &kinds.join(","), "--all", "--all-namespaces", "--wait=false"]).expect(0);
     // Elsewhere they belong to the cluster itself, or go with the namespace of the test that made them.
-    let kinds = "secrets,configmaps,serviceaccounts";
+    let kinds = "secrets,configmaps";
     cluster.kubectl(&["delete", kinds, "--all", "--namespace", "default", "--wait=false"]).expect(0);
 }

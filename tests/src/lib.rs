@@ -2,6 +2,7 @@
 //! code of the product, so that a mistake there is not repeated here.
 //!
 //! - [`program`]: runs a program to its end
+//! - [`access`]: the permissions that the chart gives a job
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
 //! - [`state`]: all objects of some kinds, in a form that can be compared
 //!
@@ -14,6 +15,7 @@
 )]
 #![expect(clippy::must_use_candidate, reason = "a command is often run for what it does")]
 
+pub mod access;
 pub mod cluster;
 pub mod program;
 pub mod state;

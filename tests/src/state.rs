@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 
 /// Kinds whose objects a job of ours could touch, without those that only record that it ran.
-pub const KINDS: &str = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,configmaps,namespaces";
+pub const KINDS: &str = "subscriptions.eventing.kyma-project.io,eventactivations.applicationconnector.kyma-project.io,\
+    triggers.eventing.knative.dev,brokers.eventing.knative.dev,subscriptions.messaging.knative.dev,configmaps,namespaces";
 
 /// Every object by kind, namespace and name.
 pub type State = BTreeMap<String, Value>;

@@ -101,6 +101,11 @@ crate::codes! {
     pub NOT_APPROVED = "FL012", "The plan is not the one that was approved",
         "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
         "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
+    /// Exit status 1.
+    pub LATE = "FL014", "Something did not happen in time",
+        "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
+         as far as that can be seen. Everything that this run had made has been taken back.",
+        "Mend what the message names as the cause, or allow more time with --ready-timeout; then run again.";
 }
 
 /// The text behind `explain`.

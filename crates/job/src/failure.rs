@@ -61,15 +61,17 @@ impl From<Obstacle> for Failure {
             Obstacle::Drift { .. } => (ExitStatus::Drift, &code::DRIFT),
             Obstacle::Forbidden { .. } => (ExitStatus::Refused, &code::FORBIDDEN),
             Obstacle::Refused { .. } => (ExitStatus::Failed, &code::REFUSED_BY_API),
+            Obstacle::Late { .. } => (ExitStatus::Failed, &code::LATE),
             Obstacle::Unreachable { .. } => (ExitStatus::Interrupted, &code::UNREACHABLE),
             Obstacle::Stopped(Stop::Interrupted) => (ExitStatus::Interrupted, &code::INTERRUPTED),
             Obstacle::Stopped(Stop::DeadlinePassed) => (ExitStatus::Deadline, &code::DEADLINE),
         };
         let message = obstacle.to_string();
         let source = match obstacle {
-            Obstacle::Forbidden { source, .. } | Obstacle::Refused { source, .. } | Obstacle::Unreachable { source, .. } => {
-                Some(source)
-            }
+            Obstacle::Forbidden { source, .. }
+            | Obstacle::Refused { source, .. }
+            | Obstacle::Late { source, .. }
+            | Obstacle::Unreachable { source, .. } => Some(source),
             Obstacle::Drift { .. } | Obstacle::Stopped(_) => None,
         };
         Self { status, code, message, aftermath: String::new(), source }

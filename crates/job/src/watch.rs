@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::{Obstacle, Stop};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,10 +17,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Watches over one run.
 pub struct Watch {
     interrupted: watch::Receiver<bool>,
-    started: Instant,
     deadline: Instant,
     reported: Cell<Instant>,
-    bar: Option<ProgressBar>,
+    /// Hidden where there is no terminal; it knows how fast it goes.
+    bar: ProgressBar,
 }
 
 impl Watch {
@@ -42,12 +42,12 @@ impl Watch {
             });
         }
         let now = Instant::now();
+        let target = if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Ok(Self {
             interrupted,
-            started: now,
             deadline: now + run_timeout,
             reported: Cell::new(now),
-            bar: stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style())),
+            bar: ProgressBar::with_draw_target(Some(0), target).with_style(style()),
         })
     }
 
@@ -59,12 +59,6 @@ impl Watch {
             _ = interrupted.wait_for(|interrupted| *interrupted) => Err(Obstacle::Stopped(Stop::Interrupted).into()),
             () = tokio::time::sleep_until(self.deadline) => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
         }
-    }
-
-    /// How long the run has taken.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
     }
 }
 
@@ -79,16 +73,21 @@ impl Watcher for Watch {
 
     fn progress(&self, done: usize, total: usize, undoing: bool) {
         let what = if undoing { "restoring" } else { "applying" };
-        if let Some(bar) = &self.bar {
-            bar.set_message(what);
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-            if done == total {
-                bar.finish();
-            }
-        } else if self.reported.get().elapsed() >= REPORT_INTERVAL {
+        if self.bar.message() != what {
+            // The other direction has a pace of its own.
+            self.bar.reset();
+            self.bar.set_message(what);
+        }
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if done == total {
+            self.bar.finish();
+        }
+        if self.bar.is_hidden() && self.reported.get().elapsed() >= REPORT_INTERVAL {
             self.reported.set(Instant::now());
-            tracing::info!(done, total, elapsed = %humantime::format_duration(self.elapsed()), "{what}");
+            let per_second = self.bar.per_sec().round();
+            let left = humantime::format_duration(Duration::from_secs(self.bar.eta().as_secs()));
+            tracing::info!(done, total, per_second, %left, "{what}");
         }
     }
 }

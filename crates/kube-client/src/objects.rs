@@ -106,6 +106,11 @@ impl<'a> Objects<'a> {
         Ok(needs)
     }
 
+    /// The object, if there is one.
+    pub async fn get(&self, target: &Target) -> Result<Option<Value>, Obstacle> {
+        self.live(&Subject { target, resource: self.resource(target)? }).await
+    }
+
     fn resource(&self, target: &Target) -> Result<Resource, Obstacle> {
         if let Some(resource) = self.discovery.find_version(&target.api_version, &target.kind) {
             return Ok(resource.clone());
@@ -127,7 +132,7 @@ impl<'a> Objects<'a> {
         match self.send(subject, "create", request).await? {
             Ok(_) => Ok(()),
             Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => {
-                match self.get(subject).await? {
+                match self.live(subject).await? {
                     Some(live) if is_marked(&live, mark) => Ok(()),
                     Some(_) => Err(subject.drift("somebody else has created it meanwhile")),
                     None => Err(subject.drift("somebody else has created and deleted it meanwhile")),
@@ -141,7 +146,7 @@ impl<'a> Objects<'a> {
         let Some(patch) = fields::diff(&writable(before), &writable(after)) else { return Ok(()) };
         for _ in 0..CONFLICT_ATTEMPTS {
             // Read first: what is done already, or was never done, must not need a write that may be refused.
-            let Some(live) = self.get(subject).await? else { return Err(subject.drift("somebody else has deleted it")) };
+            let Some(live) = self.live(subject).await? else { return Err(subject.drift("somebody else has deleted it")) };
             if fields::holds(&patch, &live) {
                 return Ok(());
             }
@@ -166,7 +171,7 @@ impl<'a> Objects<'a> {
     async fn delete(&self, subject: &Subject<'_>, before: &Value, mark: &str) -> Result<(), Obstacle> {
         let expected = writable(before);
         for _ in 0..CONFLICT_ATTEMPTS {
-            let Some(live) = self.get(subject).await? else { return Ok(()) };
+            let Some(live) = self.live(subject).await? else { return Ok(()) };
             let is_ours = match before["metadata"]["uid"].as_str() {
                 Some(uid) => live["metadata"]["uid"] == uid,
                 // The image is the one that we created from: it has no uid, the object has our mark.
@@ -201,7 +206,7 @@ impl<'a> Objects<'a> {
         let deadline = Instant::now() + GONE_TIMEOUT;
         let mut pauses = ExponentialBuilder::default().with_max_delay(Duration::from_secs(1)).without_max_times().build();
         loop {
-            let live = match self.get(subject).await? {
+            let live = match self.live(subject).await? {
                 Some(live) if live["metadata"]["uid"] == deleted["metadata"]["uid"] => live,
                 _ => return Ok(()),
             };
@@ -214,7 +219,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    async fn get(&self, subject: &Subject<'_>) -> Result<Option<Value>, Obstacle> {
+    async fn live(&self, subject: &Subject<'_>) -> Result<Option<Value>, Obstacle> {
         let request = subject.requests().get(&subject.target.name, &GetParams::default());
         match self.send(subject, "get", request).await? {
             Ok(live) => Ok(Some(live)),

@@ -35,6 +35,15 @@ pub enum Obstacle {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The world took too long.
+    #[error("waited in vain to {operation}")]
+    Late {
+        /// `see Trigger a/b become ready within 60s`.
+        operation: String,
+        /// What keeps it from being so.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The world does not answer, or does not know us any more: nothing can be restored now, the run is resumed later.
     #[error("failed to {operation}")]
     Unreachable {

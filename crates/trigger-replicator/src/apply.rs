@@ -17,10 +17,11 @@ use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::ticket::{FORMAT, Journal as _, Ticket};
 
+use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
 use crate::observe::Source;
 use crate::plan::STEP;
-use crate::verify;
+use crate::{kinds, verify};
 
 /// Applies the plan that is right now.
 pub(crate) async fn run(args: &Args, apply: &ApplyArgs) -> anyhow::Result<ExitStatus> {
@@ -81,7 +82,9 @@ async fn carry_out(
     let mark = ledger.open(&ticket, &snapshot).await?;
     tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
     let verify = async || watch.guard(verify::verify(args, apply, cluster, discovery, plan)).await;
-    let outcome = executor::apply(&objects, &mut ledger, watch, plan, &mark, verify).await;
+    let broker_version = Source::Cluster(cluster, discovery).api_version(&kinds::BROKER).unwrap_or_default();
+    let world = Addressed { objects: &objects, watch, broker_version, timeout: apply.ready_timeout };
+    let outcome = executor::apply(&world, &mut ledger, watch, plan, &mark, verify).await;
     Ok(Ended::of(outcome, plan, &mark))
 }
 

@@ -7,7 +7,7 @@
 //! - [`existing`]: the Triggers that there are for them
 //! - [`flows`]: what Triggers need to get events
 //! - [`plan`]: what has to be done
-//! - `apply`: does it, and takes it back when it fails
+//! - `apply`: does it, with the `address` that a Broker has by then, and takes it back when it fails
 //! - `verify`: looks whether it has been done, and `ready` whether it works
 //! - [`codes`]: what can be the matter
 //! - [`kinds`], `naming`: what is read and written, and what it is called
@@ -18,6 +18,7 @@
 //! again; the run has succeeded when none of its targets is in the second plan. Consequence: what a webhook changed and what
 //! somebody deleted meanwhile is noticed, by the same rule of equality that the next run and the purge apply.
 
+mod address;
 mod apply;
 pub mod args;
 pub mod codes;
@@ -114,7 +115,7 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable
     let replicas = Replicas::of(source, &namespaces).await?;
     let trigger_version = source.api_version(&kinds::TRIGGER);
     if trigger_version.is_none() && !replicas.is_empty() {
-        let message = format!("Trigger is not served, and {} are to be created", replicas.len());
+        let message = format!("Trigger is not served in a version that can be written, and {} are needed", replicas.len());
         return Err(Unplannable::NotServed(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message)));
     }
     if let Some(kind) = observed.missing_kind().filter(|_| !flows.is_empty()) {

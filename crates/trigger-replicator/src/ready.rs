@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use fairlead_apis::object;
 use fairlead_apis::status::{Cause, Status};
+use fairlead_apis::{messaging, object};
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::Plan;
+use serde_json::Value;
 
 use crate::flows::changes::broker;
 use crate::kinds::{self, Kind};
@@ -70,26 +70,35 @@ impl Seen {
     }
 }
 
-/// Waits until everything of `plan` that is awaited is ready. When that takes longer than `timeout`: which object, which
+/// How waiting ended.
+pub(crate) enum Wait {
+    /// Everything is ready.
+    Ready,
+    /// Something that was there is gone.
+    Gone,
+}
+
+/// Waits until everything is ready. When that takes longer than `timeout`, counted from `started`: which object, which
 /// condition, and what lies behind.
-pub(crate) async fn wait(source: &Source<'_>, plan: &Plan, awaited: &Awaited, timeout: Duration) -> Result<(), Obstacle> {
-    let deadline = Instant::now() + timeout;
+pub(crate) async fn wait(
+    source: &Source<'_>,
+    awaited: &Awaited,
+    started: Instant,
+    timeout: Duration,
+) -> Result<Wait, Obstacle> {
     loop {
         let mut seen = Seen::default();
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
             look(source, kind, awaited, &mut seen).await?;
         }
         if seen.there.len() < awaited.targets.len() {
-            let is_gone = |target: &Target| awaited.targets.contains(target) && !seen.there.contains(target);
-            if let Some(target) = plan.changes().map(|change| change.target).find(is_gone) {
-                return Err(Obstacle::Drift { target, what: "was created, and somebody has deleted it".to_owned() });
-            }
+            return Ok(Wait::Gone);
         }
-        let Some((target, status)) = seen.first else { return Ok(()) };
-        if Instant::now() >= deadline {
+        let Some((target, status)) = seen.first else { return Ok(Wait::Ready) };
+        if started.elapsed() >= timeout {
             let operation = format!("see {target} become ready within {timeout:?}");
             let cause = explain(source, &target, &status, seen.open - 1).await?;
-            return Err(Obstacle::Refused { operation, source: cause.into() });
+            return Err(Obstacle::Late { operation, source: cause.into() });
         }
         tracing::debug!(open = seen.open, first = %target, "waiting until everything is ready");
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -120,27 +129,44 @@ async fn look(source: &Source<'_>, kind: &Kind, awaited: &Awaited, seen: &mut Se
     Ok(())
 }
 
-/// The condition that is not met, and what lies behind it where that is the Broker.
+/// The condition that is not met, and what lies behind it.
 async fn explain(source: &Source<'_>, target: &Target, status: &Status, others: usize) -> Result<String, Obstacle> {
     let mut text = match status {
         Status::Current => "it is ready now".to_owned(),
         Status::Terminating => "it is being deleted".to_owned(),
         Status::InProgress(cause) | Status::Failed(cause) => cause.to_string(),
     };
-    if is_of(&kinds::TRIGGER, target) {
-        let namespace = target.namespace.as_deref().unwrap_or_default();
-        let its_broker = |object| {
-            let is_it = object::name(&object) == BROKER && object::namespace(&object) == namespace;
-            is_it.then(|| Status::of(&object))
-        };
-        let status = source.list(&kinds::BROKER, its_broker).await?.into_iter().next();
-        if let Some(Status::InProgress(cause) | Status::Failed(cause)) = status {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "; the cause is Broker {namespace}/{BROKER}: {cause}");
-        }
+    // Writing to a String cannot fail.
+    if let Some(cause) = deeper_cause(source, target).await? {
+        let _ = write!(text, "; the cause is {cause}");
     }
     if others > 0 {
         let _ = write!(text, " (and {others} others are not ready)");
     }
     Ok(text)
+}
+
+/// What a Trigger or a Subscription needs, when that is not ready either.
+async fn deeper_cause(source: &Source<'_>, waiting: &Target) -> Result<Option<String>, Obstacle> {
+    let namespace = waiting.namespace.as_deref().unwrap_or_default();
+    let (kind, name) = if is_of(&kinds::TRIGGER, waiting) {
+        (&kinds::BROKER, BROKER.to_owned())
+    } else if is_of(&kinds::SUBSCRIPTION, waiting) {
+        let channel = |object: Value| (target(&object) == *waiting).then(|| messaging::Subscription::read(&object).channel);
+        let Some(channel) = source.list(&kinds::SUBSCRIPTION, channel).await?.pop() else { return Ok(None) };
+        (&kinds::CHANNEL, channel)
+    } else {
+        return Ok(None);
+    };
+    let status = |object: Value| {
+        let is_it = object::name(&object) == name && object::namespace(&object) == namespace;
+        is_it.then(|| Status::of(&object))
+    };
+    Ok(match source.list(kind, status).await?.pop() {
+        Some(Status::InProgress(cause) | Status::Failed(cause)) => {
+            Some(format!("{} {namespace}/{name}: {cause}", kind.kind))
+        }
+        Some(_) => None,
+        None => Some(format!("{} {namespace}/{name}, which is not there", kind.kind)),
+    })
 }

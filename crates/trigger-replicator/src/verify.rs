@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Instant;
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
@@ -14,7 +15,7 @@ use crate::args::{ApplyArgs, Args};
 use crate::kinds;
 use crate::namespaces::INJECTION_LABELS;
 use crate::observe::Source;
-use crate::ready::{self, Awaited};
+use crate::ready::{self, Awaited, Wait};
 
 /// Many targets, in little memory: 2^64 hashes are enough for 2^17 objects.
 #[derive(Default)]
@@ -49,9 +50,18 @@ pub(crate) async fn verify(
     plan: &Plan,
 ) -> Result<(), Obstacle> {
     let source = Source::Cluster(cluster, discovery);
-    let again = plan_again(&source, args).await?;
-    compare(plan, &again)?;
-    ready::wait(&source, plan, &awaited(plan, &again), apply.ready_timeout).await
+    let started = Instant::now();
+    loop {
+        let again = plan_again(&source, args).await?;
+        compare(plan, &again)?;
+        let awaited = awaited(plan, &again);
+        drop(again);
+        match ready::wait(&source, &awaited, started, apply.ready_timeout).await? {
+            Wait::Ready => return Ok(()),
+            // Either somebody has deleted what is needed, or a service was deprovisioned and it is needed no more.
+            Wait::Gone => {}
+        }
+    }
 }
 
 /// What is planned again has not been done. See the documentation of this crate.

@@ -77,15 +77,28 @@ fn trigger(namespace: &str, name: &str, event_type: &str) -> Value {
     })
 }
 
+/// Denies to create Secrets, and waits until that is so.
+#[track_caller]
+pub(crate) fn deny_secrets(cluster: &Cluster) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]});
+    policy(cluster, "deny-secrets", &rule, "false", "no Secrets here");
+    let create = ["create", "secret", "generic", "-n", "default", "probe", "--dry-run=server"];
+    let is_denied = |_| cluster.kubectl(&create).stderr.contains("no Secrets here");
+    assert!((0..600).any(is_denied), "the policy does not act");
+}
+
 fn deny(cluster: &Cluster, operation: &str, event_type: &str) {
     let name = format!("deny-{}-{event_type}", operation.to_lowercase());
+    let rule = json!({"apiGroups": ["eventing.knative.dev"], "apiVersions": ["*"], "operations": [operation],
+        "resources": ["triggers"]});
+    let expression = format!("object.spec.filter.attributes['type'] != '{event_type}'");
+    policy(cluster, &name, &rule, &expression, "this event type is closed");
+}
+
+fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message: &str) {
     cluster.apply(&json!([
         {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
-         "spec": {
-            "matchConstraints": {"resourceRules": [{"apiGroups": ["eventing.knative.dev"], "apiVersions": ["*"],
-                "operations": [operation], "resources": ["triggers"]}]},
-            "validations": [{"expression": format!("object.spec.filter.attributes['type'] != '{event_type}'"),
-                "message": "this event type is closed"}]}},
+         "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": expression, "message": message}]}},
         {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
          "spec": {"policyName": name, "validationActions": ["Deny"]}},
     ]));

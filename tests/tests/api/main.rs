@@ -5,10 +5,13 @@
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
+//! - `flows`: what Triggers need to get events, with a Knative that is played by `mesh`
 //! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
 
 mod fixtures;
+mod flows;
 mod interrupt;
+mod mesh;
 mod objects;
 mod permission;
 mod plan;

@@ -1,10 +1,13 @@
 //! The plan from files is the plan from the cluster; input that cannot be read.
 
+use std::path::Path;
+
 use fairlead_tests::cluster::lease;
 use fairlead_tests::program::{job, root, run};
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, plan, subscription};
+use crate::fixtures::{apply, namespace, plan, subscription};
+use crate::mesh::{activated, channel};
 
 /// Without what only a server knows.
 fn comparable(mut plan: Value) -> Value {
@@ -23,15 +26,29 @@ fn comparable(mut plan: Value) -> Value {
 fn the_demos_manifests_give_the_plan_of_the_demos_cluster() {
     let cluster = lease();
     let legacy = root().join("examples/kyma-event-bus/legacy");
-    for file in ["namespaces.yaml", "subscriptions.yaml"] {
-        let path = legacy.join(file);
-        cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+    let path = |file: &str| legacy.join(file).to_str().expect("a path of ours is UTF-8").to_owned();
+    for file in ["namespaces.yaml", ""] {
+        cluster.kubectl(&["apply", "--server-side", "-R", "-f", &path(file)]).expect(0);
     }
-    let from_cluster = plan(&cluster, &[]).expect(0).json();
-    let from_files = run(job("trigger-replicator").args(["plan", "-o", "json", "--from"]).arg(&legacy), "").expect(0).json();
+    let going = path("being-deleted.yaml");
+    cluster.kubectl(&["delete", "-f", &going, "--wait=false"]).expect(0);
+    let from_cluster = plan(&cluster, &[]);
+    // No controller takes the finalizers off, and the next test wants this control plane without these objects.
+    cluster.kubectl(&["patch", "-f", &going, "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#]).expect(0);
+    let from_cluster = from_cluster.expect(0).json();
+
+    // This control plane serves more kinds than the demo's cluster.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, what) in [("demo", legacy.clone()), ("more", root().join("tests/definitions"))] {
+        std::os::unix::fs::symlink(what, folder.path().join(name)).expect("a link");
+    }
+    let plan_from = |folder: &Path, args: &[&str]| {
+        run(job("trigger-replicator").args(["plan", "--from"]).arg(folder).args(args), "").expect(0)
+    };
+    let from_files = plan_from(folder.path(), &["-o", "json"]).json();
     assert_eq!(from_files["digest"], from_cluster["digest"]);
     assert_eq!(comparable(from_files), comparable(from_cluster));
-    insta::assert_snapshot!(run(job("trigger-replicator").args(["plan", "--from"]).arg(&legacy), "").expect(0).stdout);
+    insta::assert_snapshot!(plan_from(&legacy, &[]).stdout);
 }
 
 #[test]
@@ -41,13 +58,16 @@ fn a_dump_of_the_cluster_gives_the_same_plan_also_where_replicas_are_changed() {
     apply(&cluster, &[]).expect(0);
     let mut twin = subscription("default", "twin", "order.created");
     twin["spec"]["endpoint"] = "http://one.default.svc:8080/events".into();
-    cluster.apply(&json!([twin, subscription("default", "other", "order.paid")]));
-    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces";
+    cluster.apply(&json!([twin, subscription("default", "other", "order.paid"), namespace("kyma-integration")]));
+    cluster.apply(&Value::Array(activated("shop", "default")));
+    cluster.apply(&channel("v1", "shop"));
+    let kinds = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces,\
+        eventactivations,applications,applicationmappings,channels,httpsources,policies,crds";
     for format in ["yaml", "json"] {
         let dump = cluster.kubectl(&["get", kinds, "-A", "-o", format]).expect(0).stdout;
         let from_dump = run(job("trigger-replicator").args(["plan", "-o", "json", "--from", "-"]), &dump).expect(0).json();
         let from_cluster = plan(&cluster, &[]).expect(0).json();
-        assert_eq!(from_dump["changes"].as_array().map(Vec::len), Some(2));
+        assert_eq!(from_dump["changes"].as_array().map(Vec::len), Some(6));
         assert_eq!(from_dump["digest"], from_cluster["digest"]);
         assert_eq!(comparable(from_dump), comparable(from_cluster));
     }
@@ -113,14 +133,18 @@ fn input_that_cannot_be_read_is_named_by_file_document_and_line() {
 }
 
 #[test]
-fn a_trigger_kind_of_an_older_knative_is_refused() {
+fn a_trigger_kind_that_cannot_be_written_is_refused() {
     let crd = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "triggers.eventing.knative.dev"},
-        "spec": {"group": "eventing.knative.dev", "names": {"kind": "Trigger"}, "versions": [{"name": "v1alpha1", "served": true}]},
+        "spec": {"group": "eventing.knative.dev", "names": {"kind": "Trigger"}, "versions": [{"name": "v2", "served": true}]},
     });
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [crd, subscription("default", "one", "order.created")]});
     let ended = run(job("trigger-replicator").args(["plan", "--from", "-"]), &list.to_string()).expect(4);
-    assert!(ended.stderr.contains("error TR001: Trigger eventing.knative.dev/v1 is not served"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("error TR001: Trigger is not served in a version that can be written, and 1 are needed"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

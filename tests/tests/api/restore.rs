@@ -1,11 +1,10 @@
 //! A step that fails leaves everything as it was.
 
 use fairlead_tests::cluster::lease;
-use fairlead_tests::program::run;
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, deny_triggers_for, deny_updates_for, subscription, tickets};
+use crate::fixtures::{apply, deny_secrets, deny_triggers_for, deny_updates_for, subscription, tickets};
 
 #[test]
 fn a_trigger_refused_in_the_middle_of_the_list_leaves_the_cluster_as_it_was() {
@@ -103,9 +102,9 @@ fn one_changed_annotation_is_a_difference() {
 fn a_ledger_that_cannot_be_written_stops_the_run_before_the_first_change() {
     let cluster = lease();
     cluster.apply(&subscription("default", "one", "order.created"));
-    let args = ["apply", "--ledger-namespace", "there-is-no-such-namespace"];
-    let failed = run(&mut cluster.job("trigger-replicator", &args), "");
-    assert_eq!(failed.status, Some(1), "{}", failed.output());
-    assert!(failed.stderr.contains("Secret there-is-no-such-namespace/fairlead.v1.fairlead.1"), "{}", failed.stderr);
+    deny_secrets(&cluster);
+    let failed = apply(&cluster, &[]).expect(1);
+    let named = "failed to create Secret default/fairlead.v1.fairlead.1: secrets \"fairlead.v1.fairlead.1\" is forbidden";
+    assert!(failed.stderr.contains(named), "{}", failed.stderr);
     assert_eq!(cluster.list("triggers").len(), 0);
 }

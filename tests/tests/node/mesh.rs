@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::release::Release;
 
+/// Where Applications have their Channels.
+const INTEGRATION: &str = "kyma-integration";
+
 /// A namespace with a mailbox, to which a legacy Subscription delivers.
 struct Tenant<'a> {
     cluster: &'a Cluster,
@@ -49,9 +52,44 @@ impl<'a> Tenant<'a> {
         );
     }
 
+    /// Lets the events of an Application in, of which the mailbox subscribes to some.
+    fn activate(&self, application: &str) {
+        let id = format!("{}-events", self.namespace);
+        let connector = |kind: &str, name: &str, spec: Value| {
+            json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": kind,
+                "metadata": {"namespace": self.namespace, "name": name}, "spec": spec})
+        };
+        let services = json!({"services": [{"id": id, "entries": [{"type": "Events"}]}]});
+        let mut registered = connector("Application", application, services);
+        registered["metadata"].as_object_mut().expect("an object").remove("namespace");
+        self.cluster.apply(&json!([
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": INTEGRATION}},
+            registered,
+            connector("ApplicationMapping", application, json!({})),
+            connector("EventActivation", &id, json!({"sourceId": application})),
+        ]));
+    }
+
+    /// Does what Kyma's event-sources did for an Application.
+    fn channel(&self, application: &str) {
+        self.cluster.apply(&json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel",
+            "metadata": {"namespace": INTEGRATION, "name": application, "labels": {"application-name": application}}}));
+    }
+
+    /// Names of the Subscriptions that carry events of an Application.
+    fn carriers(&self, application: &str) -> Vec<String> {
+        let label = format!("application-name={application}");
+        let list = ["get", "subscriptions.messaging.knative.dev", "-n", INTEGRATION, "-l", &label, "-o", "name"];
+        self.cluster.kubectl(&list).expect(0).stdout.lines().map(str::to_owned).collect()
+    }
+
     /// Publishes as an application would; returns the ids of the events.
     fn send(&self, count: usize, version: &str) -> Vec<String> {
         let to = format!("http://broker-ingress.knative-eventing.svc.cluster.local/{}/default", self.namespace);
+        self.send_to(&to, count, version)
+    }
+
+    fn send_to(&self, to: &str, count: usize, version: &str) -> Vec<String> {
         let (count, name) = (count.to_string(), format!("sender-{version}"));
         let mut args = vec!["run", &name, "--namespace", self.namespace, "--image=docker.io/fairlead/mailbox:dev"];
         args.extend([
@@ -63,7 +101,7 @@ impl<'a> Tenant<'a> {
             "--",
             "send",
             "--to",
-            &to,
+            to,
         ]);
         args.extend(["--source", "shop", "--type", "order.created", "--version", version, "--count", &count]);
         self.cluster.kubectl(&args).expect(0).stdout.lines().map(str::to_owned).collect()
@@ -84,6 +122,9 @@ impl<'a> Tenant<'a> {
 
 impl Drop for Tenant<'_> {
     fn drop(&mut self) {
+        for name in ["applications.applicationconnector.kyma-project.io", "channels.messaging.knative.dev"] {
+            self.cluster.kubectl(&["delete", name, "-A", "--all", "--wait=false"]);
+        }
         self.cluster.kubectl(&["delete", "namespace", self.namespace, "--wait=false"]);
     }
 }
@@ -139,7 +180,7 @@ fn a_trigger_that_does_not_become_ready_is_taken_back_and_the_cause_is_named() {
     let tenant = Tenant::new(&cluster, "mesh-broken");
     tenant.broker("there-is-no-such-config");
     let failed = apply(&cluster, &["--ready-timeout", "3s"]).expect(1);
-    let named = "failed to see Trigger mesh-broken/order-created-";
+    let named = "waited in vain to see Trigger mesh-broken/order-created-";
     for word in [named, "become ready within 3s", "the cause is Broker mesh-broken/default: ", "there-is-no-such-config"] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
@@ -173,4 +214,43 @@ fn without_a_broker_triggers_are_pending_and_not_waited_for() {
     let warning = "warning TR204 Broker mesh-pending/default: pending: no Broker, so 1 Trigger delivers";
     assert!(ended.stdout.contains(warning), "{}", ended.stdout);
     assert_eq!(tenant.triggers().len(), 1);
+}
+
+/// kyma-project/kyma#7193: provisioning failed for good when the Channel was late.
+#[test]
+fn a_channel_that_comes_late_is_waited_for_and_then_every_event_arrives_once() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    load_mailbox(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-late");
+    tenant.activate("shop");
+
+    // Not waited for long enough: taken back, the Broker, too. And that is not for good.
+    let failed = apply(&cluster, &["--ready-timeout", "5s"]).expect(1);
+    let named = "waited in vain to see Subscription kyma-integration/shop-to-mesh-late-";
+    for word in [
+        named,
+        "become ready within 5s",
+        "the cause is Channel kyma-integration/shop, which is not there",
+        "everything is as before",
+    ] {
+        assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
+    }
+    assert_eq!((tenant.triggers(), tenant.carriers("shop")), (Vec::<Value>::new(), Vec::<String>::new()));
+    assert_eq!(cluster.list("brokers"), Vec::<Value>::new());
+
+    let child = start(&cluster, &["--ready-timeout", "120s"]);
+    assert!((0..600).any(|_| !tenant.carriers("shop").is_empty()), "the job creates a Subscription");
+    tenant.channel("shop");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+
+    cluster.kubectl(&["rollout", "status", "-n", tenant.namespace, "deployment/mailbox", "--timeout=60s"]).expect(0);
+    let url = cluster.get("channels.messaging.knative.dev", INTEGRATION, "shop")["status"]["address"]["url"].clone();
+    let sent = tenant.send_to(url.as_str().expect("the Channel has an address"), 3, "v1");
+    let received = tenant.received();
+    let ids: Vec<&str> = received.iter().filter_map(|event| event["attributes"]["id"].as_str()).collect();
+    assert_eq!(ids, sent, "from the Channel to the mailbox, each once");
+    let again = apply(&cluster, &[]).expect(0);
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
 }

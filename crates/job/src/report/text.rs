@@ -1,5 +1,6 @@
 //! The plan for people: reads like a diff, ends with a line of counts. With ANSI colours, which are stripped for a pipe.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -21,13 +22,12 @@ const BOLD: Style = Style::new().bold();
 const NAMED_ABOVE: [&str; 4] = ["apiVersion", "kind", "metadata.namespace", "metadata.name"];
 
 pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
+    let used: BTreeSet<usize> = plan.changes().map(|change| change.stage).collect();
     let mut changes = plan.changes().map(redact::change).peekable();
-    for (index, stage) in plan.stages.iter().enumerate() {
-        if changes.peek().is_none_or(|change| change.stage != index) {
-            continue;
-        }
+    for (number, index) in used.iter().copied().enumerate() {
+        let stage = &plan.stages[index];
         let kind = format!("{:?}", stage.kind).to_lowercase();
-        line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", index + 1, plan.stages.len(), stage.name))?;
+        line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", number + 1, used.len(), stage.name))?;
         writeln!(out)?;
         while let Some(change) = changes.next_if(|change| change.stage == index) {
             write_change(out, &change)?;

@@ -255,8 +255,7 @@ fn object(target: &Target, labels: Option<Value>) -> Image {
     image
 }
 
-/// Where the Broker takes events: what its status says; for one that has no status yet, what it will say. That is verified
-/// when it is there.
+/// Where the Broker takes events: what its status says; for one that has no status yet, what is usual, until it is written.
 fn address(flow: &Flow, observed: &Observed) -> Result<Endpoint, Finding> {
     let namespace = flow.namespace.as_str();
     if let Some(address) = observed.brokers.get(namespace).and_then(|broker| broker.address.clone()) {

@@ -1,0 +1,73 @@
+//! Where a Subscription carries events to, when the Broker is made by the same run.
+//!
+//! # Decision: the address of a new Broker is asked for when it is needed
+//!
+//! Situation: a Subscription needs the address of its Broker (Knative refuses, or ignores, a reference into another namespace),
+//! and a Broker gets its address when its controller has made it; which one depends on the class of Broker. The plan is made
+//! before. Decision: the plan shows the address that is usual; what is written is what the Broker's status says by then.
+//! Consequence: the one field in which a created object may differ from its image; its undo goes by our mark all the same.
+
+use std::time::{Duration, Instant};
+
+use fairlead_apis::messaging::BROKER_NAMESPACE_LABEL;
+use fairlead_apis::status::Status;
+use fairlead_job::watch::Watch;
+use fairlead_kube_client::objects::Objects;
+use fairlead_migration::change::{Change, Images};
+use fairlead_migration::executor::World;
+use fairlead_migration::obstacle::Obstacle;
+
+use crate::flows::changes::broker;
+use crate::kinds;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The objects of a cluster, where Subscriptions are created with the address that their Broker has by then.
+pub(crate) struct Addressed<'a> {
+    pub(crate) objects: &'a Objects<'a>,
+    pub(crate) watch: &'a Watch,
+    /// Group and version of Brokers.
+    pub(crate) broker_version: String,
+    /// How long a Broker may take to get its address.
+    pub(crate) timeout: Duration,
+}
+
+impl World for Addressed<'_> {
+    async fn bring(&self, change: &Change, mark: &str) -> Result<(), Obstacle> {
+        let is_subscription = change.target.kind == kinds::SUBSCRIPTION.kind;
+        let namespace = change.after().and_then(|after| after["metadata"]["labels"][BROKER_NAMESPACE_LABEL].as_str());
+        let (Images::Create(image), true, Some(namespace)) = (&change.images, is_subscription, namespace) else {
+            return self.objects.bring(change, mark).await;
+        };
+        let url = self.watch.guard(self.address(namespace)).await?;
+        let mut image = image.clone();
+        if image["spec"]["subscriber"]["uri"] != url.as_str() {
+            tracing::info!(target = %change.target, address = url, "the Broker has another address than planned");
+            image["spec"]["subscriber"]["uri"] = url.into();
+        }
+        self.objects.bring(&Change { images: Images::Create(image), ..change.clone() }, mark).await
+    }
+}
+
+impl Addressed<'_> {
+    async fn address(&self, namespace: &str) -> Result<String, Obstacle> {
+        let target = broker(&self.broker_version, namespace);
+        let started = Instant::now();
+        loop {
+            let found = self.objects.get(&target).await?;
+            if let Some(url) = found.as_ref().and_then(|broker| broker["status"]["address"]["url"].as_str()) {
+                return Ok(url.to_owned());
+            }
+            if started.elapsed() >= self.timeout {
+                let cause = match found.as_ref().map(Status::of) {
+                    None => "there is no such Broker".to_owned(),
+                    Some(Status::InProgress(cause) | Status::Failed(cause)) => cause.to_string(),
+                    Some(Status::Current | Status::Terminating) => "its status has none".to_owned(),
+                };
+                let operation = format!("see {target} get an address within {:?}", self.timeout);
+                return Err(Obstacle::Late { operation, source: cause.into() });
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The permissions that the chart gives a job. Every run of a test has exactly these.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::program::{root, run, tool};
+
+/// A verb on a resource of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    /// Group; empty for the core group.
+    pub group: String,
+    /// Resource, like `triggers`.
+    pub resource: String,
+    /// Verb, like `list`.
+    pub verb: String,
+}
+
+/// ServiceAccount, roles and bindings as the chart renders them for a release in namespace default.
+#[must_use]
+pub fn rendered(release: &str) -> Vec<Value> {
+    let mut helm = tool("helm3");
+    helm.args(["template", release, "charts/fairlead", "-n", "default", "--set", "mode=job"]).current_dir(root());
+    let rendered = run(&mut helm, "").expect(0).stdout;
+    let mut convert = tool("kubectl");
+    convert.args(["annotate", "--local", "-o", "json", "-f", "-", "fairlead.dev/demo-"]);
+    let objects = run(&mut convert, &rendered).expect(0).stdout;
+    let objects =
+        serde_json::Deserializer::from_str(&objects).into_iter().map(|object| object.expect("kubectl prints JSON"));
+    let objects: Vec<Value> = objects.filter(|object: &Value| object["kind"] != "Job").collect();
+    assert_eq!(objects.len(), 5, "ServiceAccount, two roles, two bindings");
+    objects
+}
+
+/// Every rule of these objects.
+#[must_use]
+pub fn rules(objects: &[Value]) -> Vec<Rule> {
+    let texts = |value: &Value| -> Vec<String> {
+        let items = value.as_array().into_iter().flatten();
+        items.map(|item| item.as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let mut all = Vec::new();
+    for rule in objects.iter().filter_map(|object| object["rules"].as_array()).flatten() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                let verbs = texts(&rule["verbs"]).into_iter();
+                all.extend(verbs.map(|verb| Rule { group: group.clone(), resource: resource.clone(), verb }));
+            }
+        }
+    }
+    all
+}
+
+/// Writes a kubeconfig for the ServiceAccount of a release, which has been installed.
+#[must_use]
+pub fn kubeconfig(cluster: &Cluster, release: &str, folder: &Path) -> PathBuf {
+    let account = format!("{release}-trigger-replicator");
+    let token = cluster.kubectl(&["create", "token", "-n", "default", &account, "--duration", "8h"]).expect(0).stdout;
+    let admin = cluster.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "job",
+        "clusters": [{"name": "it", "cluster": admin["clusters"][0]["cluster"]}],
+        "users": [{"name": "job", "user": {"token": token.trim()}}],
+        "contexts": [{"name": "job", "context": {"cluster": "it", "user": "job", "namespace": "default"}}],
+    });
+    let file = folder.join(format!("{release}.kubeconfig"));
+    std::fs::write(&file, kubeconfig.to_string()).expect("written");
+    file
+}

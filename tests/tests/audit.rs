@@ -1,0 +1,40 @@
+//! Run after all other tests, because it reads what their API servers have noted: every rule of the chart was used by some run
+//! of a job, whose token allows nothing else. A rule that no run uses is one too many.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+
+use fairlead_tests::access::{self, Rule};
+use fairlead_tests::program::root;
+use serde_json::Value;
+
+/// The rule that a request of a job needed, if it was one and was answered.
+fn used(event: &Value) -> Option<Rule> {
+    let user = event["user"]["username"].as_str()?;
+    let is_job = user.starts_with("system:serviceaccount:") && user.ends_with("-trigger-replicator");
+    let is_allowed = event["responseStatus"]["code"].as_i64().is_some_and(|code| code != 401 && code != 403);
+    let object = &event["objectRef"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (is_job && is_allowed).then(|| Rule {
+        group: text(&object["apiGroup"]),
+        resource: text(&object["resource"]),
+        verb: text(&event["verb"]),
+    })
+}
+
+#[test]
+#[ignore = "needs the audit logs of all other tests: `make test` runs it last"]
+fn every_rule_of_the_chart_was_used() {
+    let folder = root().join("target/audit");
+    let logs = std::fs::read_dir(&folder).expect("the tests write audit logs there");
+    let mut seen = BTreeSet::new();
+    for log in logs {
+        let file = std::fs::File::open(log.expect("an entry").path()).expect("a log");
+        // The last line of an API server that was killed may be incomplete.
+        let events = BufReader::new(file).lines().map_while(Result::ok);
+        seen.extend(events.filter_map(|line| used(&serde_json::from_str(&line).ok()?)));
+    }
+    let rendered = access::rules(&access::rendered("fairlead"));
+    let unused: Vec<&Rule> = rendered.iter().filter(|rule| !seen.contains(rule)).collect();
+    assert!(!rendered.is_empty() && unused.is_empty(), "no run used {unused:?}");
+}
