@@ -54,6 +54,12 @@ test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
 	@cargo test --quiet --workspace --lib --bins --test chart --test api
 
+# With the flags of the images, so that what both use is compiled once.
+.PHONY: bench
+bench: cluster images ## what replicating costs, as a Markdown table; about 8 minutes, BENCH_QUICK=1 for one
+	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
+	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
+
 .PHONY: check
 check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependency rules, licences, charts
 	cargo fmt --all --check
@@ -72,10 +78,12 @@ charts: $(TOOLS)/helm3 $(TOOLS)/helm4
 	  $(TOOLS)/$$helm lint --strict --quiet hooks charts/fairlead examples/kyma-event-bus/shop; \
 	done
 
+# Static, and the same from any folder.
+STATIC := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo'
+
 .PHONY: images
 images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries
-	@RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo' \
-	  cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS))
+	@$(STATIC) cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS))
 	@mkdir -p $(IMAGES)
 	@for job in $(JOBS); do \
 	  $(TOOLS)/cluster image --binary target/$(HOST)/release/$$job --reference docker.io/fairlead/$$job:$(TAG) \

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -173,13 +173,17 @@ impl Cluster {
     /// default; ready to be run or started.
     #[must_use]
     pub fn job(&self, name: &str, args: &[&str]) -> Command {
-        let account = self.account.get_or_init(|| {
+        let mut command = job(name);
+        command.args(args).arg("--kubeconfig").arg(self.account());
+        command
+    }
+
+    /// A kubeconfig with the permissions of a job.
+    pub fn account(&self) -> &Path {
+        self.account.get_or_init(|| {
             self.apply(&Value::Array(access::rendered("fairlead")));
             access::kubeconfig(self, "fairlead", self.folder.path())
-        });
-        let mut command = job(name);
-        command.args(args).arg("--kubeconfig").arg(account);
-        command
+        })
     }
 }
 

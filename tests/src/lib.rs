@@ -4,6 +4,7 @@
 //! - [`program`]: runs a program to its end
 //! - [`access`]: the permissions that the chart gives a job
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
+//! - [`proxy`]: faults between a job and the API server
 //! - [`state`]: all objects of some kinds, in a form that can be compared
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
@@ -18,4 +19,5 @@
 pub mod access;
 pub mod cluster;
 pub mod program;
+pub mod proxy;
 pub mod state;

@@ -44,13 +44,16 @@ impl Status {
         }
         let cause = |condition: &str, message: &str| Cause { condition: condition.into(), message: message.into() };
         let observed = object["status"]["observedGeneration"].as_i64();
-        // Looked at before any condition: an old generation's conditions say nothing about this one.
-        if observed.is_none_or(|observed| object["metadata"]["generation"].as_i64().is_some_and(|now| observed < now)) {
-            return Self::InProgress(cause("Ready", "no controller has looked at it yet"));
+        let is_behind = |observed| object["metadata"]["generation"].as_i64().is_some_and(|now| observed < now);
+        // Looked at before any condition: an old generation's conditions say nothing about this one. As in kstatus, a kind that
+        // does not say which generation it has seen is believed.
+        if observed.is_some_and(is_behind) {
+            return Self::InProgress(cause("Ready", "its controller has not seen the last change yet"));
         }
         let empty = Vec::new();
         let conditions = object["status"]["conditions"].as_array().unwrap_or(&empty);
         match conditions.iter().find(|condition| condition["type"] == "Ready").map(|ready| &ready["status"]) {
+            None if conditions.is_empty() => Self::InProgress(cause("Ready", "no controller has looked at it yet")),
             None => Self::InProgress(cause("Ready", "the condition is missing")),
             Some(Value::String(status)) if status == "True" => Self::Current,
             Some(Value::String(status)) if status == "False" => Self::Failed(first(conditions, "False")),
@@ -87,6 +90,7 @@ mod tests {
         let ready = json!([{"type": "Ready", "status": "True"}]);
         assert_eq!(Status::of(&object(2, &ready)), Status::Current);
         assert!(matches!(Status::of(&object(1, &ready)), Status::InProgress(_)));
+        assert_eq!(Status::of(&json!({"metadata": {"generation": 2}, "status": {"conditions": ready}})), Status::Current);
     }
 
     #[test]

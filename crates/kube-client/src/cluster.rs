@@ -7,7 +7,9 @@ use fairlead_migration::obstacle::Obstacle;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::discovery::Resource;
 use crate::pace::Pace;
@@ -42,6 +44,21 @@ pub enum ConnectError {
     /// TLS or authentication.
     #[error("failed to set up the client")]
     Client(#[source] kube::Error),
+}
+
+/// A page of a list. Its items are read one after the other: as values all together they are six times as large.
+#[derive(Deserialize)]
+struct Page<'a> {
+    metadata: PageMetadata,
+    /// The server writes null for none.
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
 }
 
 impl Cluster {
@@ -136,8 +153,8 @@ impl Cluster {
             let request = request(&kube::core::Request::new(resource.path(namespace)), &params);
             let request =
                 request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-            let mut page = match self.send(request).await {
-                Ok(page) => page,
+            let body = match self.send_for_bytes(request).await {
+                Ok(body) => body,
                 // The token has expired: what was read is of a state that cannot be continued.
                 Err(error) if error.status().is_some_and(|status| status.code == 410) && attempts < LIST_ATTEMPTS => {
                     tracing::warn!(kind = resource.kind, "the list has expired, reading it again");
@@ -148,13 +165,17 @@ impl Cluster {
                 }
                 Err(error) => return Err(self.obstacle(operation, error).await),
             };
-            for mut item in page["items"].as_array_mut().map(std::mem::take).into_iter().flatten() {
+            let page: Page<'_> = serde_json::from_slice(&body)
+                .map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+            for item in page.items.unwrap_or_default() {
+                let mut item: Value = serde_json::from_str(item.get())
+                    .map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
                 item["apiVersion"] = resource.api_version().into();
                 item["kind"] = resource.kind.as_str().into();
                 add(&mut found, item);
             }
-            match page["metadata"]["continue"].as_str() {
-                Some(token) if !token.is_empty() => params.continue_token = Some(token.to_owned()),
+            match page.metadata.next {
+                Some(token) if !token.is_empty() => params.continue_token = Some(token),
                 _ => return Ok(found),
             }
         }

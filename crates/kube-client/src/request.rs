@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use bytes::Bytes;
 use fairlead_migration::obstacle::Obstacle;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -93,15 +94,20 @@ impl Error {
 impl Cluster {
     /// Sends a request until there is an answer that another try would not change.
     pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
+        read(&self.send_until(request, None).await?)
+    }
+
+    /// The same without reading what is in the answer.
+    pub(crate) async fn send_for_bytes(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
         self.send_until(request, None).await
     }
 
     /// The same for one of many writes: as many at once as the server bears.
     pub(crate) async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
-        self.send_until(request, Some(&self.pace)).await
+        read(&self.send_until(request, Some(&self.pace)).await?)
     }
 
-    async fn send_until(&self, request: Request<Vec<u8>>, pace: Option<&Pace>) -> Result<Value, Error> {
+    async fn send_until(&self, request: Request<Vec<u8>>, pace: Option<&Pace>) -> Result<Bytes, Error> {
         let given_up = Instant::now() + self.request_timeout * PATIENCE;
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(MIN_DELAY)
@@ -121,7 +127,7 @@ impl Cluster {
             }
             drop(turn);
             let (error, asked) = match answer {
-                Ok(value) => return Ok(value),
+                Ok(body) => return Ok(body),
                 Err(answer) => answer,
             };
             let pause = pauses.next().unwrap_or(MAX_DELAY).max(asked.unwrap_or_default()).min(MAX_DELAY);
@@ -134,7 +140,7 @@ impl Cluster {
     }
 
     /// The error comes with the pause that the server asks for.
-    async fn send_once(&self, request: Request<Vec<u8>>) -> Result<Value, (Error, Option<Duration>)> {
+    async fn send_once(&self, request: Request<Vec<u8>>) -> Result<Bytes, (Error, Option<Duration>)> {
         let exchange = async {
             let response = self.client.send(request.map(Body::from)).await.map_err(|error| self.broken(&error))?;
             let (head, body) = response.into_parts();
@@ -147,7 +153,7 @@ impl Cluster {
             Err(_) => return Err((Error::Timeout(self.request_timeout), None)),
         };
         if head.status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| (Error::Body(error), None));
+            return Ok(body);
         }
         let asked = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         Err((Error::Status(Box::new(status(head.status, &body))), asked.map(Duration::from_secs)))
@@ -178,6 +184,10 @@ pub(crate) fn obstacle(operation: String, error: Error) -> Obstacle {
         None | Some(401 | 429 | 502..=504) => Obstacle::Unreachable { operation, source },
         Some(_) => Obstacle::Refused { operation, source },
     }
+}
+
+fn read(body: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(body).map_err(Error::Body)
 }
 
 /// Errors are Status objects, except from proxies and from the server's own overload protection.

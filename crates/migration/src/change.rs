@@ -133,7 +133,7 @@ struct Document {
 }
 
 impl Serialize for Change {
-    /// The fields of [`Document`], without a copy of the images.
+    /// As a document, without a copy of the images.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut document = serializer.serialize_struct("Change", 6)?;
         document.serialize_field("action", &self.action())?;

@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::plan::{Plan, Stage};
 
-/// A Secret holds at most 1 MiB, its metadata and the base64 of nothing else included; this leaves room for both.
-pub const CHUNK_SIZE: usize = 900 * 1024;
+/// A Secret holds at most 1 MiB. This is less, because whoever writes or reads one has it in memory several times over: as
+/// bytes, as base64, as a request.
+pub const CHUNK_SIZE: usize = 384 * 1024;
 
 /// What a ticket says about its chunks, so that a damaged one is noticed before anything is restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

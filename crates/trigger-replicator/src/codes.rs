@@ -92,6 +92,10 @@ fairlead_job::codes! {
         "One ServiceInstance is being deprovisioned while another one of the same service is there. Kyma would leave the namespace \
          without events (kyma-project/kyma#6342); the flow is made for the one that stays.",
         "See that the EventActivation comes back: else delete the ServiceInstance and create it again.";
+    pub(crate) FLOW_REFUSED = "TR210", "The way of the events is refused",
+        "An EventActivation lets the Application's events in, but what would carry them is refused, for the reason given there. \
+         The Triggers are created all the same, and deliver when the way is open.",
+        "Mend what is refused, then run again: the Triggers need nothing else.";
 }
 
 #[cfg(test)]

@@ -109,8 +109,8 @@ impl From<Unplannable> for Failure {
 
 /// Observes and decides; the same for a cluster and for files.
 async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable> {
-    let namespaces = Namespaces::of(source, &args.exclude_namespace).await?;
-    let observed = flows::Observed::of(source).await?;
+    let (namespaces, observed) =
+        tokio::try_join!(Namespaces::of(source, &args.exclude_namespace), Box::pin(flows::Observed::of(source)))?;
     let flows = observed.desired(&namespaces);
     let replicas = Replicas::of(source, &namespaces).await?;
     let trigger_version = source.api_version(&kinds::TRIGGER);

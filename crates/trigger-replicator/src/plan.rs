@@ -55,7 +55,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
         undo_at: UndoAt::PostRollback,
         concurrency: limits.concurrency,
     };
-    let mut plan = Plan::new(STEP, vec![stage("Brokers"), stage("Triggers and Subscriptions")]);
+    let mut plan = Plan::new(STEP, vec![stage("Brokers"), stage("Triggers, and the Subscriptions that feed them")]);
     plan.unchanged = std::mem::take(&mut replicas.left_out);
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits);
     changes.brokers.values().for_each(|change| plan.push(change));
@@ -72,7 +72,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     // Their group comes after that of Triggers, as it should: where events begin to flow, the Triggers are there.
     changes.subscriptions.values().for_each(|change| plan.push(change));
     warn_of_missing_brokers(&mut plan, &counts, &changes, &observed.flows);
-    warn_of_missing_flows(&mut plan, &counts, &flows, &observed.flows);
+    warn_of_missing_flows(&mut plan, &counts, &flows, &changes, &observed.flows);
     plan.refusals.extend(replicas.refusals.into_iter().chain(flows.refusals));
     plan.warnings.extend(replicas.warnings.into_iter().chain(flows.warnings));
     plan.unchanged.extend(flows.left_out);
@@ -160,13 +160,20 @@ fn warn_of_missing_flows(
     plan: &mut Plan,
     counts: &BTreeMap<(String, String), usize>,
     flows: &Flows,
+    changes: &FlowChanges,
     observed: &flows::Observed,
 ) {
-    let missing = counts.iter().filter(|((namespace, application), _)| !flows.has(namespace, application));
+    let missing = counts.iter().filter(|(pair, _)| !changes.carried.contains(*pair));
     for ((namespace, application), count) in missing.filter(|_| observed.has_activations()) {
-        let message = format!("no EventActivation lets its events into {namespace}, so {} nothing", delivering(*count));
         let target = kinds::APPLICATION.target("v1alpha1", "", application);
-        plan.warnings.push(codes::NO_ACTIVATION.finding(target, message));
+        let delivering = delivering(*count);
+        plan.warnings.push(if flows.has(namespace, application) {
+            let message = format!("its way into {namespace} is refused above, so {delivering} nothing");
+            codes::FLOW_REFUSED.finding(target, message)
+        } else {
+            let message = format!("no EventActivation lets its events into {namespace}, so {delivering} nothing");
+            codes::NO_ACTIVATION.finding(target, message)
+        });
     }
 }
 

@@ -19,6 +19,9 @@ use crate::verify::Targets;
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// An operator who waits wants to know for what.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The kinds that have a `Ready` condition, the causes before what follows from them.
 const KINDS: [&Kind; 4] = [&kinds::HTTP_SOURCE, &kinds::BROKER, &kinds::SUBSCRIPTION, &kinds::TRIGGER];
 
@@ -86,6 +89,8 @@ pub(crate) async fn wait(
     started: Instant,
     timeout: Duration,
 ) -> Result<Wait, Obstacle> {
+    // What is ready at once is not worth a line.
+    let mut reported = started;
     loop {
         let mut seen = Seen::default();
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
@@ -100,7 +105,11 @@ pub(crate) async fn wait(
             let cause = explain(source, &target, &status, seen.open - 1).await?;
             return Err(Obstacle::Late { operation, source: cause.into() });
         }
-        tracing::debug!(open = seen.open, first = %target, "waiting until everything is ready");
+        if reported.elapsed() >= REPORT_INTERVAL {
+            let cause = explain(source, &target, &status, 0).await?;
+            tracing::info!(open = seen.open, first = %target, cause, "waiting until everything is ready");
+            reported = Instant::now();
+        }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

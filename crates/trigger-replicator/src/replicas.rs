@@ -5,6 +5,7 @@
 //! [`Replica`] is made when it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use fairlead_apis::delivery::Delivery;
 use fairlead_apis::endpoint::Endpoint;
@@ -56,8 +57,10 @@ pub struct Replica {
 /// Everything that should be, and what was found on the way.
 #[derive(Default)]
 pub struct Replicas {
-    /// Sorted, so that those of one replica follow each other, in the order of their targets.
-    records: Vec<Record>,
+    /// All records, in the order in which they were read. In one piece: 100,000 pieces cost some MiB more.
+    text: String,
+    /// Where each record is, sorted, so that those of one replica follow each other, in the order of their targets.
+    records: Vec<Span>,
     /// Where the records of each replica begin.
     begins: Vec<u32>,
     /// Subscriptions that cannot be replicated.
@@ -68,26 +71,41 @@ pub struct Replicas {
     pub left_out: Packed<Unchanged>,
 }
 
+/// Where a record is in the text of all.
+#[derive(Clone, Copy)]
+struct Span {
+    begin: u32,
+    end: u32,
+}
+
 /// A Subscription that can be replicated: namespace, name of the Trigger, name of the Subscription, and a JSON array of all
 /// else, with line breaks between them. None of the first three has one, and a line break is before every other character:
 /// so these texts have the order of what they say.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Record(Box<str>);
+#[derive(Clone, Copy)]
+struct Record<'a>(&'a str);
 
 /// What [`Record`] has in its array: source, type, version, endpoint and labels.
 type Content = (String, String, String, String, BTreeMap<String, String>);
 
-impl Record {
+impl<'a> Record<'a> {
     /// Namespace and name of the Trigger, name of the Subscription, content.
-    fn parts(&self) -> [&str; 4] {
+    fn parts(self) -> [&'a str; 4] {
         let mut parts = self.0.splitn(4, '\n');
         std::array::from_fn(|_| parts.next().unwrap_or_default())
     }
 
     /// Where the Trigger is.
-    fn address(&self) -> [&str; 2] {
+    fn address(self) -> [&'a str; 2] {
         let [namespace, trigger, ..] = self.parts();
         [namespace, trigger]
+    }
+
+    fn read(self) -> (Delivery, BTreeMap<String, String>) {
+        let [namespace, _, _, content] = self.parts();
+        let (source, event_type, event_type_version, endpoint, labels): Content =
+            serde_json::from_str(content).expect("written by Replicas::replicate");
+        let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
+        (Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version, endpoint }, labels)
     }
 }
 
@@ -127,13 +145,13 @@ impl Replicas {
         let add = |replicas: &mut Self, object: Value| replicas.add(&object, namespaces);
         let mut replicas = source.fold(&kinds::LEGACY_SUBSCRIPTION, Self::default, add).await?;
         // The first by name gives a replica its spelling of the endpoint and its labels.
-        replicas.records.sort_unstable();
-        replicas.records.shrink_to_fit();
-        let addresses = replicas.records.iter().map(Record::address);
+        let Self { text, records, begins, .. } = &mut replicas;
+        records.sort_unstable_by_key(|span| text.get(span.begin as usize..span.end as usize));
         let mut last = None;
-        for (index, address) in (0_u32..).zip(addresses) {
+        for (index, span) in (0_u32..).zip(records.iter()) {
+            let address = Record(&text[span.begin as usize..span.end as usize]).address();
             if last.replace(address) != Some(address) {
-                replicas.begins.push(index);
+                begins.push(index);
             }
         }
         Ok(replicas)
@@ -156,9 +174,9 @@ impl Replicas {
     #[must_use]
     pub fn get(&self, index: usize, api_version: &str) -> (Replica, Vec<Finding>) {
         let mut findings = Vec::new();
-        let records = self.records_of(index);
-        let (delivery, _) = records[0].read();
-        let [namespace, trigger] = records[0].address();
+        let first = self.first(index);
+        let (delivery, _) = first.read();
+        let [namespace, trigger] = first.address();
         let target = Target {
             api_version: api_version.to_owned(),
             kind: trigger::KIND.to_owned(),
@@ -166,7 +184,7 @@ impl Replicas {
             name: trigger.to_owned(),
         };
         let mut replica = Replica { delivery, target, subscriptions: BTreeSet::new(), labels: BTreeMap::new() };
-        for record in records {
+        for record in self.records_of(index) {
             let [namespace, trigger, name, _] = record.parts();
             let subscription = || kinds::LEGACY_SUBSCRIPTION.target("v1alpha1", namespace, name);
             let (delivery, labels) = record.read();
@@ -189,12 +207,13 @@ impl Replicas {
 
     /// The position of the replica with this address.
     pub(crate) fn position(&self, namespace: &str, trigger: &str) -> Option<usize> {
-        self.begins.binary_search_by_key(&[namespace, trigger], |begin| self.records[*begin as usize].address()).ok()
+        let address = |begin: &u32| self.record(*begin as usize).address();
+        self.begins.binary_search_by_key(&[namespace, trigger], address).ok()
     }
 
     /// What the replica at this position delivers.
     pub(crate) fn delivery(&self, index: usize) -> Delivery {
-        self.records_of(index)[0].read().0
+        self.first(index).read().0
     }
 
     /// The name that the replica of a delivery has.
@@ -202,9 +221,18 @@ impl Replicas {
         naming::name(&delivery.event_type, &delivery.key())
     }
 
-    fn records_of(&self, index: usize) -> &[Record] {
+    fn record(&self, position: usize) -> Record<'_> {
+        let Span { begin, end } = self.records[position];
+        Record(&self.text[begin as usize..end as usize])
+    }
+
+    fn first(&self, index: usize) -> Record<'_> {
+        self.record(self.begins[index] as usize)
+    }
+
+    fn records_of(&self, index: usize) -> impl Iterator<Item = Record<'_>> {
         let end = self.begins.get(index + 1).map_or(self.records.len(), |end| *end as usize);
-        &self.records[self.begins[index] as usize..end]
+        (self.begins[index] as usize..end).map(|position| self.record(position))
     }
 
     fn add(&mut self, object: &Value, namespaces: &Namespaces) {
@@ -260,18 +288,12 @@ impl Replicas {
         let delivery =
             Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version: version, endpoint };
         let trigger = Self::name(&delivery);
-        self.records.push(Record(format!("{namespace}\n{trigger}\n{name}\n{content}").into()));
+        let begin = self.text.len();
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{namespace}\n{trigger}\n{name}\n{content}");
+        let [begin, end] = [begin, self.text.len()].map(|at| u32::try_from(at).expect("less than 4 GiB of Subscriptions"));
+        self.records.push(Span { begin, end });
         Ok(())
-    }
-}
-
-impl Record {
-    fn read(&self) -> (Delivery, BTreeMap<String, String>) {
-        let [namespace, _, _, content] = self.parts();
-        let (source, event_type, event_type_version, endpoint, labels): Content =
-            serde_json::from_str(content).expect("written by Replicas::replicate");
-        let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
-        (Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version, endpoint }, labels)
     }
 }
 

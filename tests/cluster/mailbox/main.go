@@ -1,6 +1,7 @@
 // Command mailbox stands at both ends of an event mesh: it keeps what it is sent, or sends.
 //
-//	mailbox serve                               keeps every event that is posted to :8080; GET / lists them
+//	mailbox serve                               keeps every event that is posted to :8080; GET / lists them, and
+//	                                            GET /lines has their ids and to which host and path they came
 //	mailbox send --to URL --source S --type T --version V --count N
 //	                                            posts N CloudEvents and prints their ids; fails unless each is accepted
 package main
@@ -23,6 +24,7 @@ const sendTimeout = 4 * time.Minute
 
 // event is one delivery, as the subscriber got it.
 type event struct {
+	Host       string            `json:"host"`
 	Path       string            `json:"path"`
 	Attributes map[string]string `json:"attributes"`
 	Data       string            `json:"data"`
@@ -37,6 +39,12 @@ type box struct {
 func (b *box) ServeHTTP(response http.ResponseWriter, request *http.Request) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
+	if request.Method == http.MethodGet && request.URL.Path == "/lines" {
+		for _, event := range b.events {
+			fmt.Fprintln(response, event.Attributes["id"], event.Host, event.Path)
+		}
+		return
+	}
 	if request.Method == http.MethodGet {
 		response.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(response).Encode(append([]event{}, b.events...))
@@ -53,7 +61,7 @@ func (b *box) ServeHTTP(response http.ResponseWriter, request *http.Request) {
 			attributes[attribute] = strings.Join(values, ",")
 		}
 	}
-	b.events = append(b.events, event{Path: request.URL.Path, Attributes: attributes, Data: string(data)})
+	b.events = append(b.events, event{Host: request.Host, Path: request.URL.Path, Attributes: attributes, Data: string(data)})
 }
 
 func send(arguments []string) error {

@@ -6,6 +6,7 @@
 //! - `permission`: the rules of the chart are enough, and none is too many
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
 //! - `flows`: what Triggers need to get events, with a Knative that is played by `mesh`
+//! - `server`: an API server that is slow, overloaded or forgetful
 //! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
 
 mod fixtures;
@@ -17,3 +18,4 @@ mod permission;
 mod plan;
 mod replicate;
 mod restore;
+mod server;

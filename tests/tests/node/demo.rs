@@ -7,33 +7,72 @@ use fairlead_tests::program::{Ended, root, run, tool};
 use fairlead_tests::state;
 use serde_json::json;
 
-fn demo(cluster: &Cluster, what: &str) -> Ended {
+fn demo(cluster: &Cluster, what: &str, helm: &str) -> Ended {
     let mut command = Command::new(root().join("scripts/demo"));
-    run(command.arg(what).env("KUBECONFIG", cluster.kubeconfig()), "")
+    run(command.arg(what).env("KUBECONFIG", cluster.kubeconfig()).env("HELM", helm), "")
 }
 
 const KINDS: &str = "namespaces,customresourcedefinitions,configmaps,serviceaccounts,clusterroles,clusterrolebindings";
+
+/// What a stranger should see: everything counted, the way of the events, and each event once.
+const SHOWN: [&str; 8] = [
+    "Plan: 37 to create, 0 to update, 0 to delete, 8 refused, 9 warnings, 5 unchanged",
+    "replicates Subscription orders/order-created, orders/order-created-copy",
+    "= Subscription kyma-integration/brokersub-4hx7q: already carries the events of crm to loyalty",
+    "the upgrade waits for the Channel of warehouse",
+    "channel.messaging.knative.dev/warehouse created",
+    "Each has arrived exactly once at each subscriber that asked for it, and nowhere else.",
+    "Plan: 0 to create, 0 to update, 0 to delete, 8 refused, 9 warnings, 42 unchanged",
+    "REVISION: 3",
+];
+
+/// Application, subscriber and times of each line of the demo's last table.
+fn arrivals(shown: &str) -> Vec<String> {
+    let table = shown.lines().skip_while(|line| !line.starts_with("APPLICATION  EVENT-ID")).skip(1);
+    let words = table.map(|line| line.split_whitespace().collect::<Vec<_>>()).take_while(|words| words.len() == 4);
+    words.map(|words| [words[0], words[2], words[3]].join(" ")).collect()
+}
 
 #[test]
 fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
     // The other tests' cluster is not there at the same time: two nodes are much for two processors.
     let _turn = node();
     let cluster = Cluster::bare_node();
-    let image = root().join("target/images/trigger-replicator.tar");
-    run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(image), "").expect(0);
+    for image in ["trigger-replicator", "mailbox"] {
+        let archive = root().join("target/images").join(image).with_extension("tar");
+        run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(archive), "").expect(0);
+    }
     let before = state::of_kinds(&cluster, KINDS);
-    for _ in 0..2 {
-        let shown = demo(&cluster, "up").expect(0).stdout;
-        for word in ["Plan: 17 to create", "orders/order-created,orders/order-created-copy", "REVISION: 3"] {
+    let refused = demo(&cluster, "up", "helm4").expect(1);
+    for word in ["no Knative Eventing", "missing: brokers.eventing.knative.dev", "  kubectl apply -f https://"] {
+        assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
+    }
+    assert_eq!(state::differences(&before, &state::of_kinds(&cluster, KINDS)), Vec::<String>::new());
+
+    run(tool("cluster").args(["knative", "--name", cluster.name()]), "").expect(0);
+    let before = state::of_kinds(&cluster, KINDS);
+    for helm in ["helm4", "helm3"] {
+        let shown = demo(&cluster, "up", helm).expect(0).stdout;
+        for word in SHOWN {
             assert!(shown.contains(word), "{word}\n{shown}");
         }
+        let arrived = [
+            "storefront confirmation.orders/ 1",
+            "storefront invoicing.payments/ 1",
+            "storefront order-service.orders/events 1",
+            "warehouse dispatch.shipping/events 1",
+            "warehouse order-service.orders/events/stock 1",
+            "crm newsletter.loyalty/ 1",
+            "crm points.loyalty/events 1",
+        ];
+        assert_eq!(arrivals(&shown), arrived, "{shown}");
     }
-    demo(&cluster, "down").expect(0);
+    demo(&cluster, "down", "helm4").expect(0);
     assert_eq!(state::differences(&before, &state::of_kinds(&cluster, KINDS)), Vec::<String>::new());
 
     cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "orders"}}));
-    let refused = demo(&cluster, "up").expect(1);
+    let refused = demo(&cluster, "up", "helm4").expect(1);
     assert!(refused.stderr.contains("namespace/orders") && refused.stderr.contains("somebody's data"), "{}", refused.stderr);
-    demo(&cluster, "down").expect(0);
+    demo(&cluster, "down", "helm4").expect(0);
     cluster.kubectl(&["get", "namespace", "orders"]).expect(0);
 }

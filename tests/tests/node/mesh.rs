@@ -76,6 +76,15 @@ impl<'a> Tenant<'a> {
             "metadata": {"namespace": INTEGRATION, "name": application, "labels": {"application-name": application}}}));
     }
 
+    /// Where an Application would send its events.
+    fn channel_address(&self, application: &str) -> String {
+        let ready = "--for=condition=Ready";
+        let channel = format!("channels.messaging.knative.dev/{application}");
+        self.cluster.kubectl(&["wait", "-n", INTEGRATION, ready, &channel, "--timeout=60s"]).expect(0);
+        let channel = self.cluster.get("channels.messaging.knative.dev", INTEGRATION, application);
+        channel["status"]["address"]["url"].as_str().expect("a Channel that is ready has an address").to_owned()
+    }
+
     /// Names of the Subscriptions that carry events of an Application.
     fn carriers(&self, application: &str) -> Vec<String> {
         let label = format!("application-name={application}");
@@ -246,11 +255,57 @@ fn a_channel_that_comes_late_is_waited_for_and_then_every_event_arrives_once() {
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
 
     cluster.kubectl(&["rollout", "status", "-n", tenant.namespace, "deployment/mailbox", "--timeout=60s"]).expect(0);
-    let url = cluster.get("channels.messaging.knative.dev", INTEGRATION, "shop")["status"]["address"]["url"].clone();
-    let sent = tenant.send_to(url.as_str().expect("the Channel has an address"), 3, "v1");
+    let sent = tenant.send_to(&tenant.channel_address("shop"), 3, "v1");
     let received = tenant.received();
     let ids: Vec<&str> = received.iter().filter_map(|event| event["attributes"]["id"].as_str()).collect();
     assert_eq!(ids, sent, "from the Channel to the mailbox, each once");
     let again = apply(&cluster, &[]).expect(0);
     assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+}
+
+/// A Subscription that Kyma's application-broker made, whose Broker has moved with Knative's upgrade.
+#[test]
+fn a_subscription_of_kymas_own_carries_to_where_the_broker_is_now() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    load_mailbox(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-foreign");
+    tenant.config("channel");
+    tenant.broker("channel");
+    tenant.activate("shop");
+    tenant.channel("shop");
+    cluster.kubectl(&["wait", "-n", tenant.namespace, "--for=condition=Ready", "broker/default", "--timeout=60s"]).expect(0);
+    let spec = json!({"channel": {"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "shop"},
+        "subscriber": {"uri": "http://default-broker.mesh-foreign"}});
+    cluster.apply(&json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Subscription", "spec": spec,
+        "metadata": {"namespace": INTEGRATION, "name": "brokersub-x7k2p",
+            "labels": {"broker-namespace": tenant.namespace, "application-name": "shop"}}}));
+    let ended = apply(&cluster, &["--ready-timeout", "60s"]).expect(0);
+    assert!(ended.stdout.contains("~ update Subscription kyma-integration/brokersub-x7k2p"), "{}", ended.stdout);
+    assert_eq!(tenant.carriers("shop"), ["subscription.messaging.knative.dev/brokersub-x7k2p"]);
+    cluster.kubectl(&["rollout", "status", "-n", tenant.namespace, "deployment/mailbox", "--timeout=60s"]).expect(0);
+    let sent = tenant.send_to(&tenant.channel_address("shop"), 3, "v1");
+    let received = tenant.received();
+    let ids: Vec<&str> = received.iter().filter_map(|event| event["attributes"]["id"].as_str()).collect();
+    assert_eq!(ids, sent, "each once");
+}
+
+#[test]
+fn a_broken_channel_is_named_as_the_cause_and_everything_is_taken_back() {
+    let cluster = node();
+    fairlead_tests::cluster::empty(&cluster);
+    let tenant = Tenant::new(&cluster, "mesh-channel");
+    tenant.activate("shop");
+    let template = json!({"channelTemplate": {"apiVersion": "messaging.knative.dev/v1", "kind": "NatssChannel"}});
+    cluster.apply(&json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "spec": template,
+        "metadata": {"namespace": INTEGRATION, "name": "shop", "labels": {"application-name": "shop"}}}));
+    let failed = apply(&cluster, &["--ready-timeout", "5s"]).expect(1);
+    for word in [
+        "error FL014",
+        "see Subscription kyma-integration/shop-to-mesh-channel-",
+        "the cause is Channel kyma-integration/shop: ",
+    ] {
+        assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
+    }
+    assert_eq!((tenant.triggers(), tenant.carriers("shop")), (Vec::<Value>::new(), Vec::<String>::new()));
 }

@@ -63,7 +63,7 @@ impl<'a> Release<'a> {
 
 /// Legacy Subscriptions of the demo.
 pub(crate) fn demo(cluster: &Cluster) {
-    for file in ["namespaces.yaml", "subscriptions.yaml"] {
+    for file in ["namespaces.yaml", "subscriptions"] {
         let path = root().join("examples/kyma-event-bus/legacy").join(file);
         cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
     }

@@ -15,13 +15,13 @@ fn an_upgrade_replicates_and_a_second_one_writes_nothing(helm: &'static str) {
     shop.upgrade(&[]).expect(0);
     assert_eq!(shop.bus(), json!("mesh"));
     let triggers = cluster.list("triggers");
-    assert_eq!(triggers.len(), 17);
+    assert_eq!(triggers.len(), 29);
     let named: usize = triggers
         .iter()
         .filter_map(|trigger| trigger["metadata"]["annotations"]["fairlead.dev/replicated-from"].as_str())
         .map(|from| from.split(',').count())
         .sum();
-    assert_eq!(named, 19, "every Subscription that can be replicated is named by a Trigger");
+    assert_eq!(named, 33, "every Subscription that can be replicated is named by a Trigger");
 
     let before = (state::of_kinds(&cluster, "triggers"), tickets(&shop));
     shop.upgrade(&[]).expect(0);

@@ -1,6 +1,6 @@
 //! What has to be done so that the flows that should be, are. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::messaging::{self, APPLICATION_LABEL, BROKER_NAMESPACE_LABEL, SERVICE_LABEL};
@@ -23,6 +23,8 @@ pub(crate) struct FlowChanges {
     unchanged: BTreeMap<Target, String>,
     /// Namespaces that will have a Broker, though there is none yet.
     pub(crate) with_broker: Vec<String>,
+    /// Namespaces and Applications whose events will arrive.
+    pub(crate) carried: BTreeSet<(String, String)>,
 }
 
 /// Stages of the plan, by position.
@@ -44,7 +46,10 @@ impl FlowChanges {
                 .add_broker(flow, observed, namespaces)
                 .and_then(|()| changes.add_subscription(plan, flow, observed, limits))
             {
-                Ok(()) => changes.add_surroundings(flow, observed),
+                Ok(()) => {
+                    changes.add_surroundings(flow, observed);
+                    changes.carried.insert((flow.namespace.clone(), flow.application.clone()));
+                }
                 Err(refusal) => plan.refusals.push(refusal),
             }
         }
