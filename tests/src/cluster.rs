@@ -291,6 +291,6 @@ pub fn empty(cluster: &Cluster) {
     let kinds: Vec<&str> = CUSTOM_KINDS.into_iter().filter(|kind| crds.contains(kind)).collect();
     cluster.kubectl(&["delete", &kinds.join(","), "--all", "--all-namespaces", "--wait=false"]).expect(0);
     // Elsewhere they belong to the cluster itself, or go with the namespace of the test that made them.
-    let kinds = "secrets,configmaps";
+    let kinds = "secrets,configmaps,leases";
     cluster.kubectl(&["delete", kinds, "--all", "--namespace", "default", "--wait=false"]).expect(0);
 }

@@ -106,6 +106,25 @@ crate::codes! {
         "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
          as far as that can be seen. Everything that this run had made has been taken back.",
         "Mend what the message names as the cause, or allow more time with --ready-timeout; then run again.";
+    /// Exit status 5.
+    pub HELD = "FL015", "Another run is at work",
+        "One run works on a release at a time. The other one holds the release's Lease, or was killed and its lease has not run \
+         out yet. Nothing was changed.",
+        "Wait for the other run, or run again: a lease that nobody renews runs out. `status` shows what is under way.";
+    /// Exit status 4.
+    pub DAMAGED = "FL016", "The record of a run is damaged",
+        "A Secret of the ledger is missing, was changed, or was written by a later version, so the run can be neither finished \
+         nor undone from it. Nothing was changed.",
+        "Restore the Secret that the message names from a backup; or, if a later version wrote it, use that version.";
+    /// Exit status 75.
+    pub LEASE_OVER = "FL017", "The lease of the run has run out",
+        "The API did not answer in time to renew it, or the process was paused; another run may have taken over, so this one has \
+         stopped writing.",
+        "See `status`; if nobody has taken over, run the same command again: it goes on where this run ended.";
+    /// Exit status 4.
+    pub NOTHING_IN_FORCE = "FL018", "There is no such run to take back",
+        "The ledger of the release holds no run that is in force and that was asked for.",
+        "See `status` for what is in force, and check --release and --ledger-namespace.";
 }
 
 /// The text behind `explain`.

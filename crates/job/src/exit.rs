@@ -15,6 +15,8 @@ pub enum ExitStatus {
     Dirty,
     /// A precondition is not met; nothing changed.
     Refused,
+    /// Another run is at work; try again.
+    Held,
     /// Somebody else wrote what we would write; nothing changed.
     Drift,
     /// `plan --exit-code`: there is something to do.
@@ -35,6 +37,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::Dirty => 3,
             Self::Refused => 4,
+            Self::Held => 5,
             Self::Drift => 6,
             Self::Changes => 10,
             // EX_TEMPFAIL of sysexits.h.

@@ -63,6 +63,9 @@ impl From<Obstacle> for Failure {
             Obstacle::Refused { .. } => (ExitStatus::Failed, &code::REFUSED_BY_API),
             Obstacle::Late { .. } => (ExitStatus::Failed, &code::LATE),
             Obstacle::Unreachable { .. } => (ExitStatus::Interrupted, &code::UNREACHABLE),
+            Obstacle::Held { .. } => (ExitStatus::Held, &code::HELD),
+            Obstacle::Damaged { .. } => (ExitStatus::Refused, &code::DAMAGED),
+            Obstacle::Stopped(Stop::LeaseOver) => (ExitStatus::Interrupted, &code::LEASE_OVER),
             Obstacle::Stopped(Stop::Interrupted) => (ExitStatus::Interrupted, &code::INTERRUPTED),
             Obstacle::Stopped(Stop::DeadlinePassed) => (ExitStatus::Deadline, &code::DEADLINE),
         };
@@ -71,8 +74,9 @@ impl From<Obstacle> for Failure {
             Obstacle::Forbidden { source, .. }
             | Obstacle::Refused { source, .. }
             | Obstacle::Late { source, .. }
+            | Obstacle::Damaged { source, .. }
             | Obstacle::Unreachable { source, .. } => Some(source),
-            Obstacle::Drift { .. } | Obstacle::Stopped(_) => None,
+            Obstacle::Drift { .. } | Obstacle::Held { .. } | Obstacle::Stopped(_) => None,
         };
         Self { status, code, message, aftermath: String::new(), source }
     }

@@ -60,6 +60,13 @@ impl Ended {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))
             }
+            Outcome::Undone => ended("RolledBack", format!("Done: {} changes taken back.", plan.len()), None),
+            Outcome::Drifted(drifted) => {
+                let summary = format!("Nothing was taken back: somebody else has changed {} objects since.", drifted.len());
+                let failure =
+                    Failure::new(ExitStatus::Drift, &code::DRIFT, "what would be taken back is not as it was left");
+                Self { left: drifted, ..ended("Drifted", summary, Some(failure)) }
+            }
             Outcome::Dirty { cause, left } => {
                 let left: Vec<_> = left.into_iter().map(|(target, obstacle)| (target, chain(&obstacle))).collect();
                 let summary = format!("Failed, and {} objects are NOT as before.", left.len());

@@ -1,7 +1,8 @@
 //! The connection, and paged lists.
 
+use std::cell::Cell;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fairlead_migration::obstacle::Obstacle;
 use kube::api::ListParams;
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub(crate) request_timeout: Duration,
     pub(crate) field_manager: &'static str,
     pub(crate) pace: Pace,
+    /// Until when a write must have been answered; `None` before there is a lease.
+    writing_until: Cell<Option<Instant>>,
 }
 
 /// The connection cannot be set up; nothing was sent.
@@ -83,13 +86,33 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, server, request_timeout, field_manager, pace: Pace::new(1) })
+        Ok(Self { client, server, request_timeout, field_manager, pace: Pace::new(1), writing_until: Cell::new(None) })
     }
 
     /// Allows so many writes at once; how many there really are is found while writing.
     #[must_use]
     pub fn with_concurrency(self, max: u16) -> Self {
         Self { pace: Pace::new(max), ..self }
+    }
+
+    /// How long one request may take.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// Whether a write that is sent now is answered, or given up, while the lease lasts. Without a lease it always is.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.writing_until.get().is_none_or(|until| Instant::now() + self.request_timeout < until)
+    }
+
+    pub(crate) fn allow_writing_until(&self, until: Instant) {
+        self.writing_until.set(Some(until));
+    }
+
+    pub(crate) fn forbid_writing(&self) {
+        self.writing_until.set(Some(Instant::now()));
     }
 
     /// The namespace of the pod or of the context.

@@ -4,9 +4,11 @@
 //! immutable Secrets `…-<chunk>` that belong to it (deleting the ticket deletes them). The ticket itself never changes; only
 //! its label `fairlead.dev/phase` does. Not owned by Helm, so it survives rollback and uninstall.
 
+mod history;
+
 use std::collections::BTreeMap;
 
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::ticket::{Journal, Phase, Ticket};
 use http::Request;
@@ -21,6 +23,8 @@ use crate::discovery::Resource;
 use crate::permission::Need;
 use crate::request::{Error, Operation};
 
+pub use self::history::Entry;
+
 /// Type of the Secrets.
 pub const SECRET_TYPE: &str = "fairlead.dev/ticket";
 
@@ -29,7 +33,7 @@ const STEP_LABEL: &str = "fairlead.dev/step";
 const PHASE_LABEL: &str = "fairlead.dev/phase";
 const REVISION_LABEL: &str = "fairlead.dev/helm-revision";
 
-/// Two runs at once may take the same sequence; the later one takes the next.
+/// How many sequences may be taken by what is not in the list of tickets: Secrets whose labels somebody took away.
 const SEQUENCE_ATTEMPTS: u64 = 10;
 
 /// The ledger of one release.
@@ -39,20 +43,28 @@ pub struct Ledger<'a> {
     secrets: Resource,
     /// Name of the ticket that is open.
     ticket: String,
+    /// Of the ticket that is open: whoever has written to it since has taken over.
+    resource_version: String,
 }
 
 impl<'a> Ledger<'a> {
     /// The ledger in `namespace`; nothing is read or written yet.
     #[must_use]
     pub fn new(cluster: &'a Cluster, namespace: &'a str) -> Self {
-        Self { cluster, namespace, secrets: Resource::core("Secret", "secrets", true), ticket: String::new() }
+        Self {
+            cluster,
+            namespace,
+            secrets: Resource::core("Secret", "secrets", true),
+            ticket: String::new(),
+            resource_version: String::new(),
+        }
     }
 
     /// What keeping a ticket takes.
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
         let need = |verb| Need { resource: self.secrets.clone(), verb, namespaces: [self.namespace.to_owned()].into() };
-        ["list", "create", "patch"].map(need).into()
+        ["get", "list", "create", "patch"].map(need).into()
     }
 
     fn operation<'b>(&'b self, verb: &'static str, name: Option<&'b str>) -> Operation<'b> {
@@ -61,18 +73,6 @@ impl<'a> Ledger<'a> {
 
     fn requests(&self) -> kube::core::Request {
         kube::core::Request::new(self.secrets.path(Some(self.namespace)))
-    }
-
-    async fn last_sequence(&self, release: &str) -> Result<u64, Obstacle> {
-        let selector = format!("{RELEASE_LABEL}={release}");
-        let prefix = ticket_name(release, "");
-        let sequence = |secret: Value| -> Option<u64> {
-            // Chunks count, too: those of a deleted ticket are there until the garbage collector comes.
-            let rest = secret["metadata"]["name"].as_str()?.strip_prefix(&prefix)?;
-            rest.split_once('-').map_or(rest, |(sequence, _)| sequence).parse().ok()
-        };
-        let sequences = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), sequence).await?;
-        Ok(sequences.into_iter().max().unwrap_or(0))
     }
 
     async fn create(&self, secret: &Secret) -> Result<Result<Value, Error>, Obstacle> {
@@ -84,32 +84,38 @@ impl<'a> Ledger<'a> {
         let body = serde_json::to_vec(secret).map_err(|error| failed(error.into()))?;
         let request: Request<Vec<u8>> =
             self.requests().create(&PostParams::default(), body).map_err(|error| failed(error.into()))?;
-        Ok(self.cluster.send(request).await)
+        Ok(self.cluster.write(request).await)
     }
 
     /// Creates the ticket under the first free sequence and returns its uid.
     async fn create_ticket(&mut self, ticket: &Ticket) -> Result<String, Obstacle> {
         let content = serde_json::to_vec(ticket)
             .map_err(|source| Obstacle::Refused { operation: "write the ticket".to_owned(), source: source.into() })?;
-        let first = self.last_sequence(&ticket.release).await? + 1;
-        let mut sequence = first;
+        // The lease is ours, so nobody else takes a sequence; what is there under the next one is our own, or nobody's.
+        let mut sequence = self.last_sequence(&ticket.release).await? + 1;
+        let last = sequence + SEQUENCE_ATTEMPTS;
         loop {
             let name = ticket_name(&ticket.release, &sequence.to_string());
             let secret = self.secret(name.clone(), labels(ticket, Some(Phase::Planned)), "ticket", content.clone(), None);
             match self.create(&secret).await? {
-                Ok(created) => {
-                    self.ticket = name;
-                    return Ok(created["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
-                }
-                Err(error)
-                    if error.status().is_some_and(kube::core::Status::is_already_exists)
-                        && sequence < first + SEQUENCE_ATTEMPTS =>
-                {
-                    sequence += 1;
+                Ok(created) => return Ok(self.opened(name, &created)),
+                Err(error) if is_taken(&error) && sequence < last => {
+                    // The answer to an earlier try may have been lost.
+                    match self.read(&name).await? {
+                        Some(live) if live["data"] == json!(secret.data) => return Ok(self.opened(name, &live)),
+                        _ => sequence += 1,
+                    }
                 }
                 Err(error) => return Err(self.cluster.obstacle(self.operation("create", Some(&name)), error).await),
             }
         }
+    }
+
+    /// Takes note of the ticket, and returns its uid.
+    fn opened(&mut self, name: String, live: &Value) -> String {
+        self.ticket = name;
+        live["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut self.resource_version);
+        live["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
     }
 
     fn secret(
@@ -152,7 +158,7 @@ impl Journal for Ledger<'_> {
             match self.create(&secret).await? {
                 Ok(_) => {}
                 // The ticket is ours alone, so its chunk is ours, too: the answer to an earlier try was lost.
-                Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => {}
+                Err(error) if is_taken(&error) => {}
                 Err(error) => {
                     // Nothing was changed, and nobody should take this ticket for one to be resumed.
                     let obstacle = self.cluster.obstacle(self.operation("create", Some(&name)), error).await;
@@ -167,16 +173,32 @@ impl Journal for Ledger<'_> {
     }
 
     async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
-        let operation = self.operation("patch", Some(&self.ticket));
-        let patch = json!({"metadata": {"labels": {PHASE_LABEL: phase.as_str()}}});
-        let request = self.requests().patch(&self.ticket, &PatchParams::default(), &Patch::Merge(&patch));
-        let request =
-            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-        match self.cluster.send(request).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.cluster.obstacle(operation, error).await),
+        let name = self.ticket.clone();
+        let patch = json!({"metadata": {"resourceVersion": self.resource_version, "labels": {PHASE_LABEL: phase.as_str()}}});
+        let request = self.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
+        let request = request.map_err(|source| Obstacle::Refused {
+            operation: self.operation("patch", Some(&name)).to_string(),
+            source: source.into(),
+        })?;
+        match self.cluster.write(request).await {
+            Ok(live) => drop(self.opened(name, &live)),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
+                // Our own write, whose answer was lost, or somebody else's.
+                match self.read(&name).await? {
+                    Some(live) if live["metadata"]["labels"][PHASE_LABEL] == phase.as_str() => {
+                        drop(self.opened(name, &live));
+                    }
+                    _ => return Err(Obstacle::Stopped(Stop::LeaseOver)),
+                }
+            }
+            Err(error) => return Err(self.cluster.obstacle(self.operation("patch", Some(&name)), error).await),
         }
+        Ok(())
     }
+}
+
+fn is_taken(error: &Error) -> bool {
+    error.status().is_some_and(kube::core::Status::is_already_exists)
 }
 
 fn ticket_name(release: &str, sequence: &str) -> String {

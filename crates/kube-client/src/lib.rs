@@ -4,6 +4,7 @@
 //! - [`cluster`]: the connection, and paged lists
 //! - [`discovery`]: which kinds the cluster serves
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
+//! - [`lease`]: one run at a time
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
 //! - [`permission`]: may I do all of this?
 //! - `pace`: how many requests are in flight at once
@@ -17,6 +18,7 @@
 
 pub mod cluster;
 pub mod discovery;
+pub mod lease;
 pub mod ledger;
 pub mod objects;
 mod pace;

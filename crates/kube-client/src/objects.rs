@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use fairlead_migration::change::{Action, Change, Images, Target};
-use fairlead_migration::executor::World;
+use fairlead_migration::executor::{Standing, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
 use http::Request;
@@ -71,6 +71,37 @@ impl World for Objects<'_> {
             Images::Update(before, after) => self.update(&subject, before, after).await,
             Images::Delete(before) => self.delete(&subject, before, mark).await,
         }
+    }
+
+    async fn look(&self, change: &Change, mark: &str) -> Result<Standing, Obstacle> {
+        let subject = Subject { target: &change.target, resource: self.resource(&change.target)? };
+        let live = self.live(&subject).await?;
+        Ok(standing(&change.images, live.as_ref(), mark))
+    }
+}
+
+fn standing(images: &Images, live: Option<&Value>, mark: &str) -> Standing {
+    let other = |what: &str| Standing::Other(what.to_owned());
+    match (images, live) {
+        (Images::Create(_), None) => Standing::Before,
+        (Images::Create(after), Some(live)) => match (is_marked(live, mark), fields::holds(&writable(after), live)) {
+            // Somebody else's of the same name; ours is gone.
+            (false, _) => Standing::Before,
+            // Generation 1: what is different was made so by a webhook when it was created.
+            (true, holds) if holds || live["metadata"]["generation"] == 1 => Standing::After,
+            (true, _) => other("somebody else has changed it since"),
+        },
+        (Images::Update(..), None) => other("somebody else has deleted it since"),
+        (Images::Update(before, after), Some(live)) => match fields::diff(&writable(before), &writable(after)) {
+            Some(patch) if fields::holds(&patch, live) => Standing::After,
+            Some(patch) if !fields::same_where_written(&patch, &writable(before), live) => {
+                other("somebody else has changed the same fields since")
+            }
+            _ => Standing::Before,
+        },
+        (Images::Delete(_), None) => Standing::After,
+        (Images::Delete(before), Some(live)) if live["metadata"]["uid"] == before["metadata"]["uid"] => Standing::Before,
+        (Images::Delete(_), Some(_)) => other("somebody else has created it again since"),
     }
 }
 

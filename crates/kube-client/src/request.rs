@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -57,6 +57,8 @@ pub(crate) enum Error {
     Timeout(Duration),
     #[error("no connection to {server}: {cause}")]
     Connection { server: String, cause: String },
+    #[error("the lease is over, so another run may be writing")]
+    LeaseOver,
     #[error("this is no request")]
     Request(#[source] http::Error),
     #[error("the answer is not JSON")]
@@ -76,7 +78,7 @@ impl Error {
         match self {
             Self::Status(status) => matches!(status.code, 429 | 503 | 504),
             Self::Timeout(_) => true,
-            Self::Connection { .. } | Self::Request(_) | Self::Body(_) => false,
+            Self::Connection { .. } | Self::LeaseOver | Self::Request(_) | Self::Body(_) => false,
         }
     }
 
@@ -86,7 +88,7 @@ impl Error {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
             Self::Timeout(_) | Self::Connection { .. } => true,
-            Self::Request(_) | Self::Body(_) => false,
+            Self::LeaseOver | Self::Request(_) | Self::Body(_) => false,
         }
     }
 }
@@ -116,6 +118,9 @@ impl Cluster {
             .with_jitter()
             .build();
         loop {
+            if pace.is_some() && !self.may_write() {
+                return Err(Error::LeaseOver);
+            }
             let turn = match pace {
                 Some(pace) => Some(pace.turn().await),
                 None => None,
@@ -177,6 +182,9 @@ impl Cluster {
 
 /// The same for what needs no permission.
 pub(crate) fn obstacle(operation: String, error: Error) -> Obstacle {
+    if matches!(error, Error::LeaseOver) {
+        return Obstacle::Stopped(Stop::LeaseOver);
+    }
     let code = error.status().map(|status| status.code);
     let source = Box::new(error);
     match code {

@@ -15,6 +15,20 @@ pub trait World {
     /// Brings the target of `change` from its before-image to its after-image. What has been done is recognised and is no
     /// error. Objects it creates carry `mark`; of created objects it deletes only those that do.
     fn bring(&self, change: &Change, mark: &str) -> impl Future<Output = Result<(), Obstacle>>;
+
+    /// Looks how the target stands to its images, and changes nothing.
+    fn look(&self, change: &Change, mark: &str) -> impl Future<Output = Result<Standing, Obstacle>>;
+}
+
+/// How the target of a change stands to its images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it was before, or there is nothing of ours: nothing has to be taken back.
+    Before,
+    /// As we left it.
+    After,
+    /// Somebody else has changed it since; how.
+    Other(String),
 }
 
 /// How a run ended.
@@ -33,6 +47,10 @@ pub enum Outcome {
     },
     /// Ended in the middle; the next run goes on.
     Interrupted(Obstacle),
+    /// Everything that the run had changed has been taken back, as was asked for.
+    Undone,
+    /// Nothing was taken back, because somebody else has changed these since.
+    Drifted(Vec<(Target, String)>),
 }
 
 /// What the executor is told and tells while it works.
@@ -57,9 +75,93 @@ pub async fn apply<W: World, J: Journal>(
     let started = RefCell::new(vec![false; plan.len()]);
     match forward(world, journal, watcher, plan, mark, &started, verify).await {
         Ok(()) => Outcome::Committed,
-        Err(cause @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted))) => Outcome::Interrupted(cause),
-        Err(cause) => restore(world, journal, watcher, plan, mark, started.into_inner(), cause).await,
+        Err(cause) if is_interruption(&cause) => Outcome::Interrupted(cause),
+        Err(cause) => match restore(world, journal, watcher, plan, mark, &started.into_inner(), false).await {
+            Ok(left) if left.is_empty() => Outcome::Restored(cause),
+            Ok(left) => Outcome::Dirty { cause, left },
+            Err(interruption) => Outcome::Interrupted(interruption),
+        },
     }
+}
+
+/// Goes on with a run that ended in the middle, where its ticket, which `journal` has opened again, says that it was. Changes
+/// that are made already are recognised.
+pub async fn resume<W: World, J: Journal>(
+    world: &W,
+    journal: &mut J,
+    watcher: &impl Watcher,
+    plan: &Plan,
+    mark: &str,
+    phase: Phase,
+    verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
+) -> Outcome {
+    if phase != Phase::RollingBack {
+        return apply(world, journal, watcher, plan, mark, verify).await;
+    }
+    let cause = || Obstacle::Refused {
+        operation: "do what the plan says".to_owned(),
+        source: "the run had failed, and was being taken back when its process ended".into(),
+    };
+    match restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], false).await {
+        Ok(left) if left.is_empty() => Outcome::Restored(cause()),
+        Ok(left) => Outcome::Dirty { cause: cause(), left },
+        Err(interruption) => Outcome::Interrupted(interruption),
+    }
+}
+
+/// Takes back everything that a run has changed, if nobody else has changed it since: that is looked at first, everywhere.
+pub async fn undo<W: World, J: Journal>(
+    world: &W,
+    journal: &mut J,
+    watcher: &impl Watcher,
+    plan: &Plan,
+    mark: &str,
+) -> Outcome {
+    let drifted = match drifted(world, watcher, plan, mark).await {
+        Ok(drifted) if drifted.is_empty() => drifted,
+        Ok(drifted) => return Outcome::Drifted(drifted),
+        Err(obstacle) => return Outcome::Interrupted(obstacle),
+    };
+    debug_assert!(drifted.is_empty());
+    match restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], true).await {
+        Ok(left) if left.is_empty() => Outcome::Undone,
+        Ok(left) => {
+            let cause = "somebody else has changed something meanwhile, or the world does not answer";
+            let cause = Obstacle::Refused { operation: "take everything back".to_owned(), source: cause.into() };
+            Outcome::Dirty { cause, left }
+        }
+        Err(interruption) => Outcome::Interrupted(interruption),
+    }
+}
+
+/// Whether another process goes on where this one ends.
+fn is_interruption(obstacle: &Obstacle) -> bool {
+    matches!(obstacle, Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted | Stop::LeaseOver))
+}
+
+/// What somebody else has changed since.
+async fn drifted<W: World>(
+    world: &W,
+    watcher: &impl Watcher,
+    plan: &Plan,
+    mark: &str,
+) -> Result<Vec<(Target, String)>, Obstacle> {
+    let concurrency = plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
+    let looks = stream::iter(plan.changes()).map(|change| async move {
+        if let Some(stop) = watcher.stop() {
+            return Err(Obstacle::Stopped(stop));
+        }
+        let standing = world.look(&change, mark).await?;
+        Ok((change.target, standing))
+    });
+    let mut drifted = Vec::new();
+    let mut looks = looks.buffered(concurrency);
+    while let Some(look) = looks.next().await {
+        if let (target, Standing::Other(how)) = look? {
+            drifted.push((target, how));
+        }
+    }
+    Ok(drifted)
 }
 
 async fn forward<W: World, J: Journal>(
@@ -123,24 +225,35 @@ async fn forward<W: World, J: Journal>(
     enter(journal, Phase::Committed).await
 }
 
-/// Takes back every change that was started, newest stage first. One that was started may have happened although it failed,
-/// and taking back what did not happen is no error.
+/// Takes back every change that was started, newest stage first, and returns what could not be taken back. One that was started
+/// may have happened although it failed, and taking back what did not happen is no error.
 ///
 /// Within a namespace one after the other, because Knative leaves dead subscribers in a Broker's channel when several of its
-/// Triggers go at once (knative/eventing#6636); namespaces side by side.
+/// Triggers go at once (knative/eventing#6636); namespaces side by side. `may_stop`: the run may be told to end in between,
+/// because another one can go on; after a failure restoring matters more.
+///
+/// # Errors
+///
+/// When nothing may be written any more; another run goes on.
 async fn restore<W: World, J: Journal>(
     world: &W,
     journal: &mut J,
     watcher: &impl Watcher,
     plan: &Plan,
     mark: &str,
-    started: Vec<bool>,
-    cause: Obstacle,
-) -> Outcome {
-    // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
-    note(journal, Phase::RollingBack).await;
+    started: &[bool],
+    may_stop: bool,
+) -> Result<Vec<(Target, Obstacle)>, Obstacle> {
+    if may_stop {
+        enter(journal, Phase::RollingBack).await?;
+    } else {
+        // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
+        note(journal, Phase::RollingBack).await;
+    }
+    let stop = || watcher.stop().filter(|stop| may_stop || *stop == Stop::LeaseOver);
+    let (stop, stopped) = (&stop, &Cell::new(None));
     let total = started.iter().filter(|started| **started).count();
-    let (started, done, is_unreachable) = (&started, &Cell::new(0), &Cell::new(false));
+    let (done, is_unreachable) = (&Cell::new(0), &Cell::new(false));
     let mut left = Vec::new();
     let groups = groups(plan, started);
     for (index, stage) in plan.stages.iter().enumerate().rev() {
@@ -149,7 +262,8 @@ async fn restore<W: World, J: Journal>(
             .map(|group| async move {
                 let mut left = Vec::new();
                 for (position, change) in plan.changes_rev(group.positions.clone()) {
-                    if !started[position] {
+                    stopped.set(stopped.get().or_else(stop));
+                    if !started[position] || stopped.get().is_some() {
                         continue;
                     }
                     let change = change.inverse();
@@ -173,13 +287,12 @@ async fn restore<W: World, J: Journal>(
             .await;
         left.extend(failed.into_iter().flatten());
     }
-    left.sort_by(|a, b| a.0.cmp(&b.0));
-    if left.is_empty() {
-        note(journal, Phase::RolledBack).await;
-        return Outcome::Restored(cause);
+    if let Some(stop) = stopped.get() {
+        return Err(Obstacle::Stopped(stop));
     }
-    note(journal, Phase::Dirty).await;
-    Outcome::Dirty { cause, left }
+    left.sort_by(|a, b| a.0.cmp(&b.0));
+    note(journal, if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await;
+    Ok(left)
 }
 
 /// Changes that are taken back one after the other: those of one stage, kind and namespace, which follow each other in a plan.

@@ -53,6 +53,23 @@ pub enum Obstacle {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another run is at work.
+    #[error("{holder} holds {name}")]
+    Held {
+        /// The lease: `Lease a/fairlead-shop`.
+        name: String,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The record of a run cannot be read as it was written.
+    #[error("{name} is damaged")]
+    Damaged {
+        /// `Secret a/fairlead.v1.shop.1`.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The run was told to end.
     #[error("{0}")]
     Stopped(Stop),
@@ -65,6 +82,8 @@ pub enum Stop {
     Interrupted,
     /// `--run-timeout` is over: restore.
     DeadlinePassed,
+    /// The lease has run out: another run may be at work, so nothing may be written any more.
+    LeaseOver,
 }
 
 impl fmt::Display for Stop {
@@ -72,6 +91,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Self::Interrupted => "interrupted",
             Self::DeadlinePassed => "the deadline of the run has passed",
+            Self::LeaseOver => "the lease has run out, and another run may have taken over",
         })
     }
 }

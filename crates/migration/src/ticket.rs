@@ -28,6 +28,22 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 7] =
+        [Self::Planned, Self::Applying, Self::Verifying, Self::Committed, Self::RollingBack, Self::RolledBack, Self::Dirty];
+
+    /// The phase that is written so.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == text)
+    }
+
+    /// Whether a process was at it, and ended before it was done.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Planned | Self::Applying | Self::Verifying | Self::RollingBack)
+    }
+
     /// As it is written in the ticket and in its label.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -14,7 +14,7 @@ use fairlead_apis::status::Status;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images};
-use fairlead_migration::executor::World;
+use fairlead_migration::executor::{Standing, World};
 use fairlead_migration::obstacle::Obstacle;
 
 use crate::flows::changes::broker;
@@ -46,6 +46,10 @@ impl World for Addressed<'_> {
             image["spec"]["subscriber"]["uri"] = url.into();
         }
         self.objects.bring(&Change { images: Images::Create(image), ..change.clone() }, mark).await
+    }
+
+    async fn look(&self, change: &Change, mark: &str) -> Result<Standing, Obstacle> {
+        self.objects.look(change, mark).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
+use fairlead_release::args::{LeaseArgs, RollbackArgs};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
@@ -24,6 +25,10 @@ pub struct Args {
     /// Whose ledger records the run.
     #[command(flatten)]
     pub release: ReleaseArgs,
+
+    /// One run at a time.
+    #[command(flatten)]
+    pub lease: LeaseArgs,
 
     /// Report and logs.
     #[command(flatten)]
@@ -45,8 +50,8 @@ pub struct Args {
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 6 somebody else wrote the same, nothing changed · 75 interrupted,
-run again · 124 deadline passed, everything as before";
+before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
+changed · 75 interrupted, run again · 124 deadline passed, everything as before";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,12 +74,16 @@ Examples:
   Do it, and keep the ledger of release shop in namespace shop:
     trigger-replicator apply --release shop --ledger-namespace shop
 
+  Where does it stand, and how to go back?
+    trigger-replicator status --release shop --ledger-namespace shop
+    trigger-replicator rollback --last --release shop --ledger-namespace shop
+
   What does a code mean?
     trigger-replicator explain TR101
 
 Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 6 somebody else wrote the same, nothing changed · 75 interrupted,
-run again · 124 deadline passed, everything as before";
+before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
+changed · 75 interrupted, run again · 124 deadline passed, everything as before";
 
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]
@@ -83,6 +92,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create the Triggers that are missing; take everything back when one of them fails.
     Apply(ApplyArgs),
+    /// Show the runs of the release, of all steps, and the next command.
+    Status,
+    /// Take back what runs of the release have changed, of whatever step, the newest first.
+    Rollback(RollbackArgs),
     /// Explain a code of a report.
     Explain {
         /// The code, like TR101.

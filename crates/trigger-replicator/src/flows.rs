@@ -139,25 +139,19 @@ impl Observed {
         if !has_activations {
             return Ok(observed);
         }
-        // Side by side: usually each is one small page, and an upgrade waits for all of them.
-        let (applications, mappings, activations, instances, channels, subscriptions, policies, http_sources) = tokio::try_join!(
-            source.list(&kinds::APPLICATION, |object| Some(Application::read(&object))),
-            source.list(&kinds::MAPPING, |object| Some(Mapping::read(&object))),
-            source.list(&kinds::ACTIVATION, |object| Some(Activation::read(&object))),
-            source.list(&kinds::INSTANCE, |object| Some(Instance::read(&object))),
-            source.list(&kinds::CHANNEL, integrated(|object| Channel::read(&object))),
-            source.list(&kinds::SUBSCRIPTION, subscription),
-            source.list(&kinds::POLICY, |object| Some(address(&object))),
-            source.list(&kinds::HTTP_SOURCE, integrated(|object| object::name(&object).to_owned())),
-        )?;
+        // One after the other, on one connection: side by side each would pay for a TLS handshake of its own, which takes longer
+        // than its usual one small page.
+        let applications = source.list(&kinds::APPLICATION, |object| Some(Application::read(&object))).await?;
+        let mappings = source.list(&kinds::MAPPING, |object| Some(Mapping::read(&object))).await?;
+        observed.activations = source.list(&kinds::ACTIVATION, |object| Some(Activation::read(&object))).await?;
         observed.applications = applications.into_iter().map(|it| (it.name.clone(), it)).collect();
         observed.mappings = mappings.into_iter().map(|it| ((it.namespace.clone(), it.application.clone()), it)).collect();
-        observed.activations = activations;
-        observed.instances = instances;
-        observed.channels = channels;
-        observed.subscriptions = subscriptions;
-        observed.policies = policies.into_iter().collect();
-        observed.http_sources = http_sources.into_iter().collect();
+        observed.instances = source.list(&kinds::INSTANCE, |object| Some(Instance::read(&object))).await?;
+        observed.channels = source.list(&kinds::CHANNEL, integrated(|object| Channel::read(&object))).await?;
+        observed.subscriptions = source.list(&kinds::SUBSCRIPTION, subscription).await?;
+        observed.policies = source.list(&kinds::POLICY, |object| Some(address(&object))).await?.into_iter().collect();
+        let name = integrated(|object| object::name(&object).to_owned());
+        observed.http_sources = source.list(&kinds::HTTP_SOURCE, name).await?.into_iter().collect();
         Ok(observed)
     }
 

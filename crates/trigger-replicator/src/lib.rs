@@ -41,8 +41,11 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{code, log, manifests, report};
 use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
+use fairlead_release::rollback;
+use fairlead_release::status::{self, Place};
 
 use crate::args::{Args, Command, PlanArgs};
 use crate::existing::Existing;
@@ -57,6 +60,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     match &args.command {
         Command::Plan(plan) => show(&args, plan).await,
         Command::Apply(apply) => apply::run(&args, apply).await,
+        Command::Status => {
+            let cluster = connect(&args).await?;
+            let place = place(&args, &cluster);
+            status::run(&Ledger::new(&cluster, place.namespace), place, args.output.output).await
+        }
+        Command::Rollback(rollback) => {
+            let cluster = connect(&args).await?;
+            rollback::run(&cluster, place(&args, &cluster), rollback, &args.lease, args.output.output).await
+        }
         Command::Explain { code } => explain(code),
     }
 }
@@ -73,6 +85,11 @@ async fn show(args: &Args, PlanArgs { from, knative_version, exit_code }: &PlanA
     report::print_plan(args.output.output, &plan)?;
     check_strict(args, &plan)?;
     Ok(if *exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
+}
+
+fn place<'a>(args: &'a Args, cluster: &'a Cluster) -> Place<'a> {
+    let namespace = args.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
+    Place { namespace, release: &args.release.release, binary: plan::STEP }
 }
 
 async fn connect(args: &Args) -> Result<Cluster, Failure> {
@@ -109,8 +126,8 @@ impl From<Unplannable> for Failure {
 
 /// Observes and decides; the same for a cluster and for files.
 async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable> {
-    let (namespaces, observed) =
-        tokio::try_join!(Namespaces::of(source, &args.exclude_namespace), Box::pin(flows::Observed::of(source)))?;
+    let namespaces = Namespaces::of(source, &args.exclude_namespace).await?;
+    let observed = flows::Observed::of(source).await?;
     let flows = observed.desired(&namespaces);
     let replicas = Replicas::of(source, &namespaces).await?;
     let trigger_version = source.api_version(&kinds::TRIGGER);

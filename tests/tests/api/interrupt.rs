@@ -30,27 +30,11 @@ fn a_run_that_is_told_to_end_is_finished_by_the_next() {
     let made = cluster.list("triggers").len();
     assert!((1..300).contains(&made), "{made}");
 
-    let report = apply(&cluster, &[]).expect(0).json();
-    assert_eq!(report["plan"]["changes"].as_array().map(Vec::len), Some(300 - made));
-    assert_eq!(cluster.list("triggers").len(), 300);
-}
-
-#[test]
-fn a_run_that_was_killed_is_finished_by_the_next() {
-    let cluster = lease();
-    many(&cluster, 300);
-    let args = ["apply", "--ledger-namespace", "default", "--concurrency", "4"];
-    let mut child =
-        cluster.job("trigger-replicator", &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
-
-    apply(&cluster, &[]).expect(0);
-    assert_eq!(cluster.list("triggers").len(), 300);
-    let phases: Vec<String> = tickets(&cluster).into_iter().map(|(_, phase)| phase).collect();
-    assert_eq!(phases, ["Applying", "Committed"]);
+    // It has given its lease back, so nobody has to wait.
+    let next = apply(&cluster, &["--lease-wait", "0s"]).expect(0);
+    assert!(next.stderr.contains("going on with an earlier run"), "{}", next.stderr);
+    assert_eq!((next.json()["outcome"].clone(), cluster.list("triggers").len()), (json!("Unchanged"), 300));
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Committed".to_owned())]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
 //! - `restore`: a step that fails leaves everything as it was
+//! - `ledger`: runs that are finished, one at a time, shown, taken back
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
@@ -12,6 +13,7 @@
 mod fixtures;
 mod flows;
 mod interrupt;
+mod ledger;
 mod mesh;
 mod objects;
 mod permission;

@@ -58,6 +58,16 @@ impl World for Map {
             None => Ok(()),
         }
     }
+
+    async fn look(&self, change: &Change, _mark: &str) -> Result<Standing, Obstacle> {
+        let objects = self.objects.borrow();
+        let live = objects.get(&change.target.name);
+        Ok(match (live == change.after(), live == change.before()) {
+            (true, _) => Standing::After,
+            (_, true) => Standing::Before,
+            _ => Standing::Other("somebody else changed it".into()),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -199,4 +209,54 @@ fn what_cannot_be_taken_back_is_named_and_everything_else_is_taken_back() {
     };
     assert_eq!((names, phases.last()), (vec!["b".to_owned()], Some(&Phase::Dirty)));
     assert_eq!(world.objects.into_inner().into_keys().collect::<Vec<_>>(), ["b", "old", "older"]);
+}
+
+#[test]
+fn what_was_committed_can_be_undone() {
+    let (world, mut phases) = (world(), Phases::default());
+    let before = world.objects.clone();
+    block_on(apply(&world, &mut phases, &endless(), &plan(2), "mark", async || Ok(())));
+    let outcome = block_on(undo(&world, &mut phases, &endless(), &plan(2), "mark"));
+    assert!(matches!(outcome, Outcome::Undone), "{outcome:?}");
+    assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::RolledBack)));
+}
+
+#[test]
+fn nothing_is_undone_where_somebody_else_has_changed_something() {
+    let (world, mut phases) = (world(), Phases::default());
+    block_on(apply(&world, &mut phases, &endless(), &plan(1), "mark", async || Ok(())));
+    world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
+    let before = world.objects.clone();
+    let outcome = block_on(undo(&world, &mut phases, &endless(), &plan(1), "mark"));
+    let names = |drifted: Vec<(Target, String)>| drifted.into_iter().map(|(target, _)| target.name).collect::<Vec<_>>();
+    assert!(matches!(outcome, Outcome::Drifted(drifted) if names(drifted.clone()) == ["b"]));
+    assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::Committed)));
+}
+
+/// Wherever a run, or its undo, ends: the next one makes it whole.
+#[test]
+fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
+    let done = {
+        let world = world();
+        block_on(apply(&world, &mut Phases::default(), &endless(), &plan(1), "mark", async || Ok(())));
+        world.objects
+    };
+    for changes in 0..6 {
+        let world = world();
+        run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
+        let mut phases = Phases::default();
+        let verify = async || Ok(());
+        let outcome = block_on(resume(&world, &mut phases, &endless(), &plan(1), "mark", Phase::Applying, verify));
+        assert!(matches!(outcome, Outcome::Committed), "{changes}: {outcome:?}");
+        assert_eq!(world.objects, done);
+
+        // Looking at six targets comes before undoing them.
+        let patience = Patience(Cell::new(6 + changes), Stop::Interrupted);
+        let outcome = block_on(undo(&world, &mut phases, &patience, &plan(1), "mark"));
+        assert!(matches!(outcome, Outcome::Interrupted(_)), "{changes}: {outcome:?}");
+        let verify = async || Ok(());
+        let outcome = block_on(resume(&world, &mut phases, &endless(), &plan(1), "mark", Phase::RollingBack, verify));
+        assert!(matches!(outcome, Outcome::Restored(_)), "{changes}: {outcome:?}");
+        assert_eq!(world.objects, self::world().objects);
+    }
 }

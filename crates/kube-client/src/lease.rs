@@ -1,0 +1,219 @@
+//! One run at a time: the Lease of a release.
+//!
+//! Clocks of two machines are not compared. A holder stops writing when its lease has run out by its own clock, less the time
+//! that a request may still be under way; a successor takes over when it has itself seen no renewal for a whole lease and that
+//! time. So the two never write at once, also when the holder was paused and wakes up. Writes to the ledger are guarded once
+//! more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old holder fail.
+//!
+//! Decision: our own. The crates for it (`kube-leader-election`, `kubert`) compare the clocks of two machines and elect for
+//! ever; a run has to know until when it may write.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use fairlead_migration::obstacle::Obstacle;
+use http::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+use crate::permission::Need;
+use crate::request::{Error, Operation};
+
+/// How often a run that waits looks whether the lease is free.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A lease is renewed so many times before it would run out: one lost answer is no reason to stop.
+const RENEWALS: u32 = 3;
+
+/// Who wants the lease of which release, and how patiently.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Namespace of the ledger.
+    pub namespace: &'a str,
+    /// The release.
+    pub release: &'a str,
+    /// How long it lasts without renewal; in whole seconds.
+    pub duration: Duration,
+    /// How long to wait for another run.
+    pub patience: Duration,
+}
+
+/// The lease of a release, held.
+pub struct Lease<'a> {
+    cluster: &'a Cluster,
+    terms: Terms<'a>,
+    resource: Resource,
+    name: String,
+    holder: String,
+    resource_version: RefCell<String>,
+}
+
+/// The lease as somebody else holds it.
+struct Seen {
+    resource_version: String,
+    since: Instant,
+}
+
+/// What holding a lease takes.
+#[must_use]
+pub fn needs(namespace: &str) -> Vec<Need> {
+    let need = |verb| Need { resource: resource(), verb, namespaces: [namespace.to_owned()].into() };
+    ["get", "create", "patch"].map(need).into()
+}
+
+impl<'a> Lease<'a> {
+    /// Waits until nobody else holds it, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Held`] when that takes longer than `terms.patience`.
+    pub async fn acquire(cluster: &'a Cluster, terms: Terms<'a>, holder: String) -> Result<Self, Obstacle> {
+        let name = format!("fairlead-{}", terms.release);
+        let now = Instant::now();
+        let lease = Self { cluster, terms, resource: resource(), name, holder, resource_version: RefCell::default() };
+        let mut seen: Option<Seen> = None;
+        loop {
+            let sent = Instant::now();
+            let Some(live) = lease.get().await? else {
+                if lease.create(sent).await? {
+                    return Ok(lease);
+                }
+                continue;
+            };
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (holder, version) = (text(&live["spec"]["holderIdentity"]), text(&live["metadata"]["resourceVersion"]));
+            if seen.as_ref().is_none_or(|seen| seen.resource_version != version) {
+                seen = Some(Seen { resource_version: version.clone(), since: sent });
+            }
+            let held_for = Duration::from_secs(live["spec"]["leaseDurationSeconds"].as_u64().unwrap_or_default());
+            let is_over = seen.as_ref().is_some_and(|seen| seen.since.elapsed() >= held_for + cluster.request_timeout);
+            if holder.is_empty() || holder == lease.holder || is_over {
+                let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
+                if lease.take(&version, transitions, sent).await? {
+                    return Ok(lease);
+                }
+                continue;
+            }
+            if now.elapsed() >= terms.patience {
+                return Err(Obstacle::Held { name: format!("Lease {}/{}", terms.namespace, lease.name), holder });
+            }
+            tracing::info!(holder, lease = lease.name, "waiting for another run to end");
+            tokio::time::sleep(POLL_INTERVAL.min(terms.patience)).await;
+        }
+    }
+
+    /// Renews the lease for as long as this is waited for.
+    pub async fn keep(&self) {
+        loop {
+            tokio::time::sleep(self.terms.duration / RENEWALS).await;
+            let sent = Instant::now();
+            let version = self.resource_version.borrow().clone();
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
+            match self.patch(&patch).await {
+                Ok(live) => self.note(&live, sent),
+                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
+                    // Somebody wrote to it: ourselves, when an answer was lost, or a successor.
+                    match self.get().await {
+                        Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => self.note(&live, sent),
+                        Ok(_) => {
+                            self.cluster.forbid_writing();
+                            return tracing::warn!(lease = self.name, "another run has taken over");
+                        }
+                        Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+                    }
+                }
+                Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+            }
+        }
+    }
+
+    /// Gives it back, so that the next run need not wait.
+    pub async fn release(self) {
+        let version = self.resource_version.borrow().clone();
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
+        if let Err(error) = self.patch(&patch).await {
+            tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
+        }
+        self.cluster.forbid_writing();
+    }
+
+    fn operation(&self, verb: &'static str) -> Operation<'_> {
+        Operation { verb, resource: &self.resource, namespace: Some(self.terms.namespace), name: Some(&self.name) }
+    }
+
+    fn requests(&self) -> kube::core::Request {
+        kube::core::Request::new(self.resource.path(Some(self.terms.namespace)))
+    }
+
+    fn spec(&self, transitions: i64) -> Value {
+        let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
+        json!({"holderIdentity": self.holder, "leaseDurationSeconds": self.terms.duration.as_secs(), "leaseTransitions": transitions,
+            "acquireTime": now, "renewTime": now})
+    }
+
+    fn note(&self, live: &Value, sent: Instant) {
+        // Counted from when it was sent: the server may have renewed it at once.
+        self.cluster.allow_writing_until(sent + self.terms.duration);
+        live["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut self.resource_version.borrow_mut());
+    }
+
+    async fn get(&self) -> Result<Option<Value>, Obstacle> {
+        let request = self.requests().get(&self.name, &GetParams::default());
+        match self.cluster.send(self.request("get", request)?).await {
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
+            Err(error) => Err(self.cluster.obstacle(self.operation("get"), error).await),
+        }
+    }
+
+    /// False when somebody else was quicker.
+    async fn create(&self, sent: Instant) -> Result<bool, Obstacle> {
+        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": self.name, "namespace": self.terms.namespace}, "spec": self.spec(0)});
+        let request = self.requests().create(&PostParams::default(), lease.to_string().into_bytes());
+        match self.cluster.send(self.request("create", request)?).await {
+            Ok(live) => {
+                self.note(&live, sent);
+                Ok(true)
+            }
+            Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => Ok(false),
+            Err(error) => Err(self.cluster.obstacle(self.operation("create"), error).await),
+        }
+    }
+
+    /// False when somebody else was quicker.
+    async fn take(&self, version: &str, transitions: i64, sent: Instant) -> Result<bool, Obstacle> {
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": self.spec(transitions)});
+        match self.patch(&patch).await {
+            Ok(live) => {
+                self.note(&live, sent);
+                Ok(true)
+            }
+            Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => Ok(false),
+            Err(error) => Err(self.cluster.obstacle(self.operation("patch"), error).await),
+        }
+    }
+
+    async fn patch(&self, patch: &Value) -> Result<Value, Error> {
+        let request = self.requests().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch));
+        let request = request.map_err(|_| Error::Timeout(Duration::ZERO))?;
+        // Not one of the writes that the lease allows: it is what allows them.
+        self.cluster.send(request).await
+    }
+
+    fn request(
+        &self,
+        verb: &'static str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Request<Vec<u8>>, Obstacle> {
+        request.map_err(|source| Obstacle::Refused { operation: self.operation(verb).to_string(), source: source.into() })
+    }
+}
+
+fn resource() -> Resource {
+    let [group, version, kind, plural] = ["coordination.k8s.io", "v1", "Lease", "leases"].map(str::to_owned);
+    Resource { group, version, kind, plural, is_namespaced: true }
+}

@@ -1,0 +1,62 @@
+//! One run at a time.
+
+use std::pin::pin;
+use std::time::Instant;
+
+use fairlead_job::watch::Watch;
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::lease::{Lease, Terms};
+use fairlead_migration::executor::Watcher;
+use fairlead_migration::obstacle::{Obstacle, Stop};
+
+use crate::args::LeaseArgs;
+
+/// What the executor is told while a lease is held.
+pub struct Exclusive<'a> {
+    watch: &'a Watch,
+    cluster: &'a Cluster,
+    /// Whether another run had to be waited for: what was observed before is old.
+    pub has_waited: bool,
+}
+
+impl Watcher for Exclusive<'_> {
+    fn stop(&self) -> Option<Stop> {
+        if self.cluster.may_write() { self.watch.stop() } else { Some(Stop::LeaseOver) }
+    }
+
+    fn progress(&self, done: usize, total: usize, undoing: bool) {
+        self.watch.progress(done, total, undoing);
+    }
+}
+
+/// Does `work` while nobody else works on the release.
+pub async fn exclusively<T>(
+    cluster: &Cluster,
+    namespace: &str,
+    release: &str,
+    args: &LeaseArgs,
+    watch: &Watch,
+    work: impl AsyncFnOnce(&Exclusive<'_>) -> T,
+) -> Result<T, Obstacle> {
+    let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait };
+    let began = Instant::now();
+    let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await?;
+    let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
+    let result = {
+        let mut work = pin!(work(&exclusive));
+        tokio::select! {
+            result = &mut work => result,
+            // The lease is lost: the work sees that before its next write, and ends.
+            () = lease.keep() => work.await,
+        }
+    };
+    lease.release().await;
+    Ok(result)
+}
+
+/// A name for this process: the pod's or the machine's, its number, and when it asked.
+fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{}/{}/{}", host.trim(), std::process::id(), now.as_nanos())
+}

@@ -1,0 +1,205 @@
+//! The runs of a release: finished when their process died, one at a time, shown, and taken back.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{Ended, run};
+use fairlead_tests::state;
+use serde_json::{Value, json};
+
+use crate::fixtures::{apply, deny_triggers_for, subscription, tickets};
+
+/// So short that a successor need not be waited for long.
+const SHORT: [&str; 4] = ["--lease-duration", "3s", "--request-timeout", "1s"];
+
+fn replicator(cluster: &Cluster, command: &str, more: &[&str]) -> Ended {
+    let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    run(&mut cluster.job("trigger-replicator", &args), "")
+}
+
+fn many(cluster: &Cluster, count: usize) {
+    cluster.create((0..count).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
+}
+
+/// Starts a run and waits until its log has this.
+fn start_until(cluster: &Cluster, command: &str, more: &[&str], word: &str) -> Child {
+    let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(&SHORT).chain(more).copied().collect();
+    let mut job = cluster.job("trigger-replicator", &args);
+    let mut child = job.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains(word)), "{word}");
+    // Whoever reads on keeps the process from being stopped by a full pipe.
+    std::thread::spawn(move || log.count());
+    child
+}
+
+fn kill(mut child: Child) {
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn a_run_that_was_killed_is_finished_from_its_ticket_and_not_planned_again() {
+    let cluster = lease();
+    many(&cluster, 300);
+    kill(start_until(&cluster, "apply", &["--concurrency", "4"], "changed"));
+    let made = cluster.list("triggers").len();
+    assert!((1..300).contains(&made), "{made}");
+    // What has come since is not of that run.
+    cluster.apply(&subscription("default", "late", "order.late"));
+    let finished = apply(&cluster, &SHORT).expect(0);
+    assert!(finished.stderr.contains("going on with an earlier run"), "{}", finished.stderr);
+    assert_eq!(cluster.list("triggers").len(), 301);
+    let phases: Vec<String> = tickets(&cluster).into_iter().map(|(_, phase)| phase).collect();
+    assert_eq!(phases, ["Committed", "Committed"]);
+    // All of them carry the ticket from which they can be taken back.
+    let of_first =
+        |trigger: &&Value| trigger["metadata"]["annotations"]["fairlead.dev/ticket"] == "default/fairlead.v1.fairlead.1";
+    assert_eq!(cluster.list("triggers").iter().filter(of_first).count(), 300);
+}
+
+#[test]
+fn a_run_that_was_killed_while_it_took_back_is_taken_back_to_the_end() {
+    let cluster = lease();
+    many(&cluster, 200);
+    deny_triggers_for(&cluster, "z.refused");
+    let before = state::of(&cluster);
+    cluster.apply(&subscription("default", "z", "z.refused"));
+    let with = state::of(&cluster);
+    kill(start_until(&cluster, "apply", &["--concurrency", "1"], "restored"));
+    assert!(!cluster.list("triggers").is_empty());
+    let ended = apply(&cluster, &SHORT).expect(1);
+    for word in ["being taken back when its process ended", "everything is as before"] {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+    assert_eq!(state::differences(&with, &state::of(&cluster)), Vec::<String>::new());
+    assert_eq!(before.len() + 1, with.len());
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
+}
+
+#[test]
+fn what_was_committed_is_shown_and_taken_back() {
+    let cluster = lease();
+    let before = {
+        many(&cluster, 5);
+        state::of(&cluster)
+    };
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    cluster.apply(&subscription("default", "late", "order.late"));
+    apply(&cluster, &["--helm-revision", "3"]).expect(0);
+    let status = replicator(&cluster, "status", &[]).expect(0).stdout;
+    for word in ["Release fairlead in namespace default", "Committed", "in force", "rollback --last", "takes back run 2"] {
+        assert!(status.contains(word), "{word}\n{status}");
+    }
+    let shown = replicator(&cluster, "rollback", &["--to-revision", "1", "--dry-run"]).expect(0).stdout;
+    assert_eq!(shown.matches("delete Trigger").count(), 6, "{shown}");
+    assert_eq!(cluster.list("triggers").len(), 6);
+
+    let last = replicator(&cluster, "rollback", &["--to-revision", "2"]).expect(0);
+    assert!(last.stdout.contains("Done: 1 changes taken back. Ticket default/fairlead.v1.fairlead.2."), "{}", last.output());
+    assert_eq!(cluster.list("triggers").len(), 5);
+    let status = replicator(&cluster, "status", &["-o", "json"]).expect(0).json();
+    let phases: Vec<&Value> = status["runs"].as_array().expect("a list").iter().map(|run| &run["phase"]).collect();
+    assert_eq!(phases, [&json!("Committed"), &json!("RolledBack")]);
+
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    cluster.kubectl(&["delete", "subscriptions.eventing.kyma-project.io", "-n", "default", "late"]).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    let nothing = replicator(&cluster, "rollback", &["--last"]).expect(4);
+    assert!(nothing.stderr.contains("error FL018"), "{}", nothing.stderr);
+    // Taken back, it can be done again.
+    apply(&cluster, &[]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 5);
+}
+
+#[test]
+fn what_others_have_changed_since_is_found_before_anything_is_taken_back() {
+    let cluster = lease();
+    many(&cluster, 5);
+    apply(&cluster, &[]).expect(0);
+    let name = cluster.list("triggers")[3]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let elsewhere = r#"{"spec": {"subscriber": {"uri": "http://elsewhere.default/"}}}"#;
+    cluster.kubectl(&["patch", "trigger", "-n", "default", &name, "--type=merge", "-p", elsewhere]).expect(0);
+    let before = state::of(&cluster);
+    let stopped = replicator(&cluster, "rollback", &["--last"]).expect(6);
+    for word in ["Nothing was taken back", &format!("Trigger default/{name}: somebody else has changed it since")] {
+        assert!(stopped.stderr.contains(word), "{word}\n{}", stopped.stderr);
+    }
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    assert_eq!(tickets(&cluster)[0].1, "Committed");
+}
+
+#[test]
+fn a_rollback_that_was_killed_is_finished_by_the_next() {
+    let cluster = lease();
+    many(&cluster, 200);
+    let before = state::of(&cluster);
+    apply(&cluster, &[]).expect(0);
+    kill(start_until(&cluster, "rollback", &["--last"], "restored"));
+    let left = cluster.list("triggers").len();
+    assert!((1..200).contains(&left), "{left}");
+    replicator(&cluster, "rollback", &[&["--last"], &SHORT[..]].concat()).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+#[test]
+fn two_runs_at_once_take_turns() {
+    let cluster = lease();
+    many(&cluster, 300);
+    let mut first = start_until(&cluster, "apply", &["--concurrency", "2"], "changed");
+    let impatient = apply(&cluster, &["--lease-wait", "0s"]).expect(5);
+    assert!(
+        impatient.stderr.contains("error FL015") && impatient.stderr.contains("holds Lease default/fairlead-fairlead"),
+        "{}",
+        impatient.stderr
+    );
+    let second = apply(&cluster, &SHORT);
+    assert_eq!(first.wait().expect("it ends").code(), Some(0));
+    assert!(matches!(second.status, Some(0 | 75)), "{}", second.output());
+    assert_eq!(cluster.list("triggers").len(), 300);
+    assert_eq!(tickets(&cluster).len(), 1);
+}
+
+/// A process that sleeps over its lease must not write when it wakes.
+#[test]
+fn a_holder_that_wakes_after_another_has_taken_over_writes_nothing() {
+    let cluster = lease();
+    many(&cluster, 300);
+    let paused = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
+    let signal = |name: &str| {
+        let mut kill = std::process::Command::new("kill");
+        run(kill.args([name, &paused.id().to_string()]), "").expect(0);
+    };
+    signal("-STOP");
+    let successor = apply(&cluster, &SHORT).expect(0);
+    assert!(successor.stderr.contains("going on with an earlier run"), "{}", successor.stderr);
+    let after = (state::of(&cluster), tickets(&cluster));
+    signal("-CONT");
+    let mut paused = paused;
+    assert_eq!(paused.wait().expect("it ends").code(), Some(75));
+    assert_eq!(state::differences(&after.0, &state::of(&cluster)), Vec::<String>::new());
+    assert_eq!(after.1, tickets(&cluster));
+}
+
+#[test]
+fn a_damaged_ledger_is_named_before_anything_is_taken_back() {
+    let cluster = lease();
+    many(&cluster, 3);
+    apply(&cluster, &[]).expect(0);
+    let before = state::of(&cluster);
+    let chunk = cluster.get("secret", "default", "fairlead.v1.fairlead.1-0");
+    let mut damaged = chunk.clone();
+    damaged["data"]["chunk"] = "AAAA".into();
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        damaged["metadata"].as_object_mut().expect("an object").remove(field);
+    }
+    cluster.kubectl(&["delete", "secret", "-n", "default", "fairlead.v1.fairlead.1-0"]).expect(0);
+    let missing = replicator(&cluster, "rollback", &["--last"]).expect(4);
+    let named = "error FL016: Secret default/fairlead.v1.fairlead.1-0 is damaged: it is not there";
+    assert!(missing.stderr.contains(named), "{}", missing.stderr);
+    cluster.apply(&damaged);
+    let changed = replicator(&cluster, "rollback", &["--last"]).expect(4);
+    assert!(changed.stderr.contains("fairlead.v1.fairlead.1-0 is damaged: chunk 0 of the snapshot"), "{}", changed.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
