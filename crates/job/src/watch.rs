@@ -77,6 +77,7 @@ impl Watcher for Watch {
             // The other direction has a pace of its own.
             self.bar.reset();
             self.bar.set_message(what);
+            self.reported.set(Instant::now());
         }
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);

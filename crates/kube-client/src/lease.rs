@@ -25,6 +25,9 @@ use crate::request::{Error, Operation};
 /// How often a run that waits looks whether the lease is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// An operator who waits wants to know for what.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// A lease is renewed so many times before it would run out: one lost answer is no reason to stop.
 const RENEWALS: u32 = 3;
 
@@ -74,7 +77,7 @@ impl<'a> Lease<'a> {
         let name = format!("fairlead-{}", terms.release);
         let now = Instant::now();
         let lease = Self { cluster, terms, resource: resource(), name, holder, resource_version: RefCell::default() };
-        let mut seen: Option<Seen> = None;
+        let (mut seen, mut reported): (Option<Seen>, Option<Instant>) = (None, None);
         loop {
             let sent = Instant::now();
             let Some(live) = lease.get().await? else {
@@ -100,7 +103,11 @@ impl<'a> Lease<'a> {
             if now.elapsed() >= terms.patience {
                 return Err(Obstacle::Held { name: format!("Lease {}/{}", terms.namespace, lease.name), holder });
             }
-            tracing::info!(holder, lease = lease.name, "waiting for another run to end");
+            if reported.is_none_or(|at: Instant| at.elapsed() >= REPORT_INTERVAL) {
+                reported = Some(Instant::now());
+                let at_most = terms.patience.saturating_sub(now.elapsed()).as_secs();
+                tracing::info!(holder, lease = lease.name, at_most_seconds = at_most, "waiting for another run to end");
+            }
             tokio::time::sleep(POLL_INTERVAL.min(terms.patience)).await;
         }
     }

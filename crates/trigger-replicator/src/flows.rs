@@ -141,12 +141,15 @@ impl Observed {
         }
         // One after the other, on one connection: side by side each would pay for a TLS handshake of its own, which takes longer
         // than its usual one small page.
+        observed.activations = source.list(&kinds::ACTIVATION, |object| Some(Activation::read(&object))).await?;
+        observed.instances = source.list(&kinds::INSTANCE, |object| Some(Instance::read(&object))).await?;
+        if observed.activations.is_empty() && observed.instances.is_empty() {
+            return Ok(observed);
+        }
         let applications = source.list(&kinds::APPLICATION, |object| Some(Application::read(&object))).await?;
         let mappings = source.list(&kinds::MAPPING, |object| Some(Mapping::read(&object))).await?;
-        observed.activations = source.list(&kinds::ACTIVATION, |object| Some(Activation::read(&object))).await?;
         observed.applications = applications.into_iter().map(|it| (it.name.clone(), it)).collect();
         observed.mappings = mappings.into_iter().map(|it| ((it.namespace.clone(), it.application.clone()), it)).collect();
-        observed.instances = source.list(&kinds::INSTANCE, |object| Some(Instance::read(&object))).await?;
         observed.channels = source.list(&kinds::CHANNEL, integrated(|object| Channel::read(&object))).await?;
         observed.subscriptions = source.list(&kinds::SUBSCRIPTION, subscription).await?;
         observed.policies = source.list(&kinds::POLICY, |object| Some(address(&object))).await?.into_iter().collect();
