@@ -5,12 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fairlead_migration::obstacle::Obstacle;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
+use kube::client::ConfigExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::discovery::Resource;
 use crate::pace::Pace;
@@ -49,6 +53,26 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
 }
 
+/// What kube makes of a configuration, but with Nagle's algorithm off: with it the first request of a connection waits 40 ms for
+/// an acknowledgement that the server delays (measured: "nothing to do" took 56 ms with it and 17 ms without).
+fn client(config: Config) -> Result<Client, kube::Error> {
+    if config.proxy_url.is_some() {
+        return Client::try_from(config);
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(config.connect_timeout);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, config.default_namespace))
+}
+
 /// A page of a list. Its items are read one after the other: as values all together they are six times as large.
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -85,7 +109,7 @@ impl Cluster {
         // We own the retries; see the documentation of this crate.
         config.default_retry = false;
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(ConnectError::Client)?;
+        let client = client(config).map_err(ConnectError::Client)?;
         Ok(Self { client, server, request_timeout, field_manager, pace: Pace::new(1), writing_until: Cell::new(None) })
     }
 

@@ -117,20 +117,24 @@ pub async fn undo<W: World, J: Journal>(
     plan: &Plan,
     mark: &str,
 ) -> Outcome {
-    let drifted = match drifted(world, watcher, plan, mark).await {
-        Ok(drifted) if drifted.is_empty() => drifted,
-        Ok(drifted) => return Outcome::Drifted(drifted),
-        Err(obstacle) => return Outcome::Interrupted(obstacle),
-    };
-    debug_assert!(drifted.is_empty());
-    match restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], true).await {
-        Ok(left) if left.is_empty() => Outcome::Undone,
-        Ok(left) => {
-            let cause = "somebody else has changed something meanwhile, or the world does not answer";
-            let cause = Obstacle::Refused { operation: "take everything back".to_owned(), source: cause.into() };
-            Outcome::Dirty { cause, left }
+    let undone = async {
+        let drifted = drifted(world, watcher, plan, mark).await?;
+        if !drifted.is_empty() {
+            return Ok(Outcome::Drifted(drifted));
         }
-        Err(interruption) => Outcome::Interrupted(interruption),
+        let left = restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], true).await?;
+        if left.is_empty() {
+            return Ok(Outcome::Undone);
+        }
+        let cause = "somebody else has changed something meanwhile, or the world does not answer";
+        let cause = Obstacle::Refused { operation: "take everything back".to_owned(), source: cause.into() };
+        Ok(Outcome::Dirty { cause, left })
+    };
+    match undone.await {
+        Ok(outcome) => outcome,
+        // Nothing is taken back of what takes back: whether a signal or a deadline ends it, the next one goes on.
+        Err(Obstacle::Stopped(Stop::DeadlinePassed)) => Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)),
+        Err(obstacle) => Outcome::Interrupted(obstacle),
     }
 }
 

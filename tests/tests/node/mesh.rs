@@ -101,19 +101,16 @@ impl<'a> Tenant<'a> {
     fn send_to(&self, to: &str, count: usize, version: &str) -> Vec<String> {
         let (count, name) = (count.to_string(), format!("sender-{version}"));
         let mut args = vec!["run", &name, "--namespace", self.namespace, "--image=docker.io/fairlead/mailbox:dev"];
-        args.extend([
-            "--image-pull-policy=Never",
-            "--restart=Never",
-            "--attach",
-            "--quiet",
-            "--rm",
-            "--",
-            "send",
-            "--to",
-            to,
-        ]);
+        args.extend(["--image-pull-policy=Never", "--restart=Never", "--", "send", "--to", to]);
         args.extend(["--source", "shop", "--type", "order.created", "--version", version, "--count", &count]);
-        self.cluster.kubectl(&args).expect(0).stdout.lines().map(str::to_owned).collect()
+        self.cluster.kubectl(&args).expect(0);
+        // Not attached: a pod that ends quickly may be gone before its output is read.
+        let pod = format!("pod/{name}");
+        let has_ended = "--for=jsonpath={.status.phase}=Succeeded";
+        self.cluster.kubectl(&["wait", has_ended, &pod, "-n", self.namespace, "--timeout=300s"]).expect(0);
+        let sent = self.cluster.kubectl(&["logs", &pod, "-n", self.namespace]).expect(0).stdout;
+        self.cluster.kubectl(&["delete", &pod, "-n", self.namespace]).expect(0);
+        sent.lines().map(str::to_owned).collect()
     }
 
     /// What has arrived.

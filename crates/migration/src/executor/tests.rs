@@ -250,10 +250,11 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
         assert!(matches!(outcome, Outcome::Committed), "{changes}: {outcome:?}");
         assert_eq!(world.objects, done);
 
-        // Looking at six targets comes before undoing them.
-        let patience = Patience(Cell::new(6 + changes), Stop::Interrupted);
-        let outcome = block_on(undo(&world, &mut phases, &patience, &plan(1), "mark"));
-        assert!(matches!(outcome, Outcome::Interrupted(_)), "{changes}: {outcome:?}");
+        // Looking at six targets comes before undoing them. A deadline is to an undo what a signal is.
+        let stop = if changes % 2 == 0 { Stop::Interrupted } else { Stop::DeadlinePassed };
+        let outcome = block_on(undo(&world, &mut phases, &Patience(Cell::new(6 + changes), stop), &plan(1), "mark"));
+        let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
+        assert!(is_interrupted, "{changes}: {outcome:?}");
         let verify = async || Ok(());
         let outcome = block_on(resume(&world, &mut phases, &endless(), &plan(1), "mark", Phase::RollingBack, verify));
         assert!(matches!(outcome, Outcome::Restored(_)), "{changes}: {outcome:?}");
