@@ -2,10 +2,11 @@
 //!
 //! # Decision: the address of a new Broker is asked for when it is needed
 //!
-//! Situation: a Subscription needs the address of its Broker (Knative refuses, or ignores, a reference into another namespace),
-//! and a Broker gets its address when its controller has made it; which one depends on the class of Broker. The plan is made
-//! before. Decision: the plan shows the address that is usual; what is written is what the Broker's status says by then.
-//! Consequence: the one field in which a created object may differ from its image; its undo goes by our mark all the same.
+//! Situation: a Subscription needs the address of its Broker (Kyma wrote the address, too; a reference into the Broker's
+//! namespace was not tried), and a Broker gets its address when its controller has made it; which one depends on the class of
+//! Broker. The plan is made before. Decision: the plan shows the address that is usual; what is written is what the Broker's
+//! status says by then. Consequence: the one field in which a created object may differ from its image; its undo goes by our
+//! mark all the same.
 
 use std::time::{Duration, Instant};
 
