@@ -36,6 +36,11 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
     pub(crate) fn add(&mut self, target: &Target) {
         if let Some(index) = KINDS.iter().position(|kind| is_of(kind, target)) {
             self.has[index] = true;

@@ -97,6 +97,8 @@ fn compare(plan: &Plan, again: &Plan) -> Result<(), Obstacle> {
 fn awaited(plan: &Plan, again: &Plan) -> Awaited {
     let mut wanted = Targets::default();
     again.unchanged.iter().for_each(|unchanged| wanted.insert(&unchanged.target));
+    // A replica that another Subscription has come to share is still asked for.
+    again.changes().for_each(|change| wanted.insert(&change.target));
     // Without a Broker a Trigger has no status, for as long as there is none: reported in the plan, not waited for.
     let no_broker = |warning: &&fairlead_migration::plan::Finding| warning.code == crate::codes::NO_BROKER.id;
     let pending = again.warnings.iter().filter(no_broker).filter_map(|warning| warning.target.namespace.clone());
@@ -119,4 +121,47 @@ fn awaited(plan: &Plan, again: &Plan) -> Awaited {
         }
     }
     awaited
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::tests::{created, plan_from};
+
+    fn subscription(name: &str) -> Value {
+        json!({
+            "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+            "metadata": {"namespace": "orders", "name": name},
+            "spec": {"source_id": "shop", "event_type": "a", "event_type_version": "v1", "endpoint": "http://mail.orders/"},
+        })
+    }
+
+    fn broker() -> Value {
+        json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": "orders", "name": "default"}})
+    }
+
+    #[test]
+    fn a_trigger_is_waited_for_where_it_is_asked_for_and_there_is_a_broker() {
+        let plan = plan_from(vec![subscription("a"), broker()], &[]);
+        let trigger = created(&plan).remove(0);
+        let awaited_after = |objects: Vec<Value>| {
+            let again = plan_from(objects, &[]);
+            compare(&plan, &again).expect("it is as planned");
+            awaited(&plan, &again).len()
+        };
+        assert_eq!(awaited_after(vec![subscription("a"), broker(), trigger.clone()]), 1);
+        // Another Subscription has come to share it: told so by the next run, and needed all the same.
+        assert_eq!(awaited_after(vec![subscription("a"), subscription("b"), broker(), trigger.clone()]), 1);
+        assert_eq!(awaited_after(vec![broker(), trigger.clone()]), 0);
+        assert_eq!(awaited_after(vec![subscription("a"), trigger]), 0);
+    }
+
+    #[test]
+    fn what_is_planned_again_has_not_been_done() {
+        let plan = plan_from(vec![subscription("a"), broker()], &[]);
+        let obstacle = compare(&plan, &plan).expect_err("somebody has deleted it");
+        assert!(obstacle.to_string().contains("somebody has deleted it"), "{obstacle}");
+    }
 }
