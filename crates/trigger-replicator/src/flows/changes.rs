@@ -171,14 +171,11 @@ impl FlowChanges {
             return Err(codes::OTHER_CHANNEL.finding(target, message));
         }
         let address = observed.brokers.get(namespace).and_then(|broker| broker.address.as_ref());
-        let (Some(now), Some(address)) = (&existing.subscriber, address) else {
+        let moved = existing.subscriber.as_ref().zip(address).filter(|(now, address)| now != address);
+        let Some((_, address)) = moved else {
             self.unchanged.insert(target, format!("already carries the events of {application} to {namespace}"));
             return Ok(());
         };
-        if now == address {
-            self.unchanged.insert(target, format!("already carries the events of {application} to {namespace}"));
-            return Ok(());
-        }
         if let Some(other) = other_release(image, limits.release) {
             let message = format!("release {other} has made it, and its Broker has another address now");
             return Err(codes::OTHER_RELEASE.finding(target, message));
