@@ -125,6 +125,11 @@ crate::codes! {
     pub NOTHING_IN_FORCE = "FL018", "There is no such run to take back",
         "The ledger of the release holds no run that is in force and that was asked for.",
         "See `status` for what is in force, and check --release and --ledger-namespace.";
+    /// Exit status 2.
+    pub LEASE_TOO_SHORT = "FL019", "The lease is too short",
+        "A run may write until its lease ends less --request-timeout, and renews it when a third is over. With such a short one it \
+         would never be allowed to write.",
+        "Make --lease-duration at least one second and twice --request-timeout.";
 }
 
 /// The text behind `explain`.

@@ -14,7 +14,7 @@ pub struct LeaseArgs {
         value_parser = humantime::parse_duration)]
     pub lease_wait: Duration,
 
-    /// How long the lease of a run lasts without renewal; longer than --request-timeout.
+    /// How long the lease of a run lasts without renewal; at least twice --request-timeout.
     #[arg(long, global = true, value_name = "DURATION", default_value = "45s", env = "FAIRLEAD_LEASE_DURATION",
         value_parser = humantime::parse_duration)]
     pub lease_duration: Duration,

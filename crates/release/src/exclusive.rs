@@ -1,13 +1,16 @@
 //! One run at a time.
 
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use fairlead_job::code;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::lease::{Lease, Terms};
 use fairlead_migration::executor::Watcher;
-use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::obstacle::Stop;
 
 use crate::args::LeaseArgs;
 
@@ -37,10 +40,15 @@ pub async fn exclusively<T>(
     args: &LeaseArgs,
     watch: &Watch,
     work: impl AsyncFnOnce(&Exclusive<'_>) -> T,
-) -> Result<T, Obstacle> {
+) -> Result<T, Failure> {
+    if args.lease_duration < (cluster.request_timeout() * 2).max(Duration::from_secs(1)) {
+        let [lease, request] = [args.lease_duration, cluster.request_timeout()].map(humantime::format_duration);
+        let message = format!("--lease-duration {lease} is too short for --request-timeout {request}");
+        return Err(Failure::new(ExitStatus::Usage, &code::LEASE_TOO_SHORT, message));
+    }
     let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait };
     let began = Instant::now();
-    let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await?;
+    let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await.map_err(Failure::from)?;
     let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
     let result = {
         let mut work = pin!(work(&exclusive));

@@ -32,18 +32,15 @@ pub async fn run(
     let watch = Watch::start(args.run_timeout)?;
     let discovery = watch.guard(cluster.discover()).await.map_err(Failure::from)?;
     let ledger = Ledger::new(cluster, place.namespace);
-    let runs = chosen(ledger.entries(place.release).await.map_err(Failure::from)?, &args.goal);
-    if runs.is_empty() {
-        let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
-        return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message).into());
-    }
+    let runs = chosen(&ledger, place, &args.goal).await?;
     if args.dry_run {
-        return show(Ledger::new(cluster, place.namespace), &runs).await;
+        return show(ledger, &runs).await;
     }
     let needs = [ledger.needs(), lease::needs(place.namespace)].concat();
     watch.guard(cluster.require(&needs)).await.map_err(Failure::from)?;
     let work = async |exclusive: &Exclusive<'_>| {
-        for run in &runs {
+        // Chosen again: another run may have ended, or been taken back, while this one waited for it.
+        for run in &chosen(&ledger, place, &args.goal).await? {
             let (plan, ended) = take_back(cluster, &discovery, place, exclusive, run).await?;
             report::terminate(&ended.text());
             report::print_end(output, &plan, &ended, place.release)?;
@@ -51,12 +48,12 @@ pub async fn run(
         }
         Ok(ExitStatus::Done)
     };
-    exclusively(cluster, place.namespace, place.release, lease, &watch, work).await.map_err(Failure::from)?
+    exclusively(cluster, place.namespace, place.release, lease, &watch, work).await?
 }
 
 /// The runs to take back, the newest first.
-fn chosen(entries: Vec<Entry>, goal: &Goal) -> Vec<Entry> {
-    let mut runs: Vec<Entry> = entries.into_iter().filter(may_be_undone).collect();
+async fn chosen(ledger: &Ledger<'_>, place: Place<'_>, goal: &Goal) -> Result<Vec<Entry>, Failure> {
+    let mut runs: Vec<Entry> = ledger.entries(place.release).await?.into_iter().filter(may_be_undone).collect();
     runs.reverse();
     if let Some(sequence) = goal.to {
         runs.retain(|run| run.sequence > sequence);
@@ -65,7 +62,11 @@ fn chosen(entries: Vec<Entry>, goal: &Goal) -> Vec<Entry> {
     } else {
         runs.truncate(1);
     }
-    runs
+    if runs.is_empty() {
+        let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
+        return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message));
+    }
+    Ok(runs)
 }
 
 async fn show(mut ledger: Ledger<'_>, runs: &[Entry]) -> anyhow::Result<ExitStatus> {

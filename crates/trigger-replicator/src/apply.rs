@@ -143,7 +143,7 @@ impl Run<'_> {
         .await?
     }
 
-    async fn exclusively<T>(&self, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Obstacle> {
+    async fn exclusively<T>(&self, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
         let release = &self.args.release.release;
         exclusively(self.cluster, self.namespace, release, &self.args.lease, self.watch, work).await
     }

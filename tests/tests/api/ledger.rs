@@ -203,3 +203,33 @@ fn a_damaged_ledger_is_named_before_anything_is_taken_back() {
     assert!(changed.stderr.contains("fairlead.v1.fairlead.1-0 is damaged: chunk 0 of the snapshot"), "{}", changed.stderr);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
 }
+
+#[test]
+fn a_lease_too_short_to_write_in_is_refused_before_anything_is_written() {
+    let cluster = lease();
+    many(&cluster, 1);
+    for terms in [
+        ["--lease-duration", "1500ms", "--request-timeout", "1s"],
+        ["--lease-duration", "900ms", "--request-timeout", "100ms"],
+    ] {
+        let refused = apply(&cluster, &terms).expect(2);
+        assert!(refused.stderr.contains("error FL019: --lease-duration"), "{}", refused.stderr);
+    }
+    assert!(tickets(&cluster).is_empty() && cluster.list("triggers").is_empty());
+}
+
+/// Two who go back at once, one step each: the second chooses when the first has ended.
+#[test]
+fn two_rollbacks_at_once_take_back_one_run_each() {
+    let cluster = lease();
+    many(&cluster, 60);
+    apply(&cluster, &[]).expect(0);
+    cluster.apply(&subscription("default", "late", "order.late"));
+    cluster.create((0..60).map(|n| subscription("default", &format!("t{n}"), &format!("order.paid.{n}"))));
+    apply(&cluster, &[]).expect(0);
+    let mut first = start_until(&cluster, "rollback", &["--last"], "restored");
+    replicator(&cluster, "rollback", &[&["--last"], &SHORT[..]].concat()).expect(0);
+    assert_eq!(first.wait().expect("it ends").code(), Some(0));
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+    assert!(tickets(&cluster).iter().all(|(_, phase)| phase == "RolledBack"), "{:?}", tickets(&cluster));
+}
