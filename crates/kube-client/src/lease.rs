@@ -206,9 +206,8 @@ impl<'a> Lease<'a> {
 
     async fn patch(&self, patch: &Value) -> Result<Value, Error> {
         let request = self.requests().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch));
-        let request = request.map_err(|_| Error::Timeout(Duration::ZERO))?;
         // Not one of the writes that the lease allows: it is what allows them.
-        self.cluster.send(request).await
+        self.cluster.send(request.map_err(Error::Build)?).await
     }
 
     fn request(

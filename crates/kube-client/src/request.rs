@@ -61,6 +61,8 @@ pub(crate) enum Error {
     LeaseOver,
     #[error("this is no request")]
     Request(#[source] http::Error),
+    #[error("this is no request")]
+    Build(#[source] kube::core::request::Error),
     #[error("the answer is not JSON")]
     Body(#[source] serde_json::Error),
 }
@@ -78,7 +80,7 @@ impl Error {
         match self {
             Self::Status(status) => matches!(status.code, 429 | 503 | 504),
             Self::Timeout(_) => true,
-            Self::Connection { .. } | Self::LeaseOver | Self::Request(_) | Self::Body(_) => false,
+            Self::Connection { .. } | Self::LeaseOver | Self::Request(_) | Self::Build(_) | Self::Body(_) => false,
         }
     }
 
@@ -88,7 +90,7 @@ impl Error {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
             Self::Timeout(_) | Self::Connection { .. } => true,
-            Self::LeaseOver | Self::Request(_) | Self::Body(_) => false,
+            Self::LeaseOver | Self::Request(_) | Self::Build(_) | Self::Body(_) => false,
         }
     }
 }

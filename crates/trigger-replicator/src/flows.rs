@@ -112,10 +112,10 @@ impl Flows {
     }
 }
 
-/// Whether a Broker is made as an object. Before v1 a Broker needed ServiceAccounts that only Knative's own namespace
-/// controller made, and that was asked for with a label.
-pub(crate) fn makes_brokers(source: &Source<'_>) -> bool {
-    source.api_version(&kinds::BROKER).is_some_and(|version| version.ends_with("/v1"))
+/// Whether a Broker of this group and version is made as an object. Before v1 a Broker needed ServiceAccounts that only
+/// Knative's own namespace controller made, and that was asked for with a label.
+pub(crate) fn is_made_as_object(broker_version: &str) -> bool {
+    broker_version.ends_with("/v1")
 }
 
 impl Observed {

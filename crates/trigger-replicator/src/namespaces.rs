@@ -45,7 +45,7 @@ pub(crate) struct Namespace {
 impl Namespaces {
     /// Reads them.
     pub async fn of(source: &Source<'_>, excluded: &[String]) -> Result<Self, Obstacle> {
-        let may_be_labelled = !flows::makes_brokers(source);
+        let may_be_labelled = !source.api_version(&kinds::BROKER).is_some_and(|version| flows::is_made_as_object(&version));
         let add = |known: &mut BTreeMap<String, Namespace>, object| {
             let name = object::name(&object).to_owned();
             let is_terminating = object::is_terminating(&object) || object["status"]["phase"] == "Terminating";

@@ -8,7 +8,7 @@ use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::plan::{Finding, Plan, Unchanged};
 use serde_json::{Value, json};
 
-use super::{Flow, Flows, INTEGRATION_NAMESPACE, Observed};
+use super::{Flow, Flows, INTEGRATION_NAMESPACE, Observed, is_made_as_object};
 use crate::namespaces::{INJECTION_LABELS, Namespaces};
 use crate::plan::{Limits, other_release};
 use crate::replicas::BROKER;
@@ -82,7 +82,7 @@ impl FlowChanges {
         }
         self.with_broker.push(namespace.to_owned());
         let reason = format!("Triggers in {namespace} get their events from it");
-        if api_version.ends_with("/v1") {
+        if is_made_as_object(api_version) {
             let image = object(&target, None);
             self.create(BROKERS, target, image, reason);
             return Ok(());
@@ -268,8 +268,7 @@ fn address(flow: &Flow, observed: &Observed) -> Result<Endpoint, Finding> {
         let address = broker.address.as_ref()?.as_str().strip_suffix(&format!("/{other}/{BROKER}"))?;
         Endpoint::parse(&format!("{address}/{namespace}/{BROKER}")).ok()
     });
-    let is_v1 = observed.versions.broker.as_ref().is_some_and(|version| version.ends_with("/v1"));
-    let usual = if is_v1 {
+    let usual = if observed.versions.broker.as_deref().is_some_and(is_made_as_object) {
         format!("http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/{BROKER}")
     } else {
         format!("http://{BROKER}-broker.{namespace}.svc.cluster.local")
