@@ -44,6 +44,7 @@ test: ## everything: checks, tests without and with a node; about 5 minutes, the
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
 	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
+	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
@@ -52,7 +53,7 @@ test: ## everything: checks, tests without and with a node; about 5 minutes, the
 
 test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
-	@cargo test --quiet --workspace --lib --bins --test chart --test api
+	@cargo test --quiet --workspace --lib --bins --test chart --test api --test faults
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
@@ -154,9 +155,10 @@ target/tools/knative/eventing.yaml: $(TOOLS)/cluster
 	@$(TOOLS)/cluster knative-manifests --source "$(knative_source)" --output $@
 
 # For tests that need no controller behind the kinds.
-target/tools/knative/crds.yaml: tests/cluster/go.mod
+target/tools/knative/crds.yaml: tests/cluster/go.mod Makefile
 	@mkdir -p $(@D)
-	@cd "$(knative_source)/config/core/resources" && for kind in broker trigger channel subscription; do \
+	@cd "$(knative_source)/config" && for kind in core/resources/{broker,trigger,channel,subscription} \
+	  channels/in-memory-channel/resources/in-memory-channel; do \
 	  printf '%s\n' '---'; cat $$kind.yaml; echo; \
 	done >$(CURDIR)/$@
 

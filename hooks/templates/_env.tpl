@@ -6,6 +6,8 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
+- name: FAIRLEAD_JOB
+  value: {{ include "fairlead-hooks.name" . }}
 {{- if eq .mode "hook" }}
 - name: FAIRLEAD_HELM_REVISION
   value: {{ .root.Release.Revision | quote }}

@@ -2,6 +2,7 @@
 //! code of the product, so that a mistake there is not repeated here.
 //!
 //! - [`program`]: runs a program to its end
+//! - [`api`]: requests without kubectl
 //! - [`access`]: the permissions that the chart gives a job
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
 //! - [`proxy`]: faults between a job and the API server
@@ -17,6 +18,7 @@
 #![expect(clippy::must_use_candidate, reason = "a command is often run for what it does")]
 
 pub mod access;
+pub mod api;
 pub mod cluster;
 pub mod program;
 pub mod proxy;

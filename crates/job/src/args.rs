@@ -80,6 +80,11 @@ pub struct ReleaseArgs {
     /// Revision of the Helm release that runs this job; the chart sets it.
     #[arg(long, global = true, value_name = "NUMBER", env = "FAIRLEAD_HELM_REVISION")]
     pub helm_revision: Option<u32>,
+
+    /// Job that this process is a pod of, in the ledger's namespace: its start counts for --run-timeout, and it gets an Event at the
+    /// end; the chart sets it.
+    #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_JOB")]
+    pub job: Option<String>,
 }
 
 /// A duration with a unit, `90s` or `3m30s`; nothing can be done in none.

@@ -130,6 +130,10 @@ crate::codes! {
         "A run may write until its lease ends less --request-timeout, and renews it when a third is over. With such a short one it \
          would never be allowed to write.",
         "Make --lease-duration at least one second and twice --request-timeout.";
+    /// Exit status 1, so that a Job does not try again what is being taken back.
+    pub CANCELLED = "FL020", "A rollback has asked this run to end",
+        "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback          takes back what it had done.",
+        "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
 }
 
 /// The text behind `explain`.

@@ -66,6 +66,7 @@ impl From<Obstacle> for Failure {
             Obstacle::Held { .. } => (ExitStatus::Held, &code::HELD),
             Obstacle::Damaged { .. } => (ExitStatus::Refused, &code::DAMAGED),
             Obstacle::Stopped(Stop::LeaseOver) => (ExitStatus::Interrupted, &code::LEASE_OVER),
+            Obstacle::Stopped(Stop::Cancelled) => (ExitStatus::Failed, &code::CANCELLED),
             Obstacle::Stopped(Stop::Interrupted) => (ExitStatus::Interrupted, &code::INTERRUPTED),
             Obstacle::Stopped(Stop::DeadlinePassed) => (ExitStatus::Deadline, &code::DEADLINE),
         };

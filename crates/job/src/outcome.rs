@@ -17,7 +17,7 @@ pub struct Ended {
     pub ticket: Option<String>,
     /// One sentence.
     pub summary: String,
-    /// Objects that could not be taken back, and why.
+    /// Objects that were not taken back as they were, and why.
     pub left: Vec<(Target, String)>,
     /// Why it was not done.
     pub failure: Option<Failure>,
@@ -60,7 +60,14 @@ impl Ended {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))
             }
-            Outcome::Undone => ended("RolledBack", format!("Done: {} changes taken back.", plan.len()), None),
+            Outcome::Undone(drifted) => {
+                let but = match drifted.len() {
+                    0 => String::new(),
+                    theirs => format!(", but for what others had written to {theirs} objects, as --on-drift says"),
+                };
+                let summary = format!("Done: {} changes taken back{but}.", plan.len());
+                Self { left: drifted, ..ended("RolledBack", summary, None) }
+            }
             Outcome::Drifted(drifted) => {
                 let summary = format!("Nothing was taken back: somebody else has changed {} objects since.", drifted.len());
                 let failure =

@@ -123,8 +123,7 @@ mod tests {
         let uri = "http://me:pass@mail.orders/";
         let image =
             json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "spec": {"subscriber": {"uri": uri}}});
-        let stage =
-            Stage { name: "Triggers".into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency: 8 };
+        let stage = Stage::new("Triggers", StageKind::Expand, UndoAt::PostRollback, 8);
         let mut plan = Plan::new("trigger-replicator", vec![stage]);
         let (images, reason) = (Images::Create(image), "replicates Subscription orders/mail".into());
         plan.push(&Change { stage: 0, target: target("mail"), images, reason });

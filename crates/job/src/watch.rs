@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal as _, stderr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fairlead_migration::executor::Watcher;
@@ -14,10 +15,13 @@ use tokio::time::Instant;
 /// Where there is no terminal a line is logged this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// So many changes are begun at most before that is written down again, or as many as are made in five seconds.
+const BATCH: RangeInclusive<f64> = 64.0..=500.0;
+
 /// Watches over one run.
 pub struct Watch {
-    interrupted: watch::Receiver<bool>,
-    deadline: Instant,
+    told: watch::Sender<Option<Stop>>,
+    deadline: Cell<Instant>,
     reported: Cell<Instant>,
     /// Hidden where there is no terminal; it knows how fast it goes.
     bar: ProgressBar,
@@ -30,45 +34,62 @@ impl Watch {
     ///
     /// When the operating system refuses to register a handler.
     pub fn start(run_timeout: Duration) -> std::io::Result<Self> {
-        let (interrupt, interrupted) = watch::channel(false);
+        let (told, _) = watch::channel(None);
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
             let mut signals = signal(kind)?;
-            let interrupt = interrupt.clone();
+            let told = told.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     tracing::warn!("told to end: finishing what is in flight");
-                    interrupt.send_replace(true);
+                    told.send_replace(Some(Stop::Interrupted));
                 }
             });
         }
         let now = Instant::now();
         let target = if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Ok(Self {
-            interrupted,
-            deadline: now + run_timeout,
+            told,
+            deadline: Cell::new(now + run_timeout),
             reported: Cell::new(now),
             bar: ProgressBar::with_draw_target(Some(0), target).with_style(style()),
         })
     }
 
+    /// The run began earlier than this process: its Job has had other pods.
+    pub fn began_before(&self, elapsed: Duration) {
+        self.deadline.set(self.deadline.get().checked_sub(elapsed).unwrap_or_else(Instant::now));
+    }
+
+    /// A rollback has asked the run to stop.
+    pub fn cancel(&self) {
+        self.told.send_replace(Some(Stop::Cancelled));
+    }
+
     /// Does `work`, which only reads, unless the run is told to end first.
     pub async fn guard<T, E: From<Obstacle>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let mut interrupted = self.interrupted.clone();
+        let mut told = self.told.subscribe();
+        let stop = async {
+            let told = told.wait_for(Option::is_some).await.map(|told| *told);
+            told.ok().flatten().unwrap_or(Stop::Interrupted)
+        };
         tokio::select! {
             result = work => result,
-            _ = interrupted.wait_for(|interrupted| *interrupted) => Err(Obstacle::Stopped(Stop::Interrupted).into()),
-            () = tokio::time::sleep_until(self.deadline) => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
+            stop = stop => Err(Obstacle::Stopped(stop).into()),
+            () = tokio::time::sleep_until(self.deadline.get()) => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
         }
     }
 }
 
 impl Watcher for Watch {
     fn stop(&self) -> Option<Stop> {
-        if *self.interrupted.borrow() {
-            Some(Stop::Interrupted)
-        } else {
-            (Instant::now() >= self.deadline).then_some(Stop::DeadlinePassed)
-        }
+        let is_late = Instant::now() >= self.deadline.get();
+        (*self.told.borrow()).or(is_late.then_some(Stop::DeadlinePassed))
+    }
+
+    fn batch(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between two small numbers")]
+        let batch = (self.bar.per_sec() * 5.0).clamp(*BATCH.start(), *BATCH.end()) as usize;
+        batch
     }
 
     fn progress(&self, done: usize, total: usize, undoing: bool) {

@@ -23,6 +23,9 @@ use crate::request::Operation;
 /// A page of a list; what kubectl and client-go use.
 pub const PAGE_SIZE: u32 = 500;
 
+/// Who writes, in `managedFields`; the same for all jobs, because each can take back what another has done.
+pub const FIELD_MANAGER: &str = "fairlead";
+
 /// How often a list begins again because its continue token has expired (they live 5 to 10 minutes).
 const LIST_ATTEMPTS: u32 = 3;
 
@@ -32,7 +35,6 @@ pub struct Cluster {
     /// Its address, for errors.
     pub(crate) server: String,
     pub(crate) request_timeout: Duration,
-    pub(crate) field_manager: &'static str,
     pub(crate) pace: Pace,
     /// Until when a write must have been answered; `None` before there is a lease.
     writing_until: Cell<Option<Instant>>,
@@ -89,13 +91,12 @@ struct PageMetadata {
 }
 
 impl Cluster {
-    /// Prepares a connection for the field manager `field_manager`. Without `kubeconfig` and `context`: `$KUBECONFIG`, then
-    /// `~/.kube/config`, then the pod's ServiceAccount.
+    /// Prepares a connection. Without `kubeconfig` and `context`: `$KUBECONFIG`, then `~/.kube/config`, then the pod's
+    /// ServiceAccount.
     pub async fn connect(
         kubeconfig: Option<&Path>,
         context: Option<&str>,
         request_timeout: Duration,
-        field_manager: &'static str,
     ) -> Result<Self, ConnectError> {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let mut config = match (kubeconfig, context) {
@@ -110,7 +111,7 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let client = client(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, server, request_timeout, field_manager, pace: Pace::new(1), writing_until: Cell::new(None) })
+        Ok(Self { client, server, request_timeout, pace: Pace::new(1), writing_until: Cell::new(None) })
     }
 
     /// Allows so many writes at once; how many there really are is found while writing.
@@ -191,7 +192,7 @@ impl Cluster {
         begin: impl Fn() -> S,
         mut add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
-        let operation = Operation { verb: "list", resource, namespace, name: None };
+        let operation = Operation { namespace, ..Operation::new("list", resource) };
         let mut attempts = 1;
         let mut params =
             ListParams { limit: Some(PAGE_SIZE), label_selector: labels.map(str::to_owned), ..ListParams::default() };

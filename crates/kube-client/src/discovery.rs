@@ -1,6 +1,8 @@
 //! Which kinds the cluster serves.
 
+use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
 use http::{Request, header};
 use serde_json::Value;
 
@@ -10,6 +12,9 @@ use crate::request::obstacle;
 /// One request for all groups; in every supported Kubernetes (stable since 1.30).
 /// Source: KEP-3352, aggregated discovery.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// Kind of custom resource definitions.
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// A kind in one version, as the cluster serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +29,18 @@ pub struct Resource {
     pub plural: String,
     /// Whether its objects live in namespaces.
     pub is_namespaced: bool,
+    /// Whether the status is written through a subresource of its own.
+    pub has_status: bool,
+    /// Whether replicas are written through a subresource of their own.
+    pub has_scale: bool,
 }
 
 impl Resource {
-    /// A kind of the core group, which needs no discovery.
+    /// A kind of the core group, which needs no discovery where only its objects' content is written.
     #[must_use]
     pub fn core(kind: &str, plural: &str, is_namespaced: bool) -> Self {
         let [group, version, kind, plural] = ["", "v1", kind, plural].map(str::to_owned);
-        Self { group, version, kind, plural, is_namespaced }
+        Self { group, version, kind, plural, is_namespaced, has_status: false, has_scale: false }
     }
 
     /// `eventing.knative.dev/v1`.
@@ -54,7 +63,26 @@ impl Resource {
     }
 }
 
-/// What the cluster serves outside the core group, the preferred version of each group first.
+/// The kinds that a custom resource definition serves.
+fn defined_by(definition: &Image) -> Vec<Resource> {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let versions = spec["versions"].as_array().cloned().unwrap_or_default();
+    let served = versions.into_iter().filter(|version| version["served"] == true);
+    served
+        .map(|version| Resource {
+            group: text(&spec["group"]),
+            version: text(&version["name"]),
+            kind: text(&spec["names"]["kind"]),
+            plural: text(&spec["names"]["plural"]),
+            is_namespaced: spec["scope"] == "Namespaced",
+            has_status: !version["subresources"]["status"].is_null(),
+            has_scale: !version["subresources"]["scale"].is_null(),
+        })
+        .collect()
+}
+
+/// What the cluster serves, the preferred version of each group first; the core group only where it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
     resources: Vec<Resource>,
@@ -75,11 +103,32 @@ impl Discovery {
 }
 
 impl Cluster {
-    /// Asks for all kinds, in one request.
+    /// Asks for all kinds outside the core group, in one request.
     pub async fn discover(&self) -> Result<Discovery, Obstacle> {
+        self.discover_at("/apis").await
+    }
+
+    /// What carrying out or taking back `plan` may meet: what was found before, the core group where the plan touches it, and
+    /// the kinds of definitions that the plan itself deletes or creates.
+    pub async fn discover_for(&self, plan: &Plan, found: &Discovery) -> Result<Discovery, Obstacle> {
+        let mut resources = found.resources.clone();
+        if plan.changes().any(|change| change.target.api_version == "v1") {
+            resources.extend(self.discover_at("/api").await?.resources);
+        }
+        for change in plan.changes().filter(|change| change.target.kind == DEFINITION) {
+            for resource in change.before().or(change.after()).map(defined_by).unwrap_or_default() {
+                if !resources.contains(&resource) {
+                    resources.push(resource);
+                }
+            }
+        }
+        Ok(Discovery { resources })
+    }
+
+    async fn discover_at(&self, path: &str) -> Result<Discovery, Obstacle> {
         // Every authenticated user may do this: ClusterRole system:discovery.
         let operation = || "discover what the cluster serves".to_owned();
-        let request = Request::get("/apis").header(header::ACCEPT, AGGREGATED).body(Vec::new());
+        let request = Request::get(path).header(header::ACCEPT, AGGREGATED).body(Vec::new());
         let request = request.map_err(|source| Obstacle::Refused { operation: operation(), source: source.into() })?;
         self.send(request).await.map(|answer| read(&answer)).map_err(|error| obstacle(operation(), error))
     }
@@ -92,12 +141,15 @@ fn read(answer: &Value) -> Discovery {
     for group in list(&answer["items"]) {
         for version in list(&group["versions"]) {
             for resource in list(&version["resources"]) {
+                let has = |name: &str| list(&resource["subresources"]).iter().any(|it| it["subresource"] == name);
                 resources.push(Resource {
                     group: text(&group["metadata"]["name"]),
                     version: text(&version["version"]),
                     kind: text(&resource["responseKind"]["kind"]),
                     plural: text(&resource["resource"]),
                     is_namespaced: resource["scope"] == "Namespaced",
+                    has_status: has("status"),
+                    has_scale: has("scale"),
                 });
             }
         }

@@ -5,6 +5,10 @@
 //! time. So the two never write at once, also when the holder was paused and wakes up. Writes to the ledger are guarded once
 //! more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old holder fail.
 //!
+//! A rollback asks the holder to stop, by an annotation that the holder sees when it renews. One that does not stop within the
+//! successor's patience loses the lease all the same: it is taken, which keeps the holder from renewing, and the successor
+//! waits as long as the holder may still believe in it.
+//!
 //! Decision: our own. The crates for it (`kube-leader-election`, `kubert`) compare the clocks of two machines and elect for
 //! ever; a run has to know until when it may write.
 
@@ -31,6 +35,12 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// A lease is renewed so many times before it would run out: one lost answer is no reason to stop.
 const RENEWALS: u32 = 3;
 
+/// But at least so often, because a rollback may ask the holder to stop.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Who has asked the holder to stop.
+const CANCEL_ANNOTATION: &str = "fairlead.dev/cancel";
+
 /// Who wants the lease of which release, and how patiently.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -42,6 +52,8 @@ pub struct Terms<'a> {
     pub duration: Duration,
     /// How long to wait for another run.
     pub patience: Duration,
+    /// Whether the holder is asked to stop, and loses the lease after that time.
+    pub insists: bool,
 }
 
 /// The lease of a release, held.
@@ -63,7 +75,7 @@ struct Seen {
 /// What holding a lease takes.
 #[must_use]
 pub fn needs(namespace: &str) -> Vec<Need> {
-    let need = |verb| Need { resource: resource(), verb, namespaces: [namespace.to_owned()].into() };
+    let need = |verb| Need { resource: resource(), verb, subresource: None, namespaces: [namespace.to_owned()].into() };
     ["get", "create", "patch"].map(need).into()
 }
 
@@ -78,6 +90,7 @@ impl<'a> Lease<'a> {
         let now = Instant::now();
         let lease = Self { cluster, terms, resource: resource(), name, holder, resource_version: RefCell::default() };
         let (mut seen, mut reported): (Option<Seen>, Option<Instant>) = (None, None);
+        let mut asked = false;
         loop {
             let sent = Instant::now();
             let Some(live) = lease.get().await? else {
@@ -100,6 +113,17 @@ impl<'a> Lease<'a> {
                 }
                 continue;
             }
+            if terms.insists && !asked {
+                asked = lease.ask_to_stop(&version).await?;
+                continue;
+            }
+            if now.elapsed() >= terms.patience && terms.insists {
+                tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
+                if lease.wrest(&version, &live, held_for).await? {
+                    return Ok(lease);
+                }
+                continue;
+            }
             if now.elapsed() >= terms.patience {
                 return Err(Obstacle::Held { name: format!("Lease {}/{}", terms.namespace, lease.name), holder });
             }
@@ -112,19 +136,25 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Renews the lease for as long as this is waited for.
-    pub async fn keep(&self) {
+    /// Renews the lease for as long as this is waited for. `cancelled` is called when somebody asks this run to stop.
+    pub async fn keep(&self, cancelled: impl Fn()) {
         loop {
-            tokio::time::sleep(self.terms.duration / RENEWALS).await;
+            tokio::time::sleep((self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL)).await;
             let sent = Instant::now();
             let version = self.resource_version.borrow().clone();
             let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
             match self.patch(&patch).await {
                 Ok(live) => self.note(&live, sent),
                 Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
-                    // Somebody wrote to it: ourselves, when an answer was lost, or a successor.
+                    // Somebody wrote to it: ourselves, when an answer was lost, or a successor, or one who asks us to stop.
                     match self.get().await {
-                        Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => self.note(&live, sent),
+                        Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => {
+                            self.note(&live, sent);
+                            if let Some(by) = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str() {
+                                tracing::warn!(lease = self.name, by, "asked to stop");
+                                cancelled();
+                            }
+                        }
                         Ok(_) => {
                             self.cluster.forbid_writing();
                             return tracing::warn!(lease = self.name, "another run has taken over");
@@ -148,7 +178,7 @@ impl<'a> Lease<'a> {
     }
 
     fn operation(&self, verb: &'static str) -> Operation<'_> {
-        Operation { verb, resource: &self.resource, namespace: Some(self.terms.namespace), name: Some(&self.name) }
+        Operation { namespace: Some(self.terms.namespace), name: Some(&self.name), ..Operation::new(verb, &self.resource) }
     }
 
     fn requests(&self) -> kube::core::Request {
@@ -192,8 +222,37 @@ impl<'a> Lease<'a> {
     }
 
     /// False when somebody else was quicker.
+    async fn ask_to_stop(&self, version: &str) -> Result<bool, Obstacle> {
+        let annotations = json!({ CANCEL_ANNOTATION: self.holder });
+        match self.patch(&json!({"metadata": {"resourceVersion": version, "annotations": annotations}})).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => Ok(false),
+            Err(error) => Err(self.cluster.obstacle(self.operation("patch"), error).await),
+        }
+    }
+
+    /// Takes a lease that somebody holds, and waits until its holder has noticed or has no time left. False when somebody else
+    /// was quicker.
+    async fn wrest(&self, version: &str, live: &Value, held_for: Duration) -> Result<bool, Obstacle> {
+        let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
+        let taken = Instant::now();
+        if !self.take(version, transitions, taken).await? {
+            return Ok(false);
+        }
+        while taken.elapsed() < held_for + self.cluster.request_timeout {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let version = self.resource_version.borrow().clone();
+            if !self.take(&version, transitions, Instant::now()).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// False when somebody else was quicker.
     async fn take(&self, version: &str, transitions: i64, sent: Instant) -> Result<bool, Obstacle> {
-        let patch = json!({"metadata": {"resourceVersion": version}, "spec": self.spec(transitions)});
+        let metadata = json!({"resourceVersion": version, "annotations": {CANCEL_ANNOTATION: null}});
+        let patch = json!({"metadata": metadata, "spec": self.spec(transitions)});
         match self.patch(&patch).await {
             Ok(live) => {
                 self.note(&live, sent);
@@ -221,5 +280,5 @@ impl<'a> Lease<'a> {
 
 fn resource() -> Resource {
     let [group, version, kind, plural] = ["coordination.k8s.io", "v1", "Lease", "leases"].map(str::to_owned);
-    Resource { group, version, kind, plural, is_namespaced: true }
+    Resource { group, version, kind, plural, is_namespaced: true, has_status: false, has_scale: false }
 }

@@ -2,20 +2,27 @@
 //!
 //! A ticket is the Secret `fairlead.v1.<release>.<sequence>` in the release's namespace; its snapshot lies beside it in
 //! immutable Secrets `…-<chunk>` that belong to it (deleting the ticket deletes them). The ticket itself never changes; only
-//! its label `fairlead.dev/phase` does. Not owned by Helm, so it survives rollback and uninstall.
+//! its label `fairlead.dev/phase` and its annotation `fairlead.dev/progress` do. Not owned by Helm, so it survives rollback and
+//! uninstall.
+//!
+//! - `history`: which runs there were, and from what each can be undone
+//! - `outcomes`: how the last runs ended, also those that changed nothing
+//! - `transfer`: tickets as files, and back
 
 mod history;
+mod outcomes;
+mod transfer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::snapshot::Snapshot;
-use fairlead_migration::ticket::{Journal, Phase, Ticket};
+use fairlead_migration::ticket::{Journal, Phase, Progress, Ticket};
 use http::Request;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -23,7 +30,9 @@ use crate::discovery::Resource;
 use crate::permission::Need;
 use crate::request::{Error, Operation};
 
-pub use self::history::Entry;
+pub use self::history::{Entry, Reopened};
+pub use self::outcomes::Outcome;
+pub use self::transfer::Imported;
 
 /// Type of the Secrets.
 pub const SECRET_TYPE: &str = "fairlead.dev/ticket";
@@ -32,6 +41,8 @@ const RELEASE_LABEL: &str = "fairlead.dev/release";
 const STEP_LABEL: &str = "fairlead.dev/step";
 const PHASE_LABEL: &str = "fairlead.dev/phase";
 const REVISION_LABEL: &str = "fairlead.dev/helm-revision";
+const PROGRESS_ANNOTATION: &str = "fairlead.dev/progress";
+const CHANGES_ANNOTATION: &str = "fairlead.dev/changes";
 
 /// How many sequences may be taken by what is not in the list of tickets: Secrets whose labels somebody took away.
 const SEQUENCE_ATTEMPTS: u64 = 10;
@@ -63,12 +74,17 @@ impl<'a> Ledger<'a> {
     /// What keeping a ticket takes.
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
-        let need = |verb| Need { resource: self.secrets.clone(), verb, namespaces: [self.namespace.to_owned()].into() };
-        ["get", "list", "create", "patch"].map(need).into()
+        let namespaces: BTreeSet<String> = [self.namespace.to_owned()].into();
+        let need = |verb| Need { resource: self.secrets.clone(), verb, subresource: None, namespaces: namespaces.clone() };
+        ["get", "list", "create", "patch", "delete"].map(need).into()
     }
 
     fn operation<'b>(&'b self, verb: &'static str, name: Option<&'b str>) -> Operation<'b> {
-        Operation { verb, resource: &self.secrets, namespace: Some(self.namespace), name }
+        Operation { namespace: Some(self.namespace), name, ..Operation::new(verb, &self.secrets) }
+    }
+
+    fn cannot_ask(&self, verb: &'static str, name: &str, source: kube::core::request::Error) -> Obstacle {
+        Obstacle::Refused { operation: self.operation(verb, Some(name)).to_string(), source: source.into() }
     }
 
     fn requests(&self) -> kube::core::Request {
@@ -96,7 +112,10 @@ impl<'a> Ledger<'a> {
         let last = sequence + SEQUENCE_ATTEMPTS;
         loop {
             let name = ticket_name(&ticket.release, &sequence.to_string());
-            let secret = self.secret(name.clone(), labels(ticket, Some(Phase::Planned)), "ticket", content.clone(), None);
+            let mut secret =
+                self.secret(name.clone(), labels(ticket, Some(Phase::Planned)), "ticket", content.clone(), None);
+            let changes = (CHANGES_ANNOTATION.to_owned(), ticket.changes.to_string());
+            secret.metadata.annotations = Some(BTreeMap::from([changes]));
             match self.create(&secret).await? {
                 Ok(created) => return Ok(self.opened(name, &created)),
                 Err(error) if is_taken(&error) && sequence < last => {
@@ -106,8 +125,19 @@ impl<'a> Ledger<'a> {
                         _ => sequence += 1,
                     }
                 }
-                Err(error) => return Err(self.cluster.obstacle(self.operation("create", Some(&name)), error).await),
+                Err(error) => return Err(self.cluster.refused(self.operation("create", Some(&name)), error).await),
             }
+        }
+    }
+
+    /// Deletes a ticket; the garbage collector deletes its chunks.
+    async fn delete(&self, name: &str) -> Result<(), Obstacle> {
+        let request = self.requests().delete(name, &DeleteParams::background());
+        match self.cluster.write(request.map_err(|error| self.cannot_ask("delete", name, error))?).await {
+            Err(error) if !error.status().is_some_and(kube::core::Status::is_not_found) => {
+                Err(self.cluster.obstacle(self.operation("delete", Some(name)), error).await)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -160,10 +190,11 @@ impl Journal for Ledger<'_> {
                 // The ticket is ours alone, so its chunk is ours, too: the answer to an earlier try was lost.
                 Err(error) if is_taken(&error) => {}
                 Err(error) => {
-                    // Nothing was changed, and nobody should take this ticket for one to be resumed.
-                    let obstacle = self.cluster.obstacle(self.operation("create", Some(&name)), error).await;
-                    if let Err(unmarked) = self.enter(Phase::RolledBack).await {
-                        tracing::warn!(error = %unmarked, "the ledger lags behind");
+                    // Nothing was changed, and what is stored of it is of no use.
+                    let obstacle = self.cluster.refused(self.operation("create", Some(&name)), error).await;
+                    let ticket = self.ticket.clone();
+                    if let Err(undeleted) = self.delete(&ticket).await {
+                        tracing::warn!(error = %undeleted, ticket, "a ticket without its snapshot stays behind");
                     }
                     return Err(obstacle);
                 }
@@ -172,20 +203,23 @@ impl Journal for Ledger<'_> {
         Ok(format!("{}/{}", self.namespace, self.ticket))
     }
 
-    async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
+    async fn record(&mut self, progress: &Progress) -> Result<(), Obstacle> {
         let name = self.ticket.clone();
-        let patch = json!({"metadata": {"resourceVersion": self.resource_version, "labels": {PHASE_LABEL: phase.as_str()}}});
-        let request = self.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
-        let request = request.map_err(|source| Obstacle::Refused {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Refused {
             operation: self.operation("patch", Some(&name)).to_string(),
-            source: source.into(),
-        })?;
+            source,
+        };
+        let text = serde_json::to_string(progress).map_err(|error| failed(error.into()))?;
+        let patch = json!({"metadata": {"resourceVersion": self.resource_version,
+            "labels": {PHASE_LABEL: progress.phase.as_str()}, "annotations": {PROGRESS_ANNOTATION: text}}});
+        let request = self.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
+        let request = request.map_err(|error| failed(error.into()))?;
         match self.cluster.write(request).await {
             Ok(live) => drop(self.opened(name, &live)),
             Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
                 // Our own write, whose answer was lost, or somebody else's.
                 match self.read(&name).await? {
-                    Some(live) if live["metadata"]["labels"][PHASE_LABEL] == phase.as_str() => {
+                    Some(live) if live["metadata"]["annotations"][PROGRESS_ANNOTATION] == text => {
                         drop(self.opened(name, &live));
                     }
                     _ => return Err(Obstacle::Stopped(Stop::LeaseOver)),
@@ -195,6 +229,13 @@ impl Journal for Ledger<'_> {
         }
         Ok(())
     }
+}
+
+/// The time by this machine's clock; RFC 3339, in seconds.
+#[must_use]
+pub fn now() -> String {
+    let now = k8s_openapi::jiff::Timestamp::now();
+    k8s_openapi::jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 fn is_taken(error: &Error) -> bool {

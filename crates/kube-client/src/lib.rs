@@ -1,8 +1,10 @@
 //! The only crate that sends a request to the cluster. What it is told to do comes from `migration`; it decides nothing but
 //! how to ask again.
 //!
+//! - `admission`: who has a say when something is written
 //! - [`cluster`]: the connection, and paged lists
 //! - [`discovery`]: which kinds the cluster serves
+//! - [`events`]: the Job that a process is a pod of
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`lease`]: one run at a time
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
@@ -16,8 +18,10 @@
 //! 1,000 s, and has no deadline for an answer. A hook has five minutes. Decision: kube's retries are off, every request has a
 //! deadline, and `request` repeats within a bound. Consequence: every write must bear being sent twice; see [`objects`].
 
+mod admission;
 pub mod cluster;
 pub mod discovery;
+pub mod events;
 pub mod lease;
 pub mod ledger;
 pub mod objects;

@@ -17,6 +17,8 @@ pub struct Need {
     pub resource: Resource,
     /// Verb of RBAC.
     pub verb: &'static str,
+    /// `status` or `scale`, where that part has an endpoint of its own.
+    pub subresource: Option<&'static str>,
     /// Where; none for cluster-scoped kinds.
     pub namespaces: BTreeSet<String>,
 }
@@ -26,7 +28,7 @@ impl Cluster {
     pub async fn require(&self, needs: &[Need]) -> Result<(), Obstacle> {
         let mut missing = Vec::new();
         for need in needs {
-            let everywhere = Operation { verb: need.verb, resource: &need.resource, namespace: None, name: None };
+            let everywhere = Operation { subresource: need.subresource, ..Operation::new(need.verb, &need.resource) };
             if self.ask(everywhere).await? {
                 continue;
             }
@@ -59,11 +61,11 @@ impl Cluster {
 
     /// Whether the authorizer allows it.
     pub(crate) async fn review(&self, operation: Operation<'_>) -> Result<bool, Error> {
-        let Operation { verb, resource, namespace, name } = operation;
+        let Operation { verb, resource, subresource, namespace, name } = operation;
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {
-                "verb": verb, "group": resource.group, "resource": resource.plural, "namespace": namespace, "name": name,
+                "verb": verb, "group": resource.group, "resource": resource.plural, "subresource": subresource, "namespace": namespace, "name": name,
             }},
         });
         let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
@@ -76,10 +78,8 @@ impl Cluster {
 
 /// The rule that is missing, as it stands in a Role.
 pub(crate) fn rule(operation: Operation<'_>) -> String {
-    let Operation { verb, resource, namespace, .. } = operation;
+    let Operation { verb, resource, subresource, namespace, .. } = operation;
+    let plural = subresource.map_or_else(|| resource.plural.clone(), |part| format!("{}/{part}", resource.plural));
     let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
-    format!(
-        "{kind} must have the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{verb:?}]}}",
-        resource.group, resource.plural
-    )
+    format!("{kind} must have the rule {{apiGroups: [{:?}], resources: [{plural:?}], verbs: [{verb:?}]}}", resource.group)
 }

@@ -32,14 +32,23 @@ pub(crate) struct Operation<'a> {
     /// Verb of RBAC.
     pub(crate) verb: &'static str,
     pub(crate) resource: &'a Resource,
+    /// `status` or `scale`.
+    pub(crate) subresource: Option<&'static str>,
     pub(crate) namespace: Option<&'a str>,
     /// None for lists.
     pub(crate) name: Option<&'a str>,
 }
 
+impl<'a> Operation<'a> {
+    /// On all objects of a kind.
+    pub(crate) fn new(verb: &'static str, resource: &'a Resource) -> Self {
+        Self { verb, resource, subresource: None, namespace: None, name: None }
+    }
+}
+
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, resource, namespace, name } = self;
+        let Self { verb, resource, namespace, name, .. } = self;
         match (name, namespace) {
             (None, _) => write!(f, "{verb} {}", resource.full_name()),
             (Some(name), None) => write!(f, "{verb} {} {name}", resource.kind),
@@ -170,6 +179,21 @@ impl Cluster {
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Error {
         let root = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
         Error::Connection { server: self.server.clone(), cause: root.to_string() }
+    }
+
+    /// The same for a write; when admission has refused it, with everybody who has a say there.
+    pub(crate) async fn refused(&self, operation: Operation<'_>, error: Error) -> Obstacle {
+        let (verb, resource) = (operation.verb, operation.resource);
+        match self.obstacle(operation, error).await {
+            Obstacle::Refused { operation, source } => {
+                let source = match self.admission(verb, resource).await {
+                    Some(who) => format!("{source}; {who}").into(),
+                    None => source,
+                };
+                Obstacle::Refused { operation, source }
+            }
+            other => other,
+        }
     }
 
     /// Sorts an error by what follows from it.

@@ -1,23 +1,66 @@
 //! Carries out a plan stage by stage, and takes back what it did when a change fails.
 
-use std::cell::{Cell, RefCell};
-use std::ops::Range;
+mod backward;
+mod forward;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
 
 use futures::{StreamExt as _, stream};
 
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
-use crate::plan::Plan;
-use crate::ticket::{Journal, Phase};
+use crate::plan::{Plan, Stage};
+use crate::ticket::{Journal, Phase, Progress};
 
 /// Where changes are made: a cluster, a database.
 pub trait World {
-    /// Brings the target of `change` from its before-image to its after-image. What has been done is recognised and is no
-    /// error. Objects it creates carry `mark`; of created objects it deletes only those that do.
-    fn bring(&self, change: &Change, mark: &str) -> impl Future<Output = Result<(), Obstacle>>;
+    /// Brings the target of a change from its before-image to its after-image. What has been done is recognised and is no
+    /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
+    fn bring(&self, task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>>;
 
-    /// Looks how the target stands to its images, and changes nothing.
-    fn look(&self, change: &Change, mark: &str) -> impl Future<Output = Result<Standing, Obstacle>>;
+    /// Looks how the target of a change stands to its images, and changes nothing.
+    fn look(&self, task: &Task<'_>) -> impl Future<Output = Result<Standing, Obstacle>>;
+}
+
+impl<W: World> World for &W {
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        (**self).bring(task).await
+    }
+
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        (**self).look(task).await
+    }
+}
+
+/// One change, and how it is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The change; when it is taken back, its inverse.
+    pub change: &'a Change,
+    /// The stage it belongs to.
+    pub stage: &'a Stage,
+    /// What created objects carry.
+    pub mark: &'a str,
+    /// Whether something is taken back: then everything of the object becomes as it was, also who owns which field.
+    pub is_undo: bool,
+    /// What to do about an object that somebody else has changed.
+    pub on_drift: OnDrift,
+}
+
+/// What to do about objects that somebody else has changed since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDrift {
+    /// Change nothing at all.
+    #[default]
+    Stop,
+    /// Leave those objects as they are.
+    Keep,
+    /// Take back the fields that nobody else has changed.
+    Merge,
+    /// Take back everything, and lose what others have written.
+    Overwrite,
 }
 
 /// How the target of a change stands to its images.
@@ -47,8 +90,9 @@ pub enum Outcome {
     },
     /// Ended in the middle; the next run goes on.
     Interrupted(Obstacle),
-    /// Everything that the run had changed has been taken back, as was asked for.
-    Undone,
+    /// Everything that the run had changed has been taken back, as was asked for, but for these, which somebody else has changed
+    /// since and which were to be kept or merged.
+    Undone(Vec<(Target, String)>),
     /// Nothing was taken back, because somebody else has changed these since.
     Drifted(Vec<(Target, String)>),
 }
@@ -60,280 +104,151 @@ pub trait Watcher {
 
     /// `done` of `total` changes are made (or, when `undoing`, taken back).
     fn progress(&self, done: usize, total: usize, undoing: bool);
+
+    /// How many changes are begun before that is written down again.
+    fn batch(&self) -> usize;
 }
 
-/// Carries out `plan`, whose ticket has been opened by `journal` and whose created objects carry `mark`; `verify` then looks
-/// whether the world really is as planned.
-pub async fn apply<W: World, J: Journal>(
-    world: &W,
-    journal: &mut J,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-    verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
-) -> Outcome {
-    let started = RefCell::new(vec![false; plan.len()]);
-    match forward(world, journal, watcher, plan, mark, &started, verify).await {
-        Ok(()) => Outcome::Committed,
-        Err(cause) if is_interruption(&cause) => Outcome::Interrupted(cause),
-        Err(cause) => match restore(world, journal, watcher, plan, mark, &started.into_inner(), false).await {
-            Ok(left) if left.is_empty() => Outcome::Restored(cause),
-            Ok(left) => Outcome::Dirty { cause, left },
-            Err(interruption) => Outcome::Interrupted(interruption),
-        },
-    }
+/// One run: a plan whose ticket the journal has opened.
+pub struct Run<'a, W, J, T> {
+    /// Where changes are made.
+    pub world: &'a W,
+    /// Keeps the ticket.
+    pub journal: &'a mut J,
+    /// Tells when to stop.
+    pub watcher: &'a T,
+    /// What is to be done, or taken back.
+    pub plan: &'a Plan,
+    /// What created objects carry: the address of the ticket.
+    pub mark: &'a str,
+    /// Where the run is.
+    pub progress: Progress,
 }
 
-/// Goes on with a run that ended in the middle, where its ticket, which `journal` has opened again, says that it was. Changes
-/// that are made already are recognised.
-pub async fn resume<W: World, J: Journal>(
-    world: &W,
-    journal: &mut J,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-    phase: Phase,
-    verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
-) -> Outcome {
-    if phase != Phase::RollingBack {
-        return apply(world, journal, watcher, plan, mark, verify).await;
-    }
-    let cause = || Obstacle::Refused {
-        operation: "do what the plan says".to_owned(),
-        source: "the run had failed, and was being taken back when its process ended".into(),
-    };
-    match restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], false).await {
-        Ok(left) if left.is_empty() => Outcome::Restored(cause()),
-        Ok(left) => Outcome::Dirty { cause: cause(), left },
-        Err(interruption) => Outcome::Interrupted(interruption),
-    }
-}
-
-/// Takes back everything that a run has changed, if nobody else has changed it since: that is looked at first, everywhere.
-pub async fn undo<W: World, J: Journal>(
-    world: &W,
-    journal: &mut J,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-) -> Outcome {
-    let undone = async {
-        let drifted = drifted(world, watcher, plan, mark).await?;
-        if !drifted.is_empty() {
-            return Ok(Outcome::Drifted(drifted));
+impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
+    /// Carries out the plan from where its ticket says that it is; `verify` then looks whether the world really is as planned.
+    /// Changes that are made already are recognised. A run that was being taken back when its process died is taken back to
+    /// the end.
+    pub async fn apply(mut self, verify: impl AsyncFnOnce() -> Result<(), Obstacle>) -> Outcome {
+        if self.progress.phase == Phase::RollingBack {
+            return self.finish_undo().await;
         }
-        let left = restore(world, journal, watcher, plan, mark, &vec![true; plan.len()], true).await?;
-        if left.is_empty() {
-            return Ok(Outcome::Undone);
+        // Of what an earlier process has begun nobody knows what it has done.
+        let started = RefCell::new(self.begun());
+        match self.forward(&started, verify).await {
+            Ok(()) => Outcome::Committed,
+            Err(cause) if is_interruption(&cause) => Outcome::Interrupted(cause),
+            Err(cause) => {
+                let started = started.into_inner();
+                self.progress.cause = Some(chain(&cause));
+                self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
+                self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
+                match self.restore(&started, OnDrift::Stop).await {
+                    Ok(left) if left.is_empty() => Outcome::Restored(cause),
+                    Ok(left) => Outcome::Dirty { cause, left },
+                    Err(interruption) => Outcome::Interrupted(interruption),
+                }
+            }
         }
-        let cause = "somebody else has changed something meanwhile, or the world does not answer";
-        let cause = Obstacle::Refused { operation: "take everything back".to_owned(), source: cause.into() };
-        Ok(Outcome::Dirty { cause, left })
-    };
-    match undone.await {
-        Ok(outcome) => outcome,
-        // Nothing is taken back of what takes back: whether a signal or a deadline ends it, the next one goes on.
-        Err(Obstacle::Stopped(Stop::DeadlinePassed)) => Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)),
-        Err(obstacle) => Outcome::Interrupted(obstacle),
+    }
+
+    /// Takes back everything that the run has changed. Whether somebody else has changed it since is looked at first,
+    /// everywhere.
+    pub async fn undo(mut self, on_drift: OnDrift) -> Outcome {
+        let drifted = match self.drifted().await {
+            Ok(drifted) => drifted,
+            Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
+        };
+        if !drifted.is_empty() && on_drift == OnDrift::Stop {
+            return Outcome::Drifted(drifted);
+        }
+        self.progress.cause = None;
+        let started = self.begun();
+        match self.restore(&started, on_drift).await {
+            Ok(left) if left.is_empty() => Outcome::Undone(drifted),
+            Ok(left) => {
+                let source = "somebody else has changed something meanwhile".into();
+                Outcome::Dirty { cause: Obstacle::Refused { operation: "take everything back".to_owned(), source }, left }
+            }
+            Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
+        }
+    }
+
+    /// Goes on with taking back.
+    async fn finish_undo(mut self) -> Outcome {
+        let cause = self.progress.cause.clone().map(|cause| Obstacle::Refused {
+            operation: "do what the plan says".to_owned(),
+            source: format!("{cause} (its process ended while everything was being taken back)").into(),
+        });
+        let started = self.begun();
+        match (self.restore(&started, OnDrift::Stop).await, cause) {
+            (Ok(left), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
+            (Ok(left), None) if left.is_empty() => Outcome::Undone(Vec::new()),
+            (Ok(left), cause) => {
+                let source = "somebody else has changed something meanwhile".into();
+                let asked = || Obstacle::Refused { operation: "take everything back".to_owned(), source };
+                Outcome::Dirty { cause: cause.unwrap_or_else(asked), left }
+            }
+            (Err(obstacle), _) => Outcome::Interrupted(as_interruption(obstacle)),
+        }
+    }
+
+    /// The changes that may have been made.
+    fn begun(&self) -> Vec<bool> {
+        let Progress { begun, untouched, .. } = &self.progress;
+        (0..self.plan.len()).map(|position| position < *begun && !untouched.contains(&position)).collect()
+    }
+
+    /// What somebody else has changed since.
+    async fn drifted(&self) -> Result<Vec<(Target, String)>, Obstacle> {
+        let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
+        let begun = self.plan.changes().take(self.progress.begun);
+        let looks = stream::iter(begun).map(|change| async move {
+            if let Some(stop) = self.watcher.stop() {
+                return Err(Obstacle::Stopped(stop));
+            }
+            let standing = self.world.look(&self.task(&change, false, OnDrift::Stop)).await?;
+            Ok((change.target, standing))
+        });
+        let mut drifted = Vec::new();
+        let mut looks = looks.buffered(concurrency);
+        while let Some(look) = looks.next().await {
+            if let (target, Standing::Other(how)) = look? {
+                drifted.push((target, how));
+            }
+        }
+        Ok(drifted)
+    }
+
+    fn task<'t>(&'t self, change: &'t Change, is_undo: bool, on_drift: OnDrift) -> Task<'t> {
+        Task { change, stage: &self.plan.stages[change.stage], mark: self.mark, is_undo, on_drift }
+    }
+
+    async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
+        tracing::info!(phase = phase.as_str(), "phase");
+        self.progress.phase = phase;
+        self.journal.record(&self.progress).await
     }
 }
 
 /// Whether another process goes on where this one ends.
 fn is_interruption(obstacle: &Obstacle) -> bool {
-    matches!(obstacle, Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted | Stop::LeaseOver))
+    matches!(
+        obstacle,
+        Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted | Stop::LeaseOver | Stop::Cancelled)
+    )
 }
 
-/// What somebody else has changed since.
-async fn drifted<W: World>(
-    world: &W,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-) -> Result<Vec<(Target, String)>, Obstacle> {
-    let concurrency = plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
-    let looks = stream::iter(plan.changes()).map(|change| async move {
-        if let Some(stop) = watcher.stop() {
-            return Err(Obstacle::Stopped(stop));
-        }
-        let standing = world.look(&change, mark).await?;
-        Ok((change.target, standing))
-    });
-    let mut drifted = Vec::new();
-    let mut looks = looks.buffered(concurrency);
-    while let Some(look) = looks.next().await {
-        if let (target, Standing::Other(how)) = look? {
-            drifted.push((target, how));
-        }
-    }
-    Ok(drifted)
-}
-
-async fn forward<W: World, J: Journal>(
-    world: &W,
-    journal: &mut J,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-    started: &RefCell<Vec<bool>>,
-    verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
-) -> Result<(), Obstacle> {
-    enter(journal, Phase::Applying).await?;
-    let done = Cell::new(0);
-    for (index, stage) in plan.stages.iter().enumerate() {
-        let failed = Cell::new(false);
-        let obstacles: Vec<Obstacle> = stream::iter(plan.changes().enumerate())
-            .filter(|(_, change)| std::future::ready(change.stage == index))
-            // What is in flight is finished even when another change has failed: a request cannot be called back.
-            .take_while(|_| std::future::ready(!failed.get()))
-            .map(|(position, change)| {
-                let failed = &failed;
-                let done = &done;
-                async move {
-                    // Asked once more: this change may have been queued before another one failed.
-                    if failed.get() {
-                        return None;
-                    }
-                    if let Some(stop) = watcher.stop() {
-                        failed.set(true);
-                        return Some(Obstacle::Stopped(stop));
-                    }
-                    started.borrow_mut()[position] = true;
-                    match world.bring(&change, mark).await {
-                        Ok(()) => {
-                            tracing::info!(action = %change.action(), target = %change.target, "changed");
-                            done.set(done.get() + 1);
-                            watcher.progress(done.get(), plan.len(), false);
-                            None
-                        }
-                        Err(obstacle) => {
-                            failed.set(true);
-                            // Drift is found before the write: there is nothing of ours to take back.
-                            if matches!(obstacle, Obstacle::Drift { .. }) {
-                                started.borrow_mut()[position] = false;
-                            }
-                            Some(obstacle)
-                        }
-                    }
-                }
-            })
-            .buffer_unordered(stage.concurrency.max(1))
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
-        if let Some(first) = obstacles.into_iter().next() {
-            return Err(first);
-        }
-    }
-    enter(journal, Phase::Verifying).await?;
-    verify().await?;
-    enter(journal, Phase::Committed).await
-}
-
-/// Takes back every change that was started, newest stage first, and returns what could not be taken back. One that was started
-/// may have happened although it failed, and taking back what did not happen is no error.
-///
-/// Within a namespace one after the other, because Knative leaves dead subscribers in a Broker's channel when several of its
-/// Triggers go at once (knative/eventing#6636); namespaces side by side. `may_stop`: the run may be told to end in between,
-/// because another one can go on; after a failure restoring matters more.
-///
-/// # Errors
-///
-/// When nothing may be written any more; another run goes on.
-async fn restore<W: World, J: Journal>(
-    world: &W,
-    journal: &mut J,
-    watcher: &impl Watcher,
-    plan: &Plan,
-    mark: &str,
-    started: &[bool],
-    may_stop: bool,
-) -> Result<Vec<(Target, Obstacle)>, Obstacle> {
-    if may_stop {
-        enter(journal, Phase::RollingBack).await?;
-    } else {
-        // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
-        note(journal, Phase::RollingBack).await;
-    }
-    let stop = || watcher.stop().filter(|stop| may_stop || *stop == Stop::LeaseOver);
-    let (stop, stopped) = (&stop, &Cell::new(None));
-    let total = started.iter().filter(|started| **started).count();
-    let (done, is_unreachable) = (&Cell::new(0), &Cell::new(false));
-    let mut left = Vec::new();
-    let groups = groups(plan, started);
-    for (index, stage) in plan.stages.iter().enumerate().rev() {
-        let groups = groups.iter().rev().filter(|group| group.stage == index);
-        let failed: Vec<Vec<(Target, Obstacle)>> = stream::iter(groups)
-            .map(|group| async move {
-                let mut left = Vec::new();
-                for (position, change) in plan.changes_rev(group.positions.clone()) {
-                    stopped.set(stopped.get().or_else(stop));
-                    if !started[position] || stopped.get().is_some() {
-                        continue;
-                    }
-                    let change = change.inverse();
-                    // Asking on would take the whole patience of a request for every object that is left.
-                    let result =
-                        if is_unreachable.get() { Err(not_tried(&change)) } else { world.bring(&change, mark).await };
-                    match result {
-                        Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
-                        Err(obstacle) => {
-                            is_unreachable.set(is_unreachable.get() || matches!(obstacle, Obstacle::Unreachable { .. }));
-                            left.push((change.target, obstacle));
-                        }
-                    }
-                    done.set(done.get() + 1);
-                    watcher.progress(done.get(), total, true);
-                }
-                left
-            })
-            .buffer_unordered(stage.concurrency.max(1))
-            .collect()
-            .await;
-        left.extend(failed.into_iter().flatten());
-    }
-    if let Some(stop) = stopped.get() {
-        return Err(Obstacle::Stopped(stop));
-    }
-    left.sort_by(|a, b| a.0.cmp(&b.0));
-    note(journal, if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await;
-    Ok(left)
-}
-
-/// Changes that are taken back one after the other: those of one stage, kind and namespace, which follow each other in a plan.
-struct Group {
-    stage: usize,
-    positions: Range<usize>,
-}
-
-fn groups(plan: &Plan, started: &[bool]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut last: Option<(String, Option<String>)> = None;
-    for (position, change) in plan.changes().enumerate().filter(|(position, _)| started[*position]) {
-        let key = Some((change.target.kind, change.target.namespace));
-        match groups.last_mut().filter(|group| group.stage == change.stage && last == key) {
-            Some(group) => group.positions.end = position + 1,
-            None => groups.push(Group { stage: change.stage, positions: position..position + 1 }),
-        }
-        last = key;
-    }
-    groups
-}
-
-fn not_tried(change: &Change) -> Obstacle {
-    let operation = format!("{} {}", change.action(), change.target);
-    Obstacle::Unreachable { operation, source: "not tried, because there was no answer before".into() }
-}
-
-async fn enter<J: Journal>(journal: &mut J, phase: Phase) -> Result<(), Obstacle> {
-    tracing::info!(phase = phase.as_str(), "phase");
-    journal.enter(phase).await
-}
-
-async fn note<J: Journal>(journal: &mut J, phase: Phase) {
-    if let Err(error) = enter(journal, phase).await {
-        tracing::warn!(error = %error, "the ledger lags behind");
+/// Nothing is taken back of what takes back: whether a signal or a deadline ends it, the next one goes on.
+fn as_interruption(obstacle: Obstacle) -> Obstacle {
+    match obstacle {
+        Obstacle::Stopped(Stop::DeadlinePassed) => Obstacle::Stopped(Stop::Interrupted),
+        other => other,
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -57,6 +57,25 @@ pub fn same_where_written(patch: &Value, one: &Value, other: &Value) -> bool {
     })
 }
 
+/// The part of `patch` that writes fields in which `live` is still as `ours`: what nobody else has written. None when there is no
+/// such field.
+#[must_use]
+pub fn untouched(patch: &Value, ours: &Value, live: &Value) -> Option<Value> {
+    let (Value::Object(entries), Value::Object(ours), Value::Object(live)) = (patch, ours, live) else {
+        return (ours == live).then(|| patch.clone());
+    };
+    let part = |(key, entry): (&String, &Value)| {
+        let part = match (ours.get(key), live.get(key)) {
+            (Some(ours), Some(live)) => untouched(entry, ours, live),
+            (None, None) => Some(entry.clone()),
+            _ => None,
+        };
+        part.map(|part| (key.clone(), part))
+    };
+    let parts: Map<String, Value> = entries.iter().filter_map(part).collect();
+    (!parts.is_empty()).then_some(Value::Object(parts))
+}
+
 /// Every leaf of `value` with its path, `spec.broker`, in the order of the paths.
 #[must_use]
 pub fn leaves(value: &Value) -> Vec<(String, &Value)> {
@@ -135,6 +154,15 @@ mod tests {
         let edited = json!({"a": {"b": 1, "c": 7}, "status": {}});
         assert!(same_where_written(&patch, &json!({"a": {"b": 1}}), &edited));
         assert!(holds(&patch, &json!({"a": {"b": 2, "c": 7}})));
+    }
+
+    #[test]
+    fn of_what_others_have_written_only_the_rest_is_taken_back() {
+        let (ours, before) = (json!({"a": 2, "b": {"c": 2, "d": 2}}), json!({"a": 1, "b": {"c": 1, "d": 1}}));
+        let patch = diff(&ours, &before).expect("they differ");
+        let live = json!({"a": 2, "b": {"c": 7, "d": 2}});
+        assert_eq!(untouched(&patch, &ours, &live), Some(json!({"a": 1, "b": {"d": 1}})));
+        assert_eq!(untouched(&patch, &ours, &json!({"a": 3, "b": {}})), None);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub enum Stop {
     Interrupted,
     /// `--run-timeout` is over: restore.
     DeadlinePassed,
+    /// A rollback has asked the run to end: it takes back what was done.
+    Cancelled,
     /// The lease has run out: another run may be at work, so nothing may be written any more.
     LeaseOver,
 }
@@ -91,6 +93,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Self::Interrupted => "interrupted",
             Self::DeadlinePassed => "the deadline of the run has passed",
+            Self::Cancelled => "a rollback has asked this run to end; it takes back what was done",
             Self::LeaseOver => "the lease has run out, and another run may have taken over",
         })
     }

@@ -1,6 +1,7 @@
 //! What a step will do and what it leaves alone, complete and immutable: nothing is decided while it is carried out.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,38 @@ pub struct Stage {
     pub undo_at: UndoAt,
     /// How many changes are in flight at once.
     pub concurrency: usize,
+    /// Kinds that are deleted with care.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pacing: Vec<Pacing>,
+    /// Condition of its status that a created object must have before the stage is done, like `Established`. None: it is enough
+    /// that it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<String>,
+}
+
+impl Stage {
+    /// A stage without pacing, settled when its objects are there.
+    #[must_use]
+    pub fn new(name: &str, kind: StageKind, undo_at: UndoAt, concurrency: usize) -> Self {
+        Self { name: name.to_owned(), kind, undo_at, concurrency, pacing: Vec::new(), settled: None }
+    }
+}
+
+/// Objects of one kind that are deleted one after the other in each namespace, and what must have let go of one before the
+/// next one is. It is data, because whoever takes a run back knows nothing of its step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pacing {
+    /// Kind of what is deleted.
+    pub kind: String,
+    /// Group and version of the object that refers to it, which lies in the same namespace.
+    pub holder_api_version: String,
+    /// Its kind.
+    pub holder_kind: String,
+    /// Its name, where `{/spec/broker}` stands for that field of the deleted object.
+    pub holder_name: String,
+    /// JSON pointer to the part of it that contains the uid of the deleted object for as long as it refers to it.
+    pub holder_field: String,
 }
 
 /// Something to tell about one object: a refusal (the plan leaves it alone) or a warning.
@@ -86,6 +119,8 @@ pub struct Plan {
     changes: Packed<Change>,
     /// How many create, update and delete.
     counts: [usize; 3],
+    /// Position after the last change of each stage that has any.
+    ends: BTreeMap<usize, usize>,
     digest: Sha256,
     /// What [`Self::push`] was given last.
     last: Option<(usize, Target)>,
@@ -103,6 +138,7 @@ impl Plan {
             unchanged: Packed::default(),
             changes: Packed::default(),
             counts: [0; 3],
+            ends: BTreeMap::new(),
             digest: Sha256::new(),
             last: None,
         }
@@ -121,6 +157,14 @@ impl Plan {
         self.digest.update(written(change).to_string());
         self.digest.update("\n");
         self.changes.push(change);
+        self.ends.insert(change.stage, self.changes.len());
+    }
+
+    /// The positions of the changes of a stage.
+    #[must_use]
+    pub fn positions(&self, stage: usize) -> Range<usize> {
+        let begin = self.ends.range(..stage).next_back().map_or(0, |(_, end)| *end);
+        begin..self.ends.get(&stage).copied().unwrap_or(begin)
     }
 
     /// The changes, sorted by stage, then target; each is read when it is asked for.
@@ -210,8 +254,7 @@ pub(crate) mod tests {
         let images =
             Images::Create(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"bus": "mesh", "retries": "3"},
             "metadata": {"namespace": "shop", "name": "settings", "annotations": {"example.com/why": "demo"}}}));
-        let stage =
-            Stage { name: "Triggers".into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency: 8 };
+        let stage = Stage::new("Triggers", StageKind::Expand, UndoAt::PostRollback, 8);
         let mut plan = Plan::new("trigger-replicator", vec![stage]);
         plan.push(&Change { stage: 0, target, images, reason: "the bus moves".into() });
         plan

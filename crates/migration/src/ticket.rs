@@ -86,12 +86,36 @@ pub struct Ticket {
     pub snapshot: Manifest,
 }
 
+/// Where a run is, as it is written down while it goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Where it is.
+    pub phase: Phase,
+    /// Changes before this position may have been made; those from it on have not been begun.
+    pub begun: usize,
+    /// Positions before that of changes that met what somebody else had written, and made none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untouched: Vec<usize>,
+    /// Why everything is taken back; none when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl Progress {
+    /// Of a run that has not made any change.
+    #[must_use]
+    pub fn planned() -> Self {
+        Self { phase: Phase::Planned, begun: 0, untouched: Vec::new(), cause: None }
+    }
+}
+
 /// Keeps the ticket of the run that is under way.
 pub trait Journal {
     /// Stores ticket and snapshot, in phase [`Phase::Planned`], and returns the mark that created objects carry: the address
     /// of the ticket. Nothing else may be written before this has succeeded.
     fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> impl Future<Output = Result<String, Obstacle>>;
 
-    /// Records where the run is.
-    fn enter(&mut self, phase: Phase) -> impl Future<Output = Result<(), Obstacle>>;
+    /// Records where the run is; ahead of what it does next.
+    fn record(&mut self, progress: &Progress) -> impl Future<Output = Result<(), Obstacle>>;
 }

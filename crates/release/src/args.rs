@@ -1,15 +1,47 @@
-//! Arguments.
+//! Arguments that every job has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand, ValueEnum};
+use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
+use fairlead_migration::executor;
+
+/// What every command of every job takes.
+#[derive(Args, Clone, Debug)]
+pub struct CommonArgs {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Whose ledger records the run.
+    #[command(flatten)]
+    pub release: ReleaseArgs,
+
+    /// One run at a time.
+    #[command(flatten)]
+    pub lease: LeaseArgs,
+
+    /// Report and logs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Do nothing at all when there is an object that is refused; exit with 4.
+    #[arg(long, global = true, env = "FAIRLEAD_STRICT")]
+    pub strict: bool,
+
+    /// How many changes are made at once, at most; fewer while the API server is slow or says that it has too much to do.
+    #[arg(long, global = true, value_name = "NUMBER", default_value = "32", env = "FAIRLEAD_CONCURRENCY",
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: u16,
+}
 
 /// One run at a time.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Lease")]
 pub struct LeaseArgs {
-    /// How long to wait for another run of the release; after that exit with 5. A run that was killed holds its lease until
-    /// nobody has seen it renewed for --lease-duration and --request-timeout.
+    /// How long to wait for another run of the release; after that exit with 5, but `rollback` takes over. A run that was killed
+    /// holds its lease until nobody has seen it renewed for --lease-duration and --request-timeout.
     #[arg(long, global = true, value_name = "DURATION", default_value = "90s", env = "FAIRLEAD_LEASE_WAIT",
         value_parser = humantime::parse_duration)]
     pub lease_wait: Duration,
@@ -18,6 +50,44 @@ pub struct LeaseArgs {
     #[arg(long, global = true, value_name = "DURATION", default_value = "45s", env = "FAIRLEAD_LEASE_DURATION",
         value_parser = humantime::parse_duration)]
     pub lease_duration: Duration,
+}
+
+/// Arguments of `apply`, whatever the step.
+#[derive(Args, Clone, Debug)]
+pub struct StepArgs {
+    /// Only when the plan now is this one, which `plan -o json` has written and somebody has approved.
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
+    pub plan: Option<PathBuf>,
+
+    /// How long the run may take, in a Job from the start of its first pod; after that it restores what it changed and exits
+    /// with 124. Leave time to restore before the Job's activeDeadlineSeconds.
+    #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub run_timeout: Duration,
+
+    /// How many tickets of runs that have been taken back are kept; those in force always are.
+    #[arg(long, value_name = "NUMBER", default_value = "10", env = "FAIRLEAD_HISTORY_MAX")]
+    pub history_max: usize,
+}
+
+/// Commands on the runs of a release, of all steps.
+#[derive(Subcommand, Clone, Debug)]
+pub enum ReleaseCommand {
+    /// Show the runs of the release, of all steps, and the next command.
+    Status {
+        /// Go on, and show it again whenever it has changed.
+        #[arg(long, short, env = "FAIRLEAD_WATCH")]
+        watch: bool,
+    },
+    /// Take back what runs of the release have changed, of whatever step, the newest first.
+    Rollback(RollbackArgs),
+    /// Write the release's tickets, from which it can be taken back, to a file that only you can read.
+    Export(ExportArgs),
+    /// Create the tickets in a file that `export` has written, where they are missing.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `rollback`: one of them says how far.
@@ -48,8 +118,48 @@ pub struct RollbackArgs {
     #[arg(long, env = "FAIRLEAD_DRY_RUN")]
     pub dry_run: bool,
 
+    /// What to do about objects that somebody else has changed since.
+    #[arg(long, value_enum, default_value = "stop", env = "FAIRLEAD_ON_DRIFT")]
+    pub on_drift: OnDrift,
+
     /// How long the run may take; after that it ends with 75 and can be run again.
     #[arg(long, value_name = "DURATION", default_value = "10m", env = "FAIRLEAD_RUN_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,
+}
+
+/// What to do about objects that somebody else has changed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnDrift {
+    /// Take back nothing at all, list them, exit with 6.
+    Stop,
+    /// Leave them as they are, and take back everything else.
+    Keep,
+    /// Take back the fields that nobody else has changed.
+    Merge,
+    /// Take back everything: what others have written to them is lost.
+    Overwrite,
+}
+
+impl From<OnDrift> for executor::OnDrift {
+    fn from(on_drift: OnDrift) -> Self {
+        match on_drift {
+            OnDrift::Stop => Self::Stop,
+            OnDrift::Keep => Self::Keep,
+            OnDrift::Merge => Self::Merge,
+            OnDrift::Overwrite => Self::Overwrite,
+        }
+    }
+}
+
+/// Arguments of `export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArgs {
+    /// The file, which must not exist yet.
+    pub file: PathBuf,
+
+    /// Instead of tickets the objects as they were before, as manifests in YAML: for people, and for `kubectl apply` when nothing
+    /// else is left.
+    #[arg(long, env = "FAIRLEAD_AS_MANIFESTS")]
+    pub as_manifests: bool,
 }

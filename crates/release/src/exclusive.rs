@@ -12,7 +12,7 @@ use fairlead_kube_client::lease::{Lease, Terms};
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::Stop;
 
-use crate::args::LeaseArgs;
+use crate::session::Session;
 
 /// What the executor is told while a lease is held.
 pub struct Exclusive<'a> {
@@ -30,36 +30,38 @@ impl Watcher for Exclusive<'_> {
     fn progress(&self, done: usize, total: usize, undoing: bool) {
         self.watch.progress(done, total, undoing);
     }
+
+    fn batch(&self) -> usize {
+        self.watch.batch()
+    }
 }
 
-/// Does `work` while nobody else works on the release.
-pub async fn exclusively<T>(
-    cluster: &Cluster,
-    namespace: &str,
-    release: &str,
-    args: &LeaseArgs,
-    watch: &Watch,
-    work: impl AsyncFnOnce(&Exclusive<'_>) -> T,
-) -> Result<T, Failure> {
-    if args.lease_duration < (cluster.request_timeout() * 2).max(Duration::from_secs(1)) {
-        let [lease, request] = [args.lease_duration, cluster.request_timeout()].map(humantime::format_duration);
-        let message = format!("--lease-duration {lease} is too short for --request-timeout {request}");
-        return Err(Failure::new(ExitStatus::Usage, &code::LEASE_TOO_SHORT, message));
-    }
-    let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait };
-    let began = Instant::now();
-    let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await.map_err(Failure::from)?;
-    let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
-    let result = {
-        let mut work = pin!(work(&exclusive));
-        tokio::select! {
-            result = &mut work => result,
-            // The lease is lost: the work sees that before its next write, and ends.
-            () = lease.keep() => work.await,
+impl Session<'_> {
+    /// Does `work` while nobody else works on the release. One who `insists` asks another run to stop, and does not wait for it
+    /// for ever.
+    pub async fn exclusively<T>(&self, insists: bool, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
+        let (cluster, watch, args) = (self.cluster, &self.watch, &self.common.lease);
+        if args.lease_duration < (cluster.request_timeout() * 2).max(Duration::from_secs(1)) {
+            let [lease, request] = [args.lease_duration, cluster.request_timeout()].map(humantime::format_duration);
+            let message = format!("--lease-duration {lease} is too short for --request-timeout {request}");
+            return Err(Failure::new(ExitStatus::Usage, &code::LEASE_TOO_SHORT, message));
         }
-    };
-    lease.release().await;
-    Ok(result)
+        let (namespace, release) = (self.place.namespace, self.place.release);
+        let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait, insists };
+        let began = Instant::now();
+        let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await.map_err(Failure::from)?;
+        let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
+        let result = {
+            let mut work = pin!(work(&exclusive));
+            tokio::select! {
+                result = &mut work => result,
+                // The lease is lost: the work sees that before its next write, and ends.
+                () = lease.keep(|| watch.cancel()) => work.await,
+            }
+        };
+        lease.release().await;
+        Ok(result)
+    }
 }
 
 /// A name for this process: the pod's or the machine's, its number, and when it asked.

@@ -1,17 +1,46 @@
-//! What every job can do with the runs of a release, whatever step made them: a ticket says itself how it is undone.
+//! What every job does, whatever its step: one run at a time, finished when its process died, shown, and taken back. A ticket
+//! says itself how it is undone.
 //!
-//! - [`args`]: their arguments
+//! - [`args`]: arguments that every job has
+//! - [`session`]: one process at work, and its last word
+//! - [`step`]: what makes a job of a step: plan, snapshot, changes, verification
 //! - [`exclusive`]: one run at a time
 //! - [`status`]: which runs there were, and how to go back
 //! - [`rollback`]: goes back
+//! - [`transfer`]: tickets as files
 //!
 //! # Decision: a crate of its own
 //!
 //! Situation: every job has these commands, they need the ledger in the cluster as well as reports and exit statuses, and
-//! `job` knows no cluster. Decision: this crate, which a job uses beside `job` and `kube-client`. Consequence: a job has two
-//! lines for each command and nothing that could differ.
+//! `job` knows no cluster. Decision: this crate, which a job uses beside `job` and `kube-client`. Consequence: a job is an
+//! implementation of [`step::Step`] and its arguments, and nothing else could differ.
 
 pub mod args;
 pub mod exclusive;
 pub mod rollback;
+pub mod session;
 pub mod status;
+pub mod step;
+pub mod transfer;
+
+use fairlead_job::exit::ExitStatus;
+use fairlead_kube_client::ledger::Ledger;
+
+use crate::args::{CommonArgs, ReleaseCommand};
+use crate::session::{Session, connect, place};
+
+/// Carries out a command on the runs of a release, for the binary of this name.
+pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) -> anyhow::Result<ExitStatus> {
+    let cluster = connect(common).await?;
+    let place = place(common, &cluster, binary);
+    let ledger = Ledger::new(&cluster, place.namespace);
+    match command {
+        ReleaseCommand::Status { watch } => status::run(&ledger, place, common.output.output, *watch).await,
+        ReleaseCommand::Rollback(args) => {
+            let session = Session::begin(common, &cluster, binary, "rollback", args.run_timeout).await?;
+            rollback::run(&session, args).await
+        }
+        ReleaseCommand::Export(args) => transfer::export(ledger, place, args).await,
+        ReleaseCommand::Import { file } => transfer::import(ledger, file).await,
+    }
+}

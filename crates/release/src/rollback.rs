@@ -3,52 +3,42 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use fairlead_job::args::Output;
+use fairlead_job::code;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_job::watch::Watch;
-use fairlead_job::{code, report};
-use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::lease;
-use fairlead_kube_client::ledger::{Entry, Ledger};
+use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::executor;
+use fairlead_migration::executor::Run;
 use fairlead_migration::plan::Plan;
 
-use crate::args::{Goal, LeaseArgs, RollbackArgs};
-use crate::exclusive::{Exclusive, exclusively};
+use crate::args::{Goal, OnDrift, RollbackArgs};
+use crate::exclusive::Exclusive;
+use crate::session::Session;
 use crate::status::{Place, may_be_undone};
 
 /// Takes back what the arguments ask for.
-pub async fn run(
-    cluster: &Cluster,
-    place: Place<'_>,
-    args: &RollbackArgs,
-    lease: &LeaseArgs,
-    output: Output,
-) -> anyhow::Result<ExitStatus> {
-    let watch = Watch::start(args.run_timeout)?;
-    let discovery = watch.guard(cluster.discover()).await.map_err(Failure::from)?;
-    let ledger = Ledger::new(cluster, place.namespace);
-    let runs = chosen(&ledger, place, &args.goal).await?;
+pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
+    let (watch, place) = (&session.watch, session.place);
+    let runs = watch.guard(chosen(&session.ledger(), place, &args.goal)).await?;
     if args.dry_run {
-        return show(ledger, &runs).await;
+        return show(session.ledger(), &runs).await;
     }
-    let needs = [ledger.needs(), lease::needs(place.namespace)].concat();
-    watch.guard(cluster.require(&needs)).await.map_err(Failure::from)?;
+    let needs = [session.ledger().needs(), lease::needs(place.namespace)].concat();
+    watch.guard(session.cluster.require(&needs)).await.map_err(Failure::from)?;
     let work = async |exclusive: &Exclusive<'_>| {
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        for run in &chosen(&ledger, place, &args.goal).await? {
-            let (plan, ended) = take_back(cluster, &discovery, place, exclusive, run).await?;
-            report::terminate(&ended.text());
-            report::print_end(output, &plan, &ended, place.release)?;
-            ended.result()?;
+        for run in &watch.guard(chosen(&session.ledger(), place, &args.goal)).await? {
+            let (plan, ended) = match take_back(session, exclusive, run, args.on_drift).await {
+                Ok(end) => end,
+                Err(failure) => return Err(session.fail(&run.step, failure).await.into()),
+            };
+            session.conclude(&run.step, &plan, ended).await?;
         }
         Ok(ExitStatus::Done)
     };
-    exclusively(cluster, place.namespace, place.release, lease, &watch, work).await?
+    session.exclusively(true, work).await?
 }
 
 /// The runs to take back, the newest first.
@@ -71,10 +61,10 @@ async fn chosen(ledger: &Ledger<'_>, place: Place<'_>, goal: &Goal) -> Result<Ve
 
 async fn show(mut ledger: Ledger<'_>, runs: &[Entry]) -> anyhow::Result<ExitStatus> {
     for run in runs {
-        let (_, _, plan) = ledger.reopen(&run.name).await.map_err(Failure::from)?;
+        let Reopened { plan, progress, .. } = ledger.reopen(&run.name).await.map_err(Failure::from)?;
         let mut out = anstream::stdout().lock();
         writeln!(out, "Run {} ({}), newest change first:", run.sequence, run.step).context("failed to write to stdout")?;
-        for (_, change) in plan.changes_rev(0..plan.len()) {
+        for (_, change) in plan.changes_rev(0..progress.begun) {
             let inverse = change.inverse();
             writeln!(out, "  {} {}", inverse.action(), inverse.target).context("failed to write to stdout")?;
         }
@@ -83,18 +73,19 @@ async fn show(mut ledger: Ledger<'_>, runs: &[Entry]) -> anyhow::Result<ExitStat
 }
 
 async fn take_back(
-    cluster: &Cluster,
-    discovery: &Discovery,
-    place: Place<'_>,
+    session: &Session<'_>,
     exclusive: &Exclusive<'_>,
     run: &Entry,
+    on_drift: OnDrift,
 ) -> Result<(Plan, Ended), Failure> {
-    let mut ledger = Ledger::new(cluster, place.namespace);
-    let objects = Objects::new(cluster, discovery);
-    let (_, mark, plan) = ledger.reopen(&run.name).await?;
-    cluster.require(&objects.needs(plan.changes())?).await?;
-    tracing::info!(ticket = mark, step = run.step, changes = plan.len(), "taking back");
-    let outcome = executor::undo(&objects, &mut ledger, exclusive, &plan, &mark).await;
+    let mut ledger = session.ledger();
+    let Reopened { mark, plan, progress } = session.watch.guard(ledger.reopen(&run.name)).await?;
+    let discovery = session.watch.guard(session.cluster.discover_for(&plan, &session.discovery)).await?;
+    let objects = Objects::of_plan(session.cluster, &discovery, &plan);
+    session.watch.guard(session.cluster.require(&objects.needs(&plan)?)).await?;
+    tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
+    let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
+    let outcome = run.undo(on_drift.into()).await;
     let ended = Ended::of(outcome, &plan, &mark);
     Ok((plan, ended))
 }

@@ -1,13 +1,15 @@
 //! Which runs there were, which are in force, and what the next command is.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use fairlead_job::args::Output;
 use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
-use fairlead_kube_client::ledger::{Entry, Ledger};
+use fairlead_kube_client::ledger::{Entry, Ledger, Outcome};
 use fairlead_migration::ticket::Phase;
 use serde_json::{Value, json};
 
@@ -22,18 +24,41 @@ pub struct Place<'a> {
     pub binary: &'a str,
 }
 
-/// Prints the runs of a release.
-pub async fn run(ledger: &Ledger<'_>, place: Place<'_>, output: Output) -> anyhow::Result<ExitStatus> {
-    let entries = ledger.entries(place.release).await.map_err(fairlead_job::failure::Failure::from)?;
-    let next = next(&entries, place);
-    let mut out = anstream::stdout().lock();
-    match output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document(&entries, &next, place))?),
-        Output::Yaml => manifests::write_yaml(&mut out, &document(&entries, &next, place)).map_err(std::io::Error::other),
-        Output::Text | Output::Junit | Output::Github => write!(out, "{}", text(&entries, &next, place)),
+/// How often a status that is watched is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// So many outcomes are shown in text; all of them in JSON and YAML.
+const OUTCOMES_SHOWN: usize = 5;
+
+/// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
+pub async fn run(ledger: &Ledger<'_>, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
+    let mut last = String::new();
+    loop {
+        let entries = ledger.entries(place.release).await.map_err(Failure::from)?;
+        let outcomes = ledger.outcomes(place.release).await.map_err(Failure::from)?;
+        let now = written(&entries, &outcomes, place, output)?;
+        if now != last {
+            write!(anstream::stdout().lock(), "{now}").context("failed to write the status to stdout")?;
+            last = now;
+        }
+        if !watch {
+            return Ok(ExitStatus::Done);
+        }
+        tokio::time::sleep(WATCH_INTERVAL).await;
     }
-    .context("failed to write the status to stdout")?;
-    Ok(ExitStatus::Done)
+}
+
+fn written(entries: &[Entry], outcomes: &[Outcome], place: Place<'_>, output: Output) -> anyhow::Result<String> {
+    let next = next(entries, place);
+    Ok(match output {
+        Output::Json => serde_json::to_string_pretty(&document(entries, outcomes, &next, place))? + "\n",
+        Output::Yaml => {
+            let mut out = Vec::new();
+            manifests::write_yaml(&mut out, &document(entries, outcomes, &next, place))?;
+            String::from_utf8(out)?
+        }
+        Output::Text | Output::Junit | Output::Github => text(entries, outcomes, &next, place),
+    })
 }
 
 /// Whether a run has changed something that has not been taken back.
@@ -46,34 +71,54 @@ pub(crate) fn may_be_undone(entry: &Entry) -> bool {
     !matches!(entry.phase, Phase::Planned | Phase::RolledBack)
 }
 
-fn text(entries: &[Entry], next: &[(String, String)], place: Place<'_>) -> String {
+fn text(entries: &[Entry], outcomes: &[Outcome], next: &[(String, String)], place: Place<'_>) -> String {
     let Place { namespace, release, .. } = place;
-    if entries.is_empty() {
+    if entries.is_empty() && outcomes.is_empty() {
         return format!("Release {release} has no runs in namespace {namespace}.\n");
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "REVISION", "BEGAN", ""]);
+    table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN", ""]);
     for entry in entries {
         let revision = entry.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
         let (sequence, phase) = (entry.sequence.to_string(), entry.phase.as_str());
-        let remark = match entry.phase {
-            Phase::Committed => "in force",
-            Phase::Dirty => "NOT as before: a human must look",
-            phase if phase.is_unfinished() => "under way, or its process died",
-            _ => "",
+        let changes = match entry.phase {
+            Phase::Applying => format!("up to {} of {}", entry.progress.begun.min(entry.changes), entry.changes),
+            _ => entry.changes.to_string(),
         };
-        table.add_row([sequence.as_str(), &entry.step, phase, &revision, &entry.created, remark]);
+        let remark = remark(entry);
+        table.add_row([sequence.as_str(), &entry.step, phase, &changes, &revision, &entry.created, &remark]);
     }
     let mut out = format!("Release {release} in namespace {namespace}\n\n");
     for line in table.to_string().lines() {
         // Columns are filled up with blanks, the last one, too.
         out.extend([line.trim_end(), "\n"]);
     }
+    if !outcomes.is_empty() {
+        out.push_str("\nLast outcomes:\n");
+    }
+    for outcome in &outcomes[outcomes.len().saturating_sub(OUTCOMES_SHOWN)..] {
+        let Outcome { time, step, command, exit, summary, .. } = outcome;
+        let code = outcome.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        out.extend([&format!("  {time}  {step} {command}, exit {exit}: {code}{summary}"), "\n"]);
+    }
     out.push_str("\nNext:\n");
     for (command, what) in next {
         out.extend(["  ", command, "\n      ", what, "\n"]);
     }
     out
+}
+
+/// What the phase means for the person who reads it.
+fn remark(entry: &Entry) -> String {
+    let why = entry.progress.cause.as_deref().map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
+    match entry.phase {
+        Phase::Committed => "in force".to_owned(),
+        Phase::Dirty => format!("NOT as before: a human must look{why}"),
+        Phase::RolledBack if entry.progress.begun == 0 => "nothing was changed".to_owned(),
+        Phase::RolledBack => format!("taken back{why}"),
+        Phase::RollingBack => format!("being taken back, or its process died{why}"),
+        Phase::Planned | Phase::Applying | Phase::Verifying => "under way, or its process died".to_owned(),
+    }
 }
 
 /// Commands, each with what it does.
@@ -97,12 +142,13 @@ fn next(entries: &[Entry], place: Place<'_>) -> Vec<(String, String)> {
     next
 }
 
-fn document(entries: &[Entry], next: &[(String, String)], place: Place<'_>) -> Value {
+fn document(entries: &[Entry], outcomes: &[Outcome], next: &[(String, String)], place: Place<'_>) -> Value {
     let runs = entries.iter().map(|entry| {
         json!({"sequence": entry.sequence, "ticket": entry.name, "step": entry.step, "phase": entry.phase.as_str(),
-            "helmRevision": entry.helm_revision, "began": entry.created, "inForce": is_in_force(entry)})
+            "helmRevision": entry.helm_revision, "began": entry.created, "inForce": is_in_force(entry),
+            "changes": entry.changes, "begun": entry.progress.begun.min(entry.changes), "cause": entry.progress.cause})
     });
     let next = next.iter().map(|(command, what)| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
-        "runs": runs.collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
+        "runs": runs.collect::<Vec<Value>>(), "outcomes": outcomes, "next": next.collect::<Vec<Value>>()})
 }

@@ -15,7 +15,7 @@ use fairlead_apis::status::Status;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images};
-use fairlead_migration::executor::{Standing, World};
+use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::Obstacle;
 
 use crate::flows::changes::broker;
@@ -34,11 +34,12 @@ pub(crate) struct Addressed<'a> {
 }
 
 impl World for Addressed<'_> {
-    async fn bring(&self, change: &Change, mark: &str) -> Result<(), Obstacle> {
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        let change = task.change;
         let is_subscription = change.target.kind == kinds::SUBSCRIPTION.kind;
         let namespace = change.after().and_then(|after| after["metadata"]["labels"][BROKER_NAMESPACE_LABEL].as_str());
         let (Images::Create(image), true, Some(namespace)) = (&change.images, is_subscription, namespace) else {
-            return self.objects.bring(change, mark).await;
+            return self.objects.bring(task).await;
         };
         let url = self.watch.guard(self.address(namespace)).await?;
         let mut image = image.clone();
@@ -46,11 +47,12 @@ impl World for Addressed<'_> {
             tracing::info!(target = %change.target, address = url, "the Broker has another address than planned");
             image["spec"]["subscriber"]["uri"] = url.into();
         }
-        self.objects.bring(&Change { images: Images::Create(image), ..change.clone() }, mark).await
+        let change = Change { images: Images::Create(image), ..change.clone() };
+        self.objects.bring(&Task { change: &change, ..*task }).await
     }
 
-    async fn look(&self, change: &Change, mark: &str) -> Result<Standing, Obstacle> {
-        self.objects.look(change, mark).await
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        self.objects.look(task).await
     }
 }
 

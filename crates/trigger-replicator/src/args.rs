@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
-use fairlead_release::args::{LeaseArgs, RollbackArgs};
+use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
@@ -18,34 +17,13 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Which cluster.
+    /// What every job takes.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
-
-    /// Whose ledger records the run.
-    #[command(flatten)]
-    pub release: ReleaseArgs,
-
-    /// One run at a time.
-    #[command(flatten)]
-    pub lease: LeaseArgs,
-
-    /// Report and logs.
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub common: CommonArgs,
 
     /// Leave this namespace alone, beside the system namespaces; may be repeated, or a list with commas.
     #[arg(long, global = true, value_name = "NAMESPACE", value_delimiter = ',', env = "FAIRLEAD_EXCLUDE_NAMESPACE")]
     pub exclude_namespace: Vec<String>,
-
-    /// Do nothing at all when there is a Subscription that cannot be replicated; exit with 4.
-    #[arg(long, global = true, env = "FAIRLEAD_STRICT")]
-    pub strict: bool,
-
-    /// How many changes are made at once, at most; fewer while the API server is slow or says that it has too much to do.
-    #[arg(long, global = true, value_name = "NUMBER", default_value = "32", env = "FAIRLEAD_CONCURRENCY",
-        value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub concurrency: u16,
 }
 
 const EXIT_STATUSES: &str = "\
@@ -92,10 +70,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create the Triggers that are missing; take everything back when one of them fails.
     Apply(ApplyArgs),
-    /// Show the runs of the release, of all steps, and the next command.
-    Status,
-    /// Take back what runs of the release have changed, of whatever step, the newest first.
-    Rollback(RollbackArgs),
+    /// On the runs of the release.
+    #[command(flatten)]
+    Release(ReleaseCommand),
     /// Explain a code of a report.
     Explain {
         /// The code, like TR101.
@@ -144,21 +121,15 @@ impl KnativeVersion {
 /// Arguments of `apply`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ApplyArgs {
-    /// Only when the plan now is this one, which `plan -o json` has written and somebody has approved.
-    #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
-    pub plan: Option<PathBuf>,
+    /// What every step takes.
+    #[command(flatten)]
+    pub step: fairlead_release::args::StepArgs,
 
     /// How long Brokers, Subscriptions and Triggers may take to become ready, Triggers where their namespace has a Broker; after
     /// that the run restores what it changed and exits with 1.
     #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_READY_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub ready_timeout: Duration,
-
-    /// How long the run may take, from the start of this process; after that it restores what it changed and exits with 124.
-    /// Leave time to restore before the pod's activeDeadlineSeconds.
-    #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",
-        value_parser = humantime::parse_duration)]
-    pub run_timeout: Duration,
 }
 
 #[cfg(test)]

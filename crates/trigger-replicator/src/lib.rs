@@ -7,7 +7,7 @@
 //! - [`existing`]: the Triggers that there are for them
 //! - [`flows`]: what Triggers need to get events
 //! - [`plan`]: what has to be done
-//! - `apply`: does it, with the `address` that a Broker has by then, and takes it back when it fails
+//! - `apply`: the step, whose changes are made with the `address` that a Broker has by then
 //! - `verify`: looks whether it has been done, and `ready` whether it works
 //! - [`codes`]: what can be the matter
 //! - [`kinds`], `naming`: what is read and written, and what it is called
@@ -36,17 +36,15 @@ mod verify;
 use std::io::stdout;
 
 use anyhow::Context as _;
-use fairlead_job::args::ClusterArgs;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{code, log, manifests, report};
-use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::rollback;
-use fairlead_release::status::{self, Place};
+use fairlead_release::session::{Session, connect};
+use fairlead_release::step::{self, check_strict};
 
+use crate::apply::Replication;
 use crate::args::{Args, Command, PlanArgs};
 use crate::existing::Existing;
 use crate::namespaces::Namespaces;
@@ -56,19 +54,15 @@ use crate::replicas::Replicas;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.output)?;
+    log::init(&args.common.output)?;
     match &args.command {
         Command::Plan(plan) => show(&args, plan).await,
-        Command::Apply(apply) => apply::run(&args, apply).await,
-        Command::Status => {
-            let cluster = connect(&args).await?;
-            let place = place(&args, &cluster);
-            status::run(&Ledger::new(&cluster, place.namespace), place, args.output.output).await
+        Command::Apply(apply) => {
+            let cluster = connect(&args.common).await?;
+            let session = Session::begin(&args.common, &cluster, plan::STEP, "apply", apply.step.run_timeout).await?;
+            step::apply(&session, &apply.step, &Replication { args: &args, apply, session: &session }).await
         }
-        Command::Rollback(rollback) => {
-            let cluster = connect(&args).await?;
-            rollback::run(&cluster, place(&args, &cluster), rollback, &args.lease, args.output.output).await
-        }
+        Command::Release(command) => fairlead_release::run(&args.common, command, plan::STEP).await,
         Command::Explain { code } => explain(code),
     }
 }
@@ -78,26 +72,13 @@ async fn show(args: &Args, PlanArgs { from, knative_version, exit_code }: &PlanA
         let manifests = Manifests::new(manifests::read(path).map_err(Failure::input)?, knative_version.as_str());
         make_plan(&Source::Manifests(&manifests), args).await.map_err(Failure::from)?
     } else {
-        let cluster = connect(args).await?;
+        let cluster = connect(&args.common).await?;
         let discovery = cluster.discover().await.map_err(Failure::from)?;
         make_plan(&Source::Cluster(&cluster, &discovery), args).await.map_err(Failure::from)?
     };
-    report::print_plan(args.output.output, &plan)?;
-    check_strict(args, &plan)?;
+    report::print_plan(args.common.output.output, &plan)?;
+    check_strict(args.common.strict, &plan)?;
     Ok(if *exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
-}
-
-fn place<'a>(args: &'a Args, cluster: &'a Cluster) -> Place<'a> {
-    let namespace = args.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
-    Place { namespace, release: &args.release.release, binary: plan::STEP }
-}
-
-async fn connect(args: &Args) -> Result<Cluster, Failure> {
-    let ClusterArgs { kubeconfig, context, request_timeout } = &args.cluster;
-    let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout, plan::STEP).await;
-    cluster
-        .map(|cluster| cluster.with_concurrency(args.concurrency))
-        .map_err(|error| Failure::caused(ExitStatus::Usage, &code::CONFIGURATION, "failed to connect to the cluster", error))
 }
 
 /// Why there is no plan.
@@ -141,16 +122,8 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable
     }
     let observed = Observed { namespaces, flows: observed, triggers: Existing::of(source, &replicas).await? };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
-    let limits = Limits { release: &args.release.release, concurrency: args.concurrency.into() };
+    let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into() };
     Ok(plan::plan(desired, &observed, &limits))
-}
-
-fn check_strict(args: &Args, plan: &Plan) -> Result<(), Failure> {
-    if args.strict && !plan.refusals.is_empty() {
-        let message = format!("{} objects cannot be replicated", plan.refusals.len());
-        return Err(Failure::new(ExitStatus::Refused, &code::STRICT, message));
-    }
-    Ok(())
 }
 
 fn explain(id: &str) -> anyhow::Result<ExitStatus> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairlead_apis::object;
 use fairlead_kube_client::objects::TICKET_ANNOTATION;
 use fairlead_migration::change::{Change, Image, Images, Target};
-use fairlead_migration::plan::{Plan, Stage, StageKind, Unchanged, UndoAt};
+use fairlead_migration::plan::{Pacing, Plan, Stage, StageKind, Unchanged, UndoAt};
 
 use crate::existing::{Existing, Found, Own};
 use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
@@ -49,13 +49,9 @@ pub struct Observed {
 #[must_use]
 pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan {
     let Desired { mut replicas, flows, trigger_version } = desired;
-    let stage = |name: &str| Stage {
-        name: name.to_owned(),
-        kind: StageKind::Expand,
-        undo_at: UndoAt::PostRollback,
-        concurrency: limits.concurrency,
-    };
-    let mut plan = Plan::new(STEP, vec![stage("Brokers"), stage("Triggers, and the Subscriptions that feed them")]);
+    let stage = |name: &str| Stage::new(name, StageKind::Expand, UndoAt::PostRollback, limits.concurrency);
+    let fed = Stage { pacing: pacing(), ..stage("Triggers, and the Subscriptions that feed them") };
+    let mut plan = Plan::new(STEP, vec![stage("Brokers"), fed]);
     plan.unchanged = std::mem::take(&mut replicas.left_out);
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits);
     changes.brokers.values().for_each(|change| plan.push(change));
@@ -77,6 +73,21 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     plan.warnings.extend(replicas.warnings.into_iter().chain(flows.warnings));
     plan.unchanged.extend(flows.left_out);
     plan.sorted()
+}
+
+/// Triggers of one Broker, and Subscriptions of one Channel, that are deleted at once leave dead subscribers behind in the channel,
+/// and senders then hang (knative/eventing#6636). Each is gone from there before the next one goes.
+fn pacing() -> Vec<Pacing> {
+    let [trigger, subscription] =
+        [("Trigger", "InMemoryChannel", "{/spec/broker}-kne-trigger"), ("Subscription", "Channel", "{/spec/channel/name}")]
+            .map(|(kind, holder_kind, holder_name)| Pacing {
+                kind: kind.to_owned(),
+                holder_api_version: "messaging.knative.dev/v1".to_owned(),
+                holder_kind: holder_kind.to_owned(),
+                holder_name: holder_name.to_owned(),
+                holder_field: "/spec/subscribers".to_owned(),
+            });
+    vec![trigger, subscription]
 }
 
 fn compare(plan: &mut Plan, replica: &Replica, found: &Found, release: &str) {

@@ -70,7 +70,7 @@ fn a_run_that_was_killed_while_it_took_back_is_taken_back_to_the_end() {
     kill(start_until(&cluster, "apply", &["--concurrency", "1"], "restored"));
     assert!(!cluster.list("triggers").is_empty());
     let ended = apply(&cluster, &SHORT).expect(1);
-    for word in ["being taken back when its process ended", "everything is as before"] {
+    for word in ["its process ended while everything was being taken back", "everything is as before"] {
         assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
     }
     assert_eq!(state::differences(&with, &state::of(&cluster)), Vec::<String>::new());

@@ -7,8 +7,9 @@ use fairlead_kube_client::cluster::Cluster as Connection;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::executor::World as _;
+use fairlead_migration::executor::{OnDrift, Task, World as _};
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Stage, StageKind, UndoAt};
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::state;
 use serde_json::{Value, json};
@@ -31,20 +32,28 @@ fn bring(cluster: &Cluster, images: Images) -> Result<(), Obstacle> {
 }
 
 fn bring_all(cluster: &Cluster, changes: &[Change]) -> Result<(), Obstacle> {
+    bring_each(cluster, &changes.iter().map(|change| (change.clone(), false)).collect::<Vec<_>>())
+}
+
+/// The same; those that are marked are taken back.
+fn bring_each(cluster: &Cluster, changes: &[(Change, bool)]) -> Result<(), Obstacle> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15), "test");
+        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15));
         let connection = connection.await.expect("the harness's kubeconfig is right");
         let discovery = Discovery::default();
-        for change in changes {
-            Objects::new(&connection, &discovery).bring(change, MARK).await?;
+        let stage = Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1);
+        for (change, is_undo) in changes {
+            let (change, is_undo) = if *is_undo { (change.clone().inverse(), true) } else { (change.clone(), false) };
+            let task = Task { change: &change, stage: &stage, mark: MARK, is_undo, on_drift: OnDrift::Stop };
+            Objects::new(&connection, &discovery).bring(&task).await?;
         }
         Ok(())
     })
 }
 
 fn live(cluster: &Cluster) -> Value {
-    cluster.get("configmap", "default", "it")
+    cluster.kubectl(&["get", "configmap", "-n", "default", "it", "-o", "json", "--show-managed-fields"]).expect(0).json()
 }
 
 fn edit(cluster: &Cluster, patch: &Value) {
@@ -81,10 +90,15 @@ fn a_deleted_object_comes_back_with_everything_that_is_ours_to_give() {
     let before = live(&cluster);
     let delete = change(Images::Delete(before.clone()));
     bring_all(&cluster, &[delete.clone(), delete.clone()]).expect("that uid is gone");
-    bring_all(&cluster, &[delete.clone().inverse(), delete.inverse()]).expect("it is created again, once");
-    let restored = live(&cluster);
-    assert_eq!((&restored["data"], &restored["metadata"]["labels"]), (&before["data"], &before["metadata"]["labels"]));
+    bring_each(&cluster, &[(delete.clone(), true), (delete, true)]).expect("it is created again, once");
+    let (mut restored, mut before) = (live(&cluster), before);
     assert_ne!(restored["metadata"]["uid"], before["metadata"]["uid"]);
+    for field in ["uid", "resourceVersion", "creationTimestamp"] {
+        restored["metadata"].as_object_mut().expect("an object").remove(field);
+        before["metadata"].as_object_mut().expect("an object").remove(field);
+    }
+    // Also who owns which field.
+    assert_eq!(restored, before);
 }
 
 #[test]

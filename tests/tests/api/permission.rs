@@ -85,8 +85,10 @@ fn a_missing_rule_is_named_and_none_is_too_many() {
     let before = fairlead_tests::state::of(&cluster);
     let rules = access::rules(&access::rendered(RELEASE));
     assert!(rules.len() >= 34, "{rules:?}");
-    // Without a label to set, namespaces are only listed; see the test of an old Knative.
-    let is_needed = |rule: &Rule| rule.resource != "namespaces" || rule.verb == "list";
+    // Without a label to set, namespaces are only listed; see the test of an old Knative. Of the others one run names who has
+    // refused it, and one in a pod tells its Job how it ended: neither fails when it may not.
+    let is_extra = |rule: &Rule| ["admissionregistration.k8s.io", "batch", "events.k8s.io"].contains(&rule.group.as_str());
+    let is_needed = |rule: &Rule| (rule.resource != "namespaces" || rule.verb == "list") && !is_extra(rule);
     each_is_missed(&cluster, &rules.into_iter().filter(is_needed).collect::<Vec<Rule>>());
     let after = fairlead_tests::state::of(&cluster);
     assert_eq!(fairlead_tests::state::differences(&before, &after), Vec::<String>::new(), "nothing was written");

@@ -112,7 +112,7 @@ fn strict_does_nothing_where_something_is_refused() {
     cluster.apply(&json!([subscription("default", "one", "order.created"), odd]));
     for ended in [plan(&cluster, &["--strict"]), apply(&cluster, &["--strict"])] {
         let ended = ended.expect(4);
-        assert!(ended.stderr.contains("error FL011: 1 objects cannot be replicated"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("error FL011: 1 objects are refused"), "{}", ended.stderr);
         assert!(!ended.output().contains("pass@"), "{}", ended.output());
     }
     assert_eq!(cluster.list("triggers").len(), 0);

@@ -2,7 +2,7 @@
 
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{Ended, job, run};
-use fairlead_tests::proxy::{Asked, Fault, Proxy};
+use fairlead_tests::proxy::{Answer, Asked, Fault, Proxy};
 use serde_json::json;
 
 use crate::fixtures::{subscription, tickets};
@@ -30,7 +30,7 @@ fn a_list_that_expires_on_the_way_is_read_again_and_nothing_is_done_twice() {
     let proxy = Proxy::start(cluster.account(), |asked| {
         let is_second_page =
             asked.path.contains("/subscriptions?") && asked.path.contains("continue=") && asked.earlier == 0;
-        is_second_page.then_some(Fault { status: 410, reason: "Expired", retry_after: None })
+        is_second_page.then_some(Fault::Instead(Answer::new(410, "Expired")))
     });
     let ended = apply_through(&proxy, &[]).expect(0);
     assert!(ended.stderr.contains("the list has expired, reading it again"), "{}", ended.stderr);
@@ -44,7 +44,7 @@ fn a_list_that_always_expires_is_given_up_before_anything_is_written() {
     let cluster = lease();
     subscriptions(&cluster, 510);
     let proxy = Proxy::start(cluster.account(), |asked| {
-        asked.path.contains("continue=").then_some(Fault { status: 410, reason: "Expired", retry_after: None })
+        asked.path.contains("continue=").then_some(Fault::Instead(Answer::new(410, "Expired")))
     });
     let ended = apply_through(&proxy, &[]);
     assert!(ended.status == Some(1) && ended.stderr.contains("list subscriptions.eventing"), "{}", ended.output());
@@ -62,7 +62,9 @@ fn an_overloaded_server_is_asked_again_as_it_says_and_with_less_at_once() {
             return None;
         }
         let before = creations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        (40..60).contains(&before).then_some(Fault { status: 429, reason: "TooManyRequests", retry_after: Some(1) })
+        (40..60)
+            .contains(&before)
+            .then_some(Fault::Instead(Answer { retry_after: Some(1), ..Answer::new(429, "TooManyRequests") }))
     });
     let ended = apply_through(&proxy, &["--concurrency", "16"]).expect(0);
     assert!(ended.stderr.contains("trying again") && ended.stderr.contains("pause=1s"), "{}", ended.stderr);
@@ -77,7 +79,7 @@ fn a_server_that_stays_overloaded_ends_the_run_which_can_be_resumed() {
     let cluster = lease();
     subscriptions(&cluster, 5);
     let proxy = Proxy::start(cluster.account(), |asked| {
-        is_creation(asked).then_some(Fault { status: 429, reason: "TooManyRequests", retry_after: None })
+        is_creation(asked).then_some(Fault::Instead(Answer::new(429, "TooManyRequests")))
     });
     let ended = apply_through(&proxy, &["--request-timeout", "500ms"]).expect(75);
     assert!(ended.stderr.contains("error FL001"), "{}", ended.stderr);

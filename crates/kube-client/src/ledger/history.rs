@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot;
-use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Ticket};
+use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
 use k8s_openapi::ByteString;
 use kube::api::GetParams;
 use serde_json::Value;
 
-use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, REVISION_LABEL, STEP_LABEL, ticket_name};
+use super::{
+    CHANGES_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, REVISION_LABEL, STEP_LABEL, ticket_name,
+};
 
 /// A run that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,31 @@ pub struct Entry {
     pub helm_revision: Option<u32>,
     /// When it began; RFC 3339.
     pub created: String,
+    /// How many changes its plan has.
+    pub changes: usize,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// The ticket of an earlier run, opened again.
+#[derive(Debug)]
+pub struct Reopened {
+    /// What the objects carry that it created.
+    pub mark: String,
+    /// What it was to do.
+    pub plan: Plan,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// How far a run has come, as its ticket says.
+fn progress(secret: &Value, phase: Phase) -> Progress {
+    let text = secret["metadata"]["annotations"][PROGRESS_ANNOTATION].as_str();
+    let read = text.and_then(|text| serde_json::from_str(text).ok());
+    // Without it nothing had been begun, or somebody has taken it away: then everything may have been.
+    let begun = if phase == Phase::Planned { 0 } else { usize::MAX };
+    let unknown = Progress { begun, ..Progress::planned() };
+    Progress { phase, ..read.unwrap_or(unknown) }
 }
 
 impl Ledger<'_> {
@@ -38,10 +65,14 @@ impl Ledger<'_> {
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let labels = &secret["metadata"]["labels"];
             let name = text(&secret["metadata"]["name"])?;
+            let phase = Phase::parse(labels[PHASE_LABEL].as_str()?)?;
+            let changes = secret["metadata"]["annotations"][CHANGES_ANNOTATION].as_str();
             Some(Entry {
                 sequence: name.strip_prefix(&prefix)?.parse().ok()?,
                 step: text(&labels[STEP_LABEL])?,
-                phase: Phase::parse(labels[PHASE_LABEL].as_str()?)?,
+                phase,
+                changes: changes.and_then(|changes| changes.parse().ok()).unwrap_or_default(),
+                progress: progress(&secret, phase),
                 helm_revision: labels[REVISION_LABEL].as_str().and_then(|revision| revision.parse().ok()),
                 created: text(&secret["metadata"]["creationTimestamp"])?,
                 name,
@@ -52,17 +83,14 @@ impl Ledger<'_> {
         Ok(entries)
     }
 
-    /// Opens the ticket of an earlier run again: what is entered from now on is entered there. Returns the ticket, the mark of
-    /// its objects, and its plan; every digest has been checked.
+    /// Opens the ticket of an earlier run again: what is recorded from now on is recorded there. Every digest has been checked.
     ///
     /// # Errors
     ///
     /// [`Obstacle::Damaged`] names the Secret that is missing, truncated, changed, or written by a later version.
-    pub async fn reopen(&mut self, name: &str) -> Result<(Ticket, String, Plan), Obstacle> {
+    pub async fn reopen(&mut self, name: &str) -> Result<Reopened, Obstacle> {
         let live = self.content(name).await?;
-        let ticket: Ticket =
-            serde_json::from_slice(&bytes(&live, "ticket").ok_or_else(|| self.damaged(name, "it has no ticket"))?)
-                .map_err(|error| self.damaged(name, error))?;
+        let ticket = self.ticket_in(name, &live)?;
         if ticket.min_reader > FORMAT {
             let what = format!(
                 "{} wrote it, and this version reads formats up to {FORMAT}, not {}",
@@ -83,14 +111,32 @@ impl Ledger<'_> {
             _ => self.damaged(name, error),
         })?;
         self.opened(name.to_owned(), &live);
-        Ok((ticket, format!("{}/{name}", self.namespace), plan))
+        let phase = live["metadata"]["labels"][PHASE_LABEL].as_str().and_then(Phase::parse);
+        let phase =
+            phase.ok_or_else(|| self.damaged(name, format!("its label {PHASE_LABEL} is not there or says no phase")))?;
+        let mut progress = progress(&live, phase);
+        progress.begun = progress.begun.min(plan.len());
+        Ok(Reopened { mark: format!("{}/{name}", self.namespace), plan, progress })
     }
 
     /// Notes that a run whose ticket says [`Phase::Planned`] came to nothing: its snapshot may not be complete.
     pub async fn abandon(&mut self, name: &str) -> Result<(), Obstacle> {
         let live = self.content(name).await?;
         self.opened(name.to_owned(), &live);
-        self.enter(Phase::RolledBack).await
+        self.record(&Progress { phase: Phase::RolledBack, ..Progress::planned() }).await
+    }
+
+    /// Deletes the tickets of runs that have been taken back, but for the newest `keep` of them. Those in force, unfinished or
+    /// dirty stay for ever.
+    pub async fn prune(&self, release: &str, keep: usize) -> Result<(), Obstacle> {
+        let mut entries = self.entries(release).await?;
+        entries.retain(|entry| entry.phase == Phase::RolledBack);
+        let superfluous = entries.len().saturating_sub(keep);
+        for entry in &entries[..superfluous] {
+            self.delete(&entry.name).await?;
+            tracing::info!(ticket = entry.name, "pruned");
+        }
+        Ok(())
     }
 
     pub(super) async fn last_sequence(&self, release: &str) -> Result<u64, Obstacle> {
@@ -106,28 +152,30 @@ impl Ledger<'_> {
     }
 
     pub(super) async fn read(&self, name: &str) -> Result<Option<Value>, Obstacle> {
-        let operation = self.operation("get", Some(name));
         let request = self.requests().get(name, &GetParams::default());
-        let request =
-            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-        match self.cluster.send(request).await {
+        match self.cluster.send(request.map_err(|error| self.cannot_ask("get", name, error))?).await {
             Ok(live) => Ok(Some(live)),
             Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
-            Err(error) => Err(self.cluster.obstacle(operation, error).await),
+            Err(error) => Err(self.cluster.obstacle(self.operation("get", Some(name)), error).await),
         }
+    }
+
+    pub(super) fn ticket_in(&self, name: &str, secret: &Value) -> Result<Ticket, Obstacle> {
+        let content = bytes(secret, "ticket").ok_or_else(|| self.damaged(name, "it has no ticket"))?;
+        serde_json::from_slice(&content).map_err(|error| self.damaged(name, error))
     }
 
     async fn content(&self, name: &str) -> Result<Value, Obstacle> {
         self.read(name).await?.ok_or_else(|| self.damaged(name, "it is not there"))
     }
 
-    fn damaged(&self, name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
+    pub(super) fn damaged(&self, name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
         Obstacle::Damaged { name: format!("Secret {}/{name}", self.namespace), source: source.into() }
     }
 }
 
 /// One value of a Secret, decoded.
-fn bytes(secret: &Value, key: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes(secret: &Value, key: &str) -> Option<Vec<u8>> {
     let data: BTreeMap<String, ByteString> = serde_json::from_value(secret["data"].clone()).ok()?;
     Some(data.into_iter().find(|(name, _)| name == key)?.1.0)
 }

@@ -10,6 +10,7 @@ use crate::change::{Image, Images};
 use crate::plan::{Stage, StageKind, UndoAt};
 use crate::snapshot::Snapshot;
 use crate::ticket::Ticket;
+use std::cell::Cell;
 
 /// What a change meets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,10 +30,16 @@ struct Map {
     /// Undoing this object fails.
     stuck: Option<&'static str>,
     brought: Cell<usize>,
+    /// No change that is taken back is answered.
+    dies_undoing: Cell<bool>,
 }
 
 impl World for Map {
-    async fn bring(&self, change: &Change, _mark: &str) -> Result<(), Obstacle> {
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        let change = task.change;
+        if task.is_undo && self.dies_undoing.get() {
+            return Err(Obstacle::Unreachable { operation: "undo".into(), source: "no answer".into() });
+        }
         self.brought.set(self.brought.get() + 1);
         let is_undo = self.fault.is_some_and(|(at, _)| self.brought.get() > at);
         if is_undo && self.stuck == Some(change.target.name.as_str()) {
@@ -59,7 +66,8 @@ impl World for Map {
         }
     }
 
-    async fn look(&self, change: &Change, _mark: &str) -> Result<Standing, Obstacle> {
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        let change = task.change;
         let objects = self.objects.borrow();
         let live = objects.get(&change.target.name);
         Ok(match (live == change.after(), live == change.before()) {
@@ -71,15 +79,18 @@ impl World for Map {
 }
 
 #[derive(Default)]
-struct Phases(Vec<Phase>);
+struct Phases(Vec<Phase>, Option<Progress>);
 
 impl Journal for Phases {
     async fn open(&mut self, _ticket: &Ticket, _snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
         Ok("ticket".into())
     }
 
-    async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
-        self.0.push(phase);
+    async fn record(&mut self, progress: &Progress) -> Result<(), Obstacle> {
+        if self.0.last() != Some(&progress.phase) {
+            self.0.push(progress.phase);
+        }
+        self.1 = Some(progress.clone());
         Ok(())
     }
 }
@@ -97,6 +108,10 @@ impl Watcher for Patience {
     fn progress(&self, done: usize, total: usize, _undoing: bool) {
         assert!(done <= total);
     }
+
+    fn batch(&self) -> usize {
+        2
+    }
 }
 
 fn endless() -> Patience {
@@ -105,8 +120,7 @@ fn endless() -> Patience {
 
 /// Creations in a first stage, an update and a deletion in a second.
 fn plan(concurrency: usize) -> Plan {
-    let stage =
-        |name: &str| Stage { name: name.into(), kind: StageKind::Expand, undo_at: UndoAt::PostRollback, concurrency };
+    let stage = |name: &str| Stage::new(name, StageKind::Expand, UndoAt::PostRollback, concurrency);
     let change = |stage, name: &str, images| {
         let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
         Change { stage, target, images, reason: String::new() }
@@ -125,10 +139,17 @@ fn world() -> Map {
     Map { objects: RefCell::new(objects.map(|(name, image)| (name.to_owned(), image)).into()), ..Map::default() }
 }
 
-fn run(world: &Map, watcher: &Patience, concurrency: usize) -> (Outcome, Vec<Phase>) {
+/// A run of a plan from where its ticket says that it is.
+fn of<'a>(world: &'a Map, journal: &'a mut Phases, watcher: &'a Patience, plan: &'a Plan) -> Run<'a, Map, Phases, Patience> {
+    let progress = journal.1.clone().unwrap_or_else(Progress::planned);
+    Run { world, journal, watcher, plan, mark: "mark", progress }
+}
+
+fn run(world: &Map, watcher: &Patience, concurrency: usize) -> (Outcome, Phases) {
     let mut phases = Phases::default();
-    let outcome = block_on(apply(world, &mut phases, watcher, &plan(concurrency), "mark", async || Ok(())));
-    (outcome, phases.0)
+    let plan = plan(concurrency);
+    let outcome = block_on(of(world, &mut phases, watcher, &plan).apply(async || Ok(())));
+    (outcome, phases)
 }
 
 #[test]
@@ -137,7 +158,7 @@ fn a_run_without_failures_is_committed() {
         let world = world();
         let (outcome, phases) = run(&world, &endless(), concurrency);
         assert!(matches!(outcome, Outcome::Committed));
-        assert_eq!(phases, [Phase::Applying, Phase::Verifying, Phase::Committed]);
+        assert_eq!(phases.0, [Phase::Applying, Phase::Verifying, Phase::Committed]);
         assert_eq!(world.objects.into_inner().into_keys().collect::<Vec<_>>(), ["a", "b", "c", "d", "old"]);
     }
 }
@@ -150,7 +171,7 @@ fn a_failure_at_any_change_leaves_everything_as_it_was() {
                 let (before, world) = (world().objects, Map { fault: Some((at, fault)), ..world() });
                 let (outcome, phases) = run(&world, &endless(), concurrency);
                 assert!(matches!(outcome, Outcome::Restored(_)), "{fault:?} at {at}");
-                assert_eq!(phases.last(), Some(&Phase::RolledBack));
+                assert_eq!(phases.0.last(), Some(&Phase::RolledBack));
                 assert_eq!(world.objects, before, "{fault:?} at {at}");
             }
         }
@@ -162,7 +183,7 @@ fn what_cannot_be_verified_is_taken_back() {
     let (before, world, mut phases) = (world().objects, world(), Phases::default());
     let target = plan(1).changes().next().expect("it has six").target;
     let verify = async || Err(Obstacle::Drift { target, what: "gone".into() });
-    let outcome = block_on(apply(&world, &mut phases, &endless(), &plan(1), "mark", verify));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(verify));
     assert!(matches!(outcome, Outcome::Restored(Obstacle::Drift { .. })));
     assert_eq!(world.objects, before);
 }
@@ -173,12 +194,12 @@ fn a_deadline_restores_and_an_interruption_leaves_things_to_the_next_run() {
         let world = world();
         let (outcome, phases) = run(&world, &Patience(Cell::new(changes), Stop::DeadlinePassed), 1);
         assert!(matches!(outcome, Outcome::Restored(Obstacle::Stopped(Stop::DeadlinePassed))), "{outcome:?}");
-        assert_eq!((&world.objects, phases.last()), (&self::world().objects, Some(&Phase::RolledBack)));
+        assert_eq!((&world.objects, phases.0.last()), (&self::world().objects, Some(&Phase::RolledBack)));
 
         let world = self::world();
         let (outcome, phases) = run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
         assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted))), "{outcome:?}");
-        assert_eq!((world.brought.get(), phases), (changes, vec![Phase::Applying]));
+        assert_eq!((world.brought.get(), phases.0), (changes, vec![Phase::Applying]));
     }
 }
 
@@ -187,7 +208,7 @@ fn a_world_that_does_not_answer_is_left_as_it_is() {
     let world = Map { fault: Some((3, Fault::Unreachable)), ..world() };
     let (outcome, phases) = run(&world, &endless(), 1);
     assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Unreachable { .. })), "{outcome:?}");
-    assert_eq!((phases, world.brought.get()), (vec![Phase::Applying], 3));
+    assert_eq!((phases.0, world.brought.get()), (vec![Phase::Applying], 3));
 }
 
 #[test]
@@ -207,7 +228,7 @@ fn what_cannot_be_taken_back_is_named_and_everything_else_is_taken_back() {
         Outcome::Dirty { left, .. } => left.into_iter().map(|(target, _)| target.name).collect(),
         _ => Vec::new(),
     };
-    assert_eq!((names, phases.last()), (vec!["b".to_owned()], Some(&Phase::Dirty)));
+    assert_eq!((names, phases.0.last()), (vec!["b".to_owned()], Some(&Phase::Dirty)));
     assert_eq!(world.objects.into_inner().into_keys().collect::<Vec<_>>(), ["b", "old", "older"]);
 }
 
@@ -215,19 +236,19 @@ fn what_cannot_be_taken_back_is_named_and_everything_else_is_taken_back() {
 fn what_was_committed_can_be_undone() {
     let (world, mut phases) = (world(), Phases::default());
     let before = world.objects.clone();
-    block_on(apply(&world, &mut phases, &endless(), &plan(2), "mark", async || Ok(())));
-    let outcome = block_on(undo(&world, &mut phases, &endless(), &plan(2), "mark"));
-    assert!(matches!(outcome, Outcome::Undone), "{outcome:?}");
+    block_on(of(&world, &mut phases, &endless(), &plan(2)).apply(async || Ok(())));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(OnDrift::Stop));
+    assert!(matches!(outcome, Outcome::Undone(_)), "{outcome:?}");
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::RolledBack)));
 }
 
 #[test]
 fn nothing_is_undone_where_somebody_else_has_changed_something() {
     let (world, mut phases) = (world(), Phases::default());
-    block_on(apply(&world, &mut phases, &endless(), &plan(1), "mark", async || Ok(())));
+    block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     let before = world.objects.clone();
-    let outcome = block_on(undo(&world, &mut phases, &endless(), &plan(1), "mark"));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).undo(OnDrift::Stop));
     let names = |drifted: Vec<(Target, String)>| drifted.into_iter().map(|(target, _)| target.name).collect::<Vec<_>>();
     assert!(matches!(outcome, Outcome::Drifted(drifted) if names(drifted.clone()) == ["b"]));
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::Committed)));
@@ -238,26 +259,64 @@ fn nothing_is_undone_where_somebody_else_has_changed_something() {
 fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
     let done = {
         let world = world();
-        block_on(apply(&world, &mut Phases::default(), &endless(), &plan(1), "mark", async || Ok(())));
+        run(&world, &endless(), 1);
         world.objects
     };
     for changes in 0..6 {
         let world = world();
-        run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
-        let mut phases = Phases::default();
-        let verify = async || Ok(());
-        let outcome = block_on(resume(&world, &mut phases, &endless(), &plan(1), "mark", Phase::Applying, verify));
+        let (_, mut phases) = run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
+        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
         assert!(matches!(outcome, Outcome::Committed), "{changes}: {outcome:?}");
         assert_eq!(world.objects, done);
 
         // Looking at six targets comes before undoing them. A deadline is to an undo what a signal is.
         let stop = if changes % 2 == 0 { Stop::Interrupted } else { Stop::DeadlinePassed };
-        let outcome = block_on(undo(&world, &mut phases, &Patience(Cell::new(6 + changes), stop), &plan(1), "mark"));
+        let patience = Patience(Cell::new((6 + changes).min(11)), stop);
+        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(OnDrift::Stop));
         let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
         assert!(is_interrupted, "{changes}: {outcome:?}");
-        let verify = async || Ok(());
-        let outcome = block_on(resume(&world, &mut phases, &endless(), &plan(1), "mark", Phase::RollingBack, verify));
-        assert!(matches!(outcome, Outcome::Restored(_)), "{changes}: {outcome:?}");
+        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
+        assert!(matches!(outcome, Outcome::Undone(_)), "{changes}: {outcome:?}");
         assert_eq!(world.objects, self::world().objects);
     }
+}
+
+#[test]
+fn what_was_not_begun_is_not_even_looked_at() {
+    let (world, plan) = (world(), plan(1));
+    let (_, mut phases) = run(&world, &Patience(Cell::new(1), Stop::Interrupted), 1);
+    assert_eq!(phases.1.as_ref().map(|progress| progress.begun), Some(2));
+    // Somebody else's, of a change that this run never came to.
+    world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop));
+    assert!(matches!(outcome, Outcome::Undone(_)), "{outcome:?}");
+    assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
+}
+
+#[test]
+fn a_failed_run_that_died_while_it_took_back_still_knows_why_and_what_it_had_not_touched() {
+    let (world, plan) = (Map { fault: Some((5, Fault::Drift)), stuck: Some("old"), ..world() }, plan(1));
+    // Dies as soon as it may: when the world does not answer any more.
+    world.dies_undoing.set(true);
+    let (outcome, mut phases) = run(&world, &endless(), 1);
+    assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Unreachable { .. })), "{outcome:?}");
+    world.dies_undoing.set(false);
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    let why = match &outcome {
+        Outcome::Restored(Obstacle::Refused { source, .. }) => source.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert!(why.starts_with("Thing old: changed"), "{why}");
+    assert_eq!(world.objects, self::world().objects);
+}
+
+#[test]
+fn what_others_have_changed_is_kept_where_that_is_asked_for() {
+    let (world, plan) = (world(), plan(1));
+    let (_, mut phases) = run(&world, &endless(), 1);
+    world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
+    // The world of this test overwrites whatever it is told to.
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite));
+    assert!(matches!(&outcome, Outcome::Undone(drifted) if drifted.len() == 1), "{outcome:?}");
+    assert_eq!(world.objects, self::world().objects);
 }

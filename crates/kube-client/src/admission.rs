@@ -1,0 +1,72 @@
+//! Who has a say when something is written: named when a write is refused, because the message of a webhook often does not say
+//! whose it is.
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+/// Kinds, and where their rules lie.
+const KINDS: [(&str, &str, &str); 3] = [
+    ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "/webhooks"),
+    ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "/webhooks"),
+    ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", "/spec/matchConstraints/resourceRules"),
+];
+
+impl Cluster {
+    /// The webhooks and policies whose rules match, in words. None when there is none, or when we may not ask: this is said in
+    /// addition to an error, and must not hide it.
+    pub(crate) async fn admission(&self, verb: &str, resource: &Resource) -> Option<String> {
+        let mut found = Vec::new();
+        for (kind, plural, pointer) in KINDS {
+            let [group, version, kind, plural] = [GROUP, "v1", kind, plural].map(str::to_owned);
+            let configuration =
+                Resource { group, version, kind, plural, is_namespaced: false, has_status: false, has_scale: false };
+            let matching = |object: Value| {
+                let entries = object.pointer(pointer)?.as_array()?;
+                // A webhook holds a list of rules, a policy is one.
+                let mut rules = entries
+                    .iter()
+                    .flat_map(|entry| entry["rules"].as_array().cloned().unwrap_or_else(|| vec![entry.clone()]));
+                let name = object["metadata"]["name"].as_str()?;
+                rules.any(|rule| is_matched(&rule, verb, resource)).then(|| format!("{} {name}", configuration.kind))
+            };
+            found.extend(self.list(&configuration, None, None, matching).await.unwrap_or_default());
+        }
+        (!found.is_empty()).then(|| format!("who has a say there: {}", found.join(", ")))
+    }
+}
+
+/// Whether a rule is about this verb and resource. See `RuleWithOperations` in the API reference of admissionregistration.k8s.io.
+fn is_matched(rule: &Value, verb: &str, resource: &Resource) -> bool {
+    let operation = if verb == "patch" { "UPDATE".to_owned() } else { verb.to_uppercase() };
+    let has = |field: &str, wanted: &str| {
+        let values = rule[field].as_array();
+        values.into_iter().flatten().any(|value| value == "*" || value == "*/*" || value == wanted)
+    };
+    has("operations", &operation)
+        && has("apiGroups", &resource.group)
+        && has("apiVersions", &resource.version)
+        && has("resources", &resource.plural)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rule_matches_by_operation_group_version_and_resource() {
+        let maps = Resource::core("ConfigMap", "configmaps", true);
+        let rule = json!({"operations": ["UPDATE"], "apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"]});
+        assert!(is_matched(&rule, "patch", &maps));
+        assert!(!is_matched(&rule, "create", &maps));
+        let mut other = rule.clone();
+        other["apiGroups"] = json!(["apps"]);
+        assert!(!is_matched(&other, "patch", &maps));
+        let all = json!({"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]});
+        assert!(is_matched(&all, "delete", &maps));
+    }
+}

@@ -1,0 +1,107 @@
+//! Tickets as files, and back: a backup of the ledger, or its way to another cluster.
+
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::snapshot;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+use super::history::bytes;
+use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken};
+
+/// What became of an imported Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// It was not there.
+    Created(String),
+    /// It is there, with the same content.
+    Same(String),
+}
+
+impl Ledger<'_> {
+    /// Every Secret of a release's ledger, without what only this cluster knows; tickets before their chunks.
+    pub async fn export(&self, release: &str) -> Result<Vec<Value>, Obstacle> {
+        let selector = format!("{RELEASE_LABEL}={release}");
+        let mut secrets = self
+            .cluster
+            .list(&self.secrets, Some(self.namespace), Some(&selector), |secret| Some(portable(&secret)))
+            .await?;
+        secrets.sort_by_key(|secret| (is_chunk(secret), name(secret).to_owned()));
+        Ok(secrets)
+    }
+
+    /// Creates the Secrets that are not there. Nothing is created unless every ticket and every chunk of `secrets` is whole, and
+    /// what is there already is the same.
+    pub async fn import(&self, secrets: &[Value]) -> Result<Vec<Imported>, Obstacle> {
+        self.check(secrets)?;
+        let mut missing = Vec::new();
+        let mut imported = Vec::new();
+        for secret in secrets {
+            match self.read(name(secret)).await? {
+                None => missing.push(secret),
+                Some(live) if live["data"] == secret["data"] => imported.push(Imported::Same(name(secret).to_owned())),
+                Some(_) => return Err(self.damaged(name(secret), "there is another one of this name, with other content")),
+            }
+        }
+        for secret in missing {
+            let mut secret = secret.clone();
+            secret["metadata"]["namespace"] = self.namespace.into();
+            if is_chunk(&secret) {
+                let ticket = ticket_of(name(&secret)).to_owned();
+                let owner = self.read(&ticket).await?.ok_or_else(|| self.damaged(&ticket, "it is not there"))?;
+                secret["metadata"]["ownerReferences"] =
+                    json!([{"apiVersion": "v1", "kind": "Secret", "name": ticket, "uid": owner["metadata"]["uid"]}]);
+            }
+            let object: Secret =
+                serde_json::from_value(secret.clone()).map_err(|error| self.damaged(name(&secret), error))?;
+            match self.create(&object).await? {
+                Ok(_) => {}
+                // The answer to an earlier try was lost.
+                Err(error) if is_taken(&error) => {}
+                Err(error) => return Err(self.cluster.refused(self.operation("create", Some(name(&secret))), error).await),
+            }
+            imported.push(Imported::Created(name(&secret).to_owned()));
+        }
+        Ok(imported)
+    }
+
+    fn check(&self, secrets: &[Value]) -> Result<(), Obstacle> {
+        for secret in secrets.iter().filter(|secret| !secret["metadata"]["labels"][PHASE_LABEL].is_null()) {
+            let ticket = self.ticket_in(name(secret), secret)?;
+            let mut chunks = Vec::new();
+            for index in 0..ticket.snapshot.chunks.len() {
+                let chunk = format!("{}-{index}", name(secret));
+                let found = secrets.iter().find(|secret| name(secret) == chunk);
+                let found = found.ok_or_else(|| self.damaged(&chunk, "it is not in the file"))?;
+                chunks.push(bytes(found, "chunk").ok_or_else(|| self.damaged(&chunk, "it has no chunk"))?);
+            }
+            snapshot::read(&chunks, &ticket.snapshot).map_err(|error| self.damaged(name(secret), error))?;
+        }
+        Ok(())
+    }
+}
+
+fn portable(secret: &Value) -> Value {
+    let mut labels = json!({"name": secret["metadata"]["name"], "labels": secret["metadata"]["labels"]});
+    if let Some(annotations) = secret["metadata"].get("annotations") {
+        labels["annotations"] = annotations.clone();
+    }
+    let mut portable =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": labels, "type": secret["type"], "data": secret["data"]});
+    if secret["immutable"] == true {
+        portable["immutable"] = true.into();
+    }
+    portable
+}
+
+fn name(secret: &Value) -> &str {
+    secret["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn is_chunk(secret: &Value) -> bool {
+    secret["type"] == SECRET_TYPE && secret["metadata"]["labels"][PHASE_LABEL].is_null()
+}
+
+/// The ticket that a chunk belongs to.
+fn ticket_of(chunk: &str) -> &str {
+    chunk.rsplit_once('-').map_or(chunk, |(ticket, _)| ticket)
+}

@@ -1,0 +1,239 @@
+//! What of an image is written, through which endpoint, and whether an object has it. No IO.
+
+use std::collections::HashMap;
+
+use fairlead_migration::fields;
+use serde_json::{Map, Value, json};
+
+use super::TICKET_ANNOTATION;
+use crate::discovery::Resource;
+
+/// Set by the server; never part of what is written.
+const SERVER_SET: [&str; 7] =
+    ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "deletionTimestamp", "selfLink"];
+
+/// Where a part of an object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The object itself.
+    Object,
+    /// Its replicas: any other way of writing them makes Helm 4 fail with a conflict later.
+    Scale,
+    /// Its status.
+    Status,
+}
+
+impl Part {
+    pub(super) fn subresource(self) -> Option<&'static str> {
+        match self {
+            Self::Object => None,
+            Self::Scale => Some("scale"),
+            Self::Status => Some("status"),
+        }
+    }
+}
+
+/// The image without what only the server writes.
+pub(super) fn writable(image: &Value) -> Value {
+    let mut image = image.clone();
+    if let Some(object) = image.as_object_mut() {
+        object.remove("status");
+        let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.retain(|key, value| !SERVER_SET.contains(&key.as_str()) && !is_empty(value));
+        }
+    }
+    image
+}
+
+/// An empty map or list in metadata is the same as none: the server leaves it out.
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// The merge patches that turn `before` into `after`, each with the endpoint that takes it.
+pub(super) fn patches(before: &Value, after: &Value, resource: &Resource) -> Vec<(Part, Value)> {
+    let mut parts = Vec::new();
+    let mut object = fields::diff(&writable(before), &writable(after));
+    if resource.has_scale
+        && let Some(spec) = object.as_mut().and_then(|patch| patch["spec"].as_object_mut())
+        && let Some(replicas) = spec.remove("replicas")
+    {
+        parts.push((Part::Scale, json!({"spec": {"replicas": replicas}})));
+        if spec.is_empty() {
+            object.as_mut().and_then(Value::as_object_mut).map(|patch| patch.remove("spec"));
+        }
+    }
+    if let Some(patch) = object.filter(|patch| !is_empty(patch)) {
+        parts.insert(0, (Part::Object, patch));
+    }
+    // An image that was made, not read, has no status, and says nothing about it.
+    if let (Some(old), Some(new)) = (before.get("status"), after.get("status"))
+        && let Some(patch) = fields::diff(old, new)
+    {
+        let part = if resource.has_status { Part::Status } else { Part::Object };
+        parts.push((part, json!({ "status": patch })));
+    }
+    parts
+}
+
+pub(super) fn is_marked(live: &Value, mark: &str) -> bool {
+    live["metadata"]["annotations"][TICKET_ANNOTATION] == mark
+}
+
+pub(super) fn uid(object: &Value) -> Option<&str> {
+    object["metadata"]["uid"].as_str()
+}
+
+/// Whether `live` is what `image` was, in everything that is ours to give. Which owners are left out because they are gone is
+/// decided when it is created.
+pub(super) fn is_restored(image: &Value, live: &Value) -> bool {
+    let [image, live] = [image, live].map(|object| {
+        let mut object = writable(object);
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
+        object
+    });
+    image == live
+}
+
+/// The status of an image as the object that was created again can have it: what it has seen of its spec cannot be newer than
+/// the spec itself.
+pub(super) fn clamped_status(image: &Value, generation: &Value) -> Option<Value> {
+    fn clamp(value: &mut Value, generation: u64) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    match value.as_u64() {
+                        Some(observed) if key == "observedGeneration" => *value = observed.min(generation).into(),
+                        _ => clamp(value, generation),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| clamp(item, generation)),
+            _ => {}
+        }
+    }
+    let mut status = image.get("status").filter(|status| !is_empty(status))?.clone();
+    clamp(&mut status, generation.as_u64().unwrap_or(u64::MAX));
+    Some(status)
+}
+
+/// Who owns which field when everything that `ours` has written is taken back: what the image says, but for managers that have
+/// written since. None when that is so already; times do not count.
+pub(super) fn restored_managers(image: &Value, live: &Value, ours: &str) -> Option<Vec<Value>> {
+    let entries = |object: &Value| object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let (old, now) = (entries(image), entries(live));
+    if old.is_empty() {
+        return None;
+    }
+    let key = |entry: &Value| ["manager", "operation", "subresource", "apiVersion"].map(|field| entry[field].clone());
+    let has_written_since = |entry: &Value| {
+        let before = old.iter().find(|other| key(other) == key(entry));
+        entry["manager"] != ours && before.is_none_or(|before| before["time"] != entry["time"])
+    };
+    let mut restored: Vec<Value> = now.iter().filter(|entry| has_written_since(entry)).cloned().collect();
+    for entry in &old {
+        if !restored.iter().any(|other| key(other) == key(entry)) {
+            restored.push(entry.clone());
+        }
+    }
+    let timeless = |entries: &[Value]| {
+        let mut texts: Vec<String> = entries
+            .iter()
+            .map(|entry| {
+                let mut entry = entry.clone();
+                entry.as_object_mut().map(|entry| entry.remove("time"));
+                entry.to_string()
+            })
+            .collect();
+        texts.sort();
+        texts
+    };
+    (timeless(&restored) != timeless(&now)).then_some(restored)
+}
+
+/// The managers of an image for the object that was created again: who owns the reference to an owner is written with the
+/// owner's uid.
+pub(super) fn managers_of(image: &Value, renamed: &HashMap<String, String>) -> Option<Value> {
+    let managers = image["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty())?;
+    let text = renamed.iter().fold(Value::from(managers.clone()).to_string(), |text, (old, now)| text.replace(old, now));
+    serde_json::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment() -> Resource {
+        let [group, version, kind, plural] = ["apps", "v1", "Deployment", "deployments"].map(str::to_owned);
+        Resource { group, version, kind, plural, is_namespaced: true, has_status: true, has_scale: true }
+    }
+
+    #[test]
+    fn what_the_server_sets_is_not_written() {
+        let image = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "managedFields": [], "labels": {}},
+            "spec": {}, "status": {}});
+        assert_eq!(writable(&image), json!({"metadata": {"name": "a"}, "spec": {}}));
+    }
+
+    #[test]
+    fn every_part_has_its_endpoint() {
+        let before =
+            json!({"metadata": {"labels": {"a": "b"}}, "spec": {"replicas": 2, "paused": false}, "status": {"x": 1}});
+        let mut after = before.clone();
+        after["spec"]["replicas"] = 0.into();
+        let scale = (Part::Scale, json!({"spec": {"replicas": 0}}));
+        assert_eq!(patches(&before, &after, &deployment()), std::slice::from_ref(&scale));
+        after["spec"]["paused"] = true.into();
+        after["status"]["x"] = 2.into();
+        let status = (Part::Status, json!({"status": {"x": 2}}));
+        let object = (Part::Object, json!({"spec": {"paused": true}}));
+        assert_eq!(patches(&before, &after, &deployment()), [object, scale, status]);
+        // Made, not read.
+        after.as_object_mut().expect("an object").remove("status");
+        assert_eq!(patches(&before, &after, &deployment()).len(), 2);
+    }
+
+    #[test]
+    fn a_status_has_not_seen_more_than_there_is() {
+        let image = json!({"status": {"observedGeneration": 7, "conditions": [{"type": "Ready", "observedGeneration": 7}]}});
+        let status = clamped_status(&image, &json!(1)).expect("it has one");
+        assert_eq!(status, json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "observedGeneration": 1}]}));
+        assert_eq!(clamped_status(&json!({"status": {}}), &json!(1)), None);
+    }
+
+    #[test]
+    fn managers_are_as_before_but_for_those_that_have_written_since() {
+        let entry = |manager: &str, time: &str, field: &str| json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": time, "fieldsV1": {field: {}}});
+        let object = |entries: &[Value]| json!({"metadata": {"managedFields": entries}});
+        let (helm, controller) = (entry("helm", "1", "f:spec"), entry("controller", "1", "f:status"));
+        let image = object(&[helm.clone(), controller.clone()]);
+        // We took all that helm had; the controller has written again.
+        let again = entry("controller", "2", "f:more");
+        let live = object(&[entry("fairlead", "2", "f:spec"), again.clone(), entry("kubectl", "3", "f:x")]);
+        let restored = restored_managers(&image, &live, "fairlead").expect("there is something to do");
+        assert_eq!(restored, [again, entry("kubectl", "3", "f:x"), helm.clone()]);
+        // Written with our time is right already.
+        let live = object(&[entry("helm", "9", "f:spec"), controller]);
+        assert_eq!(restored_managers(&image, &live, "helm"), None);
+    }
+
+    #[test]
+    fn who_owns_a_reference_is_written_with_the_new_uid_of_the_owner() {
+        let renamed = HashMap::from([("old".to_owned(), "new".to_owned())]);
+        let image = json!({"metadata": {"managedFields": [{"fieldsV1": {"k:{\"uid\":\"old\"}": {}}}]}});
+        assert_eq!(managers_of(&image, &renamed), Some(json!([{"fieldsV1": {"k:{\"uid\":\"new\"}": {}}}])));
+        assert_eq!(managers_of(&json!({"metadata": {}}), &renamed), None);
+    }
+
+    #[test]
+    fn an_object_is_restored_when_all_of_it_is_back_whoever_owns_it() {
+        let image = json!({"metadata": {"name": "a", "uid": "u", "labels": {"a": "b"}, "ownerReferences": [{"uid": "old"}]}, "spec": 1});
+        let mut live = image.clone();
+        live["metadata"]["uid"] = "v".into();
+        live["metadata"]["ownerReferences"] = json!([{"uid": "new"}]);
+        assert!(is_restored(&image, &live));
+        live["metadata"]["labels"]["c"] = "d".into();
+        assert!(!is_restored(&image, &live));
+    }
+}

@@ -1,0 +1,140 @@
+//! Creates an object again that was deleted, with everything that it was.
+//!
+//! It is created with our mark, so that a crash finds it again. Its status follows through its own endpoint. The last write
+//! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
+//! carries no mark and is what it was is done.
+
+use fairlead_migration::executor::{OnDrift, Task};
+use fairlead_migration::fields;
+use fairlead_migration::obstacle::Obstacle;
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::image::{Part, clamped_status, is_marked, is_restored, managers_of, uid, writable};
+use super::write::CONFLICT_ATTEMPTS;
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, owners};
+
+impl Objects<'_> {
+    pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        let mut has_status = false;
+        for _ in 0..CONFLICT_ATTEMPTS {
+            let Some(live) = self.live(subject).await? else {
+                self.create_again(subject, image, task).await?;
+                continue;
+            };
+            if uid(&live) == uid(image) {
+                if live["metadata"]["deletionTimestamp"].is_null() {
+                    // It was never deleted.
+                    return Ok(());
+                }
+                self.wait_until_gone(subject, &live).await?;
+                continue;
+            }
+            if !is_marked(&live, task.mark) {
+                if is_restored(image, &live) {
+                    self.note(image, &live);
+                    return self.wait_until_settled(subject, task.stage).await;
+                }
+                return match task.on_drift {
+                    OnDrift::Overwrite => {
+                        self.update(subject, &live, &over(image, &live), &Task { is_undo: false, ..*task }).await
+                    }
+                    OnDrift::Merge => Ok(()),
+                    OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has created it again")),
+                };
+            }
+            // Once: a controller that has other ideas of it is right.
+            if let Some(status) = clamped_status(image, &live["metadata"]["generation"])
+                && subject.resource.has_status
+                && !has_status
+                && !fields::holds(&status, &live["status"])
+            {
+                match self.patch(subject, Part::Status, json!({ "status": status }), &live).await? {
+                    Ok(_) => has_status = true,
+                    Err(error) if is_conflict(&error) => {}
+                    Err(error) => return Err(self.refused(subject, "patch", error).await),
+                }
+                continue;
+            }
+            self.note(image, &live);
+            let mark = image["metadata"]["annotations"][TICKET_ANNOTATION].clone();
+            let mut last = json!({"metadata": {"annotations": {TICKET_ANNOTATION: mark}}});
+            if let Some(managers) = managers_of(image, &self.renamed.borrow()) {
+                last["metadata"]["managedFields"] = managers;
+            }
+            match self.patch(subject, Part::Object, last, &live).await? {
+                Ok(restored) if is_restored(image, &restored) => {
+                    return self.wait_until_settled(subject, task.stage).await;
+                }
+                Ok(restored) => {
+                    let different = fields::diff(&writable(image), &writable(&restored)).unwrap_or_default();
+                    let paths: Vec<String> = fields::leaves(&different).into_iter().map(|(path, _)| path).collect();
+                    let what =
+                        format!("created again, but the API server has stored something else in {}", paths.join(", "));
+                    return Err(subject.drift(&what));
+                }
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(self.refused(subject, "patch", error).await),
+            }
+        }
+        Err(subject.drift("others write to it so often that it cannot be put back"))
+    }
+
+    async fn create_again(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        let mut object = writable(image);
+        let mut kept = Vec::new();
+        for owner in owners(image) {
+            let target = self.owner_of(task.change, owner);
+            let live = self.live(&Subject { target: &target, resource: self.resource(&target)? }).await?;
+            let now = live.as_ref().and_then(uid);
+            let was = owner["uid"].as_str().unwrap_or_default();
+            let comes_back = self.owners.contains(was);
+            match now {
+                Some(now) if now == was || comes_back => {
+                    let mut reference = owner.clone();
+                    reference["uid"] = now.into();
+                    self.renamed.borrow_mut().insert(was.to_owned(), now.to_owned());
+                    kept.push(reference);
+                }
+                _ if comes_back => {
+                    let source = format!("its owner {target} is not back yet").into();
+                    return Err(Obstacle::Refused { operation: subject.operation("create").to_string(), source });
+                }
+                // A reference to one that is gone would take the object along: the garbage collector deletes it.
+                _ => {
+                    tracing::warn!(target = %subject.target, owner = %target, "created again without its owner, which is gone");
+                }
+            }
+        }
+        if !kept.is_empty() {
+            object["metadata"]["ownerReferences"] = kept.into();
+        } else if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("ownerReferences");
+        }
+        match self.post(subject, object, task.mark).await? {
+            Ok(_) => Ok(()),
+            // Read again: an earlier answer was lost, or it is somebody else's.
+            Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(()),
+            Err(error) => Err(self.refused(subject, "create", error).await),
+        }
+    }
+
+    /// Remembers its new uid for what it owns.
+    fn note(&self, image: &Value, live: &Value) {
+        if let (Some(old), Some(now)) = (uid(image), uid(live)) {
+            self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
+        }
+    }
+}
+
+/// The image as what `live` becomes when it is overwritten: identity and what the server sets stay.
+fn over(image: &Value, live: &Value) -> Value {
+    let mut after = writable(image);
+    after["status"] = live["status"].clone();
+    if live.get("status").is_none()
+        && let Some(object) = after.as_object_mut()
+    {
+        object.remove("status");
+    }
+    after
+}

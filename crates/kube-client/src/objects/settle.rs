@@ -1,0 +1,125 @@
+//! Waits until a write has had its effect.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use fairlead_migration::change::Target;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Pacing, Stage};
+use serde_json::Value;
+
+use super::image::uid;
+use super::{Objects, Subject};
+
+/// How long an effect may take: finalizers and controllers need that time.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn pauses() -> ExponentialBackoff {
+    let longest = Duration::from_secs(1);
+    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(longest);
+    builder.without_max_times().build()
+}
+
+impl Objects<'_> {
+    /// Waits until a created object has the condition that its stage asks for.
+    pub(super) async fn wait_until_settled(&self, subject: &Subject<'_>, stage: &Stage) -> Result<(), Obstacle> {
+        let Some(condition) = &stage.settled else { return Ok(()) };
+        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
+        loop {
+            let live = self.live(subject).await?.unwrap_or_default();
+            let conditions = live["status"]["conditions"].as_array();
+            let found = conditions.into_iter().flatten().find(|found| found["type"] == condition.as_str());
+            if found.is_some_and(|found| found["status"] == "True") {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let message = found.and_then(|found| found["message"].as_str()).unwrap_or("the condition is not there");
+                let operation = format!("see {} become {condition} within {TIMEOUT:?}", subject.target);
+                return Err(Obstacle::Late { operation, source: message.into() });
+            }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
+    /// Waits until an object is gone, and until whoever refers to it has let go of it.
+    pub(super) async fn wait_until_deleted(
+        &self,
+        subject: &Subject<'_>,
+        deleted: &Value,
+        stage: &Stage,
+    ) -> Result<(), Obstacle> {
+        self.wait_until_gone(subject, deleted).await?;
+        match stage.pacing.iter().find(|pacing| pacing.kind == subject.target.kind) {
+            Some(pacing) => self.wait_until_forgotten(subject, deleted, pacing).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deleted is not gone: finalizers keep an object for a while.
+    pub(super) async fn wait_until_gone(&self, subject: &Subject<'_>, deleted: &Value) -> Result<(), Obstacle> {
+        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
+        loop {
+            let live = match self.live(subject).await? {
+                Some(live) if uid(&live) == uid(deleted) => live,
+                _ => return Ok(()),
+            };
+            if Instant::now() >= deadline {
+                let finalizers = &live["metadata"]["finalizers"];
+                let what = format!("still there {TIMEOUT:?} after it was deleted; finalizers: {finalizers}");
+                return Err(Obstacle::Refused { operation: subject.operation("delete").to_string(), source: what.into() });
+            }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
+    /// Where the holder's kind is not served, or it does not exist, nobody has to let go.
+    async fn wait_until_forgotten(&self, subject: &Subject<'_>, deleted: &Value, pacing: &Pacing) -> Result<(), Obstacle> {
+        let Some(resource) = self.discovery.find_version(&pacing.holder_api_version, &pacing.holder_kind) else {
+            return Ok(());
+        };
+        let target = Target {
+            api_version: pacing.holder_api_version.clone(),
+            kind: pacing.holder_kind.clone(),
+            namespace: subject.target.namespace.clone(),
+            name: filled(&pacing.holder_name, deleted),
+        };
+        let (holder, deleted) = (Subject { target: &target, resource: resource.clone() }, uid(deleted).unwrap_or_default());
+        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
+        loop {
+            let live = self.live(&holder).await?.unwrap_or_default();
+            let refers = live.pointer(&pacing.holder_field).is_some_and(|field| field.to_string().contains(deleted));
+            if !refers {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                // It is gone, which is what was asked for; events to the holder may hang until somebody repairs it.
+                tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {TIMEOUT:?} after it was deleted");
+                return Ok(());
+            }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+}
+
+/// A name in which `{/spec/broker}` stands for that field of `object`.
+fn filled(name: &str, object: &Value) -> String {
+    let Some((begin, (pointer, end))) = name.split_once('{').and_then(|(begin, rest)| Some((begin, rest.split_once('}')?)))
+    else {
+        return name.to_owned();
+    };
+    format!("{begin}{}{end}", object.pointer(pointer).and_then(Value::as_str).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::filled;
+
+    #[test]
+    fn a_name_is_filled_from_the_object() {
+        let object = json!({"spec": {"broker": "default"}});
+        assert_eq!(filled("{/spec/broker}-kne-trigger", &object), "default-kne-trigger");
+        assert_eq!(filled("shop", &object), "shop");
+    }
+}

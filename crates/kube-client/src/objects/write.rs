@@ -1,0 +1,165 @@
+//! Create, update, delete.
+
+use fairlead_migration::executor::{OnDrift, Task};
+use fairlead_migration::fields;
+use fairlead_migration::obstacle::Obstacle;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::image::{Part, is_marked, patches, restored_managers, uid, writable};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict};
+use crate::cluster::FIELD_MANAGER;
+use crate::request::Error;
+
+/// How often an object that others write to is read again before we give up.
+pub(super) const CONFLICT_ATTEMPTS: u32 = 10;
+
+const TOO_BUSY: &str = "others write to it so often that no write of ours gets through";
+
+impl Objects<'_> {
+    pub(super) async fn create(&self, subject: &Subject<'_>, after: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        match self.post(subject, writable(after), task.mark).await? {
+            Ok(_) => {}
+            Err(error) if error.status().is_some_and(Status::is_already_exists) => match self.live(subject).await? {
+                Some(live) if is_marked(&live, task.mark) => {}
+                Some(_) => return Err(subject.drift("somebody else has created it meanwhile")),
+                None => return Err(subject.drift("somebody else has created and deleted it meanwhile")),
+            },
+            Err(error) => return Err(self.refused(subject, "create", error).await),
+        }
+        self.wait_until_settled(subject, task.stage).await
+    }
+
+    pub(super) async fn post(
+        &self,
+        subject: &Subject<'_>,
+        mut object: Value,
+        mark: &str,
+    ) -> Result<Result<Value, Error>, Obstacle> {
+        object["metadata"]["annotations"][TICKET_ANNOTATION] = mark.into();
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let request = subject.requests().create(&params, object.to_string().into_bytes());
+        self.send(subject, "create", request).await
+    }
+
+    pub(super) async fn update(
+        &self,
+        subject: &Subject<'_>,
+        before: &Value,
+        after: &Value,
+        task: &Task<'_>,
+    ) -> Result<(), Obstacle> {
+        let parts = patches(before, after, &subject.resource);
+        'again: for _ in 0..CONFLICT_ATTEMPTS {
+            // Read first: what is done already, or was never done, must not need a write that may be refused.
+            let Some(mut live) = self.live(subject).await? else {
+                return match task.on_drift {
+                    OnDrift::Overwrite => Box::pin(self.restore(subject, after, task)).await,
+                    OnDrift::Merge => Ok(()),
+                    OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has deleted it")),
+                };
+            };
+            for (part, patch) in &parts {
+                let Some(patch) = wanted(subject, patch, before, &live, task.on_drift)? else { continue };
+                match self.patch(subject, *part, patch, &live).await? {
+                    Ok(_) if *part == Part::Scale => {
+                        // What it answers is not the object.
+                        let Some(now) = self.live(subject).await? else { continue 'again };
+                        live = now;
+                    }
+                    Ok(now) => live = now,
+                    Err(error) if is_conflict(&error) => continue 'again,
+                    Err(error) => return Err(self.refused(subject, "patch", error).await),
+                }
+            }
+            let managers = if task.is_undo { restored_managers(after, &live, FIELD_MANAGER) } else { None };
+            let Some(managers) = managers else { return Ok(()) };
+            match self.patch(subject, Part::Object, json!({"metadata": {"managedFields": managers}}), &live).await? {
+                Ok(_) => return Ok(()),
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(self.refused(subject, "patch", error).await),
+            }
+        }
+        Err(subject.drift(TOO_BUSY))
+    }
+
+    /// A merge patch that fails when somebody has written since `live` was read.
+    pub(super) async fn patch(
+        &self,
+        subject: &Subject<'_>,
+        part: Part,
+        mut patch: Value,
+        live: &Value,
+    ) -> Result<Result<Value, Error>, Obstacle> {
+        patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let (name, patch) = (&subject.target.name, Patch::Merge(&patch));
+        let request = match part.subresource() {
+            None => subject.requests().patch(name, &params, &patch),
+            Some(subresource) => subject.requests().patch_subresource(subresource, name, &params, &patch),
+        };
+        self.send(subject, "patch", request).await
+    }
+
+    pub(super) async fn delete(&self, subject: &Subject<'_>, before: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        let expected = writable(before);
+        for _ in 0..CONFLICT_ATTEMPTS {
+            let Some(live) = self.live(subject).await? else { return Ok(()) };
+            let is_ours = match uid(before) {
+                Some(_) => uid(&live) == uid(before),
+                // The image is the one that we created from: it has no uid, the object has our mark.
+                None => is_marked(&live, task.mark),
+            };
+            if !is_ours {
+                return Ok(());
+            }
+            if !live["metadata"]["deletionTimestamp"].is_null() {
+                return self.wait_until_deleted(subject, &live, task.stage).await;
+            }
+            let is_as_left = match uid(before) {
+                Some(_) => writable(&live) == expected,
+                // Generation 1: what is different from what we wrote was made so by a webhook when it was created.
+                None => fields::holds(&expected, &live) || live["metadata"]["generation"] == 1,
+            };
+            match task.on_drift {
+                OnDrift::Merge if !is_as_left => return Ok(()),
+                OnDrift::Stop | OnDrift::Keep if !is_as_left => {
+                    return Err(subject.drift("somebody else has changed it since"));
+                }
+                _ => {}
+            }
+            let text = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
+            let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+            let params = DeleteParams::background().preconditions(preconditions);
+            match self.send(subject, "delete", subject.requests().delete(&subject.target.name, &params)).await? {
+                Ok(_) => return self.wait_until_deleted(subject, &live, task.stage).await,
+                Err(error) if error.status().is_some_and(Status::is_not_found) => return Ok(()),
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(self.refused(subject, "delete", error).await),
+            }
+        }
+        Err(subject.drift(TOO_BUSY))
+    }
+}
+
+/// What of a patch is still to be written; none when the object has it.
+fn wanted(
+    subject: &Subject<'_>,
+    patch: &Value,
+    before: &Value,
+    live: &Value,
+    on_drift: OnDrift,
+) -> Result<Option<Value>, Obstacle> {
+    if fields::holds(patch, live) {
+        return Ok(None);
+    }
+    if fields::same_where_written(patch, before, live) {
+        return Ok(Some(patch.clone()));
+    }
+    match on_drift {
+        OnDrift::Overwrite => Ok(Some(patch.clone())),
+        OnDrift::Merge => Ok(fields::untouched(patch, before, live)),
+        OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has written the same fields")),
+    }
+}

@@ -1,0 +1,125 @@
+//! Backward: everything that was begun, the newest stage first.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+
+use futures::{StreamExt as _, stream};
+
+use super::{OnDrift, Run, Watcher, World};
+use crate::change::{Change, Target};
+use crate::obstacle::{Obstacle, Stop};
+use crate::ticket::{Journal, Phase};
+
+/// What is known while changes are taken back.
+struct Way<'a> {
+    started: &'a [bool],
+    on_drift: OnDrift,
+    total: usize,
+    done: Cell<usize>,
+    /// Why no more is tried.
+    ended: RefCell<Option<Obstacle>>,
+    left: RefCell<Vec<(Target, Obstacle)>>,
+}
+
+impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
+    /// Takes back every change that was started, and returns what could not be taken back. One that was started may have
+    /// happened although it failed, and taking back what did not happen is no error.
+    ///
+    /// # Errors
+    ///
+    /// When nothing may be written any more, or nothing answers; another run goes on.
+    pub(super) async fn restore(
+        &mut self,
+        started: &[bool],
+        on_drift: OnDrift,
+    ) -> Result<Vec<(Target, Obstacle)>, Obstacle> {
+        match self.enter(Phase::RollingBack).await {
+            Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
+            // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
+            Err(obstacle) if self.progress.cause.is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
+            other => other?,
+        }
+        let total = started.iter().filter(|started| **started).count();
+        let way = Way { started, on_drift, total, done: Cell::new(0), ended: RefCell::default(), left: RefCell::default() };
+        for stage in (0..self.plan.stages.len()).rev() {
+            self.restore_stage(stage, &way).await;
+        }
+        if let Some(ended) = way.ended.into_inner() {
+            return Err(ended);
+        }
+        let mut left = way.left.into_inner();
+        left.sort_by(|a, b| a.0.cmp(&b.0));
+        match self.enter(if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await {
+            Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
+            Err(obstacle) => {
+                tracing::warn!(error = %obstacle, "the ledger lags behind");
+                Ok(left)
+            }
+            Ok(()) => Ok(left),
+        }
+    }
+
+    /// As many at once as the stage says, but one after the other where it says so.
+    async fn restore_stage(&self, stage: usize, way: &Way<'_>) {
+        let concurrency = self.plan.stages[stage].concurrency.max(1);
+        let positions = self.plan.positions(stage);
+        if self.plan.stages[stage].pacing.is_empty() {
+            let changes = stream::iter(self.plan.changes_rev(positions));
+            changes.for_each_concurrent(concurrency, |(position, change)| self.take_back(position, change, way)).await;
+            return;
+        }
+        let lanes = stream::iter(self.lanes(positions).into_iter().rev());
+        let lane = |lane: Range<usize>| async move {
+            for (position, change) in self.plan.changes_rev(lane) {
+                self.take_back(position, change, way).await;
+            }
+        };
+        lanes.for_each_concurrent(concurrency, lane).await;
+    }
+
+    /// Changes of one kind and namespace, which follow each other in a plan.
+    fn lanes(&self, positions: Range<usize>) -> Vec<Range<usize>> {
+        let mut lanes: Vec<Range<usize>> = Vec::new();
+        let mut last: Option<(String, Option<String>)> = None;
+        for (position, change) in self.plan.changes().enumerate().skip(positions.start).take(positions.len()) {
+            let key = Some((change.target.kind, change.target.namespace));
+            match lanes.last_mut().filter(|_| last == key) {
+                Some(lane) => lane.end = position + 1,
+                None => lanes.push(position..position + 1),
+            }
+            last = key;
+        }
+        lanes
+    }
+
+    async fn take_back(&self, position: usize, change: Change, way: &Way<'_>) {
+        if !way.started[position] || way.ended.borrow().is_some() {
+            return;
+        }
+        if let Some(stop) = self.watcher.stop().filter(|stop| self.may_end(*stop)) {
+            way.ended.borrow_mut().get_or_insert(Obstacle::Stopped(stop));
+            return;
+        }
+        let change = change.inverse();
+        match self.world.bring(&self.task(&change, true, way.on_drift)).await {
+            Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
+            Err(Obstacle::Drift { target, what }) if way.on_drift == OnDrift::Keep => {
+                tracing::info!(%target, what, "kept");
+            }
+            // Asking on would take the whole patience of a request for every object that is left.
+            Err(obstacle @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(_))) => {
+                way.ended.borrow_mut().get_or_insert(obstacle);
+                return;
+            }
+            Err(obstacle) => way.left.borrow_mut().push((change.target, obstacle)),
+        }
+        way.done.set(way.done.get() + 1);
+        self.watcher.progress(way.done.get(), way.total, true);
+    }
+
+    /// After a failure restoring matters more than a signal or a deadline. One that was asked for may end in between, because
+    /// another run can go on.
+    fn may_end(&self, stop: Stop) -> bool {
+        self.progress.cause.is_none() || matches!(stop, Stop::LeaseOver | Stop::Cancelled)
+    }
+}

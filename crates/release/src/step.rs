@@ -1,0 +1,217 @@
+//! What makes a job of a step: finishes what an earlier run has left, then plan, snapshot, changes, verification, report.
+
+use std::path::Path;
+
+use fairlead_job::args::Output;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::outcome::Ended;
+use fairlead_job::{code, manifests, report};
+use fairlead_kube_client::lease;
+use fairlead_kube_client::ledger::{Entry, Reopened};
+use fairlead_kube_client::objects::Objects;
+use fairlead_migration::executor::{Outcome, Run, World};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_migration::snapshot::Snapshot;
+use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
+
+use crate::args::StepArgs;
+use crate::exclusive::Exclusive;
+use crate::session::Session;
+
+/// What a job brings with it. Everything else is the same for all.
+pub trait Step {
+    /// Named like its binary.
+    const NAME: &'static str;
+
+    /// Its version.
+    const VERSION: &'static str;
+
+    /// Observes the world and decides what is to be done.
+    fn plan(&self) -> impl Future<Output = Result<Plan, Failure>>;
+
+    /// Looks whether the plan has really been carried out.
+    fn verify(&self, plan: &Plan) -> impl Future<Output = Result<(), Obstacle>>;
+
+    /// Where its changes are made; `objects`, unless the step knows better.
+    fn world<'w>(&'w self, objects: &'w Objects<'w>) -> impl World + 'w;
+}
+
+/// Applies the plan of a step that is right now.
+pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
+    match (Apply { session, args, step }).run().await {
+        Ok((plan, ended)) => Ok(session.conclude(S::NAME, &plan, ended).await?),
+        Err(failure) => Err(session.fail(S::NAME, failure).await.into()),
+    }
+}
+
+/// One run, and what it works on.
+struct Apply<'a, S> {
+    session: &'a Session<'a>,
+    args: &'a StepArgs,
+    step: &'a S,
+}
+
+impl<S: Step> Apply<'_, S> {
+    async fn run(&self) -> Result<(Plan, Ended), Failure> {
+        let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
+        if let Some(finished) = self.finish().await? {
+            return Ok(finished);
+        }
+        let plan = self.session.watch.guard(self.step.plan()).await?;
+        if self.session.common.output.output == Output::Text
+            && let Err(error) = report::print_plan(Output::Text, &plan)
+        {
+            tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
+        }
+        let strict = self.session.common.strict;
+        let checked = check_strict(strict, &plan).and_then(|()| check_approved(approved.as_deref(), &plan));
+        let ended = match checked {
+            Err(failure) => Ended::refused(failure),
+            Ok(()) if plan.is_empty() => Ended::unchanged(&plan),
+            Ok(()) => self.carry_out(&plan).await.unwrap_or_else(Ended::refused),
+        };
+        Ok((plan, ended))
+    }
+
+    /// What an earlier run of this step has left: nothing, or it is finished now. Returns how, if that is the end of this run.
+    async fn finish(&self) -> Result<Option<(Plan, Ended)>, Failure> {
+        if self.unfinished().await?.is_none() {
+            return Ok(None);
+        }
+        let session = self.session;
+        let needs = [session.ledger().needs(), lease::needs(session.place.namespace)].concat();
+        session.watch.guard(session.cluster.require(&needs)).await?;
+        session
+            .exclusively(false, async |exclusive| {
+                // Looked at again: whoever was at it may have finished it while we waited.
+                while let Some(entry) = self.unfinished().await? {
+                    if let Some(end) = self.finish_one(&entry, exclusive).await? {
+                        return Ok(Some(end));
+                    }
+                }
+                Ok(None)
+            })
+            .await?
+    }
+
+    async fn finish_one(&self, entry: &Entry, exclusive: &Exclusive<'_>) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        let mut ledger = session.ledger();
+        if entry.phase == Phase::Planned {
+            tracing::info!(ticket = entry.name, "an earlier run ended before its first change");
+            ledger.abandon(&entry.name).await?;
+            return Ok(None);
+        }
+        let Reopened { mark, plan, progress } = ledger.reopen(&entry.name).await?;
+        let (phase, changes) = (progress.phase.as_str(), plan.len());
+        tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
+        let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
+        let objects = Objects::of_plan(session.cluster, &discovery, &plan);
+        session.watch.guard(session.cluster.require(&objects.needs(&plan)?)).await?;
+        let world = self.step.world(&objects);
+        let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = run.apply(async || session.watch.guard(self.step.verify(&plan)).await).await;
+        // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
+        let is_other_upgrade = entry.helm_revision != session.common.release.helm_revision;
+        let goes_on = match &outcome {
+            Outcome::Committed | Outcome::Undone(_) => true,
+            Outcome::Restored(_) => is_other_upgrade,
+            _ => false,
+        };
+        let ended = Ended::of(outcome, &plan, &mark);
+        if goes_on {
+            tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
+            return Ok(None);
+        }
+        Ok(Some((plan, ended)))
+    }
+
+    async fn unfinished(&self) -> Result<Option<Entry>, Obstacle> {
+        let ledger = self.session.ledger();
+        let entries = self.session.watch.guard(ledger.entries(self.session.place.release)).await?;
+        Ok(entries.into_iter().find(|entry| entry.step == S::NAME && entry.phase.is_unfinished()))
+    }
+
+    async fn carry_out(&self, plan: &Plan) -> Result<Ended, Failure> {
+        let session = self.session;
+        let discovery = session.watch.guard(session.cluster.discover_for(plan, &session.discovery)).await?;
+        let objects = Objects::of_plan(session.cluster, &discovery, plan);
+        let needs = [session.ledger().needs(), lease::needs(session.place.namespace), objects.needs(plan)?].concat();
+        session.watch.guard(session.cluster.require(&needs)).await?;
+        session
+            .exclusively(false, async |exclusive| {
+                let again = if exclusive.has_waited { Some(session.watch.guard(self.step.plan()).await?) } else { None };
+                let plan = match &again {
+                    Some(again) if again.digest() != plan.digest() => {
+                        let message = "another run has changed what there was to do, while this one waited for it";
+                        return Err(Failure::new(ExitStatus::Interrupted, &code::HELD, message));
+                    }
+                    _ => plan,
+                };
+                let (ticket, snapshot) = self.ticket(plan)?;
+                let mut ledger = session.ledger();
+                let mark = ledger.open(&ticket, &snapshot).await?;
+                tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
+                let world = self.step.world(&objects);
+                let progress = Progress::planned();
+                let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
+                let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;
+                if let Err(error) = ledger.prune(session.place.release, self.args.history_max).await {
+                    tracing::warn!(error = %error, "old tickets are not pruned");
+                }
+                Ok(Ended::of(outcome, plan, &mark))
+            })
+            .await?
+    }
+
+    fn ticket<'p>(&self, plan: &'p Plan) -> Result<(Ticket, Snapshot<'p>), Failure> {
+        let snapshot = Snapshot::of(plan)
+            .map_err(|error| Failure::caused(ExitStatus::Failed, &code::SNAPSHOT, "failed to make the snapshot", error))?;
+        let ticket = Ticket {
+            format: FORMAT,
+            min_reader: FORMAT,
+            tool: format!("{} {}", S::NAME, S::VERSION),
+            step: S::NAME.to_owned(),
+            executor: "kubernetes".to_owned(),
+            release: self.session.place.release.to_owned(),
+            helm_revision: self.session.common.release.helm_revision,
+            plan_digest: plan.digest(),
+            changes: plan.len(),
+            snapshot: snapshot.manifest.clone(),
+        };
+        Ok((ticket, snapshot))
+    }
+}
+
+/// The digest of the plan that was approved.
+fn read_digest(path: &Path, step: &str) -> Result<String, Failure> {
+    let documents = manifests::read(path).map_err(Failure::input)?;
+    let plan = documents.iter().find(|document| document["kind"] == "Plan" && document["step"] == step);
+    let digest = plan.and_then(|plan| plan["digest"].as_str());
+    digest.map(str::to_owned).ok_or_else(|| {
+        let message = format!("{} holds no plan of {step}; `{step} plan -o json` writes one", path.display());
+        Failure::new(ExitStatus::Usage, &code::INPUT, message)
+    })
+}
+
+fn check_approved(approved: Option<&str>, plan: &Plan) -> Result<(), Failure> {
+    let now = plan.digest();
+    match approved {
+        Some(approved) if approved != now => {
+            let message = format!("approved was {approved}, now it is {now}");
+            Err(Failure::new(ExitStatus::Refused, &code::NOT_APPROVED, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails where something is refused and `--strict` is set.
+pub fn check_strict(strict: bool, plan: &Plan) -> Result<(), Failure> {
+    if strict && !plan.refusals.is_empty() {
+        let message = format!("{} objects are refused", plan.refusals.len());
+        return Err(Failure::new(ExitStatus::Refused, &code::STRICT, message));
+    }
+    Ok(())
+}

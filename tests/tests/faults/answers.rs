@@ -1,0 +1,97 @@
+//! Every wrong answer, once at each kind of write, forward and back.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fairlead_tests::proxy::{Answer, Fault, Moment};
+use fairlead_tests::state::differences;
+
+use crate::scenario::{Ends, Order, Stage, at_once, clusters, kind};
+
+/// What goes wrong. A delay is longer than a request may take.
+fn faults() -> Vec<(&'static str, Fault)> {
+    let instead = |status, reason| Fault::Instead(Answer::new(status, reason));
+    vec![
+        ("401 instead", instead(401, "Unauthorized")),
+        ("403 instead", instead(403, "Forbidden")),
+        ("409 instead", instead(409, "Conflict")),
+        ("410 instead", instead(410, "Gone")),
+        ("422 instead", instead(422, "Invalid")),
+        ("429 instead", Fault::Instead(Answer { retry_after: Some(1), ..Answer::new(429, "TooManyRequests") })),
+        ("500 after the commit", Fault::AfterCommit(Answer::new(500, "InternalError"))),
+        ("503 instead", instead(503, "ServiceUnavailable")),
+        ("504 after the commit", Fault::AfterCommit(Answer::new(504, "Timeout"))),
+        ("reset before it is sent", Fault::Reset(Moment::BeforeSent)),
+        ("reset after the commit", Fault::Reset(Moment::AfterCommit)),
+        ("half of the answer", Fault::Cut),
+        ("no answer in time", Fault::Delay(Duration::from_millis(1200))),
+    ]
+}
+
+fn kinds(stage: &Stage, order: Order) -> BTreeSet<String> {
+    let (ended, proxy) = stage.run(order, &[], |_| None);
+    ended.expect(0);
+    proxy.asked().iter().filter(|asked| asked.write.is_some()).map(kind).filter(|kind| kind != "renew lease").collect()
+}
+
+/// An answer that is wrong once: the run does its work all the same, or takes back what it did, or says that it is to be run
+/// again, and then does its work.
+fn meet(stage: &Stage, order: Order, at: &'static str, fault: &Fault, ends: &Ends) -> Result<(), String> {
+    stage.reset();
+    if order == Order::Rollback {
+        stage.run_to_the_end(Order::Apply).expect(0);
+    }
+    let (fault, has_come) = (fault.clone(), AtomicBool::new(false));
+    let (first, proxy) = stage
+        .run(order, &[], move |asked| (kind(asked) == at && !has_come.swap(true, Ordering::SeqCst)).then(|| fault.clone()));
+    assert!(proxy.asked().iter().any(|asked| kind(asked) == at), "{at} does not come");
+    let mut said = first.output();
+    let mut status = first.status;
+    if matches!(status, Some(5 | 75)) {
+        let again = stage.run_to_the_end(order);
+        said = format!("{said}\n--- again\n{}", again.output());
+        status = again.status;
+    }
+    let (expected, which) = match (order, status) {
+        (Order::Apply, Some(0)) => (&ends.new, "new"),
+        (Order::Apply, Some(1 | 4 | 6)) | (Order::Rollback, Some(0)) => (&ends.old, "old"),
+        // What it could not take back it names; once the cause is gone the same command does it.
+        (Order::Rollback, Some(1 | 3 | 4 | 6)) => {
+            let again = stage.run_to_the_end(order);
+            said = format!("{said}\n--- again\n{}", again.output());
+            (&ends.old, "old")
+        }
+        _ => return Err(format!("it ended with {status:?}\n{said}")),
+    };
+    let differences = differences(expected, &stage.state());
+    if differences.is_empty() { Ok(()) } else { Err(format!("not {which}: {}\n{said}", differences.join("\n"))) }
+}
+
+#[test]
+fn any_wrong_answer_to_any_kind_of_write_ends_fully_new_or_exactly_old() {
+    let clusters = clusters();
+    let stage = Stage::new(&clusters[0], "answers");
+    stage.reset();
+    let [forward, back] = [Order::Apply, Order::Rollback].map(|order| (order, kinds(&stage, order)));
+    // Ticket and lease are written the same way in both directions.
+    let back = (back.0, back.1.difference(&forward.1).cloned().collect());
+    let faults = faults();
+    let mut points = Vec::new();
+    for (order, kinds) in [&forward, &back] {
+        for kind in kinds {
+            // The scenario ends with the process.
+            let kind: &'static str = Box::leak(kind.clone().into_boxed_str());
+            points.extend((0..faults.len()).map(|fault| (*order, kind, faults[fault].0, fault)));
+        }
+    }
+    let done = at_once(clusters, "answers", points, |stage, (order, kind, _, fault), ends| {
+        meet(stage, order, kind, &faults[fault].1, ends)
+    });
+    println!(
+        "{done} wrong answers: {} at each of {} kinds of write forward and {} more back",
+        faults.len(),
+        forward.1.len(),
+        back.1.len()
+    );
+}

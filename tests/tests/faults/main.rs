@@ -1,0 +1,11 @@
+//! A run that dies at any write, or gets any wrong answer to it, ends fully new or exactly old.
+//!
+//! - `scenario`: a small one whose writes are of every kind there is
+//! - `kills`: killed at each write, at three moments, then run again, or taken back, or both
+//! - `answers`: every wrong answer at every kind of write
+//! - `others`: other writers, webhooks and namespaces that go while a run is at work
+
+mod answers;
+mod kills;
+mod others;
+mod scenario;
