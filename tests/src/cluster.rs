@@ -3,10 +3,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -23,6 +25,8 @@ const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
 pub struct Cluster {
     name: String,
     kubeconfig: PathBuf,
+    /// The first process of its box.
+    pid: u64,
     /// Kubeconfig of a job with the chart's permissions, made when the first job runs.
     account: OnceLock<PathBuf>,
     folder: TempDir,
@@ -105,7 +109,8 @@ impl Cluster {
         let text =
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
         let (name, kubeconfig) = (text("name"), text("kubeconfig").into());
-        Self { name, kubeconfig, account: OnceLock::new(), folder, child, _messages: stderr, alive }
+        let pid = ready["pid"].as_u64().unwrap_or_else(|| panic!("{command:?}: no pid: {line}"));
+        Self { name, kubeconfig, pid, account: OnceLock::new(), folder, child, _messages: stderr, alive }
     }
 
     fn with_definitions(self, files: &[&str]) -> Self {
@@ -121,6 +126,18 @@ impl Cluster {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A socket in the network of the cluster, which is a namespace of its own: only there its API server can reach us.
+    #[must_use]
+    pub fn listen(&self) -> std::net::TcpListener {
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).expect("the box is there");
+        // A thread that has moved cannot be used for anything else; the socket stays where it was made.
+        let listen = move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter it");
+            std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")
+        };
+        std::thread::spawn(listen).join().expect("it listens")
     }
 
     /// A kubeconfig of an administrator.

@@ -6,6 +6,7 @@
 //! - [`access`]: the permissions that the chart gives a job
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
 //! - [`proxy`]: faults between a job and the API server
+//! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
 //! - [`state`]: all objects of some kinds, in a form that can be compared
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
@@ -23,3 +24,4 @@ pub mod cluster;
 pub mod program;
 pub mod proxy;
 pub mod state;
+pub mod webhook;

@@ -134,6 +134,10 @@ crate::codes! {
     pub CANCELLED = "FL020", "A rollback has asked this run to end",
         "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback          takes back what it had done.",
         "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
+    /// Exit status 6.
+    pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
+        "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at          before the first change, so nothing was taken back.",
+        "Look at the objects that the report lists (`kubectl get … --show-managed-fields -o yaml`); then run the same command with          --on-drift keep, merge or overwrite.";
 }
 
 /// The text behind `explain`.

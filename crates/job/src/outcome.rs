@@ -71,7 +71,7 @@ impl Ended {
             Outcome::Drifted(drifted) => {
                 let summary = format!("Nothing was taken back: somebody else has changed {} objects since.", drifted.len());
                 let failure =
-                    Failure::new(ExitStatus::Drift, &code::DRIFT, "what would be taken back is not as it was left");
+                    Failure::new(ExitStatus::Drift, &code::CHANGED_SINCE, "what would be taken back is not as it was left");
                 Self { left: drifted, ..ended("Drifted", summary, Some(failure)) }
             }
             Outcome::Dirty { cause, left } => {

@@ -231,7 +231,10 @@ fn status(code: StatusCode, body: &[u8]) -> Status {
         _ => {
             let text = String::from_utf8_lossy(body);
             let message = format!("{code}: {}", text.trim());
-            Status::failure(&message, code.canonical_reason().unwrap_or_default()).with_code(code.as_u16())
+            // The server answers so where it does not serve the group at all, any more or yet.
+            let reason =
+                if code == StatusCode::NOT_FOUND { "NotFound" } else { code.canonical_reason().unwrap_or_default() };
+            Status::failure(&message, reason).with_code(code.as_u16())
         }
     }
 }

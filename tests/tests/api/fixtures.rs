@@ -87,6 +87,16 @@ pub(crate) fn deny_secrets(cluster: &Cluster) {
     assert!((0..600).any(is_denied), "the policy does not act");
 }
 
+/// Denies to create Secrets that are no tickets, and waits until that is so.
+#[track_caller]
+pub(crate) fn deny_chunks(cluster: &Cluster) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]});
+    policy(cluster, "deny-chunks", &rule, "!object.metadata.name.endsWith('-0')", "no room");
+    let create = ["create", "secret", "generic", "-n", "default", "probe-0", "--dry-run=server"];
+    let is_denied = |_| cluster.kubectl(&create).stderr.contains("no room");
+    assert!((0..600).any(is_denied), "the policy does not act");
+}
+
 fn deny(cluster: &Cluster, operation: &str, event_type: &str) {
     let name = format!("deny-{}-{event_type}", operation.to_lowercase());
     let rule = json!({"apiGroups": ["eventing.knative.dev"], "apiVersions": ["*"], "operations": [operation],

@@ -233,3 +233,30 @@ fn two_rollbacks_at_once_take_back_one_run_each() {
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
     assert!(tickets(&cluster).iter().all(|(_, phase)| phase == "RolledBack"), "{:?}", tickets(&cluster));
 }
+
+/// In the middle somebody takes the permissions away: what was done cannot be taken back, and is named. With the permissions back
+/// one command does it.
+#[test]
+fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_takes_it_back() {
+    let cluster = lease();
+    many(&cluster, 200);
+    let before = state::of(&cluster);
+    let mut running = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
+    let bindings = cluster.kubectl(&["get", "clusterrolebindings", "-o", "name"]).expect(0).stdout;
+    let binding = bindings.lines().find(|name| name.contains("trigger-replicator")).expect("the chart's").to_owned();
+    let saved = cluster.kubectl(&["get", &binding, "-o", "json"]).expect(0).json();
+    cluster.kubectl(&["delete", &binding]).expect(0);
+    assert_eq!(running.wait().expect("it ends").code(), Some(3));
+    let status = replicator(&cluster, "status", &[]).expect(0).stdout;
+    assert!(status.contains("NOT as before: a human must look, because it failed: failed to"), "{status}");
+    cluster.apply(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": saved["metadata"]["name"]}, "roleRef": saved["roleRef"], "subjects": saved["subjects"]}));
+    let account = "--as=system:serviceaccount:default:fairlead-trigger-replicator";
+    let may = |_| {
+        cluster.kubectl(&["auth", "can-i", "delete", "triggers.eventing.knative.dev", "-n", "default", account]).status
+            == Some(0)
+    };
+    assert!((0..100).any(may), "the permissions do not come back");
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}

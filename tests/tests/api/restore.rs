@@ -4,7 +4,7 @@ use fairlead_tests::cluster::lease;
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, deny_secrets, deny_triggers_for, deny_updates_for, subscription, tickets};
+use crate::fixtures::{apply, deny_chunks, deny_secrets, deny_triggers_for, deny_updates_for, subscription, tickets};
 
 #[test]
 fn a_trigger_refused_in_the_middle_of_the_list_leaves_the_cluster_as_it_was() {
@@ -107,4 +107,19 @@ fn a_ledger_that_cannot_be_written_stops_the_run_before_the_first_change() {
     let named = "failed to create Secret default/fairlead.v1.fairlead.1: secrets \"fairlead.v1.fairlead.1\" is forbidden";
     assert!(failed.stderr.contains(named), "{}", failed.stderr);
     assert_eq!(cluster.list("triggers").len(), 0);
+}
+
+#[test]
+fn a_snapshot_that_is_refused_leaves_no_ticket_behind() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "one", "order.created"));
+    // As a quota does that the ticket just fits into.
+    deny_chunks(&cluster);
+    let failed = apply(&cluster, &[]).expect(1);
+    for word in
+        ["failed to create Secret default/fairlead.v1.fairlead.1-0", "no room", "ValidatingAdmissionPolicy deny-chunks"]
+    {
+        assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
+    }
+    assert_eq!((cluster.list("triggers").len(), tickets(&cluster).len()), (0, 0));
 }

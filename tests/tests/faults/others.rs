@@ -1,1 +1,274 @@
-//! To come.
+//! Other writers, webhooks and namespaces that go while a run is at work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fairlead_tests::api::Api;
+use fairlead_tests::program::Ended;
+use fairlead_tests::proxy::Fault;
+use fairlead_tests::state::{State, differences};
+use fairlead_tests::webhook::{LABEL, Mood, Webhook};
+use serde_json::{Value, json};
+
+use crate::scenario::{Method, Order, Stage, clusters, kind};
+
+fn stage(name: &str) -> Stage {
+    let stage = Stage::new(&clusters()[0], name);
+    stage.reset();
+    stage
+}
+
+fn map(stage: &Stage, name: &str) -> String {
+    format!("{}/{name}?fieldManager=somebody", stage.path("/api/v1", "configmaps"))
+}
+
+fn edit(stage: &Stage, name: &str, patch: &Value) {
+    stage.api.expect(&Method::PATCH, &map(stage, name), patch);
+}
+
+/// Runs the job; when it is about to send this kind of write for the first time, somebody else is quicker.
+fn run_beside(stage: &Stage, order: Order, at: &'static str, name: &str, edit: Value) -> Ended {
+    let (kubeconfig, is_done) = (clusters()[0].kubeconfig().to_owned(), AtomicBool::new(false));
+    let path = map(stage, name);
+    let (ended, _) = stage.run(order, &[], move |asked| {
+        if kind(asked) == at && !is_done.swap(true, Ordering::SeqCst) {
+            let (kubeconfig, path, edit) = (kubeconfig.clone(), path.clone(), edit.clone());
+            // The proxy's thread has a runtime of its own already.
+            let editor = std::thread::spawn(move || Api::new(kubeconfig.as_ref()).expect(&Method::PATCH, &path, &edit));
+            editor.join().expect("the edit is made");
+        }
+        None
+    });
+    ended
+}
+
+fn without(state: &State, name: &str) -> State {
+    state
+        .iter()
+        .filter(|(key, _)| !key.ends_with(&format!("\"{name}\"")))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+#[test]
+fn an_editor_of_other_fields_does_not_disturb_and_keeps_what_is_his() {
+    let stage = stage("other-fields");
+    let old = stage.state();
+    let edit = json!({"data": {"theirs": "x"}});
+    run_beside(&stage, Order::Apply, "patch configmaps", "settings", edit).expect(0);
+    let settings = || stage.api.get(&map(&stage, "settings"))["data"].clone();
+    assert_eq!(settings(), json!({"bus": "mesh", "theirs": "x"}));
+    let edit = json!({"data": {"theirs": "y"}});
+    run_beside(&stage, Order::Rollback, "patch configmaps", "settings", edit).expect(0);
+    assert_eq!(settings(), json!({"bus": "legacy", "retries": "3", "theirs": "y"}));
+    // But for his field, and that it is his, everything is as it was.
+    assert_eq!(differences(&without(&old, "settings"), &without(&stage.state(), "settings")), Vec::<String>::new());
+    let managers = stage.api.get(&map(&stage, "settings"))["metadata"]["managedFields"].clone();
+    let mut names: Vec<&str> =
+        managers.as_array().expect("a list").iter().filter_map(|entry| entry["manager"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["helm", "somebody"]);
+}
+
+#[test]
+fn an_editor_of_our_fields_is_drift_and_everything_else_is_taken_back() {
+    let stage = stage("our-fields");
+    let old = stage.state();
+    let edit = json!({"data": {"bus": "theirs"}});
+    let ended = run_beside(&stage, Order::Apply, "patch configmaps", "settings", edit).expect(6);
+    assert!(
+        ended.stderr.contains("ConfigMap our-fields/settings: somebody else has written the same fields"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(differences(&without(&old, "settings"), &without(&stage.state(), "settings")), Vec::<String>::new());
+    assert_eq!(stage.api.get(&map(&stage, "settings"))["data"]["bus"], "theirs");
+}
+
+/// What others have changed since: an updated object, a created one, and a deleted one that they have created again.
+fn drifted(name: &str) -> (Stage, State) {
+    let stage = stage(name);
+    let old = stage.state();
+    stage.run_to_the_end(Order::Apply).expect(0);
+    edit(&stage, "settings", &json!({"data": {"bus": "theirs"}}));
+    edit(&stage, "new", &json!({"data": {"bus": "theirs"}}));
+    let widgets = stage.path("/apis/example.com/v1", "widgets");
+    stage.api.expect(&Method::PATCH, &format!("{widgets}/new"), &json!({"spec": {"size": 9}}));
+    let again =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "owner"}, "spec": {"size": 7}});
+    stage.api.expect(&Method::POST, &widgets, &again);
+    (stage, old)
+}
+
+#[test]
+fn drift_stops_a_rollback_before_its_first_change() {
+    let (stage, _) = drifted("drift-stop");
+    let before = stage.state();
+    let (stopped, _) = stage.run(Order::Rollback, &[], |_| None);
+    let stopped = stopped.expect(6);
+    for word in [
+        "Nothing was taken back",
+        "ConfigMap drift-stop/settings:",
+        "Widget drift-stop/new:",
+        "Widget drift-stop/owner:",
+        "--on-drift",
+    ] {
+        assert!(stopped.stderr.contains(word), "{word}\n{}", stopped.stderr);
+    }
+    assert_eq!(differences(&before, &stage.state()), Vec::<String>::new());
+}
+
+#[test]
+fn drift_is_kept_merged_or_overwritten_as_asked() {
+    for mode in ["keep", "merge", "overwrite"] {
+        let (stage, old) = drifted(&format!("drift-{mode}"));
+        let (ended, _) = stage.run(Order::Rollback, &["--on-drift", mode], |_| None);
+        let ended = ended.expect(0);
+        assert!(ended.stdout.contains("but for what others had written to"), "{}", ended.output());
+        let now = stage.state();
+        let untouched = |state: &State| {
+            ["settings", "new", "owner", "owned"].iter().fold(state.clone(), |state, name| without(&state, name))
+        };
+        assert_eq!(differences(&untouched(&old), &untouched(&now)), Vec::<String>::new(), "{mode}");
+        let data = stage.api.get(&map(&stage, "settings"))["data"].clone();
+        let size = |name: &str| {
+            let path = format!("{}/{name}", stage.path("/apis/example.com/v1", "widgets"));
+            stage.api.ask(&Method::GET, &path, &Value::Null).1["spec"]["size"].clone()
+        };
+        let found = (data, size("owner"), size("new"));
+        let expected = match mode {
+            "keep" => (json!({"bus": "theirs"}), json!(7), json!(9)),
+            "merge" => (json!({"bus": "theirs", "retries": "3"}), json!(7), json!(9)),
+            _ => (json!({"bus": "legacy", "retries": "3"}), json!(3), Value::Null),
+        };
+        assert_eq!(found, expected, "{mode}");
+    }
+}
+
+#[test]
+fn a_webhook_that_refuses_or_does_not_answer_is_named_and_everything_is_taken_back() {
+    for (mood, name, said) in [
+        (Mood::Refuses, "webhook-refuses", "the webhook says no"),
+        (Mood::Silent, "webhook-silent", "failed calling webhook"),
+    ] {
+        let (stage, webhook) = (stage(name), Webhook::start(&clusters()[0], mood));
+        let old = stage.state();
+        let configuration = webhook.configuration(name, "CREATE", "configmaps", name);
+        let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        stage.api.expect(&Method::POST, configurations, &configuration);
+        wait_until_asked(&stage);
+        let (ended, _) = stage.run(Order::Apply, &["--request-timeout", "3s", "--lease-duration", "10s"], |_| None);
+        stage.api.expect(&Method::DELETE, &format!("{configurations}/{name}"), &Value::Null);
+        let ended = ended.expect(1);
+        let who = format!("MutatingWebhookConfiguration {name}");
+        for word in [said, "who has a say there:", &who, "everything is as before"] {
+            assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+        }
+        assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+    }
+}
+
+/// The API server learns of a configuration a moment after it is written.
+fn wait_until_asked(stage: &Stage) {
+    let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
+    let path = format!("{}?dryRun=All", stage.path("/api/v1", "configmaps"));
+    let is_asked = |_| {
+        let (status, answer) = stage.api.ask(&Method::POST, &path, &probe);
+        status != 201 || !answer["metadata"]["labels"][LABEL].is_null()
+    };
+    assert!((0..600).any(is_asked), "the webhook is not asked");
+}
+
+#[test]
+fn what_a_webhook_changes_at_creation_is_taken_back_all_the_same_and_what_it_changes_in_a_restored_object_is_named() {
+    let (stage, webhook) = (stage("webhook-changes"), Webhook::start(&clusters()[0], Mood::Changes));
+    let old = stage.state();
+    let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    let configuration = webhook.configuration("webhook-changes", "CREATE", "configmaps", "webhook-changes");
+    stage.api.expect(&Method::POST, configurations, &configuration);
+    wait_until_asked(&stage);
+    stage.run_to_the_end(Order::Apply).expect(0);
+    assert_eq!(stage.api.get(&map(&stage, "new"))["metadata"]["labels"][LABEL], "yes");
+    let back = stage.run_to_the_end(Order::Rollback).expect(3);
+    let named =
+        "ConfigMap webhook-changes/owned: created again, but the API server has stored something else in metadata.labels";
+    assert!(back.stderr.contains(named), "{}", back.stderr);
+    // All others are back, the one that the webhook liked is gone.
+    stage.api.expect(&Method::DELETE, &format!("{configurations}/webhook-changes"), &Value::Null);
+    assert_eq!(differences(&without(&old, "owned"), &without(&stage.state(), "owned")), Vec::<String>::new());
+}
+
+#[test]
+fn a_namespace_that_goes_in_the_middle_is_left_as_it_was() {
+    let stage = stage("going");
+    let old = stage.state();
+    // The ledger lies elsewhere: in the namespace nothing can be created any more.
+    let ledger = Stage::new(&clusters()[0], "going-ledger");
+    let kubeconfig = clusters()[0].kubeconfig().to_owned();
+    let is_done = AtomicBool::new(false);
+    let (ended, _) = stage.run(Order::Apply, &["--ledger-namespace", &ledger.name], move |asked| {
+        if kind(asked) == "create configmaps" && !is_done.swap(true, Ordering::SeqCst) {
+            let kubeconfig = kubeconfig.clone();
+            let delete = std::thread::spawn(move || {
+                Api::new(kubeconfig.as_ref()).expect(&Method::DELETE, "/api/v1/namespaces/going", &Value::Null)
+            });
+            delete.join().expect("the namespace goes");
+        }
+        None
+    });
+    let ended = ended.expect(1);
+    assert!(ended.stderr.contains("because it is being terminated"), "{}", ended.stderr);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}
+
+/// `rollback` while `apply` is at work: it asks, and the other one stops.
+#[test]
+fn a_rollback_stops_the_run_that_is_at_work_and_takes_it_back() {
+    let stage = stage("cancelled");
+    let old = stage.state();
+    std::thread::scope(|scope| {
+        let (begun, begins) = mpsc::channel();
+        let apply = scope.spawn(|| {
+            stage.run(Order::Apply, &[], move |asked| {
+                if kind(asked) == "patch deployments/scale" {
+                    // Nobody may listen any more.
+                    let _ = begun.send(());
+                }
+                (asked.write.is_some() && kind(asked) != "renew lease").then_some(Fault::Delay(Duration::from_millis(600)))
+            })
+        });
+        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
+        let (back, _) = stage.run(Order::Rollback, &[], |_| None);
+        let (apply, _) = apply.join().expect("it ends");
+        assert!(apply.stderr.contains("error FL020: a rollback has asked this run to end"), "{}", apply.stderr);
+        assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
+    });
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}
+
+/// One that has no time left for that takes over: the other one writes nothing more.
+#[test]
+fn a_rollback_without_patience_takes_over() {
+    let stage = stage("wrested");
+    let old = stage.state();
+    std::thread::scope(|scope| {
+        let (begun, begins) = mpsc::channel();
+        let apply = scope.spawn(|| {
+            stage.run(Order::Apply, &[], move |asked| {
+                if kind(asked) == "patch deployments/scale" {
+                    // Nobody may listen any more.
+                    let _ = begun.send(());
+                }
+                // Slow enough that it is still at work, and not so slow that its requests are given up.
+                (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700)))
+            })
+        });
+        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
+        let (back, _) = stage.run(Order::Rollback, &["--lease-wait", "0s"], |_| None);
+        let (apply, _) = apply.join().expect("it ends");
+        assert_eq!(back.status, Some(0), "{}\n{}", back.output(), apply.output());
+        assert!(matches!(apply.status, Some(1 | 75)), "{}", apply.output());
+    });
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}

@@ -146,6 +146,11 @@ impl Stage {
         Self { api, name: name.to_owned(), kubeconfig: cluster.kubeconfig().into(), changes, _folder: folder }
     }
 
+    /// Tells the job to make other changes.
+    pub(crate) fn wish(&self, stages: &Value) {
+        std::fs::write(&self.changes, stages.to_string()).expect("written");
+    }
+
     pub(crate) fn path(&self, root: &str, plural: &str) -> String {
         format!("{root}/namespaces/{}/{plural}", self.name)
     }
@@ -233,8 +238,17 @@ impl Stage {
             Order::Apply => command.args(["apply", "--changes"]).arg(&self.changes),
             Order::Rollback => command.args(["rollback", "--to", "0"]),
         };
-        command.args(["--release", &self.name, "--ledger-namespace", &self.name, "--concurrency", "1"]);
-        command.args(["--lease-duration", "3s", "--request-timeout", "1s", "--lease-wait", "30s"]).args(more);
+        command.args(more);
+        // As variables, so that a test can say otherwise with flags.
+        let variables = [
+            ("RELEASE", self.name.as_str()),
+            ("LEDGER_NAMESPACE", &self.name),
+            ("CONCURRENCY", "1"),
+            ("LEASE_DURATION", "3s"),
+            ("REQUEST_TIMEOUT", "1s"),
+            ("LEASE_WAIT", "30s"),
+        ];
+        command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
         command.arg("--kubeconfig").arg(proxy.kubeconfig());
         let line = format!("{command:?}");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");

@@ -4,6 +4,8 @@
 //! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
 //! carries no mark and is what it was is done.
 
+use std::time::Instant;
+
 use fairlead_migration::executor::{OnDrift, Task};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
@@ -12,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::image::{Part, clamped_status, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
-use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, owners};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, owners, settle};
+use crate::request::Error;
 
 impl Objects<'_> {
     pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
@@ -43,9 +46,11 @@ impl Objects<'_> {
                     OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has created it again")),
                 };
             }
-            // Once: a controller that has other ideas of it is right.
+            // Once: a controller that has other ideas of it is right. Not at all where the stage waits for a condition: whoever sets
+            // that has the whole status.
             if let Some(status) = clamped_status(image, &live["metadata"]["generation"])
                 && subject.resource.has_status
+                && task.stage.settled.is_none()
                 && !has_status
                 && !fields::holds(&status, &live["status"])
             {
@@ -111,11 +116,33 @@ impl Objects<'_> {
         } else if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("ownerReferences");
         }
-        match self.post(subject, object, task.mark).await? {
+        match self.post_when_served(subject, object, task.mark).await? {
             Ok(_) => Ok(()),
             // Read again: an earlier answer was lost, or it is somebody else's.
             Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(()),
             Err(error) => Err(self.refused(subject, "create", error).await),
+        }
+    }
+
+    /// A kind whose definition has just come back is served a moment after it is established.
+    async fn post_when_served(
+        &self,
+        subject: &Subject<'_>,
+        object: Value,
+        mark: &str,
+    ) -> Result<Result<Value, Error>, Obstacle> {
+        let (deadline, mut pauses) = (Instant::now() + settle::TIMEOUT, settle::pauses());
+        loop {
+            match self.post(subject, object.clone(), mark).await? {
+                // A namespace that is not there is named in the details.
+                Err(error)
+                    if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status))
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                }
+                other => return Ok(other),
+            }
         }
     }
 
@@ -125,6 +152,10 @@ impl Objects<'_> {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }
+}
+
+fn names_an_object(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
 /// The image as what `live` becomes when it is overwritten: identity and what the server sets stay.

@@ -12,9 +12,9 @@ use super::image::uid;
 use super::{Objects, Subject};
 
 /// How long an effect may take: finalizers and controllers need that time.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn pauses() -> ExponentialBackoff {
+pub(super) fn pauses() -> ExponentialBackoff {
     let longest = Duration::from_secs(1);
     let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(longest);
     builder.without_max_times().build()

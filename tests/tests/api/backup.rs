@@ -1,0 +1,150 @@
+//! Tickets as files and back, which of them are kept, and the outcomes of runs.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{Ended, run};
+use fairlead_tests::state;
+use serde_json::{Value, json};
+
+use crate::fixtures::{apply, subscription, tickets};
+
+fn replicator(cluster: &Cluster, command: &str, more: &[&str]) -> Ended {
+    let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    run(&mut cluster.job("trigger-replicator", &args), "")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of ours is UTF-8")
+}
+
+#[test]
+fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
+    let cluster = lease();
+    cluster.create((0..3).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
+    let before = state::of(&cluster);
+    apply(&cluster, &[]).expect(0);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("tickets.json");
+    let exported = replicator(&cluster, "export", &[text(&file)]).expect(0);
+    assert!(exported.stdout.contains("keep it as you keep Secrets"), "{}", exported.stdout);
+    assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    // A file that is there is somebody's.
+    replicator(&cluster, "export", &[text(&file)]).expect(2);
+
+    // Nothing is imported over what is there, and what is the same is no error.
+    let again = replicator(&cluster, "import", &[text(&file)]).expect(0);
+    assert_eq!(again.stdout.matches("is there already").count(), 3, "{}", again.stdout);
+    cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
+    assert_eq!(tickets(&cluster), []);
+    replicator(&cluster, "rollback", &["--last"]).expect(4);
+
+    let imported = replicator(&cluster, "import", &[text(&file)]).expect(0);
+    assert_eq!(imported.stdout.matches("created fairlead.v1.fairlead.").count(), 3, "{}", imported.stdout);
+    let chunk = cluster.get("secret", "default", "fairlead.v1.fairlead.1-0");
+    let ticket = cluster.get("secret", "default", "fairlead.v1.fairlead.1");
+    assert_eq!(chunk["metadata"]["ownerReferences"][0]["uid"], ticket["metadata"]["uid"]);
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_damaged_or_incomplete_is_not_imported() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "one", "order.created"));
+    apply(&cluster, &[]).expect(0);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("tickets.json");
+    replicator(&cluster, "export", &[text(&file)]).expect(0);
+    cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(&file).expect("text")).expect("JSON");
+    let is_chunk = |item: &Value| item["data"]["chunk"].is_string();
+    let mut damaged = whole.clone();
+    for item in damaged["items"].as_array_mut().expect("a list").iter_mut().filter(|item| is_chunk(item)) {
+        item["data"]["chunk"] = "AAAA".into();
+    }
+    let mut incomplete = whole.clone();
+    incomplete["items"].as_array_mut().expect("a list").retain(|item| !is_chunk(item));
+    let mut newer = whole;
+    for item in newer["items"].as_array_mut().expect("a list").iter_mut().filter(|item| item["data"]["ticket"].is_string()) {
+        item["data"]["ticket"] = "e30=".into();
+    }
+    for (document, said) in [
+        (damaged, "is damaged: chunk 0 of the snapshot is damaged"),
+        (incomplete, "fairlead.v1.fairlead.1-0 is damaged: it is not in the file"),
+        (newer, "Secret default/fairlead.v1.fairlead.1 is damaged: missing field"),
+    ] {
+        std::fs::write(&file, document.to_string()).expect("written");
+        let refused = replicator(&cluster, "import", &[text(&file)]).expect(4);
+        assert!(refused.stderr.contains("error FL016") && refused.stderr.contains(said), "{said}\n{}", refused.stderr);
+        assert_eq!(tickets(&cluster), []);
+    }
+    std::fs::write(&file, "{\"kind\": ").expect("written");
+    let refused = replicator(&cluster, "import", &[text(&file)]).expect(2);
+    assert!(refused.stderr.contains("error FL005"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_objects_were_before_is_exported_as_manifests() {
+    let cluster = lease();
+    let one = subscription("default", "one", "order.created");
+    cluster.apply(&one);
+    apply(&cluster, &[]).expect(0);
+    // Its Trigger is told of another one: an update, so that there is a before. The run that has created it is forgotten.
+    cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
+    let mut twin = subscription("default", "twin", "order.created");
+    twin["spec"]["endpoint"] = one["spec"]["endpoint"].clone();
+    cluster.apply(&twin);
+    apply(&cluster, &[]).expect(0);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("before.yaml");
+    replicator(&cluster, "export", &["--as-manifests", text(&file)]).expect(0);
+    let manifests = std::fs::read_to_string(&file).expect("text");
+    assert!(
+        manifests.contains("kind: Trigger") && manifests.contains("fairlead.dev/replicated-from: default/one\n"),
+        "{manifests}"
+    );
+    cluster.kubectl(&["apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", text(&file)]);
+}
+
+#[test]
+fn tickets_of_runs_that_were_taken_back_are_pruned_and_those_in_force_are_not() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "first", "order.created"));
+    apply(&cluster, &[]).expect(0);
+    cluster.apply(&subscription("default", "second", "order.paid"));
+    for _ in 0..4 {
+        apply(&cluster, &["--history-max", "2"]).expect(0);
+        replicator(&cluster, "rollback", &["--last"]).expect(0);
+    }
+    apply(&cluster, &["--history-max", "2"]).expect(0);
+    let ticket = |n: u32, phase: &str| (format!("fairlead.v1.fairlead.{n}"), phase.to_owned());
+    assert_eq!(
+        tickets(&cluster),
+        [ticket(1, "Committed"), ticket(4, "RolledBack"), ticket(5, "RolledBack"), ticket(6, "Committed")]
+    );
+}
+
+#[test]
+fn the_last_outcomes_are_kept_also_of_runs_that_changed_nothing() {
+    let cluster = lease();
+    for _ in 0..52 {
+        apply(&cluster, &[]).expect(0);
+    }
+    cluster.apply(&subscription("default", "one", "order.created"));
+    apply(&cluster, &["--strict"]).expect(0);
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    let status = replicator(&cluster, "status", &["-o", "json"]).expect(0).json();
+    let outcomes = status["outcomes"].as_array().expect("a list");
+    assert_eq!(outcomes.len(), 50);
+    let last: Vec<(&Value, &Value)> =
+        outcomes[47..].iter().map(|outcome| (&outcome["command"], &outcome["outcome"])).collect();
+    let [unchanged, committed, undone] = [json!("Unchanged"), json!("Committed"), json!("RolledBack")];
+    assert_eq!(last, [(&json!("apply"), &unchanged), (&json!("apply"), &committed), (&json!("rollback"), &undone)]);
+    let text = replicator(&cluster, "status", &[]).expect(0).stdout;
+    assert!(
+        text.contains("Last outcomes:") && text.contains("trigger-replicator rollback, exit 0: Done: 1 changes taken back."),
+        "{text}"
+    );
+}
