@@ -57,9 +57,11 @@ test-fast: packages cluster ## the inner loop: everything that needs no node
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
-bench: cluster ## what replicating costs, as a Markdown table; about 8 minutes, BENCH_QUICK=1 for two
+bench: cluster ## what replicating and going back cost, as a Markdown table; about 10 minutes, BENCH_QUICK=1 for three
 	@$(MAKE) images >&2
+	@$(STATIC) cargo build --quiet --release --target $(HOST) -p every-kind
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
+	  BENCH_STEP=$(CURDIR)/target/$(HOST)/release/every-kind \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 
 .PHONY: check

@@ -77,11 +77,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Leaves the last word where `kubectl describe pod` finds it.
 pub fn terminate(message: &str) {
-    let end = (0..=message.len().min(TERMINATION_LOG_SIZE)).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
     // Without `create`: outside a pod there is no such file and none is made. Nothing can be done about a failure here.
     if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(TERMINATION_LOG) {
-        let _ = file.write_all(&message.as_bytes()[..end]);
+        let _ = file.write_all(cut(message, TERMINATION_LOG_SIZE).as_bytes());
     }
+}
+
+/// The beginning of a text, at most `size` bytes, without half a character.
+fn cut(text: &str, size: usize) -> &str {
+    &text[..text.floor_char_boundary(size)]
 }
 
 /// Turns the end of `run` into an exit status; an error is printed here and nowhere else.
@@ -150,6 +154,15 @@ mod tests {
             all.extend([&format!("=== {output:?}\n"), text.as_str(), "\n"]);
         }
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn the_last_word_fits_into_the_termination_log_and_keeps_its_beginning() {
+        let long = "failed: ".to_owned() + &"ü".repeat(3000);
+        let word = cut(&long, TERMINATION_LOG_SIZE);
+        assert!(word.starts_with("failed: ü") && word.ends_with('ü') && word.len() == TERMINATION_LOG_SIZE);
+        assert_eq!(cut(&long[1..], TERMINATION_LOG_SIZE).len(), TERMINATION_LOG_SIZE - 1);
+        assert_eq!(cut("short", TERMINATION_LOG_SIZE), "short");
     }
 
     #[test]

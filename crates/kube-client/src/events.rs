@@ -54,12 +54,12 @@ impl Cluster {
     /// Publishes an Event on a Job: `kubectl describe job` shows it.
     pub async fn publish(&self, job: &Job, reason: &str, note: &str, is_warning: bool) -> Result<(), Obstacle> {
         let now = Timestamp::now();
-        let end = (0..=note.len().min(NOTE_SIZE)).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+        let note = &note[..note.floor_char_boundary(NOTE_SIZE)];
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"namespace": job.namespace, "name": format!("{}.{:x}", job.name, now.as_nanosecond())},
             "eventTime": MicroTime(now), "type": if is_warning { "Warning" } else { "Normal" },
-            "reason": reason, "action": "Ran", "note": &note[..end], "regarding": job.reference,
+            "reason": reason, "action": "Ran", "note": note, "regarding": job.reference,
             "reportingController": "fairlead.dev/job", "reportingInstance": format!("{FIELD_MANAGER}-{}", job.name),
         });
         let events = resource("events.k8s.io", "Event", "events");

@@ -285,4 +285,15 @@ pub(crate) mod tests {
         let again = plan.changes().next().expect("it has one");
         plan.push(&again);
     }
+
+    #[test]
+    fn every_stage_has_its_positions_also_one_without_changes() {
+        let one = plan_of_one().changes().next().expect("it has one");
+        let mut plan = Plan::new("step", vec![]);
+        for (stage, name) in [(0, "a"), (0, "b"), (2, "a"), (3, "a"), (3, "b"), (3, "c")] {
+            plan.push(&Change { stage, target: Target { name: name.into(), ..one.target.clone() }, ..one.clone() });
+        }
+        let positions: Vec<Range<usize>> = (0..5).map(|stage| plan.positions(stage)).collect();
+        assert_eq!(positions, [0..2, 2..2, 2..3, 3..6, 6..6]);
+    }
 }

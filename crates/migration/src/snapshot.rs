@@ -194,4 +194,24 @@ mod tests {
         let (_, manifest) = stored(&plan_of_one());
         assert!(matches!(read(&[], &manifest), Err(Error::Incomplete { expected: 1, found: 0 })));
     }
+
+    /// What is written today is read by the next version, and what an earlier version wrote by this one.
+    #[test]
+    fn a_plan_of_an_earlier_and_of_a_later_version_is_read() {
+        let change = serde_json::to_string(&plan_of_one().changes().next().expect("it has one")).expect("plain data");
+        let head = |more: &str| {
+            format!(
+                r#"{{"step":"trigger-replicator","stages":[{{"name":"Triggers","kind":"expand","undoAt":"post-rollback","concurrency":8{more}}}]}}"#
+            )
+        };
+        // The first version knew nothing of pacing; a later one may say more of a stage, and of a change.
+        let later = change.replacen('{', r#"{"color":"green","#, 1);
+        for (head, change) in [(head(""), &change), (head(r#","weather":{"sun":true}"#), &later)] {
+            let chunk = zstd::bulk::compress(format!("{head}\n{change}\n").as_bytes(), 0).expect("text");
+            let whole = format!("sha256:{}", hex(&Sha256::digest(&chunk)));
+            let manifest = Manifest { chunks: vec![digest(&chunk)], whole };
+            let plan = read(&[chunk], &manifest).expect("it says all that is needed");
+            assert_eq!((plan.len(), plan.digest()), (1, plan_of_one().digest()));
+        }
+    }
 }

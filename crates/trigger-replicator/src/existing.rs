@@ -9,6 +9,7 @@ use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
 use serde_json::Value;
 
+use crate::channels::Subscribers;
 use crate::kinds;
 use crate::observe::Source;
 use crate::replicas::{BROKER, REPLICATED_FROM, Replicas};
@@ -16,6 +17,8 @@ use crate::replicas::{BROKER, REPLICATED_FROM, Replicas};
 /// The Triggers there are for each replica, by its position.
 pub struct Existing {
     found: Vec<Found>,
+    /// What the channels behind Brokers refer to, without the Triggers that there are.
+    pub(crate) subscribers: Subscribers,
 }
 
 /// The Triggers there are for one replica.
@@ -87,8 +90,11 @@ type Hosts = HashMap<(String, String), Vec<usize>>;
 impl Existing {
     /// Reads the Triggers.
     pub async fn of(source: &Source<'_>, replicas: &Replicas) -> Result<Self, Obstacle> {
-        let hosts = OnceCell::new();
-        let begin = || Self { found: std::iter::repeat_with(Found::default).take(replicas.len()).collect() };
+        let (hosts, subscribers) = (OnceCell::new(), Subscribers::of(source).await?);
+        let begin = || Self {
+            found: std::iter::repeat_with(Found::default).take(replicas.len()).collect(),
+            subscribers: subscribers.clone(),
+        };
         source.fold(&kinds::TRIGGER, begin, |existing, object| existing.add(&object, replicas, &hosts)).await
     }
 
@@ -97,6 +103,7 @@ impl Existing {
     }
 
     fn add(&mut self, object: &Value, replicas: &Replicas, hosts: &OnceCell<Hosts>) {
+        self.subscribers.is_alive(object);
         let trigger = Trigger::read(object);
         let by_name = replicas.position(&trigger.namespace, &trigger.name);
         // A name is a hash of what is delivered, so it finds the one replica that delivers the same.

@@ -37,12 +37,13 @@ pub(crate) const INSTANCE: Kind = namespaced(application::SERVICE_CATALOG_GROUP,
 pub(crate) const TRIGGER: Kind = namespaced(trigger::GROUP, trigger::KIND, KNATIVE);
 pub(crate) const BROKER: Kind = namespaced(trigger::GROUP, "Broker", KNATIVE);
 pub(crate) const CHANNEL: Kind = namespaced(messaging::GROUP, "Channel", KNATIVE);
+pub(crate) const IN_MEMORY_CHANNEL: Kind = namespaced(messaging::GROUP, "InMemoryChannel", KNATIVE);
 pub(crate) const SUBSCRIPTION: Kind = namespaced(messaging::GROUP, "Subscription", KNATIVE);
 pub(crate) const POLICY: Kind = namespaced("authentication.istio.io", "Policy", &[]);
 pub(crate) const HTTP_SOURCE: Kind = namespaced("sources.kyma-project.io", "HTTPSource", &[]);
 
 /// All of them.
-pub(crate) const ALL: [&Kind; 12] = [
+pub(crate) const ALL: [&Kind; 13] = [
     &NAMESPACE,
     &LEGACY_SUBSCRIPTION,
     &ACTIVATION,
@@ -52,6 +53,7 @@ pub(crate) const ALL: [&Kind; 12] = [
     &TRIGGER,
     &BROKER,
     &CHANNEL,
+    &IN_MEMORY_CHANNEL,
     &SUBSCRIPTION,
     &POLICY,
     &HTTP_SOURCE,

@@ -5,6 +5,7 @@
 //! - [`namespaces`]: which of them take part
 //! - [`replicas`]: the Triggers that should be
 //! - [`existing`]: the Triggers that there are for them
+//! - `channels`: what Triggers that are gone have left behind
 //! - [`flows`]: what Triggers need to get events
 //! - [`plan`]: what has to be done
 //! - `apply`: the step, whose changes are made with the `address` that a Broker has by then
@@ -21,6 +22,7 @@
 mod address;
 mod apply;
 pub mod args;
+mod channels;
 pub mod codes;
 pub mod existing;
 pub mod flows;

@@ -69,6 +69,10 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     changes.subscriptions.values().for_each(|change| plan.push(change));
     warn_of_missing_brokers(&mut plan, &counts, &changes, &observed.flows);
     warn_of_missing_flows(&mut plan, &counts, &flows, &changes, &observed.flows);
+    for (channel, count) in observed.triggers.subscribers.dead() {
+        let message = format!("it still has {count} subscriber{} whose Trigger is gone", if count == 1 { "" } else { "s" });
+        plan.warnings.push(codes::DEAD_SUBSCRIBERS.finding(channel.clone(), message));
+    }
     plan.refusals.extend(replicas.refusals.into_iter().chain(flows.refusals));
     plan.warnings.extend(replicas.warnings.into_iter().chain(flows.warnings));
     plan.unchanged.extend(flows.left_out);

@@ -2,6 +2,7 @@
 //!
 //! - `rate`: Triggers created per second, compared with clients that only create them
 //! - `size`: memory, time and snapshot at different numbers of objects
+//! - `restore`: objects that were deleted are put back, compared with `kubectl apply`
 //! - `start`: how soon the job asks the server something
 //! - `client`: the client without anything of ours, which also makes the objects
 //! - `process`: the job as a process
@@ -19,6 +20,7 @@ mod client;
 mod objects;
 mod process;
 mod rate;
+mod restore;
 mod size;
 mod start;
 mod table;
@@ -36,6 +38,10 @@ struct Args {
     /// The job's release binary.
     #[arg(long, env = "BENCH_BINARY")]
     binary: PathBuf,
+
+    /// The release binary of the tests' own job, which deletes what it is told to.
+    #[arg(long, env = "BENCH_STEP")]
+    step: PathBuf,
 
     /// Triggers in each round that measures their rate [default: 5000, quick: 2000].
     #[arg(long, env = "BENCH_OBJECTS")]
@@ -55,13 +61,14 @@ struct Args {
 }
 
 fn main() {
-    let Args { binary, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, step, objects, concurrency, quick, bench: _ } = Args::parse();
     let started = Instant::now();
     let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
     let mut rows = rate::measure(&job, objects, &concurrency);
     rows.extend(size::measure(&job, sizes));
+    rows.extend(restore::measure(&step, if quick { 2_000 } else { 10_000 }));
     rows.extend(start::measure(&job));
     table::print(&job.version(), &rows);
     say(&format!("measured in {:.0} s", started.elapsed().as_secs_f64()));

@@ -74,7 +74,8 @@ impl Ran {
     }
 }
 
-fn measure(command: &mut Command) -> Ran {
+/// Runs a job to its end.
+pub(crate) fn measure(command: &mut Command) -> Ran {
     let started = Instant::now();
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the job starts");
     // Opened once: when the process is gone, the file tells nothing of another one with its number.

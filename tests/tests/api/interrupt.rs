@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{job, run};
+use fairlead_tests::program::{self, run};
 use serde_json::json;
 
 use crate::fixtures::{apply, subscription, tickets};
@@ -46,6 +46,38 @@ fn a_deadline_that_has_passed_changes_nothing() {
     assert_eq!((cluster.list("triggers").len(), tickets(&cluster).len()), (0, 0));
 }
 
+/// A Job as Kubernetes would have it after its first pod: begun so many minutes ago.
+fn job(cluster: &Cluster, minutes: u64) {
+    let container = json!({"name": "it", "image": "none"});
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
+    cluster.apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "it"},
+        "spec": {"template": template}}));
+    let began = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * minutes);
+    let status = json!({"status": {"startTime": humantime::format_rfc3339_seconds(began).to_string()}}).to_string();
+    cluster
+        .kubectl(&["patch", "job", "it", "-n", "default", "--subresource=status", "--type=merge", "-p", &status])
+        .expect(0);
+}
+
+#[test]
+fn a_deadline_counts_from_the_start_of_the_job_over_all_its_pods_and_the_job_gets_an_event() {
+    let cluster = lease();
+    many(&cluster, 3);
+    job(&cluster, 10);
+    let late = apply(&cluster, &["--job", "it", "--run-timeout", "9m"]).expect(124);
+    assert!(late.stderr.contains("error FL007"), "{}", late.stderr);
+    assert!(cluster.list("triggers").is_empty());
+    apply(&cluster, &["--job", "it", "--run-timeout", "11m"]).expect(0);
+    let described = cluster.kubectl(&["describe", "job", "-n", "default", "it"]).expect(0).stdout;
+    for word in ["Normal   Committed", "Done: 3 changes, verified", "Warning  Refused", "the deadline of the run has passed"]
+    {
+        assert!(described.contains(word), "{word}\n{described}");
+    }
+    cluster.kubectl(&["delete", "job", "-n", "default", "it"]).expect(0);
+    let missing = apply(&cluster, &["--job", "it"]).expect(1);
+    assert!(missing.stderr.contains("failed to get Job default/it"), "{}", missing.stderr);
+}
+
 #[test]
 fn a_server_that_is_not_there_is_asked_again_and_named() {
     // Port 1 of the loopback: nothing listens there.
@@ -57,8 +89,9 @@ fn a_server_that_is_not_there_is_asked_again_and_named() {
         "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "u"}}],
     });
     std::fs::write(&file, kubeconfig.to_string()).expect("written");
-    let ended = run(job("trigger-replicator").args(["plan", "--request-timeout", "100ms", "--kubeconfig"]).arg(&file), "")
-        .expect(75);
+    let ended =
+        run(program::job("trigger-replicator").args(["plan", "--request-timeout", "100ms", "--kubeconfig"]).arg(&file), "")
+            .expect(75);
     for word in [
         "trying again",
         "error FL001: failed to discover what the cluster serves: no connection to http://127.0.0.1:1",
@@ -77,7 +110,7 @@ fn a_proxy_for_everything_else_is_no_obstacle() {
 
 #[test]
 fn a_kubeconfig_that_cannot_be_read_is_named() {
-    let ended = run(job("trigger-replicator").args(["plan", "--kubeconfig", "/there/is/none"]), "").expect(2);
+    let ended = run(program::job("trigger-replicator").args(["plan", "--kubeconfig", "/there/is/none"]), "").expect(2);
     for word in ["error FL009", "/there/is/none", "--kubeconfig"] {
         assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
     }

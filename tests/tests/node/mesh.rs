@@ -179,6 +179,56 @@ fn after_the_upgrade_every_event_arrives_exactly_once() {
     assert!(received.iter().all(|event| event["path"] == "/orders" && event["attributes"]["eventtypeversion"] == "v1"));
 }
 
+/// Triggers that go together leave dead subscribers in the channel behind their Broker (knative/eventing#6636), and senders hang.
+#[test]
+fn what_is_taken_back_leaves_no_dead_subscriber_behind() {
+    let cluster = node();
+    let tenant = Tenant::new(&cluster, "mesh-back");
+    load_mailbox(&cluster);
+    tenant.config("channel");
+    tenant.broker("channel");
+    for number in 1..8 {
+        cluster.apply(&json!({"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+            "metadata": {"namespace": "mesh-back", "name": format!("more-{number}")},
+            "spec": {"source_id": "shop", "event_type": format!("order.paid.{number}"), "event_type_version": "v1",
+                "endpoint": "http://mailbox.mesh-back:8080/paid"}}));
+    }
+    let args = ["--release", "mesh-back"];
+    apply(&cluster, &args).expect(0);
+    let subscribers = || {
+        let channel = cluster.get("inmemorychannels", "mesh-back", "default-kne-trigger");
+        channel["spec"]["subscribers"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((tenant.triggers().len(), subscribers()), (8, 8));
+    let back = ["rollback", "--last", "--ledger-namespace", "default", "--release", "mesh-back"];
+    run(&mut cluster.job("trigger-replicator", &back), "").expect(0);
+    assert_eq!((tenant.triggers().len(), subscribers()), (0, 0));
+
+    // Somebody else is not so careful: what is left behind is warned of. The channel's controllers are asleep meanwhile, so that
+    // it is left behind for certain.
+    apply(&cluster, &args).expect(0);
+    let sleep = |replicas: &str| {
+        let to = format!("--replicas={replicas}");
+        cluster
+            .kubectl(&["scale", "deployment", "-n", "knative-eventing", "eventing-controller", "mt-broker-controller", &to])
+            .expect(0);
+    };
+    sleep("0");
+    let is_asleep = |_| {
+        let pods = cluster.kubectl(&["get", "pods", "-n", "knative-eventing", "-o", "name"]).expect(0).stdout;
+        !pods.contains("eventing-controller") && !pods.contains("mt-broker-controller")
+    };
+    assert!((0..300).any(is_asleep), "the controllers do not go to sleep");
+    cluster.kubectl(&["delete", "triggers", "-n", "mesh-back", "--all"]).expect(0);
+    let plan = run(&mut cluster.job("trigger-replicator", &["plan"]), "").expect(0).stdout;
+    sleep("1");
+    let deployments =
+        ["rollout", "status", "-n", "knative-eventing", "deployment/eventing-controller", "deployment/mt-broker-controller"];
+    cluster.kubectl(&deployments).expect(0);
+    let warned = "TR211 InMemoryChannel mesh-back/default-kne-trigger: it still has 8 subscribers whose Trigger is gone";
+    assert!(plan.contains(warned), "{plan}");
+}
+
 #[test]
 fn a_trigger_that_does_not_become_ready_is_taken_back_and_the_cause_is_named() {
     let cluster = node();

@@ -31,6 +31,16 @@ fn an_upgrade_replicates_and_a_second_one_writes_nothing(helm: &'static str) {
     let ticket = &before.1[0];
     assert_eq!(ticket["metadata"]["labels"]["fairlead.dev/helm-revision"], "2");
     assert_eq!(ticket["metadata"]["labels"]["fairlead.dev/phase"], "Committed");
+    // The Job is gone, because it succeeded; what it said is not.
+    let events = shop.cluster.kubectl(&["-n", &shop.namespace, "get", "events", "-o", "json"]).expect(0).json();
+    let said: Vec<&str> = events["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|event| event["involvedObject"]["kind"] == "Job" && event["reason"] != "SuccessfulCreate")
+        .filter_map(|event| event["reason"].as_str())
+        .collect();
+    assert!(said.contains(&"Committed") && said.contains(&"Unchanged"), "{said:?}");
 }
 
 fn tickets(shop: &Release<'_>) -> Vec<Value> {

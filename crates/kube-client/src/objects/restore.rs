@@ -20,9 +20,15 @@ use crate::request::Error;
 impl Objects<'_> {
     pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
         let mut has_status = false;
+        // Nearly always it is gone, and its name is free: where it is not, the server says so.
+        let mut last = self.create_again(subject, image, task).await?;
         for _ in 0..CONFLICT_ATTEMPTS {
-            let Some(live) = self.live(subject).await? else {
-                self.create_again(subject, image, task).await?;
+            let read = match last.take() {
+                Some(written) => Some(written),
+                None => self.live(subject).await?,
+            };
+            let Some(live) = read else {
+                last = self.create_again(subject, image, task).await?;
                 continue;
             };
             if uid(&live) == uid(image) {
@@ -55,7 +61,7 @@ impl Objects<'_> {
                 && !fields::holds(&status, &live["status"])
             {
                 match self.patch(subject, Part::Status, json!({ "status": status }), &live).await? {
-                    Ok(_) => has_status = true,
+                    Ok(written) => (has_status, last) = (true, Some(written)),
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(self.refused(subject, "patch", error).await),
                 }
@@ -63,11 +69,11 @@ impl Objects<'_> {
             }
             self.note(image, &live);
             let mark = image["metadata"]["annotations"][TICKET_ANNOTATION].clone();
-            let mut last = json!({"metadata": {"annotations": {TICKET_ANNOTATION: mark}}});
+            let mut finish = json!({"metadata": {"annotations": {TICKET_ANNOTATION: mark}}});
             if let Some(managers) = managers_of(image, &self.renamed.borrow()) {
-                last["metadata"]["managedFields"] = managers;
+                finish["metadata"]["managedFields"] = managers;
             }
-            match self.patch(subject, Part::Object, last, &live).await? {
+            match self.patch(subject, Part::Object, finish, &live).await? {
                 Ok(restored) if is_restored(image, &restored) => {
                     return self.wait_until_settled(subject, task.stage).await;
                 }
@@ -85,7 +91,8 @@ impl Objects<'_> {
         Err(subject.drift("others write to it so often that it cannot be put back"))
     }
 
-    async fn create_again(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+    /// The object as it was created; none when there is one already.
+    async fn create_again(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<Option<Value>, Obstacle> {
         let mut object = writable(image);
         let mut kept = Vec::new();
         for owner in owners(image) {
@@ -117,9 +124,11 @@ impl Objects<'_> {
             metadata.remove("ownerReferences");
         }
         match self.post_when_served(subject, object, task.mark).await? {
-            Ok(_) => Ok(()),
-            // Read again: an earlier answer was lost, or it is somebody else's.
-            Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(()),
+            Ok(created) => Ok(Some(created)),
+            // An earlier answer was lost, or it is somebody else's, or it was never deleted, or not to the end.
+            Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(None),
+            // A quota or a webhook may refuse to create what is there.
+            Err(_) if self.live(subject).await?.is_some() => Ok(None),
             Err(error) => Err(self.refused(subject, "create", error).await),
         }
     }

@@ -47,8 +47,11 @@ impl Objects<'_> {
         subject: &Subject<'_>,
         deleted: &Value,
         stage: &Stage,
+        is_gone: bool,
     ) -> Result<(), Obstacle> {
-        self.wait_until_gone(subject, deleted).await?;
+        if !is_gone {
+            self.wait_until_gone(subject, deleted).await?;
+        }
         match stage.pacing.iter().find(|pacing| pacing.kind == subject.target.kind) {
             Some(pacing) => self.wait_until_forgotten(subject, deleted, pacing).await,
             None => Ok(()),

@@ -103,6 +103,10 @@ impl Objects<'_> {
     }
 
     pub(super) async fn delete(&self, subject: &Subject<'_>, before: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        // What was read is deleted as it was read, or not at all: there is nothing to look at first.
+        if uid(before).is_some() && self.delete_exactly(subject, before, task).await? {
+            return Ok(());
+        }
         let expected = writable(before);
         for _ in 0..CONFLICT_ATTEMPTS {
             let Some(live) = self.live(subject).await? else { return Ok(()) };
@@ -115,7 +119,7 @@ impl Objects<'_> {
                 return Ok(());
             }
             if !live["metadata"]["deletionTimestamp"].is_null() {
-                return self.wait_until_deleted(subject, &live, task.stage).await;
+                return self.wait_until_deleted(subject, &live, task.stage, false).await;
             }
             let is_as_left = match uid(before) {
                 Some(_) => writable(&live) == expected,
@@ -129,17 +133,29 @@ impl Objects<'_> {
                 }
                 _ => {}
             }
-            let text = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
-            let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
-            let params = DeleteParams::background().preconditions(preconditions);
-            match self.send(subject, "delete", subject.requests().delete(&subject.target.name, &params)).await? {
-                Ok(_) => return self.wait_until_deleted(subject, &live, task.stage).await,
-                Err(error) if error.status().is_some_and(Status::is_not_found) => return Ok(()),
-                Err(error) if is_conflict(&error) => {}
-                Err(error) => return Err(self.refused(subject, "delete", error).await),
+            if self.delete_exactly(subject, &live, task).await? {
+                return Ok(());
             }
         }
         Err(subject.drift(TOO_BUSY))
+    }
+
+    /// Deletes the object if it is still in this very version, and waits until it is gone. False when it is not.
+    async fn delete_exactly(&self, subject: &Subject<'_>, version: &Value, task: &Task<'_>) -> Result<bool, Obstacle> {
+        let text = |field: &str| version["metadata"][field].as_str().map(str::to_owned);
+        let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+        let params = DeleteParams::background().preconditions(preconditions);
+        match self.send(subject, "delete", subject.requests().delete(&subject.target.name, &params)).await? {
+            Ok(answer) => {
+                // The server answers with a Status when it is gone, and with the object when something keeps it.
+                let is_gone = answer["kind"] == "Status";
+                self.wait_until_deleted(subject, version, task.stage, is_gone).await?;
+                Ok(true)
+            }
+            Err(error) if error.status().is_some_and(Status::is_not_found) => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(self.refused(subject, "delete", error).await),
+        }
     }
 }
 
