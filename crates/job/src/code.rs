@@ -71,7 +71,8 @@ crate::codes! {
     pub DIRTY = "FL006", "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
-        "Compare each object that the report lists with the snapshot in the ticket it names, and put it right by hand.";
+        "Remove what stands in the way, which the report says for each object, then `rollback --last` takes back what is left; or \
+         put the objects right by hand: `export --as-manifests` writes what they were.";
     /// Exit status 124.
     pub DEADLINE = "FL007", "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",
@@ -132,12 +133,15 @@ crate::codes! {
         "Make --lease-duration at least one second and twice --request-timeout.";
     /// Exit status 1, so that a Job does not try again what is being taken back.
     pub CANCELLED = "FL020", "A rollback has asked this run to end",
-        "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback          takes back what it had done.",
+        "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback \
+         takes back what it had done.",
         "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
     /// Exit status 6.
     pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
-        "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at          before the first change, so nothing was taken back.",
-        "Look at the objects that the report lists (`kubectl get … --show-managed-fields -o yaml`); then run the same command with          --on-drift keep, merge or overwrite.";
+        "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \
+         before the first change, so nothing was taken back.",
+        "Look at the objects that the report lists (`kubectl get … --show-managed-fields -o yaml`); then run the same command with \
+         --on-drift keep, merge or overwrite.";
 }
 
 /// The text behind `explain`.
@@ -162,8 +166,12 @@ pub fn defects(prefix: &str, codes: &[&Code]) -> Vec<String> {
         if codes[..index].iter().any(|other| other.id == code.id) {
             defects.push(format!("{} stands twice", code.id));
         }
-        if [code.title, code.cause, code.next].iter().any(|text| text.trim().is_empty()) || code.title.ends_with('.') {
+        let texts = [code.title, code.cause, code.next];
+        if texts.iter().any(|text| text.trim().is_empty()) || code.title.ends_with('.') {
             defects.push(format!("{} lacks a text", code.id));
+        }
+        if texts.iter().any(|text| text.contains("  ")) {
+            defects.push(format!("{} has a hole in a text", code.id));
         }
     }
     defects

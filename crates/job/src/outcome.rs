@@ -1,7 +1,7 @@
 //! How a run ended, for people and for machines.
 
 use fairlead_migration::change::Target;
-use fairlead_migration::executor::Outcome;
+use fairlead_migration::executor::{OnDrift, Outcome};
 use fairlead_migration::plan::Plan;
 
 use crate::code;
@@ -60,12 +60,20 @@ impl Ended {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))
             }
-            Outcome::Undone(drifted) => {
-                let but = match drifted.len() {
-                    0 => String::new(),
-                    theirs => format!(", but for what others had written to {theirs} objects, as --on-drift says"),
+            Outcome::Undone { count, drifted, on_drift } => {
+                let theirs = drifted.len();
+                let summary = match on_drift {
+                    _ if theirs == 0 => format!("Done: {count} changes taken back."),
+                    OnDrift::Keep | OnDrift::Stop => {
+                        format!("Done: {} changes taken back, {theirs} left as others have changed them.", count - theirs)
+                    }
+                    OnDrift::Merge => {
+                        format!("Done: {count} changes taken back, of {theirs} of them only what others have not changed.")
+                    }
+                    OnDrift::Overwrite => {
+                        format!("Done: {count} changes taken back, {theirs} of them over what others had written.")
+                    }
                 };
-                let summary = format!("Done: {} changes taken back{but}.", plan.len());
                 Self { left: drifted, ..ended("RolledBack", summary, None) }
             }
             Outcome::Drifted(drifted) => {

@@ -90,9 +90,15 @@ pub enum Outcome {
     },
     /// Ended in the middle; the next run goes on.
     Interrupted(Obstacle),
-    /// Everything that the run had changed has been taken back, as was asked for, but for these, which somebody else has changed
-    /// since and which were to be kept or merged.
-    Undone(Vec<(Target, String)>),
+    /// What the run had changed has been taken back, as was asked for.
+    Undone {
+        /// How many changes.
+        count: usize,
+        /// Those of them that somebody else had changed since, and how.
+        drifted: Vec<(Target, String)>,
+        /// What has become of these.
+        on_drift: OnDrift,
+    },
     /// Nothing was taken back, because somebody else has changed these since.
     Drifted(Vec<(Target, String)>),
 }
@@ -165,7 +171,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         self.progress.cause = None;
         let started = self.begun();
         match self.restore(&started, on_drift).await {
-            Ok(left) if left.is_empty() => Outcome::Undone(drifted),
+            Ok(left) if left.is_empty() => Outcome::Undone { count: count(&started), drifted, on_drift },
             Ok(left) => {
                 let source = "somebody else has changed something meanwhile".into();
                 Outcome::Dirty { cause: Obstacle::Refused { operation: "take everything back".to_owned(), source }, left }
@@ -183,7 +189,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let started = self.begun();
         match (self.restore(&started, OnDrift::Stop).await, cause) {
             (Ok(left), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
-            (Ok(left), None) if left.is_empty() => Outcome::Undone(Vec::new()),
+            (Ok(left), None) if left.is_empty() => {
+                Outcome::Undone { count: count(&started), drifted: Vec::new(), on_drift: OnDrift::Stop }
+            }
             (Ok(left), cause) => {
                 let source = "somebody else has changed something meanwhile".into();
                 let asked = || Obstacle::Refused { operation: "take everything back".to_owned(), source };
@@ -229,6 +237,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         self.progress.phase = phase;
         self.journal.record(&self.progress).await
     }
+}
+
+fn count(started: &[bool]) -> usize {
+    started.iter().filter(|started| **started).count()
 }
 
 /// Whether another process goes on where this one ends.

@@ -68,8 +68,12 @@ impl<'a> Session<'a> {
         if let Some(job) = &job {
             watch.began_before(job.elapsed);
         }
-        let discovery = watch.guard(cluster.discover()).await.map_err(Failure::from)?;
-        Ok(Self { common, cluster, discovery, watch, place, job, command })
+        let mut session = Self { common, cluster, discovery: Discovery::default(), watch, place, job, command };
+        match session.watch.guard(cluster.discover()).await.map_err(Failure::from) {
+            Ok(discovery) => session.discovery = discovery,
+            Err(failure) => return Err(session.fail(binary, failure).await.into()),
+        }
+        Ok(session)
     }
 
     /// The ledger; nothing is read or written yet.

@@ -116,7 +116,7 @@ impl<S: Step> Apply<'_, S> {
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = entry.helm_revision != session.common.release.helm_revision;
         let goes_on = match &outcome {
-            Outcome::Committed | Outcome::Undone(_) => true,
+            Outcome::Committed | Outcome::Undone { .. } => true,
             Outcome::Restored(_) => is_other_upgrade,
             _ => false,
         };

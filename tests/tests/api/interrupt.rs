@@ -68,11 +68,18 @@ fn a_deadline_counts_from_the_start_of_the_job_over_all_its_pods_and_the_job_get
     assert!(late.stderr.contains("error FL007"), "{}", late.stderr);
     assert!(cluster.list("triggers").is_empty());
     apply(&cluster, &["--job", "it", "--run-timeout", "11m"]).expect(0);
-    let described = cluster.kubectl(&["describe", "job", "-n", "default", "it"]).expect(0).stdout;
-    for word in ["Normal   Committed", "Done: 3 changes, verified", "Warning  Refused", "the deadline of the run has passed"]
-    {
-        assert!(described.contains(word), "{word}\n{described}");
-    }
+    let events = cluster.kubectl(&["get", "events", "-n", "default", "-o", "json"]).expect(0).json();
+    let mut said: Vec<(&str, &str, &str)> = events["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|event| event["involvedObject"]["name"] == "it")
+        .map(|event| ["type", "reason", "message"].map(|field| event[field].as_str().unwrap_or_default()).into())
+        .collect();
+    said.sort_unstable();
+    let committed = "Done: 3 changes, verified; 0 refused, 2 warned of, see above. Ticket default/fairlead.v1.fairlead.1.";
+    let refused = "the deadline of the run has passed";
+    assert_eq!(said, [("Normal", "Committed", committed), ("Warning", "Refused", refused)]);
     cluster.kubectl(&["delete", "job", "-n", "default", "it"]).expect(0);
     let missing = apply(&cluster, &["--job", "it"]).expect(1);
     assert!(missing.stderr.contains("failed to get Job default/it"), "{}", missing.stderr);

@@ -1,11 +1,14 @@
 //! The runs of a release: finished when their process died, one at a time, shown, and taken back.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, run};
-use fairlead_tests::state;
+use fairlead_tests::program::{self, Ended, run, tool};
+use fairlead_tests::proxy::Proxy;
+use fairlead_tests::{access, state};
 use serde_json::{Value, json};
 
 use crate::fixtures::{apply, deny_triggers_for, subscription, tickets};
@@ -239,24 +242,50 @@ fn two_rollbacks_at_once_take_back_one_run_each() {
 #[test]
 fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_takes_it_back() {
     let cluster = lease();
-    many(&cluster, 200);
+    many(&cluster, 20);
     let before = state::of(&cluster);
-    let mut running = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
-    let bindings = cluster.kubectl(&["get", "clusterrolebindings", "-o", "name"]).expect(0).stdout;
-    let binding = bindings.lines().find(|name| name.contains("trigger-replicator")).expect("the chart's").to_owned();
-    let saved = cluster.kubectl(&["get", &binding, "-o", "json"]).expect(0).json();
-    cluster.kubectl(&["delete", &binding]).expect(0);
-    assert_eq!(running.wait().expect("it ends").code(), Some(3));
-    let status = replicator(&cluster, "status", &[]).expect(0).stdout;
-    assert!(status.contains("NOT as before: a human must look, because it failed: failed to"), "{status}");
-    cluster.apply(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": saved["metadata"]["name"]}, "roleRef": saved["roleRef"], "subjects": saved["subjects"]}));
-    let account = "--as=system:serviceaccount:default:fairlead-trigger-replicator";
-    let may = |_| {
-        cluster.kubectl(&["auth", "can-i", "delete", "triggers.eventing.knative.dev", "-n", "default", account]).status
-            == Some(0)
+    // An account of its own: the cluster is used again.
+    let (folder, access) = (tempfile::tempdir().expect("a temporary folder"), access::rendered("losing"));
+    let binding = access.iter().find(|object| object["kind"] == "ClusterRoleBinding").expect("the chart has one");
+    let name = binding["metadata"]["name"].as_str().expect("a name").to_owned();
+    cluster.apply(&Value::Array(access.clone()));
+    let account = access::kubeconfig(&cluster, "losing", folder.path());
+    let may = |cluster: &str, expected: bool| {
+        let user = "--as=system:serviceaccount:default:losing-trigger-replicator";
+        let ask = ["auth", "can-i", "delete", "triggers.eventing.knative.dev", "-n", "default", user];
+        let is_so = |_| {
+            let mut kubectl = tool("kubectl");
+            (run(kubectl.args(["--kubeconfig", cluster]).args(ask), "").status == Some(0)) == expected
+        };
+        assert!((0..200).any(is_so), "the permission does not become {expected}");
     };
-    assert!((0..100).any(may), "the permissions do not come back");
-    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    may(cluster.kubeconfig(), true);
+    let (administrator, binding_name) = (cluster.kubeconfig().to_owned(), name.clone());
+    let creations = AtomicUsize::new(0);
+    let proxy = Proxy::start(&account, move |asked| {
+        if asked.method == "POST" && asked.path.contains("/triggers") && creations.fetch_add(1, Ordering::SeqCst) == 10 {
+            let mut kubectl = tool("kubectl");
+            let delete = ["--kubeconfig", &administrator, "delete", "clusterrolebinding", &binding_name];
+            run(kubectl.args(delete), "").expect(0);
+            may(&administrator, false);
+        }
+        None
+    });
+    let job = |command: &str, kubeconfig: &Path, more: &[&str]| {
+        let mut job = program::job("trigger-replicator");
+        job.args([command, "--release", "losing", "--ledger-namespace", "default", "--kubeconfig"]).arg(kubeconfig);
+        run(job.args(more), "")
+    };
+    // Ten that were made, and one of which nobody knows.
+    let failed = job("apply", proxy.kubeconfig(), &["--concurrency", "1"]).expect(3);
+    for word in ["error FL006", "11 objects are NOT as before", "verbs: [\"get\"]", "rollback --last"] {
+        assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
+    }
+    cluster.apply(binding);
+    may(cluster.kubeconfig(), true);
+    let status = job("status", &account, &[]).expect(0).stdout;
+    assert!(status.contains("NOT as before: a human must look, because it failed: failed to"), "{status}");
+    job("rollback", &account, &["--last"]).expect(0);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    cluster.kubectl(&["delete", "clusterrolebinding", &name]).expect(0);
 }

@@ -39,7 +39,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             Err(obstacle) if self.progress.cause.is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
             other => other?,
         }
-        let total = started.iter().filter(|started| **started).count();
+        let total = super::count(started);
         let way = Way { started, on_drift, total, done: Cell::new(0), ended: RefCell::default(), left: RefCell::default() };
         for stage in (0..self.plan.stages.len()).rev() {
             self.restore_stage(stage, &way).await;

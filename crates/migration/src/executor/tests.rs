@@ -238,7 +238,7 @@ fn what_was_committed_can_be_undone() {
     let before = world.objects.clone();
     block_on(of(&world, &mut phases, &endless(), &plan(2)).apply(async || Ok(())));
     let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(OnDrift::Stop));
-    assert!(matches!(outcome, Outcome::Undone(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::RolledBack)));
 }
 
@@ -276,7 +276,7 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
         let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
         assert!(is_interrupted, "{changes}: {outcome:?}");
         let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
-        assert!(matches!(outcome, Outcome::Undone(_)), "{changes}: {outcome:?}");
+        assert!(matches!(outcome, Outcome::Undone { .. }), "{changes}: {outcome:?}");
         assert_eq!(world.objects, self::world().objects);
     }
 }
@@ -289,7 +289,7 @@ fn what_was_not_begun_is_not_even_looked_at() {
     // Somebody else's, of a change that this run never came to.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
     let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop));
-    assert!(matches!(outcome, Outcome::Undone(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
 }
 
@@ -317,6 +317,6 @@ fn what_others_have_changed_is_kept_where_that_is_asked_for() {
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     // The world of this test overwrites whatever it is told to.
     let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite));
-    assert!(matches!(&outcome, Outcome::Undone(drifted) if drifted.len() == 1), "{outcome:?}");
+    assert!(matches!(&outcome, Outcome::Undone { count: 6, drifted, .. } if drifted.len() == 1), "{outcome:?}");
     assert_eq!(world.objects, self::world().objects);
 }
