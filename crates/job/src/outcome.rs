@@ -65,7 +65,10 @@ impl Ended {
                 let summary = match on_drift {
                     _ if theirs == 0 => format!("Done: {count} changes taken back."),
                     OnDrift::Keep | OnDrift::Stop => {
-                        format!("Done: {} changes taken back, {theirs} left as others have changed them.", count - theirs)
+                        format!(
+                            "Done: {} changes taken back, {theirs} left as others have changed them.",
+                            count.saturating_sub(theirs)
+                        )
                     }
                     OnDrift::Merge => {
                         format!("Done: {count} changes taken back, of {theirs} of them only what others have not changed.")
@@ -77,14 +80,16 @@ impl Ended {
                 Self { left: drifted, ..ended("RolledBack", summary, None) }
             }
             Outcome::Drifted(drifted) => {
-                let summary = format!("Nothing was taken back: somebody else has changed {} objects since.", drifted.len());
+                let what = objects(drifted.len());
+                let summary = format!("Nothing was taken back: somebody else has changed {what} since.");
                 let failure =
                     Failure::new(ExitStatus::Drift, &code::CHANGED_SINCE, "what would be taken back is not as it was left");
                 Self { left: drifted, ..ended("Drifted", summary, Some(failure)) }
             }
             Outcome::Dirty { cause, left } => {
                 let left: Vec<_> = left.into_iter().map(|(target, obstacle)| (target, chain(&obstacle))).collect();
-                let summary = format!("Failed, and {} objects are NOT as before.", left.len());
+                let are = if left.len() == 1 { "is" } else { "are" };
+                let summary = format!("Failed, and {} {are} NOT as before.", objects(left.len()));
                 let failure = Failure::new(ExitStatus::Dirty, &code::DIRTY, chain(&cause));
                 Self { left, ..ended("Dirty", summary, Some(failure)) }
             }
@@ -112,6 +117,10 @@ impl Ended {
             Some(failure) => Err(failure.with_aftermath(text)),
         }
     }
+}
+
+fn objects(count: usize) -> String {
+    format!("{count} object{}", if count == 1 { "" } else { "s" })
 }
 
 /// What the plan leaves to a person; said once more at the end, because that is what is read.

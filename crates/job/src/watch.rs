@@ -41,7 +41,12 @@ impl Watch {
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     tracing::warn!("told to end: finishing what is in flight");
-                    told.send_replace(Some(Stop::Interrupted));
+                    // One that was cancelled stays so: it must not be run again.
+                    told.send_if_modified(|told| {
+                        let is_first = told.is_none();
+                        *told = Some(told.unwrap_or(Stop::Interrupted));
+                        is_first
+                    });
                 }
             });
         }
@@ -65,8 +70,21 @@ impl Watch {
         self.told.send_replace(Some(Stop::Cancelled));
     }
 
-    /// Does `work`, which only reads, unless the run is told to end first.
+    /// Does `work`, which only reads, unless the run is told to end first, or its deadline passes.
     pub async fn guard<T, E: From<Obstacle>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.watched(work, true).await
+    }
+
+    /// The same without the deadline: for what has to be known before something can be taken back.
+    pub async fn guard_patiently<T, E: From<Obstacle>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.watched(work, false).await
+    }
+
+    async fn watched<T, E: From<Obstacle>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+        has_deadline: bool,
+    ) -> Result<T, E> {
         let mut told = self.told.subscribe();
         let stop = async {
             let told = told.wait_for(Option::is_some).await.map(|told| *told);
@@ -75,7 +93,7 @@ impl Watch {
         tokio::select! {
             result = work => result,
             stop = stop => Err(Obstacle::Stopped(stop).into()),
-            () = tokio::time::sleep_until(self.deadline.get()) => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
+            () = tokio::time::sleep_until(self.deadline.get()), if has_deadline => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
         }
     }
 }

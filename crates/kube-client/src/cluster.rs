@@ -156,19 +156,20 @@ impl Cluster {
         read: impl Fn(Value) -> Option<T>,
     ) -> Result<Vec<T>, Obstacle> {
         let add = |found: &mut Vec<T>, object| found.extend(read(object));
-        self.pages(resource, namespace, labels, kube::core::Request::list, Vec::new, add).await
+        self.pages(resource, namespace, params(labels, PAGE_SIZE), kube::core::Request::list, Vec::new, add).await
     }
 
-    /// Reads all objects of a kind, one page after the other, into what `begin` makes. When the list expires on the way it is
+    /// Reads all objects of a kind, one page of so many after the other, into what `begin` makes. When the list expires on the way it is
     /// read again, from another beginning: nothing is added twice.
     pub async fn fold<S>(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
+        page: u32,
         begin: impl Fn() -> S,
         add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
-        self.pages(resource, namespace, None, kube::core::Request::list, begin, add).await
+        self.pages(resource, namespace, params(None, page), kube::core::Request::list, begin, add).await
     }
 
     /// The objects without their content: for Secrets, whose content may be large and is nobody's business.
@@ -180,22 +181,20 @@ impl Cluster {
         read: impl Fn(Value) -> Option<T>,
     ) -> Result<Vec<T>, Obstacle> {
         let add = |found: &mut Vec<T>, object| found.extend(read(object));
-        self.pages(resource, namespace, labels, kube::core::Request::list_metadata, Vec::new, add).await
+        self.pages(resource, namespace, params(labels, PAGE_SIZE), kube::core::Request::list_metadata, Vec::new, add).await
     }
 
     async fn pages<S>(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
-        labels: Option<&str>,
+        mut params: ListParams,
         request: impl Fn(&kube::core::Request, &ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         begin: impl Fn() -> S,
         mut add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
         let operation = Operation { namespace, ..Operation::new("list", resource) };
         let mut attempts = 1;
-        let mut params =
-            ListParams { limit: Some(PAGE_SIZE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
         let mut found = begin();
         loop {
             let request = request(&kube::core::Request::new(resource.path(namespace)), &params);
@@ -228,4 +227,8 @@ impl Cluster {
             }
         }
     }
+}
+
+fn params(labels: Option<&str>, page: u32) -> ListParams {
+    ListParams { limit: Some(page), label_selector: labels.map(str::to_owned), ..ListParams::default() }
 }

@@ -25,6 +25,8 @@ pub struct Job {
     name: String,
     /// How long ago its first pod began.
     pub elapsed: Duration,
+    /// When it was created, as the API server writes it; RFC 3339.
+    pub created: String,
 }
 
 impl Cluster {
@@ -48,6 +50,7 @@ impl Cluster {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             elapsed: Duration::try_from(elapsed).unwrap_or_default(),
+            created: live["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
         })
     }
 

@@ -41,6 +41,9 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 /// Who has asked the holder to stop.
 const CANCEL_ANNOTATION: &str = "fairlead.dev/cancel";
 
+/// Which holder was not given the time to do so: when it wakes up, it must not be run again.
+const CANCELLED_ANNOTATION: &str = "fairlead.dev/cancelled";
+
 /// Who wants the lease of which release, and how patiently.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -90,7 +93,8 @@ impl<'a> Lease<'a> {
         let now = Instant::now();
         let lease = Self { cluster, terms, resource: resource(), name, holder, resource_version: RefCell::default() };
         let (mut seen, mut reported): (Option<Seen>, Option<Instant>) = (None, None);
-        let mut asked = false;
+        // Who has been asked to stop, and from when on a lease that was taken by force is ours.
+        let (mut asked, mut ours_from): (Option<String>, Option<Instant>) = (None, None);
         loop {
             let sent = Instant::now();
             let Some(live) = lease.get().await? else {
@@ -102,26 +106,37 @@ impl<'a> Lease<'a> {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (holder, version) = (text(&live["spec"]["holderIdentity"]), text(&live["metadata"]["resourceVersion"]));
             if seen.as_ref().is_none_or(|seen| seen.resource_version != version) {
-                seen = Some(Seen { resource_version: version.clone(), since: sent });
+                // From now on: before this answer it may have been renewed.
+                seen = Some(Seen { resource_version: version.clone(), since: Instant::now() });
             }
             let held_for = Duration::from_secs(live["spec"]["leaseDurationSeconds"].as_u64().unwrap_or_default());
             let is_over = seen.as_ref().is_some_and(|seen| seen.since.elapsed() >= held_for + cluster.request_timeout);
+            if holder != lease.holder {
+                ours_from = None;
+            }
+            if ours_from.is_some_and(|from| Instant::now() < from) {
+                // Renewed meanwhile, and not used: the holder that it was taken from may still believe in it.
+                lease.take(&version, &live, sent).await?;
+                tokio::time::sleep(POLL_INTERVAL.min(terms.duration / RENEWALS)).await;
+                continue;
+            }
             if holder.is_empty() || holder == lease.holder || is_over {
-                let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
-                if lease.take(&version, transitions, sent).await? {
+                if lease.take(&version, &live, sent).await? {
                     return Ok(lease);
                 }
                 continue;
             }
-            if terms.insists && !asked {
-                asked = lease.ask_to_stop(&version).await?;
+            if terms.insists && asked.as_ref() != Some(&holder) {
+                if lease.ask_to_stop(&version).await? {
+                    asked = Some(holder);
+                }
                 continue;
             }
             if now.elapsed() >= terms.patience && terms.insists {
                 tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
-                if lease.wrest(&version, &live, held_for).await? {
-                    return Ok(lease);
-                }
+                // Whether or not the answer arrives: from now on it waits as long as the holder may believe in its lease.
+                ours_from = Some(Instant::now() + held_for + cluster.request_timeout * 2);
+                lease.take(&version, &live, sent).await?;
                 continue;
             }
             if now.elapsed() >= terms.patience {
@@ -138,8 +153,11 @@ impl<'a> Lease<'a> {
 
     /// Renews the lease for as long as this is waited for. `cancelled` is called when somebody asks this run to stop.
     pub async fn keep(&self, cancelled: impl Fn()) {
+        let interval = (self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL);
+        let mut pause = interval;
         loop {
-            tokio::time::sleep((self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL)).await;
+            tokio::time::sleep(pause).await;
+            pause = interval;
             let sent = Instant::now();
             let version = self.resource_version.borrow().clone();
             let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
@@ -149,14 +167,20 @@ impl<'a> Lease<'a> {
                     // Somebody wrote to it: ourselves, when an answer was lost, or a successor, or one who asks us to stop.
                     match self.get().await {
                         Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => {
-                            self.note(&live, sent);
+                            // Not renewed yet: that comes at once.
+                            self.adopt(&live);
+                            pause = Duration::ZERO;
                             if let Some(by) = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str() {
                                 tracing::warn!(lease = self.name, by, "asked to stop");
                                 cancelled();
                             }
                         }
-                        Ok(_) => {
+                        Ok(live) => {
                             self.cluster.forbid_writing();
+                            let annotations = &live.unwrap_or_default()["metadata"]["annotations"];
+                            if annotations[CANCELLED_ANNOTATION] == *self.holder {
+                                cancelled();
+                            }
                             return tracing::warn!(lease = self.name, "another run has taken over");
                         }
                         Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
@@ -169,12 +193,25 @@ impl<'a> Lease<'a> {
 
     /// Gives it back, so that the next run need not wait.
     pub async fn release(self) {
-        let version = self.resource_version.borrow().clone();
-        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
-        if let Err(error) = self.patch(&patch).await {
-            tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
-        }
         self.cluster.forbid_writing();
+        loop {
+            let version = self.resource_version.borrow().clone();
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
+            let Err(error) = self.patch(&patch).await else { return };
+            if error.status().is_some_and(kube::core::Status::is_conflict) {
+                match self.get().await {
+                    // Somebody has asked us to stop, or a renewal of ours was on its way.
+                    Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => {
+                        self.adopt(&live);
+                        continue;
+                    }
+                    // Somebody else has it.
+                    Ok(_) => return,
+                    Err(_) => {}
+                }
+            }
+            return tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
+        }
     }
 
     fn operation(&self, verb: &'static str) -> Operation<'_> {
@@ -194,6 +231,10 @@ impl<'a> Lease<'a> {
     fn note(&self, live: &Value, sent: Instant) {
         // Counted from when it was sent: the server may have renewed it at once.
         self.cluster.allow_writing_until(sent + self.terms.duration);
+        self.adopt(live);
+    }
+
+    fn adopt(&self, live: &Value) {
         live["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut self.resource_version.borrow_mut());
     }
 
@@ -231,27 +272,15 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Takes a lease that somebody holds, and waits until its holder has noticed or has no time left. False when somebody else
-    /// was quicker.
-    async fn wrest(&self, version: &str, live: &Value, held_for: Duration) -> Result<bool, Obstacle> {
-        let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
-        let taken = Instant::now();
-        if !self.take(version, transitions, taken).await? {
-            return Ok(false);
-        }
-        while taken.elapsed() < held_for + self.cluster.request_timeout {
-            tokio::time::sleep(POLL_INTERVAL).await;
-            let version = self.resource_version.borrow().clone();
-            if !self.take(&version, transitions, Instant::now()).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// False when somebody else was quicker.
-    async fn take(&self, version: &str, transitions: i64, sent: Instant) -> Result<bool, Obstacle> {
-        let metadata = json!({"resourceVersion": version, "annotations": {CANCEL_ANNOTATION: null}});
+    async fn take(&self, version: &str, live: &Value, sent: Instant) -> Result<bool, Obstacle> {
+        let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
+        let mut annotations = json!({ CANCEL_ANNOTATION: null });
+        let holder = &live["spec"]["holderIdentity"];
+        if self.terms.insists && *holder != *self.holder && *holder != "" {
+            annotations[CANCELLED_ANNOTATION] = holder.clone();
+        }
+        let metadata = json!({"resourceVersion": version, "annotations": annotations});
         let patch = json!({"metadata": metadata, "spec": self.spec(transitions)});
         match self.patch(&patch).await {
             Ok(live) => {

@@ -129,13 +129,14 @@ impl Cluster {
             .with_jitter()
             .build();
         loop {
-            if pace.is_some() && !self.may_write() {
-                return Err(Error::LeaseOver);
-            }
             let turn = match pace {
                 Some(pace) => Some(pace.turn().await),
                 None => None,
             };
+            // Asked when it is our turn: waiting for it may have taken longer than the lease.
+            if pace.is_some() && !self.may_write() {
+                return Err(Error::LeaseOver);
+            }
             let answer = self.send_once(request.clone()).await;
             match &answer {
                 Err((error, _)) if error.is_overload() => turn.iter().for_each(Turn::overloaded),

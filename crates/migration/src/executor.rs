@@ -6,8 +6,11 @@ mod forward;
 mod tests;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, stream};
+
+use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
@@ -50,7 +53,8 @@ pub struct Task<'a> {
 }
 
 /// What to do about objects that somebody else has changed since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnDrift {
     /// Change nothing at all.
     #[default]
@@ -140,8 +144,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             return self.finish_undo().await;
         }
         // Of what an earlier process has begun nobody knows what it has done.
-        let started = RefCell::new(self.begun());
-        match self.forward(&started, verify).await {
+        let begun = self.begun();
+        let started = RefCell::new(begun.clone());
+        match self.forward(&begun, &started, verify).await {
             Ok(()) => Outcome::Committed,
             Err(cause) if is_interruption(&cause) => Outcome::Interrupted(cause),
             Err(cause) => {
@@ -150,8 +155,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
                 self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
                 match self.restore(&started, OnDrift::Stop).await {
-                    Ok(left) if left.is_empty() => Outcome::Restored(cause),
-                    Ok(left) => Outcome::Dirty { cause, left },
+                    Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
+                    Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
                     Err(interruption) => Outcome::Interrupted(interruption),
                 }
             }
@@ -161,22 +166,35 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// Takes back everything that the run has changed. Whether somebody else has changed it since is looked at first,
     /// everywhere.
     pub async fn undo(mut self, on_drift: OnDrift) -> Outcome {
-        let drifted = match self.drifted().await {
+        let drifted = match self.drifted(|_| false).await {
             Ok(drifted) => drifted,
             Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
         };
         if !drifted.is_empty() && on_drift == OnDrift::Stop {
             return Outcome::Drifted(drifted);
         }
-        self.progress.cause = None;
+        (self.progress.cause, self.progress.on_drift) = (None, on_drift);
         let started = self.begun();
         match self.restore(&started, on_drift).await {
-            Ok(left) if left.is_empty() => Outcome::Undone { count: count(&started), drifted, on_drift },
-            Ok(left) => {
+            Ok(Rest { left, kept }) if left.is_empty() => {
+                let mut drifted: BTreeMap<Target, String> = drifted.into_iter().collect();
+                drifted.extend(kept);
+                Outcome::Undone { count: count(&started), drifted: drifted.into_iter().collect(), on_drift }
+            }
+            Ok(Rest { left, .. }) => {
                 let source = "somebody else has changed something meanwhile".into();
                 Outcome::Dirty { cause: Obstacle::Refused { operation: "take everything back".to_owned(), source }, left }
             }
             Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
+        }
+    }
+
+    /// Looks whether somebody else has changed something since, but for targets that are `excepted`. None when nobody has.
+    pub async fn look(self, excepted: impl Fn(&Target) -> bool) -> Option<Outcome> {
+        match self.drifted(excepted).await {
+            Ok(drifted) if drifted.is_empty() => None,
+            Ok(drifted) => Some(Outcome::Drifted(drifted)),
+            Err(obstacle) => Some(Outcome::Interrupted(as_interruption(obstacle))),
         }
     }
 
@@ -186,13 +204,13 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             operation: "do what the plan says".to_owned(),
             source: format!("{cause} (its process ended while everything was being taken back)").into(),
         });
-        let started = self.begun();
-        match (self.restore(&started, OnDrift::Stop).await, cause) {
-            (Ok(left), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
-            (Ok(left), None) if left.is_empty() => {
-                Outcome::Undone { count: count(&started), drifted: Vec::new(), on_drift: OnDrift::Stop }
+        let (started, on_drift) = (self.begun(), self.progress.on_drift);
+        match (self.restore(&started, on_drift).await, cause) {
+            (Ok(Rest { left, .. }), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
+            (Ok(Rest { left, kept }), None) if left.is_empty() => {
+                Outcome::Undone { count: count(&started), drifted: kept, on_drift }
             }
-            (Ok(left), cause) => {
+            (Ok(Rest { left, .. }), cause) => {
                 let source = "somebody else has changed something meanwhile".into();
                 let asked = || Obstacle::Refused { operation: "take everything back".to_owned(), source };
                 Outcome::Dirty { cause: cause.unwrap_or_else(asked), left }
@@ -208,9 +226,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     }
 
     /// What somebody else has changed since.
-    async fn drifted(&self) -> Result<Vec<(Target, String)>, Obstacle> {
+    async fn drifted(&self, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
         let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
-        let begun = self.plan.changes().take(self.progress.begun);
+        let begun = self.plan.changes().zip(self.begun()).filter(|(change, begun)| *begun && !excepted(&change.target));
+        let begun = begun.map(|(change, _)| change);
         let looks = stream::iter(begun).map(|change| async move {
             if let Some(stop) = self.watcher.stop() {
                 return Err(Obstacle::Stopped(stop));
@@ -237,6 +256,14 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         self.progress.phase = phase;
         self.journal.record(&self.progress).await
     }
+}
+
+/// What is left when everything was to be taken back.
+struct Rest {
+    /// What could not be taken back.
+    left: Vec<(Target, Obstacle)>,
+    /// What others have changed, and was to be kept.
+    kept: Vec<(Target, String)>,
 }
 
 fn count(started: &[bool]) -> usize {

@@ -29,32 +29,76 @@ pub fn diff(before: &Value, after: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
-/// Whether `object` already has every value of `patch`.
+/// The same patch, but a map that goes as a whole goes key by key: what others add to it meanwhile is theirs.
+#[must_use]
+pub fn diff_by_key(before: &Value, after: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else { return diff(before, after) };
+    let mut patch = Map::new();
+    for (key, value) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        patch.insert(key.clone(), removal(value));
+    }
+    for (key, value) in new {
+        let entry = match old.get(key) {
+            Some(previous) => diff_by_key(previous, value),
+            None => Some(value.clone()),
+        };
+        if let Some(entry) = entry {
+            patch.insert(key.clone(), entry);
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+fn removal(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) if !entries.is_empty() => {
+            entries.iter().map(|(key, entry)| (key.clone(), removal(entry))).collect::<Map<_, _>>().into()
+        }
+        _ => Value::Null,
+    }
+}
+
+/// A patch of [`diff_by_key`] for this object: a map of which nothing is left goes as a whole.
+#[must_use]
+pub fn for_object(patch: &Value, object: &Value) -> Value {
+    let (Value::Object(entries), Value::Object(fields)) = (patch, object) else { return patch.clone() };
+    let mut sent = Map::new();
+    for (key, entry) in entries {
+        let entry = for_object(entry, fields.get(key).unwrap_or(&Value::Null));
+        let goes = entry.as_object().is_some_and(|entries| {
+            let is_all = fields
+                .get(key)
+                .and_then(Value::as_object)
+                .is_some_and(|left| left.keys().all(|key| entries.contains_key(key)));
+            !entries.is_empty() && is_all && entries.values().all(Value::is_null)
+        });
+        sent.insert(key.clone(), if goes { Value::Null } else { entry });
+    }
+    Value::Object(sent)
+}
+
+/// Whether `object` already has every value of `patch`. A map that is not there is one without keys.
 #[must_use]
 pub fn holds(patch: &Value, object: &Value) -> bool {
     match patch {
-        Value::Object(entries) => {
-            object.is_object()
-                && entries.iter().all(|(key, entry)| match object.get(key) {
-                    Some(value) => holds(entry, value),
-                    None => entry.is_null(),
-                })
+        Value::Object(entries) if object.is_object() || object.is_null() => {
+            let is_map = object.is_object() || !entries.is_empty();
+            is_map && entries.iter().all(|(key, entry)| holds(entry, object.get(key).unwrap_or(&Value::Null)))
         }
         leaf => leaf == object,
     }
 }
 
-/// Whether `one` and `other` agree in every field that `patch` writes.
+/// Whether `one` and `other` agree in every field that `patch` writes. A map that is not there is one without keys.
 #[must_use]
 pub fn same_where_written(patch: &Value, one: &Value, other: &Value) -> bool {
-    let (Value::Object(entries), Value::Object(one), Value::Object(other)) = (patch, one, other) else {
+    let is_map = |value: &Value| value.is_object() || value.is_null();
+    let Value::Object(entries) = patch else { return one == other };
+    if entries.is_empty() || !is_map(one) || !is_map(other) {
         return one == other;
-    };
-    entries.iter().all(|(key, entry)| match (one.get(key), other.get(key)) {
-        (Some(a), Some(b)) => same_where_written(entry, a, b),
-        (None, None) => true,
-        _ => false,
-    })
+    }
+    let field = |value: &Value, key: &str| value.get(key).cloned().unwrap_or_default();
+    entries.iter().all(|(key, entry)| same_where_written(entry, &field(one, key), &field(other, key)))
 }
 
 /// The part of `patch` that writes fields in which `live` is still as `ours`: what nobody else has written. None when there is no
@@ -137,6 +181,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_patch_turns_before_into_after(before in object(), after in object()) {
+            if let Some(patch) = diff_by_key(&before, &after) {
+                prop_assert!(!holds(&patch, &before) || diff(&before, &after).is_some());
+                prop_assert!(holds(&patch, &after));
+                prop_assert!(same_where_written(&patch, &before, &before));
+            }
             let mut merged = before.clone();
             if let Some(patch) = diff(&before, &after) {
                 prop_assert!(holds(&patch, &after));
@@ -146,6 +195,21 @@ mod tests {
             }
             prop_assert_eq!(merged, after);
         }
+    }
+
+    #[test]
+    fn a_map_that_somebody_else_adds_to_is_not_ours_alone() {
+        let (before, after) = (json!({"spec": 1}), json!({"spec": 1, "annotations": {"ours": "1"}}));
+        let theirs = json!({"spec": 1, "annotations": {"theirs": "2"}});
+        let patch = diff_by_key(&before, &after).expect("they differ");
+        assert!(!holds(&patch, &theirs) && same_where_written(&patch, &before, &theirs));
+        let both = json!({"spec": 1, "annotations": {"ours": "1", "theirs": "2"}});
+        let back = diff_by_key(&after, &before).expect("they differ");
+        assert!(same_where_written(&back, &after, &both) && !holds(&back, &both));
+        assert!(holds(&back, &theirs) && holds(&back, &before));
+        assert_eq!(for_object(&back, &both), json!({"annotations": {"ours": null}}));
+        // Where nothing is left the map goes, too.
+        assert_eq!(for_object(&back, &after), json!({"annotations": null}));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::executor::OnDrift;
 use crate::obstacle::Obstacle;
 use crate::snapshot::{Manifest, Snapshot};
 
@@ -100,13 +101,16 @@ pub struct Progress {
     /// Why everything is taken back; none when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// When it was asked for: what becomes of objects that somebody else has changed since.
+    #[serde(default)]
+    pub on_drift: OnDrift,
 }
 
 impl Progress {
     /// Of a run that has not made any change.
     #[must_use]
     pub fn planned() -> Self {
-        Self { phase: Phase::Planned, begun: 0, untouched: Vec::new(), cause: None }
+        Self { phase: Phase::Planned, begun: 0, untouched: Vec::new(), cause: None, on_drift: OnDrift::Stop }
     }
 }
 

@@ -24,7 +24,12 @@ pub struct Exclusive<'a> {
 
 impl Watcher for Exclusive<'_> {
     fn stop(&self) -> Option<Stop> {
-        if self.cluster.may_write() { self.watch.stop() } else { Some(Stop::LeaseOver) }
+        match self.watch.stop() {
+            // Whoever has taken over may have cancelled this run: then it must not be run again.
+            Some(Stop::Cancelled) => Some(Stop::Cancelled),
+            _ if !self.cluster.may_write() => Some(Stop::LeaseOver),
+            stop => stop,
+        }
     }
 
     fn progress(&self, done: usize, total: usize, undoing: bool) {
@@ -36,10 +41,20 @@ impl Watcher for Exclusive<'_> {
     }
 }
 
+/// How another run is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Until the deadline of this run: it has done nothing yet.
+    UntilDeadline,
+    /// Also when the deadline has passed: what an earlier process has begun is to be taken back then.
+    Patient,
+    /// It is asked to stop, and loses its lease when it does not.
+    Insisting,
+}
+
 impl Session<'_> {
-    /// Does `work` while nobody else works on the release. One who `insists` asks another run to stop, and does not wait for it
-    /// for ever.
-    pub async fn exclusively<T>(&self, insists: bool, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
+    /// Does `work` while nobody else works on the release, and waits for that as it is said.
+    pub async fn exclusively<T>(&self, waiting: Waiting, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
         let (cluster, watch, args) = (self.cluster, &self.watch, &self.common.lease);
         if args.lease_duration < (cluster.request_timeout() * 2).max(Duration::from_secs(1)) {
             let [lease, request] = [args.lease_duration, cluster.request_timeout()].map(humantime::format_duration);
@@ -47,9 +62,15 @@ impl Session<'_> {
             return Err(Failure::new(ExitStatus::Usage, &code::LEASE_TOO_SHORT, message));
         }
         let (namespace, release) = (self.place.namespace, self.place.release);
+        let insists = waiting == Waiting::Insisting;
         let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait, insists };
         let began = Instant::now();
-        let lease = watch.guard(Lease::acquire(cluster, terms, holder())).await.map_err(Failure::from)?;
+        let acquire = Lease::acquire(cluster, terms, holder());
+        let lease = match waiting {
+            Waiting::UntilDeadline => watch.guard(acquire).await,
+            Waiting::Patient | Waiting::Insisting => watch.guard_patiently(acquire).await,
+        };
+        let lease = lease.map_err(Failure::from)?;
         let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
         let result = {
             let mut work = pin!(work(&exclusive));

@@ -1,5 +1,6 @@
 //! Goes back: takes back runs, the newest first, each from its own ticket.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 
 use anyhow::Context as _;
@@ -10,35 +11,46 @@ use fairlead_job::outcome::Ended;
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
+use fairlead_migration::change::Target;
 use fairlead_migration::executor::Run;
 use fairlead_migration::plan::Plan;
 
 use crate::args::{Goal, OnDrift, RollbackArgs};
-use crate::exclusive::Exclusive;
+use crate::exclusive::{Exclusive, Waiting};
 use crate::session::Session;
 use crate::status::{Place, may_be_undone};
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     let (watch, place) = (&session.watch, session.place);
-    let runs = watch.guard(chosen(&session.ledger(), place, &args.goal)).await?;
+    // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
+    let runs = watch.guard_patiently(chosen(&session.ledger(), place, &args.goal)).await?;
     if args.dry_run {
         return show(session.ledger(), &runs).await;
     }
     let needs = [session.ledger().needs(), lease::needs(place.namespace)].concat();
-    watch.guard(session.cluster.require(&needs)).await.map_err(Failure::from)?;
+    watch.guard_patiently(session.cluster.require(&needs)).await.map_err(Failure::from)?;
     let work = async |exclusive: &Exclusive<'_>| {
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        for run in &watch.guard(chosen(&session.ledger(), place, &args.goal)).await? {
-            let (plan, ended) = match take_back(session, exclusive, run, args.on_drift).await {
-                Ok(end) => end,
-                Err(failure) => return Err(session.fail(&run.step, failure).await.into()),
-            };
-            session.conclude(&run.step, &plan, ended).await?;
+        let runs = watch.guard_patiently(chosen(&session.ledger(), place, &args.goal)).await?;
+        // With several runs all of them are looked at before the first is touched.
+        let looks: &[bool] = if runs.len() > 1 && args.on_drift == OnDrift::Stop { &[true, false] } else { &[false] };
+        for only_look in looks {
+            let mut newer = HashSet::new();
+            for run in &runs {
+                let newer = only_look.then_some(&mut newer);
+                let ended = match take_back(session, exclusive, run, args.on_drift, newer).await {
+                    Ok(ended) => ended,
+                    Err(failure) => return Err(session.fail(&run.step, failure).await.into()),
+                };
+                if let Some((plan, ended)) = ended {
+                    session.conclude(&run.step, &plan, ended).await?;
+                }
+            }
         }
         Ok(ExitStatus::Done)
     };
-    session.exclusively(true, work).await?
+    session.exclusively(Waiting::Insisting, work).await?
 }
 
 /// The runs to take back, the newest first.
@@ -72,20 +84,32 @@ async fn show(mut ledger: Ledger<'_>, runs: &[Entry]) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Done)
 }
 
+/// Takes a run back. With the targets of `newer` runs, which are to be taken back before it, it is only looked at whether that
+/// can be done, and ends only when not.
 async fn take_back(
     session: &Session<'_>,
     exclusive: &Exclusive<'_>,
     run: &Entry,
     on_drift: OnDrift,
-) -> Result<(Plan, Ended), Failure> {
+    newer: Option<&mut HashSet<Target>>,
+) -> Result<Option<(Plan, Ended)>, Failure> {
     let mut ledger = session.ledger();
-    let Reopened { mark, plan, progress } = session.watch.guard(ledger.reopen(&run.name)).await?;
-    let discovery = session.watch.guard(session.cluster.discover_for(&plan, &session.discovery)).await?;
+    let Reopened { mark, plan, progress } = session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+    let discovery = session.watch.guard_patiently(session.cluster.discover_for(&plan, &session.discovery)).await?;
     let objects = Objects::of_plan(session.cluster, &discovery, &plan);
-    session.watch.guard(session.cluster.require(&objects.needs(&plan)?)).await?;
+    session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
+    if let Some(newer) = newer {
+        let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = run.look(|target| newer.contains(target)).await;
+        newer.extend(plan.changes().map(|change| change.target));
+        return Ok(outcome.map(|outcome| {
+            let ended = Ended::of(outcome, &plan, &mark);
+            (plan, ended)
+        }));
+    }
     tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
     let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
     let outcome = run.undo(on_drift.into()).await;
     let ended = Ended::of(outcome, &plan, &mark);
-    Ok((plan, ended))
+    Ok(Some((plan, ended)))
 }

@@ -30,7 +30,7 @@ pub struct Session<'a> {
     pub watch: Watch,
     /// Where the ledger is.
     pub place: Place<'a>,
-    job: Option<Job>,
+    pub(crate) job: Option<Job>,
     command: &'static str,
 }
 
@@ -62,14 +62,14 @@ impl<'a> Session<'a> {
         let watch = Watch::start(run_timeout)?;
         let place = place(common, cluster, binary);
         let job = match &common.release.job {
-            Some(name) => Some(watch.guard(cluster.job(place.namespace, name)).await.map_err(Failure::from)?),
+            Some(name) => Some(watch.guard_patiently(cluster.job(place.namespace, name)).await.map_err(Failure::from)?),
             None => None,
         };
         if let Some(job) = &job {
             watch.began_before(job.elapsed);
         }
         let mut session = Self { common, cluster, discovery: Discovery::default(), watch, place, job, command };
-        match session.watch.guard(cluster.discover()).await.map_err(Failure::from) {
+        match session.watch.guard_patiently(cluster.discover()).await.map_err(Failure::from) {
             Ok(discovery) => session.discovery = discovery,
             Err(failure) => return Err(session.fail(binary, failure).await.into()),
         }
@@ -98,6 +98,11 @@ impl<'a> Session<'a> {
         let summary = fairlead_job::outcome::chain(&failure);
         self.note(step, "Refused", &summary, Some(&failure)).await;
         failure
+    }
+
+    /// Remembers how an earlier run ended that this one has finished.
+    pub(crate) async fn remember(&self, step: &str, ended: &Ended) {
+        self.note(step, ended.outcome, &ended.summary, ended.failure.as_ref()).await;
     }
 
     async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>) {

@@ -17,7 +17,7 @@ use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
 
 use crate::args::StepArgs;
-use crate::exclusive::Exclusive;
+use crate::exclusive::{Exclusive, Waiting};
 use crate::session::Session;
 
 /// What a job brings with it. Everything else is the same for all.
@@ -56,6 +56,7 @@ struct Apply<'a, S> {
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
+        self.check_cancelled().await?;
         if let Some(finished) = self.finish().await? {
             return Ok(finished);
         }
@@ -75,6 +76,25 @@ impl<S: Step> Apply<'_, S> {
         Ok((plan, ended))
     }
 
+    /// A rollback has taken back what an earlier pod of this Job has done: to do it again is for the next upgrade.
+    async fn check_cancelled(&self) -> Result<(), Failure> {
+        let Some(job) = &self.session.job else { return Ok(()) };
+        let ledger = self.session.ledger();
+        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
+        let is_ours = |entry: &&Entry| {
+            let progress = &entry.progress;
+            let was_asked_for = progress.phase == Phase::RolledBack && progress.begun > 0 && progress.cause.is_none();
+            entry.step == S::NAME && entry.created >= job.created && was_asked_for
+        };
+        match entries.iter().find(is_ours) {
+            Some(entry) => {
+                let message = format!("what this Job has done, as {}, has been taken back by a rollback", entry.name);
+                Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What an earlier run of this step has left: nothing, or it is finished now. Returns how, if that is the end of this run.
     async fn finish(&self) -> Result<Option<(Plan, Ended)>, Failure> {
         if self.unfinished().await?.is_none() {
@@ -82,9 +102,9 @@ impl<S: Step> Apply<'_, S> {
         }
         let session = self.session;
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace)].concat();
-        session.watch.guard(session.cluster.require(&needs)).await?;
+        session.watch.guard_patiently(session.cluster.require(&needs)).await?;
         session
-            .exclusively(false, async |exclusive| {
+            .exclusively(Waiting::Patient, async |exclusive| {
                 // Looked at again: whoever was at it may have finished it while we waited.
                 while let Some(entry) = self.unfinished().await? {
                     if let Some(end) = self.finish_one(&entry, exclusive).await? {
@@ -109,7 +129,7 @@ impl<S: Step> Apply<'_, S> {
         tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
         let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
         let objects = Objects::of_plan(session.cluster, &discovery, &plan);
-        session.watch.guard(session.cluster.require(&objects.needs(&plan)?)).await?;
+        session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
         let world = self.step.world(&objects);
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = run.apply(async || session.watch.guard(self.step.verify(&plan)).await).await;
@@ -123,6 +143,7 @@ impl<S: Step> Apply<'_, S> {
         let ended = Ended::of(outcome, &plan, &mark);
         if goes_on {
             tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
+            session.remember(S::NAME, &ended).await;
             return Ok(None);
         }
         Ok(Some((plan, ended)))
@@ -130,7 +151,7 @@ impl<S: Step> Apply<'_, S> {
 
     async fn unfinished(&self) -> Result<Option<Entry>, Obstacle> {
         let ledger = self.session.ledger();
-        let entries = self.session.watch.guard(ledger.entries(self.session.place.release)).await?;
+        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
         Ok(entries.into_iter().find(|entry| entry.step == S::NAME && entry.phase.is_unfinished()))
     }
 
@@ -141,7 +162,7 @@ impl<S: Step> Apply<'_, S> {
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace), objects.needs(plan)?].concat();
         session.watch.guard(session.cluster.require(&needs)).await?;
         session
-            .exclusively(false, async |exclusive| {
+            .exclusively(Waiting::UntilDeadline, async |exclusive| {
                 let again = if exclusive.has_waited { Some(session.watch.guard(self.step.plan()).await?) } else { None };
                 let plan = match &again {
                     Some(again) if again.digest() != plan.digest() => {

@@ -1,7 +1,7 @@
 //! Reads what there is, from a cluster or from files. Nothing is kept here: whoever reads keeps what it needs to decide.
 
 use fairlead_apis::object;
-use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::cluster::{Cluster, PAGE_SIZE};
 use fairlead_kube_client::discovery::{Discovery, Resource};
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
@@ -97,7 +97,7 @@ impl Source<'_> {
     ) -> Result<S, Obstacle> {
         match self {
             Self::Cluster(cluster, discovery) => match resource(discovery, kind) {
-                Some(resource) => cluster.fold(&resource, None, begin, add).await,
+                Some(resource) => cluster.fold(&resource, None, page(kind), begin, add).await,
                 None => Ok(begin()),
             },
             Self::Manifests(manifests) => {
@@ -117,6 +117,11 @@ impl Source<'_> {
     pub async fn list<T>(&self, kind: &Kind, read: impl Fn(Value) -> Option<T>) -> Result<Vec<T>, Obstacle> {
         self.fold(kind, Vec::new, |found, object| found.extend(read(object))).await
     }
+}
+
+/// How many objects are read at once. A channel holds all its subscribers: up to a megabyte.
+fn page(kind: &Kind) -> u32 {
+    if *kind == kinds::IN_MEMORY_CHANNEL { 20 } else { PAGE_SIZE }
 }
 
 /// The best version of a kind that the cluster serves.

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, run};
+use fairlead_tests::program::{self, Ended, run};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -36,12 +36,18 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     // Nothing is imported over what is there, and what is the same is no error.
     let again = replicator(&cluster, "import", &[text(&file)]).expect(0);
     assert_eq!(again.stdout.matches("is there already").count(), 3, "{}", again.stdout);
+    // Only there: the objects carry the address of their ticket.
+    let elsewhere = ["import", text(&file), "--ledger-namespace", "kube-public", "--kubeconfig", cluster.kubeconfig()];
+    let refused = run(program::job("trigger-replicator").args(elsewhere), "").expect(1);
+    assert!(refused.stderr.contains("import it with --ledger-namespace default"), "{}", refused.stderr);
+    // The outcomes go on, which is no difference that matters.
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
     assert_eq!(tickets(&cluster), []);
     replicator(&cluster, "rollback", &["--last"]).expect(4);
+    apply(&cluster, &[]).expect(0);
 
     let imported = replicator(&cluster, "import", &[text(&file)]).expect(0);
-    assert_eq!(imported.stdout.matches("created fairlead.v1.fairlead.").count(), 3, "{}", imported.stdout);
+    assert_eq!(imported.stdout.matches("created fairlead.v1.fairlead.").count(), 2, "{}", imported.stdout);
     let chunk = cluster.get("secret", "default", "fairlead.v1.fairlead.1-0");
     let ticket = cluster.get("secret", "default", "fairlead.v1.fairlead.1");
     assert_eq!(chunk["metadata"]["ownerReferences"][0]["uid"], ticket["metadata"]["uid"]);

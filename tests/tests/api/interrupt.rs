@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, run};
+use fairlead_tests::state;
 use serde_json::json;
 
 use crate::fixtures::{apply, subscription, tickets};
@@ -83,6 +84,43 @@ fn a_deadline_counts_from_the_start_of_the_job_over_all_its_pods_and_the_job_get
     cluster.kubectl(&["delete", "job", "-n", "default", "it"]).expect(0);
     let missing = apply(&cluster, &["--job", "it"]).expect(1);
     assert!(missing.stderr.contains("failed to get Job default/it"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_an_earlier_pod_has_done_is_taken_back_when_the_deadline_has_passed_meanwhile() {
+    let cluster = lease();
+    many(&cluster, 300);
+    let before = state::of(&cluster);
+    let short = ["--lease-duration", "3s", "--request-timeout", "1s"];
+    let args = ["apply", "--ledger-namespace", "default", "--concurrency", "1"];
+    let mut job_of = cluster.job("trigger-replicator", &[&args[..], &short].concat());
+    let mut child = job_of.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    job(&cluster, 10);
+    let late = apply(&cluster, &[&["--job", "it", "--run-timeout", "9m"], &short[..]].concat()).expect(124);
+    assert!(late.stderr.contains("everything is as before"), "{}", late.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
+    cluster.kubectl(&["delete", "job", "-n", "default", "it"]).expect(0);
+}
+
+/// A Job would start another pod, which must not do again what somebody has just taken back.
+#[test]
+fn a_job_whose_work_has_been_taken_back_does_not_do_it_again() {
+    let cluster = lease();
+    many(&cluster, 3);
+    job(&cluster, 1);
+    apply(&cluster, &["--job", "it"]).expect(0);
+    let back = ["rollback", "--last", "--ledger-namespace", "default"];
+    run(&mut cluster.job("trigger-replicator", &back), "").expect(0);
+    let refused = apply(&cluster, &["--job", "it"]).expect(1);
+    assert!(refused.stderr.contains("error FL020: what this Job has done, as fairlead.v1.fairlead.1"), "{}", refused.stderr);
+    assert!(cluster.list("triggers").is_empty());
+    cluster.kubectl(&["delete", "job", "-n", "default", "it"]).expect(0);
+    apply(&cluster, &[]).expect(0);
 }
 
 #[test]

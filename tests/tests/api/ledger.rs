@@ -165,11 +165,10 @@ fn two_runs_at_once_take_turns() {
 }
 
 /// A process that sleeps over its lease must not write when it wakes.
-#[test]
-fn a_holder_that_wakes_after_another_has_taken_over_writes_nothing() {
+fn a_holder_that_wakes_after_another_has_taken_over_writes_nothing(concurrency: &str) {
     let cluster = lease();
     many(&cluster, 300);
-    let paused = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
+    let paused = start_until(&cluster, "apply", &["--concurrency", concurrency], "changed");
     let signal = |name: &str| {
         let mut kill = std::process::Command::new("kill");
         run(kill.args([name, &paused.id().to_string()]), "").expect(0);
@@ -183,6 +182,34 @@ fn a_holder_that_wakes_after_another_has_taken_over_writes_nothing() {
     assert_eq!(paused.wait().expect("it ends").code(), Some(75));
     assert_eq!(state::differences(&after.0, &state::of(&cluster)), Vec::<String>::new());
     assert_eq!(after.1, tickets(&cluster));
+}
+
+#[test]
+fn a_holder_that_wakes_writes_nothing() {
+    a_holder_that_wakes_after_another_has_taken_over_writes_nothing("1");
+}
+
+#[test]
+fn a_holder_that_wakes_with_many_writes_on_their_way_writes_nothing() {
+    a_holder_that_wakes_after_another_has_taken_over_writes_nothing("32");
+}
+
+#[test]
+fn drift_in_an_older_run_is_found_before_a_newer_one_is_taken_back() {
+    let cluster = lease();
+    many(&cluster, 2);
+    apply(&cluster, &[]).expect(0);
+    let name = cluster.list("triggers")[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    cluster.apply(&subscription("default", "late", "order.late"));
+    apply(&cluster, &[]).expect(0);
+    let elsewhere = r#"{"spec": {"subscriber": {"uri": "http://elsewhere.default/"}}}"#;
+    cluster.kubectl(&["patch", "trigger", "-n", "default", &name, "--type=merge", "-p", elsewhere]).expect(0);
+    let before = state::of(&cluster);
+    let stopped = replicator(&cluster, "rollback", &["--to", "0"]).expect(6);
+    assert!(stopped.stderr.contains(&format!("Trigger default/{name}")), "{}", stopped.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    replicator(&cluster, "rollback", &["--to", "0", "--on-drift", "overwrite"]).expect(0);
+    assert!(cluster.list("triggers").is_empty());
 }
 
 #[test]

@@ -196,8 +196,8 @@ fn what_a_webhook_changes_at_creation_is_taken_back_all_the_same_and_what_it_cha
     stage.run_to_the_end(Order::Apply).expect(0);
     assert_eq!(stage.api.get(&map(&stage, "new"))["metadata"]["labels"][LABEL], "yes");
     let back = stage.run_to_the_end(Order::Rollback).expect(3);
-    let named =
-        "ConfigMap webhook-changes/owned: created again, but the API server has stored something else in metadata.labels";
+    let named = "put ConfigMap webhook-changes/owned back: created again, but the API server has stored something else in \
+        metadata.labels.example.com/changed-by-webhook\n";
     assert!(back.stderr.contains(named), "{}", back.stderr);
     // All others are back, the one that the webhook liked is gone.
     stage.api.expect(&Method::DELETE, &format!("{configurations}/webhook-changes"), &Value::Null);

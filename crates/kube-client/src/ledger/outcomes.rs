@@ -11,7 +11,8 @@ use super::{Ledger, RELEASE_LABEL, is_taken, ticket_name};
 /// How many are kept.
 const KEPT: usize = 50;
 
-const TYPE: &str = "fairlead.dev/outcomes";
+/// Type of the Secret.
+pub(super) const OUTCOMES_TYPE: &str = "fairlead.dev/outcomes";
 const KEY: &str = "outcomes";
 
 /// Two runs that end at once write one after the other.
@@ -59,7 +60,7 @@ impl Ledger<'_> {
                 let patch = json!({"metadata": {"resourceVersion": version}, "stringData": {KEY: text}});
                 self.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
             } else {
-                let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": TYPE, "stringData": {KEY: text},
+                let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": OUTCOMES_TYPE, "stringData": {KEY: text},
                     "metadata": {"name": name, "namespace": self.namespace, "labels": {RELEASE_LABEL: release}}});
                 self.requests().create(&PostParams::default(), secret.to_string().into_bytes())
             };

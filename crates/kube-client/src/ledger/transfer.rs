@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 use super::history::bytes;
+use super::outcomes::OUTCOMES_TYPE;
 use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// What became of an imported Secret.
@@ -36,15 +37,23 @@ impl Ledger<'_> {
         let mut missing = Vec::new();
         let mut imported = Vec::new();
         for secret in secrets {
+            // Objects carry the namespace of the ticket that they are taken back by.
+            let from = secret["metadata"]["namespace"].as_str().unwrap_or_default();
+            if from != self.namespace {
+                let source = format!("it is of namespace {from}; import it with --ledger-namespace {from}").into();
+                return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
+            }
             match self.read(name(secret)).await? {
                 None => missing.push(secret),
-                Some(live) if live["data"] == secret["data"] => imported.push(Imported::Same(name(secret).to_owned())),
+                // Outcomes go on; those that are there are newer.
+                Some(live) if live["data"] == secret["data"] || secret["type"] == OUTCOMES_TYPE => {
+                    imported.push(Imported::Same(name(secret).to_owned()));
+                }
                 Some(_) => return Err(self.damaged(name(secret), "there is another one of this name, with other content")),
             }
         }
         for secret in missing {
             let mut secret = secret.clone();
-            secret["metadata"]["namespace"] = self.namespace.into();
             if is_chunk(&secret) {
                 let ticket = ticket_of(name(&secret)).to_owned();
                 let owner = self.read(&ticket).await?.ok_or_else(|| self.damaged(&ticket, "it is not there"))?;
@@ -81,7 +90,8 @@ impl Ledger<'_> {
 }
 
 fn portable(secret: &Value) -> Value {
-    let mut labels = json!({"name": secret["metadata"]["name"], "labels": secret["metadata"]["labels"]});
+    let [name, namespace, labels] = ["name", "namespace", "labels"].map(|field| secret["metadata"][field].clone());
+    let mut labels = json!({"name": name, "namespace": namespace, "labels": labels});
     if let Some(annotations) = secret["metadata"].get("annotations") {
         labels["annotations"] = annotations.clone();
     }

@@ -54,7 +54,7 @@ fn is_empty(value: &Value) -> bool {
 /// The merge patches that turn `before` into `after`, each with the endpoint that takes it.
 pub(super) fn patches(before: &Value, after: &Value, resource: &Resource) -> Vec<(Part, Value)> {
     let mut parts = Vec::new();
-    let mut object = fields::diff(&writable(before), &writable(after));
+    let mut object = fields::diff_by_key(&writable(before), &writable(after));
     if resource.has_scale
         && let Some(spec) = object.as_mut().and_then(|patch| patch["spec"].as_object_mut())
         && let Some(replicas) = spec.remove("replicas")
@@ -69,7 +69,7 @@ pub(super) fn patches(before: &Value, after: &Value, resource: &Resource) -> Vec
     }
     // An image that was made, not read, has no status, and says nothing about it.
     if let (Some(old), Some(new)) = (before.get("status"), after.get("status"))
-        && let Some(patch) = fields::diff(old, new)
+        && let Some(patch) = fields::diff_by_key(old, new)
     {
         let part = if resource.has_status { Part::Status } else { Part::Object };
         parts.push((part, json!({ "status": patch })));
@@ -156,7 +156,9 @@ pub(super) fn restored_managers(image: &Value, live: &Value, ours: &str) -> Opti
 /// owner's uid.
 pub(super) fn managers_of(image: &Value, renamed: &HashMap<String, String>) -> Option<Value> {
     let managers = image["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty())?;
-    let text = renamed.iter().fold(Value::from(managers.clone()).to_string(), |text, (old, now)| text.replace(old, now));
+    let owners = image["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let replaced = owners.filter_map(|owner| renamed.get_key_value(owner["uid"].as_str()?));
+    let text = replaced.fold(Value::from(managers.clone()).to_string(), |text, (old, now)| text.replace(old, now));
     serde_json::from_str(&text).ok()
 }
 
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn who_owns_a_reference_is_written_with_the_new_uid_of_the_owner() {
         let renamed = HashMap::from([("old".to_owned(), "new".to_owned())]);
-        let image = json!({"metadata": {"managedFields": [{"fieldsV1": {"k:{\"uid\":\"old\"}": {}}}]}});
+        let image = json!({"metadata": {"ownerReferences": [{"uid": "old"}], "managedFields": [{"fieldsV1": {"k:{\"uid\":\"old\"}": {}}}]}});
         assert_eq!(managers_of(&image, &renamed), Some(json!([{"fieldsV1": {"k:{\"uid\":\"new\"}": {}}}])));
         assert_eq!(managers_of(&json!({"metadata": {}}), &renamed), None);
     }

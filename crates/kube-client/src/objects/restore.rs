@@ -79,10 +79,15 @@ impl Objects<'_> {
                 }
                 Ok(restored) => {
                     let different = fields::diff(&writable(image), &writable(&restored)).unwrap_or_default();
-                    let paths: Vec<String> = fields::leaves(&different).into_iter().map(|(path, _)| path).collect();
+                    let paths = fields::leaves(&different).into_iter().map(|(path, _)| path);
+                    // An owner that was created again has another uid.
+                    let paths: Vec<String> = paths.filter(|path| path != "metadata.ownerReferences").collect();
                     let what =
                         format!("created again, but the API server has stored something else in {}", paths.join(", "));
-                    return Err(subject.drift(&what));
+                    return Err(Obstacle::Refused {
+                        operation: format!("put {} back", subject.target),
+                        source: what.into(),
+                    });
                 }
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(self.refused(subject, "patch", error).await),
@@ -157,7 +162,9 @@ impl Objects<'_> {
 
     /// Remembers its new uid for what it owns.
     fn note(&self, image: &Value, live: &Value) {
-        if let (Some(old), Some(now)) = (uid(image), uid(live)) {
+        if let (Some(old), Some(now)) = (uid(image), uid(live))
+            && self.owners.contains(old)
+        {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }

@@ -61,7 +61,14 @@ impl Objects<'_> {
                 };
             };
             for (part, patch) in &parts {
-                let Some(patch) = wanted(subject, patch, before, &live, task.on_drift)? else { continue };
+                let patch = match wanted(subject, patch, before, &live, task.on_drift) {
+                    Ok(Some(patch)) => patch,
+                    Ok(None) => continue,
+                    Err(drift) => {
+                        let is_begun = parts.iter().any(|(_, part)| fields::holds(part, &live));
+                        return Err(if is_begun { half_written(subject, drift) } else { drift });
+                    }
+                };
                 match self.patch(subject, *part, patch, &live).await? {
                     Ok(_) if *part == Part::Scale => {
                         // What it answers is not the object.
@@ -159,6 +166,12 @@ impl Objects<'_> {
     }
 }
 
+/// Drift in one part of an object, of which another part is written already: that one is to be taken back, so this is no drift
+/// before the write.
+fn half_written(subject: &Subject<'_>, drift: Obstacle) -> Obstacle {
+    Obstacle::Refused { operation: subject.operation("patch").to_string(), source: drift.into() }
+}
+
 /// What of a patch is still to be written; none when the object has it.
 fn wanted(
     subject: &Subject<'_>,
@@ -171,10 +184,10 @@ fn wanted(
         return Ok(None);
     }
     if fields::same_where_written(patch, before, live) {
-        return Ok(Some(patch.clone()));
+        return Ok(Some(fields::for_object(patch, live)));
     }
     match on_drift {
-        OnDrift::Overwrite => Ok(Some(patch.clone())),
+        OnDrift::Overwrite => Ok(Some(fields::for_object(patch, live))),
         OnDrift::Merge => Ok(fields::untouched(patch, before, live)),
         OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has written the same fields")),
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
-use super::{OnDrift, Run, Watcher, World};
+use super::{OnDrift, Rest, Run, Watcher, World};
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
 use crate::ticket::{Journal, Phase};
@@ -19,6 +19,7 @@ struct Way<'a> {
     /// Why no more is tried.
     ended: RefCell<Option<Obstacle>>,
     left: RefCell<Vec<(Target, Obstacle)>>,
+    kept: RefCell<Vec<(Target, String)>>,
 }
 
 impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
@@ -28,11 +29,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// # Errors
     ///
     /// When nothing may be written any more, or nothing answers; another run goes on.
-    pub(super) async fn restore(
-        &mut self,
-        started: &[bool],
-        on_drift: OnDrift,
-    ) -> Result<Vec<(Target, Obstacle)>, Obstacle> {
+    pub(super) async fn restore(&mut self, started: &[bool], on_drift: OnDrift) -> Result<Rest, Obstacle> {
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
@@ -40,22 +37,30 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             other => other?,
         }
         let total = super::count(started);
-        let way = Way { started, on_drift, total, done: Cell::new(0), ended: RefCell::default(), left: RefCell::default() };
+        let way = Way {
+            started,
+            on_drift,
+            total,
+            done: Cell::new(0),
+            ended: RefCell::default(),
+            left: RefCell::default(),
+            kept: RefCell::default(),
+        };
         for stage in (0..self.plan.stages.len()).rev() {
             self.restore_stage(stage, &way).await;
         }
         if let Some(ended) = way.ended.into_inner() {
             return Err(ended);
         }
-        let mut left = way.left.into_inner();
+        let (mut left, kept) = (way.left.into_inner(), way.kept.into_inner());
         left.sort_by(|a, b| a.0.cmp(&b.0));
         match self.enter(if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await {
             Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
             Err(obstacle) => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
-                Ok(left)
+                Ok(Rest { left, kept })
             }
-            Ok(()) => Ok(left),
+            Ok(()) => Ok(Rest { left, kept }),
         }
     }
 
@@ -105,6 +110,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
             Err(Obstacle::Drift { target, what }) if way.on_drift == OnDrift::Keep => {
                 tracing::info!(%target, what, "kept");
+                way.kept.borrow_mut().push((target, what));
             }
             // Asking on would take the whole patience of a request for every object that is left.
             Err(obstacle @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(_))) => {

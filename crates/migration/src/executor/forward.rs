@@ -13,6 +13,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// Makes all changes, and notes in `started` which have been begun.
     pub(super) async fn forward(
         &mut self,
+        begun: &[bool],
         started: &RefCell<Vec<bool>>,
         verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
     ) -> Result<(), Obstacle> {
@@ -32,7 +33,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 is_first = false;
             }
             let batch = std::iter::from_fn(|| changes.next_if(|(position, next)| next.stage == stage && *position < end));
-            self.batch(batch, self.plan.stages[stage].concurrency, started, &done).await?;
+            self.batch(batch, self.plan.stages[stage].concurrency, begun, started, &done).await?;
         }
         self.enter(Phase::Verifying).await?;
         verify().await?;
@@ -43,6 +44,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         &self,
         changes: impl Iterator<Item = (usize, Change)>,
         concurrency: usize,
+        begun: &[bool],
         started: &RefCell<Vec<bool>>,
         done: &Cell<usize>,
     ) -> Result<(), Obstacle> {
@@ -69,9 +71,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                     }
                     Err(obstacle) => {
                         failed.set(true);
-                        // Drift is found before the write: there is nothing of ours to take back.
+                        // Drift is found before the write: this process has nothing to take back. What an earlier one has
+                        // written there nobody knows.
                         if matches!(obstacle, Obstacle::Drift { .. }) {
-                            started.borrow_mut()[position] = false;
+                            started.borrow_mut()[position] = begun[position];
                         }
                         Some(obstacle)
                     }
