@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use fairlead_tests::cluster::Cluster;
 use fairlead_tests::proxy::{Fault, Moment};
-use fairlead_tests::state::differences;
+use fairlead_tests::state::{State, differences, of_kinds};
+use serde_json::Value;
 
 use crate::scenario::{Ends, Order, Stage, at_once, clusters, counted, kind};
 
@@ -26,6 +28,17 @@ struct Point {
     write: usize,
     moment: Moment,
     then: Then,
+}
+
+/// Everything in namespaces that no scenario has.
+fn elsewhere(cluster: &Cluster) -> State {
+    let mut state = of_kinds(cluster, "configmaps,secrets,deployments.apps,widgets.example.com,leases");
+    let is_elsewhere = |object: &Value| {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        namespace == "default" || namespace.starts_with("kube-") && object["kind"] != "Lease"
+    };
+    state.retain(|_, object| is_elsewhere(object));
+    state
 }
 
 fn killed_at(stage: &Stage, order: Order, write: usize, moment: Moment) -> bool {
@@ -91,6 +104,8 @@ fn writes(stage: &Stage, order: Order) -> Vec<String> {
 #[test]
 fn killed_at_any_write_it_ends_fully_new_or_exactly_old() {
     let clusters = clusters();
+    let others = || -> Vec<State> { clusters.iter().map(elsewhere).collect() };
+    let before = others();
     let first = Stage::new(&clusters[0], "kills");
     first.reset();
     let old = first.state();
@@ -100,6 +115,9 @@ fn killed_at_any_write_it_ends_fully_new_or_exactly_old() {
     assert_eq!(differences(&old, &first.state()), Vec::<String>::new());
     assert!(old.len() == 7 && new.len() == 6, "{} objects, then {}", old.len(), new.len());
     let done = at_once(clusters, "kills", points(forward.len(), back.len()), meet);
+    for (before, after) in before.iter().zip(&others()) {
+        assert_eq!(differences(before, after), Vec::<String>::new());
+    }
     println!(
         "killed at {done} points: {} writes forward ({}), {} back ({})",
         forward.len(),

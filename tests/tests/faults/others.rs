@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use fairlead_tests::api::Api;
-use fairlead_tests::program::Ended;
+use fairlead_tests::program::{Ended, job, run};
 use fairlead_tests::proxy::Fault;
 use fairlead_tests::state::{State, differences};
 use fairlead_tests::webhook::{LABEL, Mood, Webhook};
@@ -149,6 +149,19 @@ fn drift_is_kept_merged_or_overwritten_as_asked() {
         };
         assert_eq!(found, expected, "{mode}");
     }
+}
+
+/// A ticket says itself how it is undone: a binary that has never heard of the step takes it back.
+#[test]
+fn another_binary_takes_back_what_it_has_never_heard_of() {
+    let stage = stage("another-binary");
+    let old = stage.state();
+    stage.run_to_the_end(Order::Apply).expect(0);
+    let mut other = job("trigger-replicator");
+    other.args(["rollback", "--last", "--release", &stage.name, "--ledger-namespace", &stage.name]);
+    let ended = run(other.args(["--kubeconfig", clusters()[0].kubeconfig()]), "").expect(0);
+    assert!(ended.stderr.contains("step=\"every-kind\""), "{}", ended.stderr);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
 
 #[test]
