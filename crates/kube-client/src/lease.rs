@@ -116,12 +116,12 @@ impl<'a> Lease<'a> {
             }
             if ours_from.is_some_and(|from| Instant::now() < from) {
                 // Renewed meanwhile, and not used: the holder that it was taken from may still believe in it.
-                lease.take(&version, &live, sent).await?;
+                lease.take(&version, &live, sent, held_for.max(terms.duration)).await?;
                 tokio::time::sleep(POLL_INTERVAL.min(terms.duration / RENEWALS)).await;
                 continue;
             }
             if holder.is_empty() || holder == lease.holder || is_over {
-                if lease.take(&version, &live, sent).await? {
+                if lease.take(&version, &live, sent, terms.duration).await? {
                     return Ok(lease);
                 }
                 continue;
@@ -136,7 +136,7 @@ impl<'a> Lease<'a> {
                 tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
                 // Whether or not the answer arrives: from now on it waits as long as the holder may believe in its lease.
                 ours_from = Some(Instant::now() + held_for + cluster.request_timeout * 2);
-                lease.take(&version, &live, sent).await?;
+                lease.take(&version, &live, sent, held_for.max(terms.duration)).await?;
                 continue;
             }
             if now.elapsed() >= terms.patience {
@@ -222,9 +222,9 @@ impl<'a> Lease<'a> {
         kube::core::Request::new(self.resource.path(Some(self.terms.namespace)))
     }
 
-    fn spec(&self, transitions: i64) -> Value {
+    fn spec(&self, transitions: i64, duration: Duration) -> Value {
         let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
-        json!({"holderIdentity": self.holder, "leaseDurationSeconds": self.terms.duration.as_secs(), "leaseTransitions": transitions,
+        json!({"holderIdentity": self.holder, "leaseDurationSeconds": duration.as_secs(), "leaseTransitions": transitions,
             "acquireTime": now, "renewTime": now})
     }
 
@@ -250,7 +250,7 @@ impl<'a> Lease<'a> {
     /// False when somebody else was quicker.
     async fn create(&self, sent: Instant) -> Result<bool, Obstacle> {
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": self.name, "namespace": self.terms.namespace}, "spec": self.spec(0)});
+            "metadata": {"name": self.name, "namespace": self.terms.namespace}, "spec": self.spec(0, self.terms.duration)});
         let request = self.requests().create(&PostParams::default(), lease.to_string().into_bytes());
         match self.cluster.send(self.request("create", request)?).await {
             Ok(live) => {
@@ -272,8 +272,8 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// False when somebody else was quicker.
-    async fn take(&self, version: &str, live: &Value, sent: Instant) -> Result<bool, Obstacle> {
+    /// Takes it for so long without renewal: as long as the one before may believe in it. False when somebody else was quicker.
+    async fn take(&self, version: &str, live: &Value, sent: Instant, duration: Duration) -> Result<bool, Obstacle> {
         let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
         let mut annotations = json!({ CANCEL_ANNOTATION: null });
         let holder = &live["spec"]["holderIdentity"];
@@ -281,7 +281,7 @@ impl<'a> Lease<'a> {
             annotations[CANCELLED_ANNOTATION] = holder.clone();
         }
         let metadata = json!({"resourceVersion": version, "annotations": annotations});
-        let patch = json!({"metadata": metadata, "spec": self.spec(transitions)});
+        let patch = json!({"metadata": metadata, "spec": self.spec(transitions, duration)});
         match self.patch(&patch).await {
             Ok(live) => {
                 self.note(&live, sent);

@@ -154,7 +154,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 self.progress.cause = Some(chain(&cause));
                 self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
                 self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
-                match self.restore(&started, OnDrift::Stop).await {
+                match self.restore(&started, OnDrift::Stop, false).await {
                     Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
                     Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
                     Err(interruption) => Outcome::Interrupted(interruption),
@@ -175,7 +175,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
         (self.progress.cause, self.progress.on_drift) = (None, on_drift);
         let started = self.begun();
-        match self.restore(&started, on_drift).await {
+        match self.restore(&started, on_drift, true).await {
             Ok(Rest { left, kept }) if left.is_empty() => {
                 let mut drifted: BTreeMap<Target, String> = drifted.into_iter().collect();
                 drifted.extend(kept);
@@ -205,7 +205,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             source: format!("{cause} (its process ended while everything was being taken back)").into(),
         });
         let (started, on_drift) = (self.begun(), self.progress.on_drift);
-        match (self.restore(&started, on_drift).await, cause) {
+        // The deadline is that of a step, which this is no more.
+        match (self.restore(&started, on_drift, false).await, cause) {
             (Ok(Rest { left, .. }), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
             (Ok(Rest { left, kept }), None) if left.is_empty() => {
                 Outcome::Undone { count: count(&started), drifted: kept, on_drift }

@@ -58,23 +58,36 @@ fn removal(value: &Value) -> Value {
     }
 }
 
-/// A patch of [`diff_by_key`] for this object: a map of which nothing is left goes as a whole.
+/// A patch of [`diff_by_key`] as it is sent for this object: a map that `after` does not have and of which nothing is left goes as a
+/// whole, and one that is gone already is not made again.
 #[must_use]
-pub fn for_object(patch: &Value, object: &Value) -> Value {
+pub fn for_object(patch: &Value, object: &Value, after: &Value) -> Value {
     let (Value::Object(entries), Value::Object(fields)) = (patch, object) else { return patch.clone() };
     let mut sent = Map::new();
     for (key, entry) in entries {
-        let entry = for_object(entry, fields.get(key).unwrap_or(&Value::Null));
-        let goes = entry.as_object().is_some_and(|entries| {
-            let is_all = fields
-                .get(key)
-                .and_then(Value::as_object)
-                .is_some_and(|left| left.keys().all(|key| entries.contains_key(key)));
-            !entries.is_empty() && is_all && entries.values().all(Value::is_null)
-        });
-        sent.insert(key.clone(), if goes { Value::Null } else { entry });
+        let (field, wanted) = (fields.get(key), after.get(key));
+        let is_removal = entry.is_object() && wanted.is_none();
+        match field {
+            None if is_removal => {}
+            Some(field) if is_removal && is_all_of(entry, field) => drop(sent.insert(key.clone(), Value::Null)),
+            _ => {
+                let [field, wanted] = [field, wanted].map(|value| value.unwrap_or(&Value::Null));
+                sent.insert(key.clone(), for_object(entry, field, wanted));
+            }
+        }
     }
     Value::Object(sent)
+}
+
+/// Whether a patch that only removes takes everything from `object`.
+fn is_all_of(patch: &Value, object: &Value) -> bool {
+    match (patch, object) {
+        (Value::Null, _) => true,
+        (Value::Object(entries), Value::Object(fields)) => {
+            fields.iter().all(|(key, field)| entries.get(key).is_some_and(|entry| is_all_of(entry, field)))
+        }
+        _ => false,
+    }
 }
 
 /// Whether `object` already has every value of `patch`. A map that is not there is one without keys.
@@ -185,6 +198,9 @@ mod tests {
                 prop_assert!(!holds(&patch, &before) || diff(&before, &after).is_some());
                 prop_assert!(holds(&patch, &after));
                 prop_assert!(same_where_written(&patch, &before, &before));
+                let mut sent = before.clone();
+                merge(&mut sent, &for_object(&patch, &before, &after));
+                prop_assert_eq!(&sent, &after);
             }
             let mut merged = before.clone();
             if let Some(patch) = diff(&before, &after) {
@@ -207,9 +223,12 @@ mod tests {
         let back = diff_by_key(&after, &before).expect("they differ");
         assert!(same_where_written(&back, &after, &both) && !holds(&back, &both));
         assert!(holds(&back, &theirs) && holds(&back, &before));
-        assert_eq!(for_object(&back, &both), json!({"annotations": {"ours": null}}));
-        // Where nothing is left the map goes, too.
-        assert_eq!(for_object(&back, &after), json!({"annotations": null}));
+        assert_eq!(for_object(&back, &both, &before), json!({"annotations": {"ours": null}}));
+        // Where nothing is left the map goes, too, unless it was there before.
+        assert_eq!(for_object(&back, &after, &before), json!({"annotations": null}));
+        let empty = json!({"spec": 1, "annotations": {}});
+        assert_eq!(for_object(&back, &after, &empty), json!({"annotations": {"ours": null}}));
+        assert_eq!(for_object(&back, &before, &before), json!({}));
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl<'a> Session<'a> {
             Some(name) => Some(watch.guard_patiently(cluster.job(place.namespace, name)).await.map_err(Failure::from)?),
             None => None,
         };
-        if let Some(job) = &job {
+        // What goes back may be run again for as long as it takes.
+        if let Some(job) = job.as_ref().filter(|_| command == "apply") {
             watch.began_before(job.elapsed);
         }
         let mut session = Self { common, cluster, discovery: Discovery::default(), watch, place, job, command };

@@ -60,6 +60,8 @@ impl<S: Step> Apply<'_, S> {
         if let Some(finished) = self.finish().await? {
             return Ok(finished);
         }
+        // What was waited for may have been the rollback.
+        self.check_cancelled().await?;
         let plan = self.session.watch.guard(self.step.plan()).await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
@@ -171,6 +173,7 @@ impl<S: Step> Apply<'_, S> {
                     }
                     _ => plan,
                 };
+                self.check_cancelled().await?;
                 let (ticket, snapshot) = self.ticket(plan)?;
                 let mut ledger = session.ledger();
                 let mark = ledger.open(&ticket, &snapshot).await?;

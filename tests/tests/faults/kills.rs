@@ -156,21 +156,17 @@ fn killed_while_it_renews_its_lease_it_ends_fully_new_or_exactly_old() {
 
 fn points(forward: usize, back: usize) -> Vec<Point> {
     let mut points = Vec::new();
-    for moment in MOMENTS {
-        for write in 0..forward {
-            for then in [Then::Rerun, Then::Rollback, Then::RerunAndRollback] {
-                points.push(Point { order: Order::Apply, write, moment, then });
+    for (order, writes, thens) in [
+        (Order::Apply, forward, &[Then::Rerun, Then::Rollback, Then::RerunAndRollback][..]),
+        (Order::Rollback, back, &[Then::Rollback, Then::Rerun]),
+    ] {
+        for write in 0..writes {
+            for moment in MOMENTS {
+                points.extend(thens.iter().map(|then| Point { order, write, moment, then: *then }));
             }
             // In the middle of its work, and again at each write of the run that goes on.
-            let then = Then::KilledAgain(write, moment);
-            points.push(Point { order: Order::Apply, write: forward / 2, moment: Moment::AfterCommit, then });
-        }
-        for write in 0..back {
-            for then in [Then::Rollback, Then::Rerun] {
-                points.push(Point { order: Order::Rollback, write, moment, then });
-            }
-            let then = Then::KilledAgain(write, moment);
-            points.push(Point { order: Order::Rollback, write: back / 2, moment: Moment::AfterCommit, then });
+            let (moment, again) = (Moment::AfterCommit, Then::KilledAgain(write, Moment::AfterCommit));
+            points.push(Point { order, write: writes / 2, moment, then: again });
         }
     }
     points

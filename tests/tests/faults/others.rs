@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairlead_tests::api::Api;
 use fairlead_tests::program::{Ended, job, run};
-use fairlead_tests::proxy::Fault;
+use fairlead_tests::proxy::{Asked, Fault};
 use fairlead_tests::state::{State, differences};
 use fairlead_tests::webhook::{LABEL, Mood, Webhook};
 use serde_json::{Value, json};
@@ -240,53 +240,51 @@ fn a_namespace_that_goes_in_the_middle_is_left_as_it_was() {
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
 
-/// `rollback` while `apply` is at work: it asks, and the other one stops.
+/// Goes back while `apply` is at work, whose requests take so long; returns how both ended.
+fn go_back_beside(
+    stage: &Stage,
+    more: &[&str],
+    delay: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+) -> [Ended; 2] {
+    std::thread::scope(|scope| {
+        let (begun, begins) = mpsc::channel();
+        let apply = scope.spawn(|| {
+            stage.run(Order::Apply, &[], move |asked| {
+                if kind(asked) == "patch deployments/scale" {
+                    // Nobody may listen any more.
+                    let _ = begun.send(());
+                }
+                delay(asked)
+            })
+        });
+        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
+        let (back, _) = stage.run(Order::Rollback, more, |_| None);
+        [apply.join().expect("it ends").0, back]
+    })
+}
+
+/// It asks, and the other one stops.
 #[test]
 fn a_rollback_stops_the_run_that_is_at_work_and_takes_it_back() {
     let stage = stage("cancelled");
     let old = stage.state();
-    std::thread::scope(|scope| {
-        let (begun, begins) = mpsc::channel();
-        let apply = scope.spawn(|| {
-            stage.run(Order::Apply, &[], move |asked| {
-                if kind(asked) == "patch deployments/scale" {
-                    // Nobody may listen any more.
-                    let _ = begun.send(());
-                }
-                (asked.write.is_some() && kind(asked) != "renew lease").then_some(Fault::Delay(Duration::from_millis(600)))
-            })
-        });
-        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
-        let (back, _) = stage.run(Order::Rollback, &[], |_| None);
-        let (apply, _) = apply.join().expect("it ends");
-        assert!(apply.stderr.contains("error FL020: a rollback has asked this run to end"), "{}", apply.stderr);
-        assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
+    let [apply, back] = go_back_beside(&stage, &[], |asked| {
+        (asked.write.is_some() && kind(asked) != "renew lease").then_some(Fault::Delay(Duration::from_millis(600)))
     });
+    assert!(apply.stderr.contains("error FL020: a rollback has asked this run to end"), "{}", apply.stderr);
+    assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
 
-/// One that has no time left for that takes over: the other one writes nothing more.
+/// One that has no time left for that takes over: the other one writes nothing more, and is not run again.
 #[test]
 fn a_rollback_without_patience_takes_over() {
     let stage = stage("wrested");
     let old = stage.state();
-    std::thread::scope(|scope| {
-        let (begun, begins) = mpsc::channel();
-        let apply = scope.spawn(|| {
-            stage.run(Order::Apply, &[], move |asked| {
-                if kind(asked) == "patch deployments/scale" {
-                    // Nobody may listen any more.
-                    let _ = begun.send(());
-                }
-                // Slow enough that it is still at work, and not so slow that its requests are given up.
-                (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700)))
-            })
-        });
-        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
-        let (back, _) = stage.run(Order::Rollback, &["--lease-wait", "0s"], |_| None);
-        let (apply, _) = apply.join().expect("it ends");
-        assert_eq!(back.status, Some(0), "{}\n{}", back.output(), apply.output());
-        assert!(matches!(apply.status, Some(1 | 75)), "{}", apply.output());
+    // Slow enough that it is still at work, and not so slow that its requests are given up.
+    let [apply, back] = go_back_beside(&stage, &["--lease-wait", "0s"], |asked| {
+        (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700)))
     });
+    assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }

@@ -351,7 +351,7 @@ fn a_broken_channel_is_named_as_the_cause_and_what_knative_keeps_is_told() {
     for word in [
         "waited in vain to see Subscription kyma-integration/shop-to-mesh-channel-",
         "the cause is Channel kyma-integration/shop: ",
-        "1 objects are NOT as before",
+        "1 object is NOT as before",
         "finalizers: [\"subscriptions.messaging.knative.dev\"]",
     ] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);

@@ -60,12 +60,16 @@ impl Objects<'_> {
                     OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has deleted it")),
                 };
             };
+            if task.is_undo && is_marked(&live, task.mark) && !is_marked(after, task.mark) {
+                // Created again by an undo that ended in the middle.
+                return Box::pin(self.restore(subject, after, task)).await;
+            }
             for (part, patch) in &parts {
-                let patch = match wanted(subject, patch, before, &live, task.on_drift) {
+                let patch = match wanted(subject, patch, [before, after], &live, task.on_drift) {
                     Ok(Some(patch)) => patch,
                     Ok(None) => continue,
                     Err(drift) => {
-                        let is_begun = parts.iter().any(|(_, part)| fields::holds(part, &live));
+                        let is_begun = !task.is_undo && parts.iter().any(|(_, part)| fields::holds(part, &live));
                         return Err(if is_begun { half_written(subject, drift) } else { drift });
                     }
                 };
@@ -176,7 +180,7 @@ fn half_written(subject: &Subject<'_>, drift: Obstacle) -> Obstacle {
 fn wanted(
     subject: &Subject<'_>,
     patch: &Value,
-    before: &Value,
+    [before, after]: [&Value; 2],
     live: &Value,
     on_drift: OnDrift,
 ) -> Result<Option<Value>, Obstacle> {
@@ -184,11 +188,14 @@ fn wanted(
         return Ok(None);
     }
     if fields::same_where_written(patch, before, live) {
-        return Ok(Some(fields::for_object(patch, live)));
+        return Ok(Some(fields::for_object(patch, live, after)));
     }
     match on_drift {
-        OnDrift::Overwrite => Ok(Some(fields::for_object(patch, live))),
-        OnDrift::Merge => Ok(fields::untouched(patch, before, live)),
+        OnDrift::Overwrite => Ok(Some(fields::for_object(patch, live, after))),
+        OnDrift::Merge => {
+            let rest = fields::untouched(patch, before, live);
+            Ok(rest.map(|rest| fields::for_object(&rest, live, after)))
+        }
         OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has written the same fields")),
     }
 }

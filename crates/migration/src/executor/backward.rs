@@ -12,6 +12,8 @@ use crate::ticket::{Journal, Phase};
 
 /// What is known while changes are taken back.
 struct Way<'a> {
+    /// Whether a deadline may end it in between.
+    ends_at_deadline: bool,
     started: &'a [bool],
     on_drift: OnDrift,
     total: usize,
@@ -29,7 +31,12 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// # Errors
     ///
     /// When nothing may be written any more, or nothing answers; another run goes on.
-    pub(super) async fn restore(&mut self, started: &[bool], on_drift: OnDrift) -> Result<Rest, Obstacle> {
+    pub(super) async fn restore(
+        &mut self,
+        started: &[bool],
+        on_drift: OnDrift,
+        ends_at_deadline: bool,
+    ) -> Result<Rest, Obstacle> {
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
@@ -38,6 +45,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
         let total = super::count(started);
         let way = Way {
+            ends_at_deadline,
             started,
             on_drift,
             total,
@@ -101,7 +109,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         if !way.started[position] || way.ended.borrow().is_some() {
             return;
         }
-        if let Some(stop) = self.watcher.stop().filter(|stop| self.may_end(*stop)) {
+        if let Some(stop) = self.watcher.stop().filter(|stop| self.may_end(*stop, way.ends_at_deadline)) {
             way.ended.borrow_mut().get_or_insert(Obstacle::Stopped(stop));
             return;
         }
@@ -125,7 +133,11 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// After a failure restoring matters more than a signal or a deadline. One that was asked for may end in between, because
     /// another run can go on.
-    fn may_end(&self, stop: Stop) -> bool {
-        self.progress.cause.is_none() || matches!(stop, Stop::LeaseOver | Stop::Cancelled)
+    fn may_end(&self, stop: Stop, ends_at_deadline: bool) -> bool {
+        match stop {
+            Stop::LeaseOver | Stop::Cancelled => true,
+            Stop::Interrupted => self.progress.cause.is_none(),
+            Stop::DeadlinePassed => self.progress.cause.is_none() && ends_at_deadline,
+        }
     }
 }
