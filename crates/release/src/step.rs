@@ -6,12 +6,13 @@ use fairlead_job::args::Output;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
+use fairlead_job::watch::Watch;
 use fairlead_job::{code, manifests, report};
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Reopened};
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::executor::{Outcome, Run, World};
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::executor::{Outcome, Run, Watcher as _, World};
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
@@ -135,6 +136,7 @@ impl<S: Step> Apply<'_, S> {
         let world = self.step.world(&objects);
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = run.apply(async || session.watch.guard(self.step.verify(&plan)).await).await;
+        let outcome = cancelled(outcome, &session.watch);
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = entry.helm_revision != session.common.release.helm_revision;
         let goes_on = match &outcome {
@@ -182,6 +184,7 @@ impl<S: Step> Apply<'_, S> {
                 let progress = Progress::planned();
                 let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;
+                let outcome = cancelled(outcome, &session.watch);
                 if let Err(error) = ledger.prune(session.place.release, self.args.history_max).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
@@ -206,6 +209,16 @@ impl<S: Step> Apply<'_, S> {
             snapshot: snapshot.manifest.clone(),
         };
         Ok((ticket, snapshot))
+    }
+}
+
+/// A run that was stopped because its lease was taken by a rollback is cancelled: it must not be run again.
+fn cancelled(outcome: Outcome, watch: &Watch) -> Outcome {
+    match outcome {
+        Outcome::Interrupted(Obstacle::Stopped(Stop::LeaseOver)) if watch.stop() == Some(Stop::Cancelled) => {
+            Outcome::Interrupted(Obstacle::Stopped(Stop::Cancelled))
+        }
+        other => other,
     }
 }
 
