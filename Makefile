@@ -36,7 +36,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 10 minutes, the first time 25
+test: ## everything: checks, tests without and with a node; about 15 minutes, the first time 25
 	@rm -rf target/stages target/audit
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
@@ -46,16 +46,10 @@ test: ## everything: checks, tests without and with a node; about 10 minutes, th
 	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
-	@$(STAGE) 'tests with faults, and beside them those with a node' $(MAKE) -j2 -Otarget test-faults test-node
+	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
+	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
 	@$(STAGE) 'is every permission used?' cargo test --quiet -p fairlead-tests --test audit -- --ignored
 	@$(STAGE)
-
-# Both wait most of the time: one for leases, the other for pods.
-.PHONY: test-faults test-node
-test-faults:
-	@cargo test --quiet -p fairlead-tests --test faults -- --nocapture
-test-node:
-	@cargo test --quiet -p fairlead-tests --test node
 
 test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
