@@ -28,7 +28,8 @@ use http::Request;
 use kube::api::GetParams;
 use serde_json::Value;
 
-use self::image::{is_marked, is_restored, patches, uid, writable};
+pub use self::image::writable;
+use self::image::{is_marked, is_restored, patches, uid};
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
 use crate::permission::Need;

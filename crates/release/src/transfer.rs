@@ -10,6 +10,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_kube_client::ledger::{Imported, Ledger};
+use fairlead_kube_client::objects::writable;
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
@@ -60,7 +61,7 @@ async fn before(ledger: &mut Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>,
     for entry in ledger.entries(place.release).await?.iter().filter(|entry| is_in_force(entry)) {
         for change in ledger.reopen(&entry.name).await?.plan.changes() {
             if seen.insert(change.target.clone()) {
-                objects.extend(change.before().cloned());
+                objects.extend(change.before().map(writable));
             }
         }
     }

@@ -111,7 +111,9 @@ fn what_objects_were_before_is_exported_as_manifests() {
         manifests.contains("kind: Trigger") && manifests.contains("fairlead.dev/replicated-from: default/one\n"),
         "{manifests}"
     );
-    cluster.kubectl(&["apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", text(&file)]);
+    cluster.kubectl(&["delete", "triggers", "-n", "default", "--all"]).expect(0);
+    cluster.kubectl(&["apply", "-f", text(&file)]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 1);
 }
 
 #[test]

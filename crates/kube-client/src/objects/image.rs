@@ -34,7 +34,8 @@ impl Part {
 }
 
 /// The image without what only the server writes.
-pub(super) fn writable(image: &Value) -> Value {
+#[must_use]
+pub fn writable(image: &Value) -> Value {
     let mut image = image.clone();
     if let Some(object) = image.as_object_mut() {
         object.remove("status");
