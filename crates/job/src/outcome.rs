@@ -2,6 +2,7 @@
 
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::{OnDrift, Outcome};
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
 
 use crate::code;
@@ -129,11 +130,4 @@ fn remarks(plan: &Plan) -> String {
         (0, 0) => String::new(),
         (refused, warnings) => format!("; {refused} refused, {warnings} warned of, see above"),
     }
-}
-
-/// An error with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Target};
-use crate::obstacle::{Obstacle, Stop};
+use crate::obstacle::{Obstacle, Stop, chain};
 use crate::plan::{Plan, Stage};
 use crate::ticket::{Journal, Phase, Progress};
 
@@ -181,10 +181,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 drifted.extend(kept);
                 Outcome::Undone { count: count(&started), drifted: drifted.into_iter().collect(), on_drift }
             }
-            Ok(Rest { left, .. }) => {
-                let source = "somebody else has changed something meanwhile".into();
-                Outcome::Dirty { cause: Obstacle::Refused { operation: "take everything back".to_owned(), source }, left }
-            }
+            Ok(Rest { left, .. }) => Outcome::Dirty { cause: not_everything(), left },
             Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
         }
     }
@@ -211,11 +208,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             (Ok(Rest { left, kept }), None) if left.is_empty() => {
                 Outcome::Undone { count: count(&started), drifted: kept, on_drift }
             }
-            (Ok(Rest { left, .. }), cause) => {
-                let source = "somebody else has changed something meanwhile".into();
-                let asked = || Obstacle::Refused { operation: "take everything back".to_owned(), source };
-                Outcome::Dirty { cause: cause.unwrap_or_else(asked), left }
-            }
+            (Ok(Rest { left, .. }), cause) => Outcome::Dirty { cause: cause.unwrap_or_else(not_everything), left },
             (Err(obstacle), _) => Outcome::Interrupted(as_interruption(obstacle)),
         }
     }
@@ -267,6 +260,12 @@ struct Rest {
     kept: Vec<(Target, String)>,
 }
 
+/// Why a rollback that was asked for is not done.
+fn not_everything() -> Obstacle {
+    let source = "each object that is left is listed with its reason".into();
+    Obstacle::Refused { operation: "take everything back".to_owned(), source }
+}
+
 fn count(started: &[bool]) -> usize {
     started.iter().filter(|started| **started).count()
 }
@@ -285,10 +284,4 @@ fn as_interruption(obstacle: Obstacle) -> Obstacle {
         Obstacle::Stopped(Stop::DeadlinePassed) => Obstacle::Stopped(Stop::Interrupted),
         other => other,
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

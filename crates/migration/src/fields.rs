@@ -10,36 +10,26 @@ use serde_json::{Map, Value};
 /// The merge patch that turns `before` into `after`; none when they are equal.
 #[must_use]
 pub fn diff(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else {
-        return (before != after).then(|| after.clone());
-    };
-    let mut patch = Map::new();
-    for key in old.keys().filter(|key| !new.contains_key(*key)) {
-        patch.insert(key.clone(), Value::Null);
-    }
-    for (key, value) in new {
-        let entry = match old.get(key) {
-            Some(previous) => diff(previous, value),
-            None => Some(value.clone()),
-        };
-        if let Some(entry) = entry {
-            patch.insert(key.clone(), entry);
-        }
-    }
-    (!patch.is_empty()).then_some(Value::Object(patch))
+    diff_with(before, after, |_| Value::Null)
 }
 
 /// The same patch, but a map that goes as a whole goes key by key: what others add to it meanwhile is theirs.
 #[must_use]
 pub fn diff_by_key(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else { return diff(before, after) };
+    diff_with(before, after, removal)
+}
+
+fn diff_with(before: &Value, after: &Value, removal: fn(&Value) -> Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return (before != after).then(|| after.clone());
+    };
     let mut patch = Map::new();
     for (key, value) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
         patch.insert(key.clone(), removal(value));
     }
     for (key, value) in new {
         let entry = match old.get(key) {
-            Some(previous) => diff_by_key(previous, value),
+            Some(previous) => diff_with(previous, value, removal),
             None => Some(value.clone()),
         };
         if let Some(entry) = entry {
@@ -110,8 +100,10 @@ pub fn same_where_written(patch: &Value, one: &Value, other: &Value) -> bool {
     if entries.is_empty() || !is_map(one) || !is_map(other) {
         return one == other;
     }
-    let field = |value: &Value, key: &str| value.get(key).cloned().unwrap_or_default();
-    entries.iter().all(|(key, entry)| same_where_written(entry, &field(one, key), &field(other, key)))
+    entries.iter().all(|(key, entry)| {
+        let [one, other] = [one, other].map(|value| value.get(key).unwrap_or(&Value::Null));
+        same_where_written(entry, one, other)
+    })
 }
 
 /// The part of `patch` that writes fields in which `live` is still as `ours`: what nobody else has written. None when there is no

@@ -13,6 +13,7 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::events::Job;
 use fairlead_kube_client::ledger::{Ledger, Outcome};
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
 
 use crate::args::CommonArgs;
@@ -96,8 +97,7 @@ impl<'a> Session<'a> {
 
     /// Tells of a failure before anything could be planned.
     pub async fn fail(&self, step: &str, failure: Failure) -> Failure {
-        let summary = fairlead_job::outcome::chain(&failure);
-        self.note(step, "Refused", &summary, Some(&failure)).await;
+        self.note(step, "Refused", "", Some(&failure)).await;
         failure
     }
 
@@ -115,8 +115,8 @@ impl<'a> Session<'a> {
         }
         let exit = failure.map_or(ExitStatus::Done, |failure| failure.status).code();
         let code = failure.map(|failure| failure.code.id.to_owned());
-        let [step, command, name, text] = [step, self.command, outcome, summary].map(str::to_owned);
-        let summary = failure.map_or(text.clone(), |failure| fairlead_job::outcome::chain(failure));
+        let [step, command, name] = [step, self.command, outcome].map(str::to_owned);
+        let summary = failure.map_or_else(|| summary.to_owned(), |failure| chain(failure));
         let outcome =
             Outcome { time: fairlead_kube_client::ledger::now(), step, command, outcome: name, exit, code, summary };
         if let Err(error) = self.ledger().note(self.place.release, &outcome).await {

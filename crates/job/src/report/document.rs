@@ -6,7 +6,9 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::outcome::{Ended, chain};
+use fairlead_migration::obstacle::chain;
+
+use crate::outcome::Ended;
 use crate::redact;
 
 const API_VERSION: &str = "fairlead.dev/v1";

@@ -3,7 +3,9 @@
 use fairlead_migration::plan::{Finding, Plan, Unchanged};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::outcome::{Ended, chain};
+use fairlead_migration::obstacle::chain;
+
+use crate::outcome::Ended;
 use crate::redact;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
