@@ -172,6 +172,18 @@ impl Cluster {
         self.pages(resource, namespace, params(None, page), kube::core::Request::list, begin, add).await
     }
 
+    /// One object of a kind, if there is any.
+    pub async fn first(&self, resource: &Resource) -> Result<Option<Value>, Obstacle> {
+        let operation = Operation::new("list", resource);
+        let request = kube::core::Request::new(resource.path(None)).list(&params(None, 1));
+        let request =
+            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+        match self.send(request).await {
+            Ok(mut page) => Ok(page["items"].as_array_mut().and_then(Vec::pop)),
+            Err(error) => Err(self.obstacle(operation, error).await),
+        }
+    }
+
     /// The objects without their content: for Secrets, whose content may be large and is nobody's business.
     pub async fn list_metadata<T>(
         &self,

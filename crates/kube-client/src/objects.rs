@@ -10,25 +10,29 @@
 //! - `write`: create, update, delete
 //! - `restore`: creates an object again that was deleted, with everything that it was
 //! - `settle`: waits until a write has had its effect
+//! - `rehearse`: asks what would become of a create, and stores nothing
 
 mod image;
+mod rehearse;
 mod restore;
 mod settle;
 mod write;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::Plan;
+use fairlead_migration::plan::{Plan, StageKind};
 use http::Request;
 use kube::api::GetParams;
 use serde_json::Value;
 
 pub use self::image::writable;
+pub use self::rehearse::Rehearsal;
 use self::image::{is_marked, is_restored, patches, uid};
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
@@ -46,6 +50,8 @@ pub struct Objects<'a> {
     renamed: RefCell<HashMap<String, String>>,
     /// The uids of objects that own others, where the plan deletes both: they come back first.
     owners: HashSet<String>,
+    /// How long a deleted object may take until it is gone.
+    patience: Duration,
 }
 
 /// One object on the way through a change.
@@ -84,7 +90,8 @@ impl World for Objects<'_> {
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         let live = self.live(&subject).await?;
-        Ok(standing(&subject, &task.change.images, live.as_ref(), task.mark))
+        let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
+        Ok(if has_ended(task) && matches!(standing, Standing::Other(_)) { Standing::Before } else { standing })
     }
 }
 
@@ -92,7 +99,7 @@ impl<'a> Objects<'a> {
     /// The objects of `cluster`, whose kinds `discovery` has found.
     #[must_use]
     pub fn new(cluster: &'a Cluster, discovery: &'a Discovery) -> Self {
-        Self { cluster, discovery, renamed: RefCell::default(), owners: HashSet::new() }
+        Self { cluster, discovery, renamed: RefCell::default(), owners: HashSet::new(), patience: settle::TIMEOUT }
     }
 
     /// The same for carrying out or taking back `plan`.
@@ -111,6 +118,12 @@ impl<'a> Objects<'a> {
             owners = deleted;
         }
         Self { owners, ..Self::new(cluster, discovery) }
+    }
+
+    /// The same with another time that a deleted object may take until it is gone: its finalizers are somebody's work.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// What carrying out and taking back these changes takes.
@@ -135,6 +148,7 @@ impl<'a> Objects<'a> {
                 Images::Create(_) => &["create", "get", "delete"],
                 // Who owned which field is put back through the object itself.
                 Images::Update(..) => &["get", "patch"],
+                Images::Delete(_) if plan.stages[change.stage].cascaded => &["create", "get", "patch"],
                 Images::Delete(_) => &["create", "get", "delete", "patch"],
             };
             for verb in verbs {
@@ -225,6 +239,11 @@ impl<'a> Objects<'a> {
     async fn refused(&self, subject: &Subject<'_>, verb: &'static str, error: Error) -> Obstacle {
         self.cluster.refused(subject.operation(verb), error).await
     }
+}
+
+/// An update of a hold has ended when somebody else has written the same: Helm, say, with the chart's replicas.
+fn has_ended(task: &Task<'_>) -> bool {
+    task.stage.kind == StageKind::Hold && matches!(task.change.images, Images::Update(..))
 }
 
 fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: &str) -> Standing {

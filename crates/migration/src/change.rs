@@ -1,5 +1,6 @@
 //! One mutation of one object, as a pair of images.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::ser::SerializeStruct as _;
@@ -9,8 +10,9 @@ use serde_json::Value;
 /// The whole object at one moment, as JSON.
 pub type Image = Value;
 
-/// The address of one object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The address of one object. Those of one kind are in the order in which an API server lists them, by `namespace/name`, so that
+/// a plan can be made from a list while it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// Group and version, `v1` or `eventing.knative.dev/v1`.
@@ -22,6 +24,24 @@ pub struct Target {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
+}
+
+impl Ord for Target {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn path(target: &Target) -> impl Iterator<Item = u8> {
+            target.namespace.iter().flat_map(|namespace| namespace.bytes().chain([b'/'])).chain(target.name.bytes())
+        }
+        (&self.api_version, &self.kind)
+            .cmp(&(&other.api_version, &other.kind))
+            .then_with(|| self.namespace.is_some().cmp(&other.namespace.is_some()))
+            .then_with(|| path(self).cmp(path(other)))
+    }
+}
+
+impl PartialOrd for Target {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for Target {
@@ -170,6 +190,20 @@ mod tests {
         let target =
             Target { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("a".into()), name: "b".into() };
         Change { stage: 0, target, images, reason: String::new() }
+    }
+
+    #[test]
+    fn targets_are_in_the_order_in_which_a_server_lists_them() {
+        let target = |namespace: &str, name: &str| Target {
+            namespace: Some(namespace.into()),
+            name: name.into(),
+            ..change(Images::Create(json!({}))).target
+        };
+        let listed = [target("a", "x"), target("a", "x-y"), target("a", "x.y")];
+        assert!(listed.is_sorted());
+        // A key is /registry/configmaps/a-b/c, and a hyphen comes before a slash.
+        assert!(target("a-b", "c") < target("a", "c"));
+        assert!(target("a", "c") < target("a0", "c"));
     }
 
     #[test]

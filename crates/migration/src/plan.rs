@@ -54,13 +54,17 @@ pub struct Stage {
     /// that it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<String>,
+    /// Deletions that follow from those of another stage, and are made by others: by the garbage collector, or by the controller
+    /// that owns a finalizer. Nothing is done going forward; going back, what is gone comes back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cascaded: bool,
 }
 
 impl Stage {
     /// A stage without pacing, settled when its objects are there.
     #[must_use]
     pub fn new(name: &str, kind: StageKind, undo_at: UndoAt, concurrency: usize) -> Self {
-        Self { name: name.to_owned(), kind, undo_at, concurrency, pacing: Vec::new(), settled: None }
+        Self { name: name.to_owned(), kind, undo_at, concurrency, pacing: Vec::new(), settled: None, cascaded: false }
     }
 }
 

@@ -78,9 +78,9 @@ struct Span {
     end: u32,
 }
 
-/// A Subscription that can be replicated: namespace, name of the Trigger, name of the Subscription, and a JSON array of all
-/// else, with line breaks between them. None of the first three has one, and a line break is before every other character:
-/// so these texts have the order of what they say.
+/// A Subscription that can be replicated: namespace, slash and name of the Trigger, name of the Subscription, and a JSON array of
+/// all else, with line breaks between them. None of the names has one, and a line break is before every other character: so these
+/// texts have the order of [`Target`].
 #[derive(Clone, Copy)]
 struct Record<'a>(&'a str);
 
@@ -90,14 +90,15 @@ type Content = (String, String, String, String, BTreeMap<String, String>);
 impl<'a> Record<'a> {
     /// Namespace and name of the Trigger, name of the Subscription, content.
     fn parts(self) -> [&'a str; 4] {
-        let mut parts = self.0.splitn(4, '\n');
-        std::array::from_fn(|_| parts.next().unwrap_or_default())
+        let mut parts = self.0.splitn(3, '\n');
+        let [address, name, content] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        let (namespace, trigger) = address.split_once('/').unwrap_or_default();
+        [namespace, trigger, name, content]
     }
 
     /// Where the Trigger is.
-    fn address(self) -> [&'a str; 2] {
-        let [namespace, trigger, ..] = self.parts();
-        [namespace, trigger]
+    fn address(self) -> &'a str {
+        self.0.split_once('\n').map_or(self.0, |(address, _)| address)
     }
 
     fn read(self) -> (Delivery, BTreeMap<String, String>) {
@@ -176,7 +177,7 @@ impl Replicas {
         let mut findings = Vec::new();
         let first = self.first(index);
         let (delivery, _) = first.read();
-        let [namespace, trigger] = first.address();
+        let [namespace, trigger, ..] = first.parts();
         let target = Target {
             api_version: api_version.to_owned(),
             kind: trigger::KIND.to_owned(),
@@ -208,7 +209,7 @@ impl Replicas {
     /// The position of the replica with this address.
     pub(crate) fn position(&self, namespace: &str, trigger: &str) -> Option<usize> {
         let address = |begin: &u32| self.record(*begin as usize).address();
-        self.begins.binary_search_by_key(&[namespace, trigger], address).ok()
+        self.begins.binary_search_by_key(&format!("{namespace}/{trigger}").as_str(), address).ok()
     }
 
     /// What the replica at this position delivers.
@@ -263,7 +264,7 @@ impl Replicas {
             codes::BAD_FIELDS.finding(target.clone(), message)
         })?;
         // No server has such names; files may.
-        if [namespace, name].iter().any(|name| name.contains(char::is_control)) {
+        if [namespace, name].iter().any(|name| name.contains(|c: char| c.is_control() || c == '/')) {
             return Err(codes::BAD_FIELDS.finding(target.clone(), "its name has characters that no name can have"));
         }
         if namespaces.is_terminating(namespace) {
@@ -290,7 +291,7 @@ impl Replicas {
         let trigger = Self::name(&delivery);
         let begin = self.text.len();
         // Writing to a String cannot fail.
-        let _ = write!(self.text, "{namespace}\n{trigger}\n{name}\n{content}");
+        let _ = write!(self.text, "{namespace}/{trigger}\n{name}\n{content}");
         let [begin, end] = [begin, self.text.len()].map(|at| u32::try_from(at).expect("less than 4 GiB of Subscriptions"));
         self.records.push(Span { begin, end });
         Ok(())

@@ -32,7 +32,7 @@ impl Objects<'_> {
                 continue;
             };
             if uid(&live) == uid(image) {
-                if live["metadata"]["deletionTimestamp"].is_null() {
+                if live["metadata"]["deletionTimestamp"].is_null() && !self.has_lost_owner(&live) {
                     // It was never deleted.
                     return Ok(());
                 }
@@ -158,6 +158,12 @@ impl Objects<'_> {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Whether an owner was deleted and is back with another uid: the garbage collector is about to delete what it owned.
+    fn has_lost_owner(&self, live: &Value) -> bool {
+        let renamed = self.renamed.borrow();
+        owners(live).filter_map(|owner| owner["uid"].as_str()).any(|uid| renamed.get(uid).is_some_and(|now| now != uid))
     }
 
     /// Remembers its new uid for what it owns.

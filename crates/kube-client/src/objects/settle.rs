@@ -60,16 +60,16 @@ impl Objects<'_> {
 
     /// Deleted is not gone: finalizers keep an object for a while.
     pub(super) async fn wait_until_gone(&self, subject: &Subject<'_>, deleted: &Value) -> Result<(), Obstacle> {
-        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
+        let (deadline, mut pauses) = (Instant::now() + self.patience, pauses());
         loop {
             let live = match self.live(subject).await? {
                 Some(live) if uid(&live) == uid(deleted) => live,
                 _ => return Ok(()),
             };
             if Instant::now() >= deadline {
-                let finalizers = &live["metadata"]["finalizers"];
-                let what = format!("still there {TIMEOUT:?} after it was deleted; finalizers: {finalizers}");
-                return Err(Obstacle::Refused { operation: subject.operation("delete").to_string(), source: what.into() });
+                let operation = format!("see {} go within {:?}", subject.target, self.patience);
+                let what = format!("it is deleted, and kept by its finalizers: {}", live["metadata"]["finalizers"]);
+                return Err(Obstacle::Late { operation, source: what.into() });
             }
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }

@@ -8,7 +8,7 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::image::{Part, is_marked, patches, restored_managers, uid, writable};
-use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict};
+use super::{Objects, Subject, TICKET_ANNOTATION, has_ended, is_conflict};
 use crate::cluster::FIELD_MANAGER;
 use crate::request::Error;
 
@@ -51,10 +51,11 @@ impl Objects<'_> {
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
         let parts = patches(before, after, &subject.resource);
+        let on_drift = if task.is_undo && has_ended(task) { OnDrift::Merge } else { task.on_drift };
         'again: for _ in 0..CONFLICT_ATTEMPTS {
             // Read first: what is done already, or was never done, must not need a write that may be refused.
             let Some(mut live) = self.live(subject).await? else {
-                return match task.on_drift {
+                return match on_drift {
                     OnDrift::Overwrite => Box::pin(self.restore(subject, after, task)).await,
                     OnDrift::Merge => Ok(()),
                     OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has deleted it")),
@@ -65,7 +66,7 @@ impl Objects<'_> {
                 return Box::pin(self.restore(subject, after, task)).await;
             }
             for (part, patch) in &parts {
-                let patch = match wanted(subject, patch, [before, after], &live, task.on_drift) {
+                let patch = match wanted(subject, patch, [before, after], &live, on_drift) {
                     Ok(Some(patch)) => patch,
                     Ok(None) => continue,
                     Err(drift) => {

@@ -43,7 +43,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             Err(obstacle) if self.progress.cause.is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
             other => other?,
         }
-        let total = super::count(started);
+        let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
+        let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).collect();
+        let again = cascaded.iter().map(|stage| self.plan.positions(*stage).filter(|it| started[*it]).count());
+        let total = super::count(started) + again.sum::<usize>();
         let way = Way {
             ends_at_deadline,
             started,
@@ -57,11 +60,16 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         for stage in (0..self.plan.stages.len()).rev() {
             self.restore_stage(stage, &way).await;
         }
+        // Once more: whoever deletes these may have been at it when they were looked at.
+        for stage in cascaded {
+            self.restore_stage(stage, &way).await;
+        }
         if let Some(ended) = way.ended.into_inner() {
             return Err(ended);
         }
         let (mut left, kept) = (way.left.into_inner(), way.kept.into_inner());
         left.sort_by(|a, b| a.0.cmp(&b.0));
+        left.dedup_by(|a, b| a.0 == b.0);
         match self.enter(if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await {
             Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
             Err(obstacle) => {

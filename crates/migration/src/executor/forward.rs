@@ -62,6 +62,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                     return Some(Obstacle::Stopped(stop));
                 }
                 started.borrow_mut()[position] = true;
+                if self.plan.stages[change.stage].cascaded {
+                    done.set(done.get() + 1);
+                    return None;
+                }
                 match self.world.bring(&self.task(&change, false, OnDrift::Stop)).await {
                     Ok(()) => {
                         tracing::info!(action = %change.action(), target = %change.target, "changed");
