@@ -1,7 +1,8 @@
 //! What a legacy Subscription asks for: this event, in this namespace, to this endpoint. Subscriptions that ask for the same
 //! delivery are served by one Trigger, because two would deliver twice.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{self, Endpoint};
+use crate::subscription::Legacy;
 
 /// One event type to one endpoint in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,26 @@ pub struct Delivery {
     pub endpoint: Endpoint,
 }
 
+/// Why nothing can be delivered to the endpoint of a legacy Subscription.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undeliverable {
+    /// There is none. The CRD does not require it.
+    #[error("spec.endpoint is missing")]
+    NoEndpoint,
+    /// Events cannot be posted there.
+    #[error("spec.endpoint {0:?} {1}")]
+    BadEndpoint(String, endpoint::Error),
+}
+
 impl Delivery {
+    /// What a legacy Subscription in `namespace` asks for.
+    pub fn asked_for(namespace: &str, subscription: &Legacy) -> Result<Self, Undeliverable> {
+        let Legacy { source, event_type, event_type_version, endpoint, .. } = subscription.clone();
+        let written = endpoint.ok_or(Undeliverable::NoEndpoint)?;
+        let endpoint = Endpoint::parse(&written).map_err(|error| Undeliverable::BadEndpoint(written, error))?;
+        Ok(Self { namespace: namespace.to_owned(), source, event_type, event_type_version, endpoint })
+    }
+
     /// Equal exactly for equal deliveries, and sortable.
     #[must_use]
     pub fn key(&self) -> [&str; 5] {

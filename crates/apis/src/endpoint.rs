@@ -19,7 +19,7 @@ pub struct Endpoint {
 }
 
 /// Why a text is no endpoint.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not a URI by RFC 3986.
     #[error("is not a URL: {0}")]

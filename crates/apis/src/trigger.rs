@@ -14,6 +14,9 @@ pub const GROUP: &str = "eventing.knative.dev";
 /// The kind.
 pub const KIND: &str = "Trigger";
 
+/// The Broker of every namespace on the new mesh.
+pub const DEFAULT_BROKER: &str = "default";
+
 /// Knative's webhook sets this label from `spec.broker`.
 pub const BROKER_LABEL: &str = "eventing.knative.dev/broker";
 
@@ -70,7 +73,7 @@ impl Trigger {
         Self {
             namespace: namespace.to_owned(),
             name: object::name(object).to_owned(),
-            broker: spec["broker"].as_str().filter(|broker| !broker.is_empty()).unwrap_or("default").to_owned(),
+            broker: spec["broker"].as_str().filter(|broker| !broker.is_empty()).unwrap_or(DEFAULT_BROKER).to_owned(),
             attributes,
             has_further_filters: has_filters || !is_plain,
             subscriber: Subscriber::read(&spec["subscriber"], namespace),

@@ -11,6 +11,7 @@
 //! - [`permission`]: may I do all of this?
 //! - `pace`: how many requests are in flight at once
 //! - `request`: one request with its deadline and its retries
+//! - [`selector`]: which objects a label selector means
 //!
 //! # Decision: we own the retries
 //!
@@ -28,3 +29,4 @@ pub mod objects;
 mod pace;
 pub mod permission;
 mod request;
+pub mod selector;

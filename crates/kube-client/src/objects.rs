@@ -32,8 +32,8 @@ use kube::api::GetParams;
 use serde_json::Value;
 
 pub use self::image::writable;
-pub use self::rehearse::Rehearsal;
 use self::image::{is_marked, is_restored, patches, uid};
+pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
 use crate::permission::Need;

@@ -52,6 +52,46 @@ pub struct LeaseArgs {
     pub lease_duration: Duration,
 }
 
+/// Arguments of `plan`, whatever the step.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// Read manifests instead of a cluster: a file, a folder with all below it, or - for standard input. CRDs among them say
+    /// which kinds there are.
+    #[arg(long, value_name = "FILE|DIR", env = "FAIRLEAD_FROM")]
+    pub from: Option<PathBuf>,
+
+    /// Version of Knative's kinds where the manifests hold no CRD that says it.
+    #[arg(long, value_enum, default_value = "v1", requires = "from", env = "FAIRLEAD_KNATIVE_VERSION")]
+    pub knative_version: KnativeVersion,
+
+    /// Exit with 10 when there is something to do.
+    #[arg(long, env = "FAIRLEAD_EXIT_CODE")]
+    pub exit_code: bool,
+}
+
+/// Versions of Knative's kinds that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KnativeVersion {
+    /// Knative 0.16 and later.
+    V1,
+    /// Knative 0.14 to 0.26.
+    V1beta1,
+    /// Knative up to 0.15.
+    V1alpha1,
+}
+
+impl KnativeVersion {
+    /// As in `apiVersion`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1beta1 => "v1beta1",
+            Self::V1alpha1 => "v1alpha1",
+        }
+    }
+}
+
 /// Arguments of `apply`, whatever the step.
 #[derive(Args, Clone, Debug)]
 pub struct StepArgs {

@@ -17,6 +17,7 @@
 
 pub mod args;
 pub mod exclusive;
+pub mod observe;
 pub mod rollback;
 pub mod session;
 pub mod status;

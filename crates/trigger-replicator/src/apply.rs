@@ -5,12 +5,12 @@ use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::World;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
+use fairlead_release::observe::Source;
 use fairlead_release::session::Session;
 use fairlead_release::step::Step;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
-use crate::observe::Source;
 use crate::plan::STEP;
 use crate::{kinds, verify};
 

@@ -1,10 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use fairlead_release::args::{CommonArgs, ReleaseCommand};
+use clap::{Parser, Subcommand};
+use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
@@ -78,44 +77,6 @@ pub enum Command {
         /// The code, like TR101.
         code: String,
     },
-}
-
-/// Arguments of `plan`.
-#[derive(clap::Args, Clone, Debug)]
-pub struct PlanArgs {
-    /// Read manifests instead of a cluster: a file, a folder with all below it, or - for standard input. CRDs among them say
-    /// which kinds there are.
-    #[arg(long, value_name = "FILE|DIR", env = "FAIRLEAD_FROM")]
-    pub from: Option<PathBuf>,
-
-    /// Version of Knative's kinds where the manifests hold no CRD that says it.
-    #[arg(long, value_enum, default_value = "v1", requires = "from", env = "FAIRLEAD_KNATIVE_VERSION")]
-    pub knative_version: KnativeVersion,
-
-    /// Exit with 10 when there is something to do.
-    #[arg(long, env = "FAIRLEAD_EXIT_CODE")]
-    pub exit_code: bool,
-}
-
-/// Versions of Knative's kinds that can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KnativeVersion {
-    /// Knative 0.16 and later.
-    V1,
-    /// Knative 0.14 to 0.26.
-    V1beta1,
-    /// Knative up to 0.15.
-    V1alpha1,
-}
-
-impl KnativeVersion {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V1beta1 => "v1beta1",
-            Self::V1alpha1 => "v1alpha1",
-        }
-    }
 }
 
 /// Arguments of `apply`.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_release::observe::{Source, target};
 use serde_json::Value;
 
 use crate::kinds;
-use crate::observe::{Source, target};
 
 /// The uids of Triggers to which channels refer.
 #[derive(Clone, Default)]

@@ -7,11 +7,11 @@ use fairlead_apis::object;
 use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_release::observe::Source;
 use serde_json::Value;
 
 use crate::channels::Subscribers;
 use crate::kinds;
-use crate::observe::Source;
 use crate::replicas::{BROKER, REPLICATED_FROM, Replicas};
 
 /// The Triggers there are for each replica, by its position.

@@ -18,12 +18,13 @@ use fairlead_apis::object;
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Finding, Unchanged};
+use fairlead_release::observe::Kind;
 use serde_json::Value;
 
-use crate::kinds::{self, Kind};
+use crate::kinds;
 use crate::namespaces::Namespaces;
-use crate::observe::Source;
 use crate::replicas::BROKER;
+use fairlead_release::observe::Source;
 
 /// Where Applications have their Channels, and Channels their Subscriptions. Source: Kyma 1.11.0
 /// `components/application-broker/internal/knative`, hard coded there, too.

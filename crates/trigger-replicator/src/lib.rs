@@ -1,7 +1,6 @@
 //! Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 //!
 //! - [`args`]: the command line
-//! - [`observe`]: reads what there is, from a cluster or from files
 //! - [`namespaces`]: which of them take part
 //! - [`replicas`]: the Triggers that should be
 //! - [`existing`]: the Triggers that there are for them
@@ -29,7 +28,6 @@ pub mod flows;
 pub mod kinds;
 pub mod namespaces;
 mod naming;
-pub mod observe;
 pub mod plan;
 mod ready;
 pub mod replicas;
@@ -43,14 +41,15 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{code, log, manifests, report};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
+use fairlead_release::args::PlanArgs;
+use fairlead_release::observe::{Manifests, Source};
 use fairlead_release::session::{Session, connect};
 use fairlead_release::step::{self, check_strict};
 
 use crate::apply::Replication;
-use crate::args::{Args, Command, PlanArgs};
+use crate::args::{Args, Command};
 use crate::existing::Existing;
 use crate::namespaces::Namespaces;
-use crate::observe::{Manifests, Source};
 use crate::plan::{Desired, Limits, Observed};
 use crate::replicas::Replicas;
 
@@ -71,7 +70,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
 
 async fn show(args: &Args, PlanArgs { from, knative_version, exit_code }: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let plan = if let Some(path) = from {
-        let manifests = Manifests::new(manifests::read(path).map_err(Failure::input)?, knative_version.as_str());
+        let objects = manifests::read(path).map_err(Failure::input)?;
+        let manifests = Manifests::new(objects, &kinds::ALL, knative_version.as_str());
         make_plan(&Source::Manifests(&manifests), args).await.map_err(Failure::from)?
     } else {
         let cluster = connect(&args.common).await?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fairlead_apis::object;
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_release::observe::Source;
 
-use crate::observe::Source;
 use crate::{flows, kinds};
 
 /// Source: Kyma 1.11.0 `components/event-bus/cmd/mesh-namespaces-migration`, hard coded there, too.

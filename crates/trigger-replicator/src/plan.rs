@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairlead_apis::object;
-use fairlead_kube_client::objects::TICKET_ANNOTATION;
-use fairlead_migration::change::{Change, Image, Images, Target};
+use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::plan::{Pacing, Plan, Stage, StageKind, Unchanged, UndoAt};
+use fairlead_release::observe::other_release;
 
 use crate::existing::{Existing, Found, Own};
 use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
@@ -143,13 +142,6 @@ fn keep(plan: &mut Plan, replica: &Replica, found: &Found, name: &str, is_replic
     }
     let origin = if is_replica { "" } else { "made by others, " };
     plan.unchanged.push(&Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
-}
-
-/// The release that has made an object, if it is another one. A ticket's address is `namespace/fairlead.v1.<release>.<sequence>`.
-pub(crate) fn other_release<'a>(image: &'a Image, release: &str) -> Option<&'a str> {
-    let ticket = object::annotation(image, TICKET_ANNOTATION)?;
-    let (other, _) = ticket.split_once("/fairlead.v1.")?.1.rsplit_once('.')?;
-    (other != release).then_some(other)
 }
 
 /// One warning for a namespace, however many Triggers it has.

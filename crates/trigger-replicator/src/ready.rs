@@ -8,13 +8,14 @@ use fairlead_apis::status::{Cause, Status};
 use fairlead_apis::{messaging, object};
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_release::observe::Kind;
 use serde_json::Value;
 
 use crate::flows::changes::broker;
-use crate::kinds::{self, Kind};
-use crate::observe::{Source, target};
+use crate::kinds;
 use crate::replicas::BROKER;
 use crate::verify::Targets;
+use fairlead_release::observe::{Source, target};
 
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

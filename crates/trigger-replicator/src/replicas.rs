@@ -7,27 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use fairlead_apis::delivery::Delivery;
+use fairlead_apis::delivery::{Delivery, Undeliverable};
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::object;
 use fairlead_apis::subscription::{Legacy, Shape};
+pub use fairlead_apis::trigger::DEFAULT_BROKER as BROKER;
 use fairlead_apis::trigger::{self, BROKER_LABEL};
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
 use fairlead_migration::plan::{Finding, Unchanged};
+use fairlead_release::observe::{Source, target};
 use serde_json::{Value, json};
 
 use crate::namespaces::Namespaces;
 use crate::naming;
-use crate::observe::{Source, target};
 use crate::{codes, kinds};
 
 /// Names the Subscriptions that a replica serves: `namespace/name`, sorted, with commas.
 pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";
-
-/// The Broker of every namespace on the new mesh.
-pub const BROKER: &str = "default";
 
 /// Labels by which tools find what they manage: on a Trigger that is not in their source they would have it pruned.
 /// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`.
@@ -274,20 +272,17 @@ impl Replicas {
         if object::is_terminating(object) {
             return Err(codes::SUBSCRIPTION_TERMINATING.finding(target.clone(), "it is being deleted"));
         }
-        let Some(written) = legacy.endpoint else {
-            return Err(codes::NO_ENDPOINT.finding(target.clone(), "spec.endpoint is missing"));
-        };
-        let endpoint = Endpoint::parse(&written)
-            .map_err(|error| codes::BAD_ENDPOINT.finding(target.clone(), format!("spec.endpoint {written:?} {error}")))?;
+        let delivery = Delivery::asked_for(namespace, &legacy).map_err(|error| {
+            let code = if error == Undeliverable::NoEndpoint { &codes::NO_ENDPOINT } else { &codes::BAD_ENDPOINT };
+            code.finding(target.clone(), error.to_string())
+        })?;
         if legacy.include_subscription_name_header {
             let message = "include_subscription_name_header is set and has no counterpart";
             self.warnings.push(codes::NAME_HEADER.finding(target.clone(), message));
         }
         let labels: BTreeMap<&str, &str> = object::labels(object).filter(|(label, _)| !is_tracking(label)).collect();
-        let Legacy { source, event_type, event_type_version: version, .. } = legacy;
-        let content = json!([source, event_type, version, written, labels]);
-        let delivery =
-            Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version: version, endpoint };
+        let Delivery { source, event_type, event_type_version: version, endpoint, .. } = &delivery;
+        let content = json!([source, event_type, version, endpoint.as_str(), labels]);
         let trigger = Self::name(&delivery);
         let begin = self.text.len();
         // Writing to a String cannot fail.

@@ -9,12 +9,12 @@ use fairlead_kube_client::discovery::Discovery;
 use fairlead_migration::change::{Action, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
+use fairlead_release::observe::Source;
 
 use crate::Unplannable;
 use crate::args::{ApplyArgs, Args};
 use crate::kinds;
 use crate::namespaces::INJECTION_LABELS;
-use crate::observe::Source;
 use crate::ready::{self, Awaited, Wait};
 
 /// Many targets, in little memory: 2^64 hashes are enough for 2^17 objects.

@@ -6,11 +6,12 @@ use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::messaging::{self, APPLICATION_LABEL, BROKER_NAMESPACE_LABEL, SERVICE_LABEL};
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::plan::{Finding, Plan, Unchanged};
+use fairlead_release::observe::other_release;
 use serde_json::{Value, json};
 
 use super::{Flow, Flows, INTEGRATION_NAMESPACE, Observed, is_made_as_object};
 use crate::namespaces::{INJECTION_LABELS, Namespaces};
-use crate::plan::{Limits, other_release};
+use crate::plan::Limits;
 use crate::replicas::BROKER;
 use crate::{codes, kinds, naming};
 
@@ -89,7 +90,7 @@ impl FlowChanges {
         }
         let target = Target {
             api_version: "v1".to_owned(),
-            kind: kinds::NAMESPACE.kind.to_owned(),
+            kind: kinds::NAMESPACE.kind.to_string(),
             namespace: None,
             name: namespace.to_owned(),
         };
@@ -126,7 +127,7 @@ impl FlowChanges {
         let name = naming::name(&format!("{application}-to-{namespace}"), &[application, namespace]);
         let target = |name: &str| Target {
             api_version: api_version.clone(),
-            kind: kinds::SUBSCRIPTION.kind.to_owned(),
+            kind: kinds::SUBSCRIPTION.kind.to_string(),
             namespace: Some(INTEGRATION_NAMESPACE.to_owned()),
             name: name.to_owned(),
         };
@@ -195,7 +196,7 @@ impl FlowChanges {
             let name = format!("{namespace}-broker");
             let target = Target {
                 api_version: api_version.clone(),
-                kind: kinds::POLICY.kind.to_owned(),
+                kind: kinds::POLICY.kind.to_string(),
                 namespace: Some(namespace.clone()),
                 name: name.clone(),
             };
@@ -210,7 +211,7 @@ impl FlowChanges {
         if let Some(api_version) = &observed.versions.http_source {
             let target = Target {
                 api_version: api_version.clone(),
-                kind: kinds::HTTP_SOURCE.kind.to_owned(),
+                kind: kinds::HTTP_SOURCE.kind.to_string(),
                 namespace: Some(INTEGRATION_NAMESPACE.to_owned()),
                 name: application.clone(),
             };
@@ -239,7 +240,7 @@ impl FlowChanges {
 pub(crate) fn broker(api_version: &str, namespace: &str) -> Target {
     Target {
         api_version: api_version.to_owned(),
-        kind: kinds::BROKER.kind.to_owned(),
+        kind: kinds::BROKER.kind.to_string(),
         namespace: Some(namespace.to_owned()),
         name: BROKER.to_owned(),
     }

@@ -2,12 +2,12 @@
 
 use clap::Parser as _;
 use fairlead_migration::change::Action;
+use fairlead_release::observe::{Manifests, Source};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::args::Args;
-use crate::observe::{Manifests, Source};
 
 fn subscription(name: &str) -> Value {
     json!({
@@ -39,7 +39,7 @@ fn plan_with(objects: &[Value], args: &[&str]) -> Plan {
 pub(crate) fn plan_from(objects: Vec<Value>, args: &[&str]) -> Plan {
     let args = Args::try_parse_from(["trigger-replicator", "plan", "--release", "shop"].iter().chain(args)).expect("flags");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
-    let manifests = Manifests::new(objects, "v1");
+    let manifests = Manifests::new(objects, &kinds::ALL, "v1");
     runtime.block_on(crate::make_plan(&Source::Manifests(&manifests), &args)).expect("files do not fail")
 }
 
