@@ -136,6 +136,11 @@ crate::codes! {
         "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback \
          takes back what it had done.",
         "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
+    /// Exit status 2.
+    pub INVALID_CONFIGURATION = "FL022", "The configuration cannot be used",
+        "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
+         the cluster.",
+        "Mend what the message names; `charts/fairlead/README.md` has the whole of the file.";
     /// Exit status 6.
     pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
         "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \

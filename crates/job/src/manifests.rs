@@ -117,7 +117,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
-fn parse(file: &str, text: &str) -> Result<Vec<Value>, Error> {
+/// Reads every object of a text; `file` is what errors call it.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     if Path::new(file).extension().is_some_and(|extension| extension == "json") {
         for (index, document) in serde_json::Deserializer::from_str(text).into_iter::<Value>().enumerate() {

@@ -105,6 +105,11 @@ pub struct StepArgs {
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,
 
+    /// How long a deleted object may take until it is gone: its finalizers are somebody's work.
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_DELETION_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub deletion_timeout: Duration,
+
     /// How many tickets of runs that have been taken back are kept; those in force always are.
     #[arg(long, value_name = "NUMBER", default_value = "10", env = "FAIRLEAD_HISTORY_MAX")]
     pub history_max: usize,

@@ -2,6 +2,9 @@
 //! says itself how it is undone.
 //!
 //! - [`args`]: arguments that every job has
+//! - [`observe`]: reads what there is, from a cluster or from files
+//! - [`configuration`]: the file that makes the jobs serve other kinds
+//! - [`show`]: shows a plan, explains a code
 //! - [`session`]: one process at work, and its last word
 //! - [`step`]: what makes a job of a step: plan, snapshot, changes, verification
 //! - [`exclusive`]: one run at a time
@@ -16,10 +19,12 @@
 //! implementation of [`step::Step`] and its arguments, and nothing else could differ.
 
 pub mod args;
+pub mod configuration;
 pub mod exclusive;
 pub mod observe;
 pub mod rollback;
 pub mod session;
+pub mod show;
 pub mod status;
 pub mod step;
 pub mod transfer;

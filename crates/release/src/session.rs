@@ -117,8 +117,9 @@ impl<'a> Session<'a> {
         let code = failure.map(|failure| failure.code.id.to_owned());
         let [step, command, name] = [step, self.command, outcome].map(str::to_owned);
         let summary = failure.map_or_else(|| summary.to_owned(), |failure| chain(failure));
-        let outcome =
-            Outcome { time: fairlead_kube_client::ledger::now(), step, command, outcome: name, exit, code, summary };
+        let helm_revision = self.common.release.helm_revision;
+        let time = fairlead_kube_client::ledger::now();
+        let outcome = Outcome { time, step, command, outcome: name, exit, code, summary, helm_revision };
         if let Err(error) = self.ledger().note(self.place.release, &outcome).await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "how the run ended is not in the ledger");
         }

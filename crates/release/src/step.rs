@@ -32,11 +32,16 @@ pub trait Step {
     /// Observes the world and decides what is to be done.
     fn plan(&self) -> impl Future<Output = Result<Plan, Failure>>;
 
+    /// Whether the plan may be carried out at all; by default every plan may, and what it refuses is left alone.
+    fn check(&self, _plan: &Plan) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Looks whether the plan has really been carried out.
     fn verify(&self, plan: &Plan) -> impl Future<Output = Result<(), Obstacle>>;
 
-    /// Where its changes are made; `objects`, unless the step knows better.
-    fn world<'w>(&'w self, objects: &'w Objects<'w>) -> impl World + 'w;
+    /// Where the changes of `plan` are made; `objects`, unless the step knows better.
+    fn world<'w>(&'w self, objects: &'w Objects<'w>, plan: &'w Plan) -> impl World + 'w;
 }
 
 /// Applies the plan of a step that is right now.
@@ -70,7 +75,9 @@ impl<S: Step> Apply<'_, S> {
             tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
         }
         let strict = self.session.common.strict;
-        let checked = check_strict(strict, &plan).and_then(|()| check_approved(approved.as_deref(), &plan));
+        let checked = check_strict(strict, &plan)
+            .and_then(|()| self.step.check(&plan))
+            .and_then(|()| check_approved(approved.as_deref(), &plan));
         let ended = match checked {
             Err(failure) => Ended::refused(failure),
             Ok(()) if plan.is_empty() => Ended::unchanged(&plan),
@@ -131,11 +138,12 @@ impl<S: Step> Apply<'_, S> {
         let (phase, changes) = (progress.phase.as_str(), plan.len());
         tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
         let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, &plan);
+        let objects = Objects::of_plan(session.cluster, &discovery, &plan).with_patience(self.args.deletion_timeout);
         session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
-        let world = self.step.world(&objects);
+        let world = self.step.world(&objects, &plan);
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = run.apply(async || session.watch.guard(self.step.verify(&plan)).await).await;
+        drop(world);
         let outcome = cancelled(outcome, &session.watch);
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = entry.helm_revision != session.common.release.helm_revision;
@@ -162,7 +170,7 @@ impl<S: Step> Apply<'_, S> {
     async fn carry_out(&self, plan: &Plan) -> Result<Ended, Failure> {
         let session = self.session;
         let discovery = session.watch.guard(session.cluster.discover_for(plan, &session.discovery)).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, plan);
+        let objects = Objects::of_plan(session.cluster, &discovery, plan).with_patience(self.args.deletion_timeout);
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace), objects.needs(plan)?].concat();
         session.watch.guard(session.cluster.require(&needs)).await?;
         session
@@ -180,7 +188,7 @@ impl<S: Step> Apply<'_, S> {
                 let mut ledger = session.ledger();
                 let mark = ledger.open(&ticket, &snapshot).await?;
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
-                let world = self.step.world(&objects);
+                let world = self.step.world(&objects, plan);
                 let progress = Progress::planned();
                 let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;

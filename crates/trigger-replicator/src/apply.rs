@@ -40,7 +40,7 @@ impl Step for Replication<'_> {
         verify::verify(self.args, self.apply, cluster, discovery, plan).await
     }
 
-    fn world<'w>(&'w self, objects: &'w Objects<'w>) -> impl World + 'w {
+    fn world<'w>(&'w self, objects: &'w Objects<'w>, _plan: &'w Plan) -> impl World + 'w {
         let broker_version = self.source().api_version(&kinds::BROKER).unwrap_or_default();
         Addressed { objects, watch: &self.session.watch, broker_version, timeout: self.apply.ready_timeout }
     }

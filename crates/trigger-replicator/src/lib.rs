@@ -33,18 +33,15 @@ mod ready;
 pub mod replicas;
 mod verify;
 
-use std::io::stdout;
-
-use anyhow::Context as _;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::{code, log, manifests, report};
+use fairlead_job::log;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::args::PlanArgs;
-use fairlead_release::observe::{Manifests, Source};
+use fairlead_release::observe::Source;
 use fairlead_release::session::{Session, connect};
-use fairlead_release::step::{self, check_strict};
+use fairlead_release::show::{explain, show};
+use fairlead_release::step;
 
 use crate::apply::Replication;
 use crate::args::{Args, Command};
@@ -57,30 +54,17 @@ use crate::replicas::Replicas;
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
     match &args.command {
-        Command::Plan(plan) => show(&args, plan).await,
+        Command::Plan(plan) => {
+            show(&args.common, plan, &kinds::ALL, async |source| Ok(make_plan(source, &args).await?)).await
+        }
         Command::Apply(apply) => {
             let cluster = connect(&args.common).await?;
             let session = Session::begin(&args.common, &cluster, plan::STEP, "apply", apply.step.run_timeout).await?;
             step::apply(&session, &apply.step, &Replication { args: &args, apply, session: &session }).await
         }
         Command::Release(command) => fairlead_release::run(&args.common, command, plan::STEP).await,
-        Command::Explain { code } => explain(code),
+        Command::Explain { code } => explain(plan::STEP, codes::CODES, code),
     }
-}
-
-async fn show(args: &Args, PlanArgs { from, knative_version, exit_code }: &PlanArgs) -> anyhow::Result<ExitStatus> {
-    let plan = if let Some(path) = from {
-        let objects = manifests::read(path).map_err(Failure::input)?;
-        let manifests = Manifests::new(objects, &kinds::ALL, knative_version.as_str());
-        make_plan(&Source::Manifests(&manifests), args).await.map_err(Failure::from)?
-    } else {
-        let cluster = connect(&args.common).await?;
-        let discovery = cluster.discover().await.map_err(Failure::from)?;
-        make_plan(&Source::Cluster(&cluster, &discovery), args).await.map_err(Failure::from)?
-    };
-    report::print_plan(args.common.output.output, &plan)?;
-    check_strict(args.common.strict, &plan)?;
-    Ok(if *exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
 /// Why there is no plan.
@@ -126,12 +110,4 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
     let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into() };
     Ok(plan::plan(desired, &observed, &limits))
-}
-
-fn explain(id: &str) -> anyhow::Result<ExitStatus> {
-    use std::io::Write as _;
-    let unknown = || Failure::new(ExitStatus::Usage, &code::UNKNOWN_CODE, format!("{id} is not a code of {}", plan::STEP));
-    let text = code::explain(codes::CODES, id).ok_or_else(unknown)?;
-    stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
-    Ok(ExitStatus::Done)
 }

@@ -115,7 +115,7 @@ impl Step for EveryKind<'_> {
         Ok(())
     }
 
-    fn world<'w>(&'w self, objects: &'w Objects<'w>) -> impl World + 'w {
+    fn world<'w>(&'w self, objects: &'w Objects<'w>, _plan: &'w Plan) -> impl World + 'w {
         objects
     }
 }

@@ -37,6 +37,9 @@ pub struct Outcome {
     pub code: Option<String>,
     /// One sentence.
     pub summary: String,
+    /// Helm's revision; only when Helm ran the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_revision: Option<u32>,
 }
 
 impl Ledger<'_> {

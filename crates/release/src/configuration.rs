@@ -1,0 +1,76 @@
+//! The configuration file, one for all jobs: `apiVersion: fairlead.dev/v1`, `kind: Configuration`, and a section for each job that
+//! is to serve other kinds than those it knows.
+
+use std::path::Path;
+
+use fairlead_job::code;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::manifests;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// What the file may hold beside the sections.
+const COMMON: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+/// The sections, each read by the job that knows it.
+const SECTIONS: [&str; 1] = ["purge"];
+
+/// Reads a section of the file; none when the file does not have it.
+pub fn section<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Failure> {
+    let documents = manifests::read(file).map_err(Failure::input)?;
+    read(&file.display().to_string(), documents, name)
+}
+
+/// Reads a section of a text, which errors call `file`.
+pub fn section_of_text<T: DeserializeOwned>(file: &str, text: &str, name: &str) -> Result<Option<T>, Failure> {
+    let documents = manifests::parse(file, text).map_err(Failure::input)?;
+    read(file, documents, name)
+}
+
+fn read<T: DeserializeOwned>(file: &str, documents: Vec<Value>, name: &str) -> Result<Option<T>, Failure> {
+    let invalid = |what: String| Failure::new(ExitStatus::Usage, &code::INVALID_CONFIGURATION, format!("{file}: {what}"));
+    let is_ours = |document: &&Value| document["apiVersion"] == "fairlead.dev/v1" && document["kind"] == "Configuration";
+    let ours: Vec<&Value> = documents.iter().filter(is_ours).collect();
+    let [document] = ours.as_slice() else {
+        let what = "must hold one document with apiVersion fairlead.dev/v1 and kind Configuration";
+        return Err(invalid(format!("{what}, and holds {}", ours.len())));
+    };
+    for key in document.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
+        if !COMMON.contains(&key) && !SECTIONS.contains(&key) {
+            return Err(invalid(format!("there is no section {key:?}; there are {}", SECTIONS.join(", "))));
+        }
+    }
+    let Some(section) = document.get(name) else { return Ok(None) };
+    let read = serde_path_to_error::deserialize(section);
+    read.map(Some).map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    type Section = BTreeMap<String, u32>;
+
+    fn read(text: &str) -> Result<Option<Section>, String> {
+        section_of_text("f.yaml", text, "purge").map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_section_is_read_and_what_is_wrong_is_named() {
+        let head = "apiVersion: fairlead.dev/v1\nkind: Configuration\n";
+        assert_eq!(read(&format!("{head}purge: {{a: 1}}")), Ok(Some([("a".to_owned(), 1)].into())));
+        assert_eq!(read(head), Ok(None));
+        for (text, expected) in [
+            (format!("{head}purge: {{a: x}}"), "f.yaml: purge.a: invalid type: string \"x\", expected u32"),
+            (format!("{head}porge: {{}}"), "f.yaml: there is no section \"porge\"; there are purge"),
+            ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "and holds 0"),
+            (format!("{head}---\n{head}"), "and holds 2"),
+        ] {
+            let error = read(&text).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What changes nothing: shows the plan of a step, and explains codes.
+
+use std::io::{Write as _, stdout};
+
+use anyhow::Context as _;
+use fairlead_job::code::{self, Code};
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::{manifests, report};
+use fairlead_migration::plan::Plan;
+
+use crate::args::{CommonArgs, PlanArgs};
+use crate::observe::{Kind, Manifests, Source};
+use crate::session::connect;
+use crate::step::check_strict;
+
+/// Shows the plan that `make` makes of a cluster, or of files, in which objects of `kinds` are known to be in namespaces.
+pub async fn show(
+    common: &CommonArgs,
+    args: &PlanArgs,
+    kinds: &[&Kind],
+    make: impl AsyncFnOnce(&Source<'_>) -> Result<Plan, Failure>,
+) -> anyhow::Result<ExitStatus> {
+    let plan = if let Some(path) = &args.from {
+        let objects = manifests::read(path).map_err(Failure::input)?;
+        make(&Source::Manifests(&Manifests::new(objects, kinds, args.knative_version.as_str()))).await?
+    } else {
+        let cluster = connect(common).await?;
+        let discovery = cluster.discover().await.map_err(Failure::from)?;
+        make(&Source::Cluster(&cluster, &discovery)).await?
+    };
+    report::print_plan(common.output.output, &plan)?;
+    check_strict(common.strict, &plan)?;
+    Ok(if args.exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
+}
+
+/// Explains one of the `codes` of `step`, or one that all jobs share.
+pub fn explain(step: &str, codes: &[&Code], id: &str) -> anyhow::Result<ExitStatus> {
+    let unknown = || Failure::new(ExitStatus::Usage, &code::UNKNOWN_CODE, format!("{id} is not a code of {step}"));
+    let text = code::explain(codes, id).ok_or_else(unknown)?;
+    stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
+    Ok(ExitStatus::Done)
+}
