@@ -11,6 +11,10 @@ use crate::object;
 /// The group.
 pub const GROUP: &str = "eventing.knative.dev";
 
+/// Knative's kinds have had these versions, the best first, in which the fields that are written here are the same. Knative served
+/// v1alpha1 until 0.15, v1beta1 from 0.14, v1 from 0.16.
+pub const KNATIVE_VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha1"];
+
 /// The kind.
 pub const KIND: &str = "Trigger";
 

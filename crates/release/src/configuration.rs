@@ -19,16 +19,16 @@ const SECTIONS: [&str; 1] = ["purge"];
 /// Reads a section of the file; none when the file does not have it.
 pub fn section<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Failure> {
     let documents = manifests::read(file).map_err(Failure::input)?;
-    read(&file.display().to_string(), documents, name)
+    read(&file.display().to_string(), &documents, name)
 }
 
 /// Reads a section of a text, which errors call `file`.
 pub fn section_of_text<T: DeserializeOwned>(file: &str, text: &str, name: &str) -> Result<Option<T>, Failure> {
     let documents = manifests::parse(file, text).map_err(Failure::input)?;
-    read(file, documents, name)
+    read(file, &documents, name)
 }
 
-fn read<T: DeserializeOwned>(file: &str, documents: Vec<Value>, name: &str) -> Result<Option<T>, Failure> {
+fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Result<Option<T>, Failure> {
     let invalid = |what: String| Failure::new(ExitStatus::Usage, &code::INVALID_CONFIGURATION, format!("{file}: {what}"));
     let is_ours = |document: &&Value| document["apiVersion"] == "fairlead.dev/v1" && document["kind"] == "Configuration";
     let ours: Vec<&Value> = documents.iter().filter(is_ours).collect();

@@ -21,6 +21,8 @@ pub struct Kind {
     pub is_namespaced: bool,
     /// The versions that we can read and write, best first; empty for kinds that have had one version only.
     pub versions: &'static [&'static str],
+    /// The one version that is read, whatever else is served.
+    pub exact: Option<String>,
     /// How many objects are read at once.
     pub page: u32,
 }
@@ -33,14 +35,14 @@ impl Kind {
     #[must_use]
     pub const fn namespaced(group: &'static str, kind: &'static str, versions: &'static [&'static str]) -> Self {
         let (group, kind) = (Cow::Borrowed(group), Cow::Borrowed(kind));
-        Self { group, kind, is_namespaced: true, versions, page: PAGE_SIZE }
+        Self { group, kind, is_namespaced: true, versions, exact: None, page: PAGE_SIZE }
     }
 
     /// A kind whose objects live in none.
     #[must_use]
     pub const fn cluster_wide(group: &'static str, kind: &'static str, versions: &'static [&'static str]) -> Self {
         let (group, kind) = (Cow::Borrowed(group), Cow::Borrowed(kind));
-        Self { group, kind, is_namespaced: false, versions, page: PAGE_SIZE }
+        Self { group, kind, is_namespaced: false, versions, exact: None, page: PAGE_SIZE }
     }
 
     /// The same, of whose objects so many are read at once.
@@ -48,6 +50,19 @@ impl Kind {
     pub const fn in_pages_of(mut self, page: u32) -> Self {
         self.page = page;
         self
+    }
+
+    /// A kind that somebody has named.
+    #[must_use]
+    pub fn named(group: &str, kind: &str) -> Self {
+        let [group, kind] = [group, kind].map(|text| Cow::Owned(text.to_owned()));
+        Self { group, kind, is_namespaced: true, versions: &[], exact: None, page: PAGE_SIZE }
+    }
+
+    /// The same, read in this version and no other.
+    #[must_use]
+    pub fn in_version(self, version: &str) -> Self {
+        Self { exact: Some(version.to_owned()), ..self }
     }
 
     /// The address of an object of this kind.
@@ -114,6 +129,9 @@ impl Manifests {
     }
 
     fn api_version(&self, kind: &Kind) -> Option<String> {
+        if let Some(exact) = &kind.exact {
+            return Some(kind.api_version(exact));
+        }
         match self.definition(kind) {
             Some(crd) => served(crd, kind),
             None if kind.versions.contains(&self.assumed_version) => Some(kind.api_version(self.assumed_version)),
@@ -196,6 +214,17 @@ impl Source<'_> {
         }
     }
 
+    /// Any one object of a kind, if it is served and there is one.
+    pub async fn first(&self, kind: &Kind) -> Result<Option<Value>, Obstacle> {
+        match self {
+            Self::Cluster(cluster, discovery) => match resource(discovery, kind) {
+                Some(resource) => cluster.first(&resource).await,
+                None => Ok(None),
+            },
+            Self::Manifests(manifests) => Ok(manifests.of(kind).next().cloned()),
+        }
+    }
+
     /// The definition of a custom kind; none where it is not served, or not among the files.
     pub async fn definition(&self, kind: &Kind) -> Result<Option<Value>, Obstacle> {
         match self {
@@ -219,6 +248,9 @@ fn resource(discovery: &Discovery, kind: &Kind) -> Option<Resource> {
         // Asked for only where it matters which subresources there are; its plurals are regular.
         let plural = format!("{}s", kind.kind.to_lowercase());
         return Some(Resource::core(&kind.kind, &plural, kind.is_namespaced));
+    }
+    if let Some(exact) = &kind.exact {
+        return discovery.find_version(&kind.api_version(exact), &kind.kind).cloned();
     }
     match kind.versions {
         [] => discovery.find(&kind.group, &kind.kind).cloned(),

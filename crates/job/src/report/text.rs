@@ -1,13 +1,13 @@
 //! The plan for people: reads like a diff, ends with a line of counts. With ANSI colours, which are stripped for a pipe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use fairlead_migration::change::{Action, Change};
 use fairlead_migration::fields;
-use fairlead_migration::plan::{Finding, Plan};
+use fairlead_migration::plan::{Finding, Plan, StageKind};
 use serde_json::Value;
 
 use crate::redact;
@@ -28,6 +28,9 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         let stage = &plan.stages[index];
         let kind = format!("{:?}", stage.kind).to_lowercase();
         line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", number + 1, used.len(), stage.name))?;
+        if stage.kind == StageKind::Contract {
+            line(out, DELETE, format_args!("DESTROYS {}", destroyed(plan, index)))?;
+        }
         writeln!(out)?;
         while let Some(change) = changes.next_if(|change| change.stage == index) {
             write_change(out, &change)?;
@@ -42,6 +45,15 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         writeln!(out)?;
     }
     line(out, BOLD, format_args!("Plan: {}", plan.counts()))
+}
+
+/// How many objects of each kind a stage deletes; what it only changes, it does not destroy.
+fn destroyed(plan: &Plan, stage: usize) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let deleted = plan.changes().filter(|change| change.stage == stage && change.action() == Action::Delete);
+    deleted.for_each(|change| *counts.entry(change.target.kind).or_default() += 1);
+    let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }
 }
 
 fn write_change(out: &mut dyn Write, change: &Change) -> io::Result<()> {
@@ -79,12 +91,15 @@ fn values(out: &mut dyn Write, style: Style, sign: char, image: &Value) -> io::R
 }
 
 fn findings(out: &mut dyn Write, style: Style, what: &str, findings: &[Finding]) -> io::Result<()> {
+    // Said once is enough, where many objects have the same trouble.
+    let mut said = HashSet::new();
     for Finding { code, target, message, hint } in findings {
         line(out, style, format_args!("! {what} {code} {target}: {}", redact::text(message)))?;
-        line(out, FAINT, format_args!("    {hint}"))?;
-        writeln!(out)?;
+        if said.insert((code, hint)) {
+            line(out, FAINT, format_args!("    {hint}"))?;
+        }
     }
-    Ok(())
+    if findings.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 /// Strings without quotes, as in YAML; everything else as JSON.

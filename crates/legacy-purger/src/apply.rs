@@ -1,0 +1,49 @@
+//! The step: what this job brings to what all jobs do.
+
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_kube_client::objects::Objects;
+use fairlead_migration::executor::World;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_release::args::StepArgs;
+use fairlead_release::observe::Source;
+use fairlead_release::session::Session;
+use fairlead_release::step::Step;
+
+use crate::plan::{self, Options, STEP, first_refusals};
+use crate::world::Guarded;
+use crate::{codes, verify};
+
+/// Removes what nothing needs any more.
+pub(crate) struct Purging<'a> {
+    pub(crate) session: &'a Session<'a>,
+    pub(crate) options: Options<'a>,
+    pub(crate) args: &'a StepArgs,
+}
+
+impl Step for Purging<'_> {
+    const NAME: &'static str = STEP;
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    async fn plan(&self) -> Result<Plan, Failure> {
+        let source = Source::Cluster(self.session.cluster, &self.session.discovery);
+        let outcomes = self.session.ledger().outcomes(self.session.place.release).await?;
+        Ok(plan::make(&source, &self.options, Some(&outcomes)).await?)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        if plan.refusals.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(ExitStatus::Refused, &codes::NOT_SAFE, first_refusals(&plan.refusals)))
+    }
+
+    async fn verify(&self, plan: &Plan) -> Result<(), Obstacle> {
+        verify::verify(self.session.cluster, &self.options, self.args.deletion_timeout, plan).await
+    }
+
+    fn world<'w>(&'w self, objects: &'w Objects<'w>, plan: &'w Plan) -> impl World + 'w {
+        Guarded { objects, plan, session: self.session, purge: self.options.purge, patience: self.args.deletion_timeout }
+    }
+}

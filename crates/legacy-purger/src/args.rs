@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand, StepArgs};
+
+/// Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.
+///
+/// Without a configuration it removes Kyma's legacy event bus: every legacy Subscription and EventActivation, then their custom resource
+/// definitions. It is refused as a whole while anything still needs them: a Subscription without an equal Trigger that is Ready, a
+/// workload that breaks without them, a Helm release that would miss them. Before the first write a snapshot of everything that goes,
+/// also of what goes along with it, is stored in the release's ledger; when anything fails, and with `rollback` at any time later,
+/// everything comes back.
+#[derive(Parser, Clone, Debug)]
+#[command(version, propagate_version = true, after_help = EXIT_STATUSES, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// What every job takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// What is purged.
+    #[command(flatten)]
+    pub purge: PurgeArgs,
+}
+
+/// What is purged, and what may be purged although something speaks against it.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Purge")]
+pub struct PurgeArgs {
+    /// Configuration file whose section `purge` says what to remove instead of Kyma's legacy event bus.
+    #[arg(long, global = true, value_name = "FILE", env = "FAIRLEAD_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Remove this Subscription although no equal Trigger is Ready: nothing will deliver its events. May be repeated, or a list with
+    /// commas.
+    #[arg(long, global = true, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "FAIRLEAD_ALLOW_UNREPLICATED")]
+    pub allow_unreplicated: Vec<String>,
+
+    /// Remove what belongs to this Helm release, too. As long as its record names those kinds, Helm cannot upgrade or uninstall it.
+    #[arg(long, global = true, value_name = "RELEASE", value_delimiter = ',', env = "FAIRLEAD_ALLOW_HELM_OWNED")]
+    pub allow_helm_owned: Vec<String>,
+
+    /// Take this finalizer of the legacy bus away instead of waiting for its owner; what the owner would delete is deleted.
+    #[arg(long, global = true, value_name = "FINALIZER", value_delimiter = ',', env = "FAIRLEAD_STRIP_FINALIZERS")]
+    pub strip_finalizers: Vec<String>,
+
+    /// Only when the last run of this step in this upgrade has ended well; drain-waiter is asked for as soon as the ledger knows it.
+    #[arg(long, global = true, value_name = "STEP", value_delimiter = ',', env = "FAIRLEAD_REQUIRE_STEP")]
+    pub require_step: Vec<String>,
+
+    /// Deny the creation of what is purged while it is purged, with an admission policy that is taken away in the end.
+    #[arg(long, global = true, value_name = "BOOL", default_value = "true", action = ArgAction::Set, env = "FAIRLEAD_FENCE")]
+    pub fence: bool,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
+before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
+changed · 75 interrupted, run again · 124 deadline passed, everything as before";
+
+const EXAMPLES: &str = "\
+Examples:
+  See what would go, and what speaks against it:
+    legacy-purger plan
+
+  The same from files, without a cluster, for a pull request:
+    kubectl get -A -o yaml subscriptions.eventing.kyma-project.io,eventactivations > legacy.yaml
+    kubectl get -A -o yaml triggers.eventing.knative.dev,deployments,crds > around.yaml
+    cat legacy.yaml <(echo ---) around.yaml | legacy-purger plan --from -
+
+  Do only what was approved:
+    legacy-purger plan -o json > plan.json
+    legacy-purger apply --plan plan.json
+
+  One Subscription has no endpoint, and nobody needs it:
+    legacy-purger apply --allow-unreplicated payments/unfinished
+
+  The controller that owns the finalizers is gone for good:
+    legacy-purger apply --strip-finalizers subscription.finalizers.kyma-project.io
+
+  Everything back:
+    legacy-purger rollback --last --release shop --ledger-namespace shop
+
+  What does a code mean?
+    legacy-purger explain LP101
+
+Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
+before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
+changed · 75 interrupted, run again · 124 deadline passed, everything as before";
+
+/// The commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Show what `apply` would remove, and what speaks against it; change nothing.
+    Plan(PlanArgs),
+    /// Remove it, when nothing speaks against it; give everything back when something fails.
+    Apply(StepArgs),
+    /// On the runs of the release.
+    #[command(flatten)]
+    Release(ReleaseCommand),
+    /// Explain a code of a report.
+    Explain {
+        /// The code, like LP101.
+        code: String,
+    },
+}

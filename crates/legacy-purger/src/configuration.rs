@@ -1,0 +1,231 @@
+//! What is purged: the section `purge` of the configuration file. Without one it is Kyma's legacy event bus, which is written down
+//! in the same form.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use fairlead_apis::trigger;
+use fairlead_job::code;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_kube_client::selector::Selector;
+use fairlead_migration::change::Target;
+use fairlead_release::configuration::{section, section_of_text};
+use fairlead_release::observe::Kind;
+use serde::Deserialize;
+
+const SECTION: &str = "purge";
+const BUILT_IN: &str = include_str!("kyma-event-bus.yaml");
+
+/// What is purged, and what is around it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Purge {
+    /// Custom kinds, each with its definition.
+    pub(crate) kinds: Vec<PurgedKind>,
+    /// Workloads that break without them, or make their objects.
+    #[serde(default)]
+    pub(crate) consumers: Vec<Consumer>,
+    /// Who takes finalizers away.
+    #[serde(default)]
+    pub(crate) finalizers: Vec<Finalizer>,
+    /// What the garbage collector deletes with its owners.
+    #[serde(default)]
+    pub(crate) dependents: Vec<Named>,
+}
+
+/// Objects of one kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PurgedKind {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    /// Only in these namespaces; none are all of them.
+    #[serde(default)]
+    pub(crate) namespaces: Vec<String>,
+    /// Only these of them.
+    #[serde(default)]
+    pub(crate) selector: Selector,
+    /// Whether the kind itself stays.
+    #[serde(default)]
+    pub(crate) keep_definition: bool,
+}
+
+/// A workload that breaks without the kinds, or makes their objects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Consumer {
+    pub(crate) workload: Workload,
+    /// Whether it is scaled to zero; otherwise the purge is refused while it runs.
+    #[serde(default)]
+    pub(crate) hold: bool,
+}
+
+/// A finalizer, and who takes it away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Finalizer {
+    pub(crate) name: String,
+    pub(crate) owner: Workload,
+    /// What the owner deletes before it does.
+    #[serde(default)]
+    pub(crate) deletes: Vec<Product>,
+}
+
+/// Objects that the owner of a finalizer deletes: those that are selected, and those that carry the finalizer as well.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Product {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) selector: Selector,
+}
+
+/// A kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Named {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+}
+
+/// The address of a workload with replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Workload {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+impl Workload {
+    /// Its kind, in the version that was named.
+    pub(crate) fn observed_kind(&self) -> Kind {
+        let (group, version) = self.api_version.split_once('/').unwrap_or(("", &self.api_version));
+        Kind::named(group, &self.kind).in_version(version)
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        let Self { api_version, kind, namespace, name } = self.clone();
+        Target { api_version, kind, namespace: Some(namespace), name }
+    }
+
+    /// The command that starts it.
+    pub(crate) fn start_command(&self) -> String {
+        format!("kubectl -n {} scale {}/{} --replicas=1", self.namespace, self.kind.to_lowercase(), self.name)
+    }
+}
+
+impl PurgedKind {
+    pub(crate) fn observed_kind(&self) -> Kind {
+        Kind::named(&self.group, &self.kind)
+    }
+}
+
+impl Purge {
+    /// Reads the file, or what is built in.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
+        let purge = match file {
+            Some(file) => section::<Self>(file, SECTION)?,
+            None => None,
+        };
+        let Some(purge) = purge else { return Self::built_in() };
+        purge.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
+        Ok(purge)
+    }
+
+    /// Kyma's legacy event bus.
+    pub(crate) fn built_in() -> Result<Self, Failure> {
+        let built_in = section_of_text("the built-in configuration", BUILT_IN, SECTION)?;
+        built_in.ok_or_else(|| invalid("the built-in configuration is empty"))
+    }
+
+    /// The finalizer of this name.
+    pub(crate) fn finalizer(&self, name: &str) -> Option<&Finalizer> {
+        self.finalizers.iter().find(|finalizer| finalizer.name == name)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for PurgedKind { group, kind, .. } in &self.kinds {
+            if is_built_in(group) {
+                return Err(format!("purge.kinds: {kind} of {group:?} is not a custom kind, and must not be purged"));
+            }
+            if group == trigger::GROUP && [trigger::KIND, "Broker"].contains(&kind.as_str()) {
+                return Err(format!("purge.kinds: fairlead itself needs {kind} of {group}"));
+            }
+            if !seen.insert((group, kind)) {
+                return Err(format!("purge.kinds: {kind} of {group} stands twice"));
+            }
+        }
+        let owners: Vec<&Workload> = self.finalizers.iter().map(|finalizer| &finalizer.owner).collect();
+        if let Some(consumer) = self.consumers.iter().find(|consumer| consumer.hold && owners.contains(&&consumer.workload))
+        {
+            let workload = &consumer.workload;
+            return Err(format!("purge.consumers: {workload} owns a finalizer, so it must run until the objects are gone"));
+        }
+        Ok(())
+    }
+}
+
+/// Groups of Kubernetes itself have no dot, or belong to `k8s.io`; those of the service catalog, too, whose objects have effects
+/// outside the cluster.
+fn is_built_in(group: &str) -> bool {
+    !group.contains('.') || group == "k8s.io" || group.ends_with(".k8s.io")
+}
+
+pub(crate) fn invalid(what: &str) -> Failure {
+    Failure::new(ExitStatus::Usage, &code::INVALID_CONFIGURATION, what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(section: &str) -> Result<Purge, String> {
+        let text = format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:\n{section}");
+        let purge = section_of_text::<Purge>("f.yaml", &text, SECTION).map_err(|failure| failure.to_string())?;
+        let purge = purge.expect("it has the section");
+        purge.check().map(|()| purge)
+    }
+
+    #[test]
+    fn what_is_built_in_is_complete() {
+        let purge = Purge::built_in().expect("it can be read");
+        assert_eq!((purge.kinds.len(), purge.consumers.len(), purge.finalizers.len()), (2, 1, 2));
+        assert!(purge.consumers[0].hold);
+        purge.check().expect("it may be purged");
+    }
+
+    #[test]
+    fn what_must_not_be_purged_is_refused() {
+        for (section, expected) in [
+            ("  kinds: [{group: '', kind: Secret}]", "is not a custom kind"),
+            ("  kinds: [{group: apps, kind: Deployment}]", "is not a custom kind"),
+            ("  kinds: [{group: coordination.k8s.io, kind: Lease}]", "is not a custom kind"),
+            ("  kinds: [{group: servicecatalog.k8s.io, kind: ServiceInstance}]", "is not a custom kind"),
+            ("  kinds: [{group: eventing.knative.dev, kind: Trigger}]", "fairlead itself needs Trigger"),
+            ("  kinds: [{group: a.b, kind: C}, {group: a.b, kind: C}]", "stands twice"),
+            ("  kinds: [{group: a.b, kind: C, colour: red}]", "purge.kinds[0].colour: unknown field `colour`"),
+            ("  kinds: [{group: a.b}]", "missing field `kind`"),
+            ("  consumers: []", "missing field `kinds`"),
+        ] {
+            let error = read(section).expect_err(section);
+            assert!(error.contains(expected), "{section}: {error}");
+        }
+        let workload = "{apiVersion: apps/v1, kind: Deployment, namespace: a, name: b";
+        let held = format!(
+            "  kinds: []\n  consumers: [{{workload: {workload}}}, hold: true}}]\n  finalizers: [{{name: f, owner: {workload}}}}}]"
+        );
+        assert!(read(&held).expect_err("it owns a finalizer").contains("must run until the objects are gone"));
+    }
+}

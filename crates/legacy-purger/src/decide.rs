@@ -1,0 +1,148 @@
+//! Whether one object goes. Pure: each guard looks at the object and at what is known, and has a code.
+
+use std::collections::HashSet;
+
+use fairlead_apis::delivery::Delivery;
+use fairlead_apis::object;
+use fairlead_apis::subscription::{self, Legacy, Shape};
+use fairlead_migration::change::Target;
+use fairlead_migration::plan::Finding;
+use fairlead_release::observe::{other_release, target};
+use serde_json::Value;
+
+use crate::codes;
+use crate::configuration::PurgedKind;
+use crate::replicas::{Replica, Replicas};
+
+/// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
+const HELM_RELEASE: &str = "meta.helm.sh/release-name";
+
+/// What one object is to this purge.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// It goes.
+    Purge {
+        /// Why it may.
+        reason: String,
+        /// What should be known about it.
+        warnings: Vec<Finding>,
+        /// Whether it belongs to a Helm release, and so comes back after Helm's manifests.
+        is_helm_owned: bool,
+    },
+    /// It is none of this purge's.
+    Keep(String),
+    /// It would go, and something speaks against it.
+    Refuse(Finding),
+}
+
+/// What is known when it is decided.
+pub(crate) struct Known<'a> {
+    /// The release that purges.
+    pub(crate) release: &'a str,
+    /// What Triggers deliver.
+    pub(crate) replicas: &'a Replicas,
+    /// Subscriptions that may go without.
+    pub(crate) unreplicated: &'a HashSet<String>,
+    /// Helm releases whose objects may go.
+    pub(crate) helm_releases: &'a HashSet<String>,
+}
+
+/// Decides about one object.
+pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Verdict {
+    let target = target(object);
+    if let Some(reason) = not_selected(object, kind) {
+        return Verdict::Keep(reason);
+    }
+    let replaced = if is_kyma_subscription(kind) {
+        match Shape::of(object) {
+            Shape::Filter | Shape::Types => {
+                return Verdict::Keep("left alone, it is not of the legacy bus but of later Kyma".to_owned());
+            }
+            Shape::Legacy => replaced(object, &target, known),
+            Shape::Unknown => Err(codes::UNKNOWN_SHAPE.finding(target.clone(), "spec has none of the known shapes")),
+        }
+    } else {
+        Ok("its kind goes".to_owned())
+    };
+    if let Some(finding) = terminating(object, &target).or_else(|| of_other_release(object, &target, known)) {
+        return Verdict::Refuse(finding);
+    }
+    let mut warnings = Vec::new();
+    let is_helm_owned = match helm_owned(object, &target, known.helm_releases) {
+        Ok(warning) => {
+            let is_helm_owned = warning.is_some();
+            warnings.extend(warning);
+            is_helm_owned
+        }
+        Err(finding) => return Verdict::Refuse(finding),
+    };
+    match replaced {
+        Ok(reason) => Verdict::Purge { reason, warnings, is_helm_owned },
+        Err(finding) if known.unreplicated.contains(&address(object)) => {
+            let message = format!("allowed by name: {}", finding.message);
+            warnings.push(codes::GOES_UNREPLICATED.finding(target, message));
+            Verdict::Purge { reason: "allowed by name".to_owned(), warnings, is_helm_owned }
+        }
+        Err(finding) => Verdict::Refuse(finding),
+    }
+}
+
+/// Whether the kind is Kyma's Subscription, whose shapes share one definition.
+pub(crate) fn is_kyma_subscription(kind: &PurgedKind) -> bool {
+    kind.group == subscription::GROUP && kind.kind == subscription::KIND
+}
+
+fn address(object: &Value) -> String {
+    format!("{}/{}", object::namespace(object), object::name(object))
+}
+
+fn not_selected(object: &Value, kind: &PurgedKind) -> Option<String> {
+    let namespace = object::namespace(object);
+    if !kind.namespaces.is_empty() && !kind.namespaces.iter().any(|it| it == namespace) {
+        return Some(format!("left alone, the configuration does not name {namespace}"));
+    }
+    (!kind.selector.matches(object)).then(|| "left alone, its labels are not selected".to_owned())
+}
+
+/// The Trigger that delivers instead, in words.
+fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Result<String, Finding> {
+    let unreplicated = |message: String| codes::UNREPLICATED.finding(target.clone(), message);
+    let legacy = Legacy::read(object)
+        .map_err(|errors| unreplicated(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))?;
+    let delivery =
+        Delivery::asked_for(object::namespace(object), &legacy).map_err(|error| unreplicated(error.to_string()))?;
+    match known.replicas.get(&delivery) {
+        Replica::Ready => Ok("a Trigger that is Ready delivers the same".to_owned()),
+        Replica::NotReady(why) => Err(codes::NOT_READY.finding(target.clone(), why)),
+        Replica::Missing => {
+            let Delivery { source, event_type, event_type_version: version, endpoint, .. } = &delivery;
+            Err(unreplicated(format!("no Trigger delivers {event_type} {version} of {source} to {endpoint}")))
+        }
+    }
+}
+
+fn terminating(object: &Value, target: &Target) -> Option<Finding> {
+    let finalizers = &object["metadata"]["finalizers"];
+    object::is_terminating(object)
+        .then(|| codes::TERMINATING.finding(target.clone(), format!("it is being deleted; finalizers: {finalizers}")))
+}
+
+fn of_other_release(object: &Value, target: &Target, known: &Known<'_>) -> Option<Finding> {
+    let other = other_release(object, known.release)?;
+    Some(codes::OTHER_RELEASE.finding(target.clone(), format!("release {other} has made it")))
+}
+
+/// A warning where it belongs to a release that was named, a refusal where to another one.
+pub(crate) fn helm_owned(object: &Value, target: &Target, allowed: &HashSet<String>) -> Result<Option<Finding>, Finding> {
+    let Some(release) = object::annotation(object, HELM_RELEASE) else { return Ok(None) };
+    let namespace = object::annotation(object, "meta.helm.sh/release-namespace").unwrap_or_default();
+    let message = format!("it belongs to Helm release {release} in namespace {namespace}");
+    if allowed.contains(release) {
+        Ok(Some(codes::GOES_WITH_HELM.finding(target.clone(), message)))
+    } else {
+        Err(codes::HELM_OWNED.finding(target.clone(), message))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The fence: a policy that denies the creation of what is purged while it is purged. It lets pass what carries a ticket of this
+//! release, which is the purge itself on its way back. Pure.
+
+use fairlead_kube_client::objects::TICKET_ANNOTATION;
+use fairlead_migration::change::{Image, Target};
+use serde_json::json;
+
+use crate::configuration::PurgedKind;
+use crate::decide::is_kyma_subscription;
+use crate::definitions::Definition;
+use crate::kinds;
+
+/// The policy and what puts it in force.
+pub(crate) struct Fence {
+    /// Address and image of both.
+    pub(crate) objects: [(Target, Image); 2],
+}
+
+impl Fence {
+    /// A fence around those of these kinds that can be told from others; none when there is none.
+    pub(crate) fn around(definitions: &[Definition], namespace: &str, release: &str) -> Option<Self> {
+        let fenced: Vec<&Definition> = definitions.iter().filter(|definition| is_fenced(&definition.entry)).collect();
+        if fenced.is_empty() {
+            return None;
+        }
+        let name = name(namespace, release);
+        let [policy, binding] = [&kinds::POLICY, &kinds::BINDING].map(|kind| kind.target("v1", "", &name));
+        let rules: Vec<_> = fenced
+            .iter()
+            .map(|definition| {
+                json!({"operations": ["CREATE"], "apiGroups": [definition.entry.group], "apiVersions": ["*"],
+                    "resources": [definition.plural], "scope": "*"})
+            })
+            .collect();
+        let covered: Vec<String> = fenced.iter().map(|definition| covered(definition)).collect();
+        // The object comes back with the ticket that deleted it.
+        let ticket = format!("{namespace}/fairlead.v1.{release}.");
+        let ours = format!(
+            "has(object.metadata.annotations) && '{TICKET_ANNOTATION}' in object.metadata.annotations && \
+             object.metadata.annotations['{TICKET_ANNOTATION}'].startsWith('{ticket}')"
+        );
+        let message = format!(
+            "release {release} in namespace {namespace} is purging this kind from the cluster: create it on the new event mesh, \
+             or again when the purge has been rolled back (`legacy-purger status --release {release} --ledger-namespace \
+             {namespace}`)"
+        );
+        let metadata = |target: &Target| {
+            json!({"name": target.name, "labels": {
+                "app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/instance": release,
+                "app.kubernetes.io/managed-by": "legacy-purger",
+            }})
+        };
+        let image = json!({
+            "apiVersion": policy.api_version, "kind": policy.kind, "metadata": metadata(&policy),
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": rules},
+                "matchConditions": [
+                    {"name": "what-is-purged", "expression": covered.join(" || ")},
+                    {"name": "not-what-comes-back", "expression": format!("!({ours})")},
+                ],
+                "validations": [{"expression": "false", "message": message, "reason": "Forbidden"}],
+            },
+        });
+        let bound = json!({
+            "apiVersion": binding.api_version, "kind": binding.kind, "metadata": metadata(&binding),
+            "spec": {"policyName": policy.name, "validationActions": ["Deny"]},
+        });
+        Some(Self { objects: [(policy, image), (binding, bound)] })
+    }
+}
+
+/// Labels are not told apart: the policy would need their selector in its own language.
+pub(crate) fn is_fenced(entry: &PurgedKind) -> bool {
+    entry.selector.is_empty()
+}
+
+/// The name of both objects of the fence.
+pub(crate) fn name(namespace: &str, release: &str) -> String {
+    format!("fairlead-purge.{namespace}.{release}")
+}
+
+fn covered(definition: &Definition) -> String {
+    let PurgedKind { group, namespaces, .. } = &definition.entry;
+    let mut conditions = vec![
+        format!("request.resource.group == '{group}'"),
+        format!("request.resource.resource == '{}'", definition.plural),
+    ];
+    if !namespaces.is_empty() {
+        conditions.push(format!("object.metadata.namespace in {}", json!(namespaces)));
+    }
+    if is_kyma_subscription(&definition.entry) {
+        conditions.push("has(object.spec) && (has(object.spec.event_type) || has(object.spec.source_id))".to_owned());
+    }
+    format!("({})", conditions.join(" && "))
+}

@@ -1,0 +1,418 @@
+//! What goes, in which order, and what speaks against it. The same for a cluster and for files, and whatever the order of the input.
+
+use std::collections::{BTreeMap, HashSet};
+
+use fairlead_kube_client::ledger::Outcome;
+use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Finding, Plan, Unchanged};
+use fairlead_release::observe::{DEFINITION, Kind, Source, target};
+use serde_json::Value;
+
+use crate::configuration::{Finalizer, Product, Purge};
+use crate::decide::{Known, Verdict, decide};
+use crate::definitions::Definition;
+use crate::fence::{Fence, is_fenced};
+use crate::index::{Index, counted, finalizers, is_in, is_stripped, without_finalizers};
+use crate::replicas::Replicas;
+use crate::stages::{
+    DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, NO_FENCE, OBJECTS, PRODUCTS,
+    STRIPPED_PRODUCTS, stages,
+};
+use crate::steps::{self, DRAIN};
+use crate::workloads::Workloads;
+use crate::{codes, decide, kinds};
+
+/// The step, named like the binary.
+pub const STEP: &str = "legacy-purger";
+
+/// What a plan must keep to.
+pub(crate) struct Options<'a> {
+    pub(crate) purge: &'a Purge,
+    pub(crate) unreplicated: HashSet<String>,
+    pub(crate) helm_releases: HashSet<String>,
+    pub(crate) stripped: HashSet<String>,
+    pub(crate) has_fence: bool,
+    pub(crate) required_steps: &'a [String],
+    pub(crate) release: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) helm_revision: Option<u32>,
+    pub(crate) concurrency: usize,
+}
+
+/// What was found.
+struct Found {
+    definitions: Vec<Definition>,
+    replicas: Replicas,
+    index: Index,
+    workloads: Workloads,
+}
+
+impl Found {
+    async fn of(source: &Source<'_>, options: &Options<'_>) -> Result<Self, Obstacle> {
+        let definitions = Definition::all(source, options.purge).await?;
+        let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
+        let replicas = if has_subscriptions { Replicas::of(source).await? } else { Replicas::default() };
+        let has_dependents = !options.purge.dependents.is_empty();
+        let index = Index::of(source, &definitions, &options.known(&replicas), has_dependents).await?;
+        let workloads =
+            if definitions.is_empty() { Workloads::default() } else { Workloads::of(source, options.purge).await? };
+        Ok(Self { definitions, replicas, index, workloads })
+    }
+
+    /// Whether the definition goes with its objects.
+    fn goes(&self, position: usize) -> bool {
+        let definition = &self.definitions[position];
+        let has_others = self.index.tallies[position].kept > 0;
+        definition.image.is_some() && !definition.entry.keep_definition && !has_others
+    }
+
+    /// Whether there is nothing to purge.
+    fn is_idle(&self) -> bool {
+        let goes = (0..self.definitions.len()).any(|position| self.goes(position));
+        self.index.purged() == 0 && self.index.refusals.is_empty() && !goes
+    }
+
+    fn has_helm_owned(&self, options: &Options<'_>) -> bool {
+        let of_definition = |definition: &Definition| definition.is_helm_owned(&options.helm_releases);
+        self.index.tallies.iter().any(|tally| tally.helm_owned > 0) || self.definitions.iter().any(of_definition)
+    }
+}
+
+impl Options<'_> {
+    fn known<'k>(&'k self, replicas: &'k Replicas) -> Known<'k> {
+        Known { release: self.release, replicas, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
+    }
+
+    /// Finalizers that objects which go carry, and what their owners delete.
+    fn products(&self, index: &Index) -> BTreeMap<(String, String), Vec<(&Finalizer, &Product)>> {
+        let mut products: BTreeMap<(String, String), Vec<(&Finalizer, &Product)>> = BTreeMap::new();
+        for finalizer in self.purge.finalizers.iter().filter(|it| index.finalizers.contains_key(&it.name)) {
+            for product in &finalizer.deletes {
+                products.entry((product.group.clone(), product.kind.clone())).or_default().push((finalizer, product));
+            }
+        }
+        products
+    }
+}
+
+/// Decides what goes. `outcomes` are those of earlier runs of the release, where there is a ledger to ask.
+pub(crate) async fn make(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    outcomes: Option<&[Outcome]>,
+) -> Result<Plan, Obstacle> {
+    let found = Found::of(source, options).await?;
+    let mut plan = Plan::new(STEP, stages(options.concurrency, found.has_helm_owned(options)));
+    plan.unchanged.extend(found.index.unchanged.iter());
+    if found.is_idle() {
+        return Ok(plan);
+    }
+    let plan = push_holds_and_fence(plan, source, options, &found);
+    let plan = push_dependents(plan, source, options, &found).await?;
+    let plan = push_stripped(plan, source, options, &found).await?;
+    let plan = push_objects(plan, source, options, &found).await?;
+    let plan = push_products(plan, source, options, &found).await?;
+    let mut plan = push_definitions(plan, options, &found);
+    if let Some(fence) = fence(source, options, &found) {
+        for (target, image) in fence.objects {
+            let reason = "nothing is left that could be created".to_owned();
+            plan.push(&Change { stage: NO_FENCE, target, images: Images::Delete(image), reason });
+        }
+    }
+    add_instances(&mut plan, source).await?;
+    add_findings(&mut plan, source, options, &found, outcomes);
+    Ok(plan.sorted())
+}
+
+fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Option<Fence> {
+    let has_fence = options.has_fence && source.api_version(&kinds::POLICY).is_some();
+    has_fence.then(|| Fence::around(&found.definitions, options.namespace, options.release)).flatten()
+}
+
+fn push_holds_and_fence(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Plan {
+    for (target, before) in &found.workloads.held {
+        let mut after = before.clone();
+        after["spec"]["replicas"] = 0.into();
+        let reason = "held: it breaks without these kinds, or creates their objects".to_owned();
+        let images = Images::Update(before.clone(), after);
+        plan.push(&Change { stage: HOLDS, target: target.clone(), images, reason });
+    }
+    if let Some(fence) = fence(source, options, found) {
+        for (target, image) in fence.objects {
+            let reason = "denies the creation of what is purged, until it is gone".to_owned();
+            plan.push(&Change { stage: FENCE, target, images: Images::Create(image), reason });
+        }
+    }
+    plan
+}
+
+/// Adds what `make` makes of the objects of one kind.
+async fn push_from(
+    plan: Plan,
+    source: &Source<'_>,
+    kind: &Kind,
+    make: impl Fn(Value) -> Option<Change>,
+) -> Result<Plan, Obstacle> {
+    let add = |plan: &mut Plan, object: Value| {
+        if let Some(change) = make(object) {
+            plan.push(&change);
+        }
+    };
+    source.fold(kind, || plan.clone(), add).await
+}
+
+fn deletion(stage: usize, image: Value, reason: String) -> Change {
+    Change { stage, target: target(&image), images: Images::Delete(image), reason }
+}
+
+async fn push_dependents(
+    mut plan: Plan,
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+) -> Result<Plan, Obstacle> {
+    let kinds = options.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind));
+    for kind in served(source, kinds) {
+        let make = |object: Value| {
+            let goes = found.index.owns(&object) && object["metadata"]["deletionTimestamp"].is_null();
+            goes.then(|| deletion(DEPENDENTS, object, "the garbage collector deletes it with its owner".to_owned()))
+        };
+        plan = push_from(plan, source, &kind, make).await?;
+    }
+    Ok(plan)
+}
+
+/// Those that are served, in the order of their objects in a plan.
+fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<Kind> {
+    let mut served: Vec<(String, Kind)> = kinds.filter_map(|kind| Some((source.api_version(&kind)?, kind))).collect();
+    served.sort_by(|(a, one), (b, other)| (a, &one.kind).cmp(&(b, &other.kind)));
+    served.into_iter().map(|(_, kind)| kind).collect()
+}
+
+async fn push_stripped(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+    if options.stripped.is_empty() {
+        return Ok(plan);
+    }
+    let known = options.known(&found.replicas);
+    let products = options.products(&found.index);
+    let purged = found.definitions.iter().filter(|it| !it.is_unreadable()).map(|it| it.kind.clone());
+    let others = products.keys().map(|(group, kind)| Kind::named(group, kind));
+    for kind in served(source, purged.chain(others)) {
+        let make = |before: Value| {
+            let definition = found.definitions.iter().find(|it| it.kind == kind);
+            let goes = match definition {
+                Some(definition) => matches!(decide(&before, &definition.entry, &known), Verdict::Purge { .. }),
+                None => product_of(&before, &products, &kind).is_some(),
+            };
+            if !goes || !is_stripped(&before, &options.stripped) {
+                return None;
+            }
+            let after = without_finalizers(before.clone(), &options.stripped);
+            let reason = "its finalizer was named with --strip-finalizers".to_owned();
+            let target = target(&before);
+            Some(Change { stage: FINALIZERS, target, images: Images::Update(before, after), reason })
+        };
+        plan = push_from(plan, source, &kind, make).await?;
+    }
+    Ok(plan)
+}
+
+async fn push_objects(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+    let known = options.known(&found.replicas);
+    let passes: &[usize] = if found.has_helm_owned(options) { &[OBJECTS, HELM_OBJECTS] } else { &[OBJECTS] };
+    for stage in passes {
+        for definition in found.definitions.iter().filter(|definition| !definition.is_unreadable()) {
+            let is_late = definition.is_helm_owned(&options.helm_releases);
+            let make = |object: Value| match decide(&object, &definition.entry, &known) {
+                Verdict::Purge { reason, is_helm_owned, .. } if (is_helm_owned || is_late) == (*stage == HELM_OBJECTS) => {
+                    Some(deletion(*stage, without_finalizers(object, &options.stripped), reason))
+                }
+                _ => None,
+            };
+            plan = push_from(plan, source, &definition.kind, make).await?;
+        }
+    }
+    Ok(plan)
+}
+
+/// The finalizer whose owner deletes an object.
+fn product_of<'a>(
+    object: &Value,
+    products: &BTreeMap<(String, String), Vec<(&'a Finalizer, &'a Product)>>,
+    kind: &Kind,
+) -> Option<&'a Finalizer> {
+    let candidates = products.get(&(kind.group.to_string(), kind.kind.to_string()))?;
+    let is_it = |(finalizer, product): &&(&Finalizer, &Product)| {
+        let carries = || finalizers(object).any(|it| it == finalizer.name);
+        is_in(object, &product.namespace) && (product.selector.matches(object) || carries())
+    };
+    candidates
+        .iter()
+        .find(is_it)
+        .filter(|_| object["metadata"]["deletionTimestamp"].is_null())
+        .map(|(finalizer, _)| *finalizer)
+}
+
+async fn push_products(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+    let products = options.products(&found.index);
+    let kinds = served(source, products.keys().map(|(group, kind)| Kind::named(group, kind)));
+    for (stage, is_stripped) in [(PRODUCTS, false), (STRIPPED_PRODUCTS, true)] {
+        for kind in &kinds {
+            let make = |object: Value| {
+                let finalizer = product_of(&object, &products, kind)?;
+                if options.stripped.contains(&finalizer.name) != is_stripped {
+                    return None;
+                }
+                let reason = if is_stripped {
+                    format!("nobody else deletes it without {}", finalizer.name)
+                } else {
+                    format!("{} deletes it with the last object that needs it", finalizer.owner)
+                };
+                Some(deletion(stage, without_finalizers(object, &options.stripped), reason))
+            };
+            plan = push_from(plan, source, kind, make).await?;
+        }
+    }
+    Ok(plan)
+}
+
+fn push_definitions(mut plan: Plan, options: &Options<'_>, found: &Found) -> Plan {
+    for (stage, is_late) in [(DEFINITIONS, false), (HELM_DEFINITIONS, true)] {
+        let mut changes: Vec<Change> = Vec::new();
+        for (position, definition) in found.definitions.iter().enumerate() {
+            let Some(image) = definition.image.clone().filter(|_| found.goes(position)) else { continue };
+            if definition.is_helm_owned(&options.helm_releases) == is_late {
+                let reason = match found.index.tallies[position].purged {
+                    0 => "it has no objects".to_owned(),
+                    purged => format!("its {} went before", counted(purged, &definition.entry.kind)),
+                };
+                changes.push(deletion(stage, image, reason));
+            }
+        }
+        changes.sort_by(|a, b| a.target.cmp(&b.target));
+        for change in &changes {
+            plan.push(change);
+        }
+    }
+    plan
+}
+
+/// Their effects are outside the cluster: they are never deleted, and said to stay.
+async fn add_instances(plan: &mut Plan, source: &Source<'_>) -> Result<(), Obstacle> {
+    let reason = "stays: what it provisioned is outside the cluster".to_owned();
+    let instances = source.list(&kinds::INSTANCE, |object| Some(target(&object))).await?;
+    plan.unchanged.extend(instances.into_iter().map(|target| Unchanged { target, reason: reason.clone() }));
+    Ok(())
+}
+
+fn add_findings(plan: &mut Plan, source: &Source<'_>, options: &Options<'_>, found: &Found, outcomes: Option<&[Outcome]>) {
+    let Found { definitions, index, workloads, .. } = found;
+    plan.refusals.extend(index.refusals.iter().chain(&workloads.findings.refusals).cloned());
+    plan.warnings.extend(index.warnings.iter().chain(&workloads.findings.warnings).cloned());
+    plan.unchanged.extend(workloads.unchanged.clone());
+    let has_fence = fence(source, options, found).is_some();
+    for (position, definition) in definitions.iter().enumerate() {
+        let tally = &index.tallies[position];
+        let goes = found.goes(position);
+        let findings = definition.guard(goes, &options.helm_releases);
+        plan.refusals.extend(findings.refusals);
+        plan.warnings.extend(findings.warnings);
+        let Some(target) = definition.target() else { continue };
+        if !goes {
+            let kind = &definition.entry.kind;
+            let message = match &tally.first_kept {
+                Some(first) => format!("not this purge's: {}, the first is {first}", counted(tally.kept, kind)),
+                None => "the configuration keeps it".to_owned(),
+            };
+            plan.warnings.push(codes::DEFINITION_STAYS.finding(target.clone(), message));
+        }
+        if !(has_fence && is_fenced(&definition.entry)) && tally.purged > 0 {
+            plan.warnings.push(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
+        }
+    }
+    for (finalizer, (first, count)) in &index.finalizers {
+        let finding = if options.stripped.contains(finalizer) {
+            let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
+            Some(codes::STRIPPED.finding(first.clone(), message))
+        } else {
+            workloads.guard_finalizer(finalizer, first, *count).err()
+        };
+        let Some(finding) = finding else { continue };
+        let is_refusal = finding.code == codes::OWNER_STOPPED.id;
+        if is_refusal { &mut plan.refusals } else { &mut plan.warnings }.push(finding);
+    }
+    add_steps(plan, options, outcomes);
+}
+
+/// What must have come before, and what that proves.
+fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]>) {
+    let Some(outcomes) = outcomes else { return };
+    let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
+    if outcomes.iter().any(|outcome| outcome.step == DRAIN) && !required.contains(&DRAIN) {
+        required.push(DRAIN);
+    }
+    for step in &required {
+        if let Err(message) = steps::has_preceded(step, outcomes, options.helm_revision) {
+            plan.refusals.push(codes::NOT_PRECEDED.finding(steps::target(step), message));
+        }
+    }
+    if required.contains(&DRAIN) {
+        return;
+    }
+    if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
+        plan.warnings.push(codes::NOT_DRAINED.finding(steps::target(DRAIN), "it has not run for this release"));
+    }
+    // After a proven drain there is nothing in them.
+    let durables: Vec<Target> = plan
+        .changes()
+        .filter(|change| [PRODUCTS, STRIPPED_PRODUCTS].contains(&change.stage) && change.target.kind == "Subscription")
+        .map(|change| change.target)
+        .collect();
+    if let Some(first) = durables.first() {
+        let message =
+            format!("durables go with {}, of which this is the first", counted(durables.len(), "Knative Subscription"));
+        plan.warnings.push(codes::DURABLES.finding(first.clone(), message));
+    }
+}
+
+/// An object that should be gone and is not, of the kinds whose definition was not removed.
+pub(crate) async fn remaining(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    removed: &HashSet<Target>,
+) -> Result<Option<Target>, Obstacle> {
+    let replicas = Replicas::default();
+    let known = options.known(&replicas);
+    for entry in &options.purge.kinds {
+        let kind = entry.observed_kind();
+        let Some(definition) = source.definition(&kind).await? else { continue };
+        if removed.contains(&target(&definition)) {
+            continue;
+        }
+        let is_left = |object: Value| match decide(&object, entry, &known) {
+            Verdict::Keep(_) => None,
+            Verdict::Purge { .. } | Verdict::Refuse(_) => Some(target(&object)),
+        };
+        if let Some(left) = source.list(&kind, is_left).await?.into_iter().next() {
+            return Ok(Some(left));
+        }
+    }
+    Ok(None)
+}
+
+/// The definitions that a plan removes.
+pub(crate) fn removed_definitions(plan: &Plan) -> Vec<Target> {
+    plan.changes().map(|change| change.target).filter(|target| target.kind == DEFINITION.kind).collect()
+}
+
+/// What of the refusals is said where the report cannot be seen.
+pub(crate) fn first_refusals(refusals: &[Finding]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> =
+        refusals.iter().take(SHOWN).map(|it| format!("{} {}: {}", it.code, it.target, it.message)).collect();
+    if refusals.len() > SHOWN {
+        text.push(format!("and {} more", refusals.len() - SHOWN));
+    }
+    text.join("; ")
+}

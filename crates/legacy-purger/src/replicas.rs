@@ -1,0 +1,78 @@
+//! Which deliveries Triggers carry out already, by the rule of equality that the replicator has. Of each only a digest is kept: there
+//! may be 100,000.
+
+use std::collections::HashMap;
+
+use fairlead_apis::delivery::Delivery;
+use fairlead_apis::object;
+use fairlead_apis::status::Status;
+use fairlead_apis::trigger::{DEFAULT_BROKER, Trigger};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_release::observe::Source;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::kinds;
+
+/// Digest of a delivery. Not a hash of 64 bits: what is taken for replicated is deleted.
+type Key = [u8; 16];
+
+/// The deliveries that Triggers carry out.
+#[derive(Default)]
+pub(crate) struct Replicas(HashMap<Key, Option<Box<str>>>);
+
+/// Whether a delivery is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Replica<'a> {
+    /// By a Trigger that is Ready.
+    Ready,
+    /// By one that is not; which, and why.
+    NotReady(&'a str),
+    /// By none.
+    Missing,
+}
+
+impl Replicas {
+    pub(crate) async fn of(source: &Source<'_>) -> Result<Self, Obstacle> {
+        source.fold(&kinds::TRIGGER, Self::default, |replicas, object| replicas.add(&object)).await
+    }
+
+    pub(crate) fn add(&mut self, object: &Value) {
+        let trigger = Trigger::read(object);
+        if trigger.is_terminating || trigger.broker != DEFAULT_BROKER {
+            return;
+        }
+        let Some(delivery) = trigger.delivery() else { return };
+        let why = match Status::of(object) {
+            Status::Current => None,
+            Status::InProgress(cause) | Status::Failed(cause) => Some(cause.to_string()),
+            Status::Terminating => return,
+        };
+        let why = why.map(|why| format!("Trigger {}/{}: {why}", object::namespace(object), object::name(object)).into());
+        let entry = self.0.entry(key(&delivery)).or_insert_with(|| why.clone());
+        // One of several is enough, and of those that are not the first by name is named.
+        *entry = match (entry.take(), why) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            _ => None,
+        };
+    }
+
+    pub(crate) fn get(&self, delivery: &Delivery) -> Replica<'_> {
+        match self.0.get(&key(delivery)) {
+            Some(None) => Replica::Ready,
+            Some(Some(why)) => Replica::NotReady(why),
+            None => Replica::Missing,
+        }
+    }
+}
+
+fn key(delivery: &Delivery) -> Key {
+    let mut digest = Sha256::new();
+    for part in delivery.key() {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(&digest.finalize()[..size_of::<Key>()]);
+    key
+}

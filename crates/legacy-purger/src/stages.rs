@@ -1,0 +1,67 @@
+//! The stages of a purge, in their order. Going back they are undone in the opposite one: definitions first, holds last.
+
+use fairlead_migration::plan::{Stage, StageKind, UndoAt};
+
+/// Workloads are scaled to zero.
+pub(crate) const HOLDS: usize = 0;
+/// The fence is put up.
+pub(crate) const FENCE: usize = 1;
+/// What the garbage collector deletes with its owners. Before these, so that it comes back after them.
+pub(crate) const DEPENDENTS: usize = 2;
+/// Finalizers that were named are taken away.
+pub(crate) const FINALIZERS: usize = 3;
+/// The objects go while the owners of their finalizers run.
+pub(crate) const OBJECTS: usize = 4;
+/// Those that belong to Helm releases: they come back after Helm's own manifests.
+pub(crate) const HELM_OBJECTS: usize = 5;
+/// What the owners of finalizers delete. After the objects, so that it is back before them and no owner makes it anew.
+pub(crate) const PRODUCTS: usize = 6;
+/// The same, where their finalizer was taken away: nobody else deletes it.
+pub(crate) const STRIPPED_PRODUCTS: usize = 7;
+/// The kinds themselves.
+pub(crate) const DEFINITIONS: usize = 8;
+/// Those that belong to Helm releases.
+pub(crate) const HELM_DEFINITIONS: usize = 9;
+/// The fence is taken away.
+pub(crate) const NO_FENCE: usize = 10;
+
+/// All of them. Where Helm releases lose objects, what hangs on these comes back as late as they do.
+pub(crate) fn stages(concurrency: usize, has_helm_owned: bool) -> Vec<Stage> {
+    let late = if has_helm_owned { UndoAt::PostRollback } else { UndoAt::PreRollback };
+    let stage = |name: &str, kind, undo_at| Stage::new(name, kind, undo_at, concurrency);
+    let hold = |name: &str| stage(name, StageKind::Hold, UndoAt::PreRollback);
+    let contract = |name: &str| stage(name, StageKind::Contract, UndoAt::PreRollback);
+    let with_helm = |name: &str| stage(name, StageKind::Contract, UndoAt::PostRollback);
+    let along = |name: &str| Stage { cascaded: true, ..stage(name, StageKind::Contract, late) };
+    let established = |stage: Stage| Stage { settled: Some("Established".to_owned()), ..stage };
+    vec![
+        hold("Workloads that break without these kinds"),
+        hold("Fence against new objects"),
+        along("What the garbage collector deletes with its owners"),
+        stage("Finalizers", StageKind::Contract, late),
+        contract("Objects"),
+        with_helm("Objects of Helm releases"),
+        along("What the owners of finalizers delete"),
+        contract("What nobody else deletes now"),
+        established(contract("Definitions")),
+        established(with_helm("Definitions of Helm releases")),
+        hold("End of the fence"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_position_is_that_of_its_stage() {
+        let stages = stages(1, false);
+        assert_eq!(stages.len(), NO_FENCE + 1);
+        let cascaded: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].cascaded).collect();
+        assert_eq!(cascaded, [DEPENDENTS, PRODUCTS]);
+        let late: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].undo_at == UndoAt::PostRollback).collect();
+        assert_eq!(late, [HELM_OBJECTS, HELM_DEFINITIONS]);
+        let settled: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].settled.is_some()).collect();
+        assert_eq!(settled, [DEFINITIONS, HELM_DEFINITIONS]);
+    }
+}

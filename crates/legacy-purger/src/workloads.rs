@@ -1,0 +1,194 @@
+//! Workloads around the purge: consumers that are held or must not run, and owners of finalizers that must. Reading is here, the
+//! guards are pure.
+
+use std::collections::BTreeMap;
+
+use fairlead_apis::object;
+use fairlead_migration::change::{Image, Target};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Finding, Unchanged};
+use fairlead_release::observe::{Source, target};
+use serde_json::Value;
+
+use crate::configuration::{Purge, Workload};
+use crate::definitions::Findings;
+use crate::{codes, kinds};
+
+/// Whether a workload runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Running {
+    /// So many of its pods are wanted, so many ready.
+    Pods { wanted: u64, ready: u64 },
+    /// It does not exist.
+    Gone,
+}
+
+impl Running {
+    pub(crate) fn of(image: Option<&Value>) -> Self {
+        let Some(image) = image else { return Self::Gone };
+        // Kubernetes' default is one.
+        let wanted = image["spec"]["replicas"].as_u64().unwrap_or(1);
+        Self::Pods { wanted, ready: image["status"]["readyReplicas"].as_u64().unwrap_or(0) }
+    }
+
+    /// What keeps it from working, in words; none when it works.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Gone => Some("does not exist".to_owned()),
+            Self::Pods { wanted: 0, .. } => Some("has 0 replicas".to_owned()),
+            Self::Pods { wanted, ready: 0 } => Some(format!("has no pod that is ready, of {wanted}")),
+            Self::Pods { .. } => None,
+        }
+    }
+}
+
+/// How many pods a workload still has, as its controller says.
+pub(crate) fn pods(image: &Value) -> u64 {
+    image["status"]["replicas"].as_u64().unwrap_or(0)
+}
+
+/// What is around the purge.
+#[derive(Default)]
+pub(crate) struct Workloads {
+    /// Those that are to be scaled to zero, in the order of their addresses.
+    pub(crate) held: BTreeMap<Target, Image>,
+    /// Those that stand still already.
+    pub(crate) unchanged: Vec<Unchanged>,
+    pub(crate) findings: Findings,
+    /// By finalizer.
+    owners: BTreeMap<String, (Workload, Running)>,
+}
+
+impl Workloads {
+    pub(crate) async fn of(source: &Source<'_>, purge: &Purge) -> Result<Self, Obstacle> {
+        let mut workloads = Self::default();
+        for consumer in &purge.consumers {
+            let image = get(source, &consumer.workload).await?;
+            workloads.add_consumer(&consumer.workload, consumer.hold, image);
+        }
+        if !workloads.held.is_empty() {
+            let autoscalers = source.list(&kinds::AUTOSCALER, Some).await?;
+            workloads.findings.warnings.extend(autoscalers.iter().filter_map(|it| autoscaled(&workloads.held, it)));
+        }
+        for finalizer in &purge.finalizers {
+            let image = get(source, &finalizer.owner).await?;
+            let running = Running::of(image.as_ref());
+            workloads.owners.insert(finalizer.name.clone(), (finalizer.owner.clone(), running));
+        }
+        Ok(workloads)
+    }
+
+    fn add_consumer(&mut self, workload: &Workload, is_held: bool, image: Option<Image>) {
+        let Some(image) = image else { return };
+        let Running::Pods { wanted, .. } = Running::of(Some(&image)) else { return };
+        let target = workload.target();
+        if wanted == 0 && pods(&image) == 0 {
+            self.unchanged.push(Unchanged { target, reason: "stands still already, with 0 replicas".to_owned() });
+        } else if is_held {
+            self.held.insert(target, image);
+        } else {
+            let message = format!("it has {wanted} replicas, and needs the kinds that are purged");
+            self.findings.refusals.push(codes::CONSUMER_RUNS.finding(target, message));
+        }
+    }
+
+    /// Whether the owner of a finalizer, which so many objects carry, finishes their deletion.
+    pub(crate) fn guard_finalizer(&self, finalizer: &str, first: &Target, count: usize) -> Result<(), Finding> {
+        let others = if count > 1 { format!(", as {} others do", count - 1) } else { String::new() };
+        let Some((owner, running)) = self.owners.get(finalizer) else {
+            let message = format!("it carries {finalizer}{others}, whose owner is not configured");
+            return Err(codes::UNKNOWN_FINALIZER.finding(first.clone(), message));
+        };
+        match running.trouble() {
+            Some(trouble) => {
+                let command = owner.start_command();
+                let message = format!("it carries {finalizer}{others}, whose owner {owner} {trouble}: {command}");
+                Err(codes::OWNER_STOPPED.finding(first.clone(), message))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) async fn get(source: &Source<'_>, workload: &Workload) -> Result<Option<Value>, Obstacle> {
+    source.get(&workload.observed_kind(), &workload.namespace, &workload.name).await
+}
+
+fn autoscaled(held: &BTreeMap<Target, Image>, autoscaler: &Value) -> Option<Finding> {
+    let scaled = &autoscaler["spec"]["scaleTargetRef"];
+    let is_scaled = |target: &&Target| {
+        scaled["kind"] == *target.kind
+            && scaled["name"] == *target.name
+            && target.namespace.as_deref() == Some(object::namespace(autoscaler))
+    };
+    let held = held.keys().find(is_scaled)?;
+    let (min, max) = (&autoscaler["spec"]["minReplicas"], &autoscaler["spec"]["maxReplicas"]);
+    let message = format!("it scales {held} between {min} and {max} replicas, which is held at 0");
+    Some(codes::AUTOSCALED.finding(target(autoscaler), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn broker() -> Workload {
+        serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "ki", "name": "broker"}))
+            .expect("valid")
+    }
+
+    #[test]
+    fn a_consumer_is_held_or_refused_while_it_runs() {
+        let add = |is_held, image: Option<Value>| {
+            let mut workloads = Workloads::default();
+            workloads.add_consumer(&broker(), is_held, image);
+            workloads
+        };
+        let running = json!({"spec": {"replicas": 2}, "status": {"replicas": 2}});
+        assert_eq!(add(true, Some(running.clone())).held.len(), 1);
+        let refused = add(false, Some(running));
+        assert_eq!(refused.findings.refusals[0].code, "LP104");
+        // Scaled down, and its pods are still at work.
+        assert_eq!(add(true, Some(json!({"spec": {"replicas": 0}, "status": {"replicas": 1}}))).held.len(), 1);
+        let still = add(true, Some(json!({"spec": {"replicas": 0}, "status": {}})));
+        assert_eq!((still.held.len(), still.unchanged.len()), (0, 1));
+        assert!(add(true, None).unchanged.is_empty());
+    }
+
+    #[test]
+    fn a_finalizer_needs_its_owner() {
+        let object =
+            Target { api_version: "a.b/v1".into(), kind: "Thing".into(), namespace: Some("n".into()), name: "x".into() };
+        let guard = |image: Option<Value>| {
+            let mut workloads = Workloads::default();
+            workloads.owners.insert("f".into(), (broker(), Running::of(image.as_ref())));
+            workloads.guard_finalizer("f", &object, 3).map_err(|finding| format!("{}: {}", finding.code, finding.message))
+        };
+        assert_eq!(guard(Some(json!({"spec": {}, "status": {"readyReplicas": 1}}))), Ok(()));
+        let stopped = guard(Some(json!({"spec": {"replicas": 0}}))).expect_err("it is stopped");
+        assert_eq!(
+            stopped,
+            "LP111: it carries f, as 2 others do, whose owner Deployment ki/broker has 0 replicas: kubectl -n ki scale \
+             deployment/broker --replicas=1"
+        );
+        assert!(
+            guard(Some(json!({"spec": {"replicas": 1}}))).expect_err("not ready").contains("no pod that is ready, of 1")
+        );
+        assert!(guard(None).expect_err("gone").contains("does not exist"));
+        let unknown = Workloads::default().guard_finalizer("f", &object, 1).expect_err("nobody owns it");
+        assert_eq!(unknown.code, "LP202");
+    }
+
+    #[test]
+    fn an_autoscaler_of_what_is_held_is_seen() {
+        let held = BTreeMap::from([(broker().target(), json!({}))]);
+        let autoscaler = |name: &str| {
+            json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                "metadata": {"namespace": "ki", "name": "h"},
+                "spec": {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": name}}})
+        };
+        assert_eq!(autoscaled(&held, &autoscaler("broker")).expect("it is seen").code, "LP203");
+        assert!(autoscaled(&held, &autoscaler("other")).is_none());
+    }
+}

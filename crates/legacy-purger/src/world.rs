@@ -1,0 +1,156 @@
+//! Makes the changes, and looks at what only this step has to look at: that a held workload has stopped, that the fence is up, that a
+//! definition takes nothing along, and who keeps an object from going.
+
+use std::time::{Duration, Instant};
+
+use fairlead_kube_client::objects::{Objects, Rehearsal};
+use fairlead_migration::change::{Action, Image, Images, Target};
+use fairlead_migration::executor::{Standing, Task, World};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_release::observe::{DEFINITION, Kind, Source, target};
+use fairlead_release::session::Session;
+
+use crate::configuration::Purge;
+use crate::index::finalizers;
+use crate::kinds;
+use crate::stages::{HELM_OBJECTS, OBJECTS};
+use crate::workloads::{Running, get, pods};
+
+/// How often something is looked at that takes a moment.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A policy acts about one second after it was created (measured with Kubernetes 1.34), on every API server by itself.
+const FENCE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The objects of a purge.
+pub(crate) struct Guarded<'a> {
+    pub(crate) objects: &'a Objects<'a>,
+    pub(crate) plan: &'a Plan,
+    pub(crate) session: &'a Session<'a>,
+    pub(crate) purge: &'a Purge,
+    pub(crate) patience: Duration,
+}
+
+impl World for Guarded<'_> {
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        let (target, action) = (&task.change.target, task.change.action());
+        if task.is_undo {
+            return self.objects.bring(task).await;
+        }
+        let is = |kind: &Kind| target.kind == kind.kind;
+        match &task.change.images {
+            Images::Delete(definition) if is(&DEFINITION) => self.expect_no_objects(definition).await?,
+            _ => {}
+        }
+        match self.objects.bring(task).await {
+            Err(Obstacle::Late { operation, source }) if action == Action::Delete => {
+                let source = self.who_keeps(target).await?.map_or(source, Into::into);
+                Err(Obstacle::Late { operation, source })
+            }
+            Ok(()) if action == Action::Create && is(&kinds::BINDING) => self.see_fence_deny(&target.name).await,
+            Ok(()) if action == Action::Update && pods_of(task.change.before()).is_some() => self.see_stop(target).await,
+            other => other,
+        }
+    }
+
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        self.objects.look(task).await
+    }
+}
+
+/// How many pods an object has, if it is a workload.
+fn pods_of(image: Option<&Image>) -> Option<u64> {
+    image.filter(|image| image["spec"].get("replicas").is_some()).map(pods)
+}
+
+impl Guarded<'_> {
+    fn source(&self) -> Source<'_> {
+        Source::Cluster(self.session.cluster, &self.session.discovery)
+    }
+
+    /// Held is not stopped: its pods are given time to end.
+    async fn see_stop(&self, workload: &Target) -> Result<(), Obstacle> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let left = self.objects.get(workload).await?.as_ref().map_or(0, pods);
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let operation = format!("see the pods of {workload} end within {:?}", self.patience);
+                return Err(Obstacle::Late { operation, source: format!("{left} are still there").into() });
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// The fence is up when it denies the creation of an object like those that go. Where that cannot be tried, a definition is still
+    /// deleted only when none of its objects is there.
+    async fn see_fence_deny(&self, policy: &str) -> Result<(), Obstacle> {
+        let is_sample = |stage: usize| stage == OBJECTS || stage == HELM_OBJECTS;
+        let Some(sample) = self.plan.changes().find(|change| is_sample(change.stage)) else { return Ok(()) };
+        let rehearsed = Target { name: "fairlead-rehearsal".to_owned(), ..sample.target.clone() };
+        let image = sample.before().cloned().unwrap_or_default();
+        let deadline = Instant::now() + FENCE_TIMEOUT;
+        loop {
+            match self.objects.rehearse(&rehearsed, &image).await? {
+                Rehearsal::Denied(why) if why.contains(policy) => return Ok(()),
+                Rehearsal::Denied(why) => {
+                    tracing::warn!(policy, why, "the fence cannot be tried");
+                    return Ok(());
+                }
+                Rehearsal::Accepted if Instant::now() >= deadline => {
+                    let operation = format!("see ValidatingAdmissionPolicy {policy} deny within {FENCE_TIMEOUT:?}");
+                    let source = format!("{} could still be created; --fence false goes without it", sample.target.kind);
+                    return Err(Obstacle::Late { operation, source: source.into() });
+                }
+                Rehearsal::Accepted => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// A definition takes all its objects along; only those of the snapshot come back.
+    async fn expect_no_objects(&self, definition: &Image) -> Result<(), Obstacle> {
+        let spec = &definition["spec"];
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let kind = Kind::named(&text(&spec["group"]), &text(&spec["names"]["kind"]));
+        match self.source().first(&kind).await {
+            Ok(None) => Ok(()),
+            Ok(Some(object)) => {
+                let what = "it was created while its kind was purged, and would go without a snapshot".to_owned();
+                Err(Obstacle::Drift { target: target(&object), what })
+            }
+            // An earlier process has deleted the definition already.
+            Err(obstacle) => match self.source().get(&DEFINITION, "", &text(&definition["metadata"]["name"])).await? {
+                Some(live) if live["metadata"]["deletionTimestamp"].is_null() => Err(obstacle),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Which finalizers keep an object, whose they are, and what to do.
+    async fn who_keeps(&self, target: &Target) -> Result<Option<String>, Obstacle> {
+        let Some(live) = self.objects.get(target).await? else { return Ok(None) };
+        let mut kept = Vec::new();
+        for name in finalizers(&live) {
+            kept.push(match self.purge.finalizer(name) {
+                None => format!("finalizer {name}, whose owner is not configured: see that its controller runs"),
+                Some(finalizer) => {
+                    let owner = &finalizer.owner;
+                    match Running::of(get(&self.source(), owner).await?.as_ref()).trouble() {
+                        Some(trouble) => {
+                            let command = owner.start_command();
+                            format!("finalizer {name}, whose owner {owner} {trouble}: {command}")
+                        }
+                        None => {
+                            format!("finalizer {name}, whose owner {owner} runs: see its log, or raise --deletion-timeout")
+                        }
+                    }
+                }
+            });
+        }
+        let what = if kept.is_empty() { "no finalizer; it is about to go".to_owned() } else { kept.join("; ") };
+        Ok(Some(format!("it is deleted, and kept by {what}")))
+    }
+}
