@@ -16,6 +16,10 @@
   value: {{ .runTimeout | quote }}
 - name: FAIRLEAD_LOG_FORMAT
   value: {{ .logFormat | quote }}
+{{- if .configuration }}
+- name: FAIRLEAD_CONFIG
+  value: /etc/fairlead/configuration.yaml
+{{- end }}
 {{- with .proxy }}
 {{- with .http }}
 - name: HTTP_PROXY

@@ -7,8 +7,25 @@ filled up with the defaults below, unless it says otherwise.
 {{- include "fairlead-hooks.fill" (dict "into" $job "from" . "at" "") -}}
 {{- include "fairlead-hooks.check" $job -}}
 {{- include "fairlead-hooks.access" $job }}
+{{- include "fairlead-hooks.configMap" $job }}
 ---
 {{ include "fairlead-hooks.batchJob" $job }}
+{{- end -}}
+
+{{/* The configuration file, there before the Job. */}}
+{{- define "fairlead-hooks.configMap" -}}
+{{- with .configuration }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "fairlead-hooks.name" $ }}
+  namespace: {{ $.root.Release.Namespace }}
+  {{- include "fairlead-hooks.accessMetadata" $ | nindent 2 }}
+data:
+  configuration.yaml: |
+    {{- trim . | nindent 4 }}
+{{- end }}
 {{- end -}}
 
 {{/* All keys there are. null: must be given. */}}
@@ -25,6 +42,8 @@ image:
   pullPolicy: IfNotPresent
 args: []
 env: {}
+# Text of a file that the job finds under the path in FAIRLEAD_CONFIG; empty means none.
+configuration: ""
 mode: hook
 events: [pre-upgrade]
 weight: 10

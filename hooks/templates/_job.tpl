@@ -87,4 +87,16 @@ containers:
     {{- with .resources }}
     resources: {{- toYaml . | nindent 6 }}
     {{- end }}
+    {{- if .configuration }}
+    volumeMounts:
+      - name: configuration
+        mountPath: /etc/fairlead
+        readOnly: true
+    {{- end }}
+{{- if .configuration }}
+volumes:
+  - name: configuration
+    configMap:
+      name: {{ include "fairlead-hooks.name" . }}
+{{- end }}
 {{- end -}}

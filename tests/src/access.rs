@@ -18,11 +18,19 @@ pub struct Rule {
     pub verb: String,
 }
 
-/// ServiceAccount, roles and bindings as the chart renders them for a release in namespace default.
+/// The jobs, and the values of the chart that turn each of them on, alone.
+pub const JOBS: [(&str, &str); 2] = [
+    ("trigger-replicator", "triggerReplicator.enabled=true"),
+    ("legacy-purger", "triggerReplicator.enabled=false,legacyPurger.enabled=true"),
+];
+
+/// ServiceAccount, roles and bindings of a job as the chart renders them for a release in namespace default.
 #[must_use]
-pub fn rendered(release: &str) -> Vec<Value> {
+pub fn rendered(release: &str, job: &str) -> Vec<Value> {
+    let (_, values) = JOBS.iter().find(|(name, _)| *name == job).expect("a job of the chart");
     let mut helm = tool("helm3");
-    helm.args(["template", release, "charts/fairlead", "-n", "default", "--set", "mode=job"]).current_dir(root());
+    helm.args(["template", release, "charts/fairlead", "-n", "default", "--set", "mode=job", "--set", values])
+        .current_dir(root());
     let rendered = run(&mut helm, "").expect(0).stdout;
     let mut convert = tool("kubectl");
     convert.args(["annotate", "--local", "-o", "json", "-f", "-", "fairlead.dev/demo-"]);
@@ -53,10 +61,10 @@ pub fn rules(objects: &[Value]) -> Vec<Rule> {
     all
 }
 
-/// Writes a kubeconfig for the ServiceAccount of a release, which has been installed.
+/// Writes a kubeconfig for the ServiceAccount of a job of a release, which has been installed.
 #[must_use]
-pub fn kubeconfig(cluster: &Cluster, release: &str, folder: &Path) -> PathBuf {
-    let account = format!("{release}-trigger-replicator");
+pub fn kubeconfig(cluster: &Cluster, release: &str, job: &str, folder: &Path) -> PathBuf {
+    let account = format!("{release}-{job}");
     let token = cluster.kubectl(&["create", "token", "-n", "default", &account, "--duration", "8h"]).expect(0).stdout;
     let admin = cluster.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
     let kubeconfig = json!({
@@ -65,7 +73,7 @@ pub fn kubeconfig(cluster: &Cluster, release: &str, folder: &Path) -> PathBuf {
         "users": [{"name": "job", "user": {"token": token.trim()}}],
         "contexts": [{"name": "job", "context": {"cluster": "it", "user": "job", "namespace": "default"}}],
     });
-    let file = folder.join(format!("{release}.kubeconfig"));
+    let file = folder.join(format!("{release}-{job}.kubeconfig"));
     std::fs::write(&file, kubeconfig.to_string()).expect("written");
     file
 }

@@ -1,10 +1,11 @@
 //! Clusters of `tests/cluster` that end with the test: they live as long as we hold their standard input, so that a test that
 //! is killed takes them along.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -27,8 +28,8 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     /// The first process of its box.
     pid: u64,
-    /// Kubeconfig of a job with the chart's permissions, made when the first job runs.
-    account: OnceLock<PathBuf>,
+    /// Kubeconfigs of jobs with the chart's permissions, each made when its job first runs.
+    accounts: Mutex<BTreeMap<String, PathBuf>>,
     folder: TempDir,
     child: Child,
     /// Kept open: a program that cannot write its messages is killed by them.
@@ -110,7 +111,7 @@ impl Cluster {
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
         let (name, kubeconfig) = (text("name"), text("kubeconfig").into());
         let pid = ready["pid"].as_u64().unwrap_or_else(|| panic!("{command:?}: no pid: {line}"));
-        Self { name, kubeconfig, pid, account: OnceLock::new(), folder, child, _messages: stderr, alive }
+        Self { name, kubeconfig, pid, accounts: Mutex::default(), folder, child, _messages: stderr, alive }
     }
 
     fn with_definitions(self, files: &[&str]) -> Self {
@@ -191,16 +192,18 @@ impl Cluster {
     #[must_use]
     pub fn job(&self, name: &str, args: &[&str]) -> Command {
         let mut command = job(name);
-        command.args(args).arg("--kubeconfig").arg(self.account());
+        command.args(args).arg("--kubeconfig").arg(self.account(name));
         command
     }
 
     /// A kubeconfig with the permissions of a job.
-    pub fn account(&self) -> &Path {
-        self.account.get_or_init(|| {
-            self.apply(&Value::Array(access::rendered("fairlead")));
-            access::kubeconfig(self, "fairlead", self.folder.path())
-        })
+    pub fn account(&self, job: &str) -> PathBuf {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            self.apply(&Value::Array(access::rendered("fairlead", job)));
+            access::kubeconfig(self, "fairlead", job, self.folder.path())
+        };
+        accounts.entry(job.to_owned()).or_insert_with(make).clone()
     }
 }
 

@@ -8,18 +8,16 @@ use fairlead_tests::access::{self, Rule};
 use fairlead_tests::program::root;
 use serde_json::Value;
 
-/// The rule that a request of a job needed, if it was one and was answered.
-fn used(event: &Value) -> Option<Rule> {
-    let user = event["user"]["username"].as_str()?;
-    let is_job = user.starts_with("system:serviceaccount:") && user.ends_with("-trigger-replicator");
+/// The job that has sent a request, and the rule that it needed, if it was one of ours and was answered.
+fn used(event: &Value) -> Option<(&'static str, Rule)> {
+    let user = event["user"]["username"].as_str()?.strip_prefix("system:serviceaccount:")?;
+    let (job, _) = access::JOBS.into_iter().find(|(job, _)| user.ends_with(job))?;
     let is_allowed = event["responseStatus"]["code"].as_i64().is_some_and(|code| code != 401 && code != 403);
     let object = &event["objectRef"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    (is_job && is_allowed).then(|| Rule {
-        group: text(&object["apiGroup"]),
-        resource: text(&object["resource"]),
-        verb: text(&event["verb"]),
-    })
+    let resource = [text(&object["resource"]), text(&object["subresource"])].join("/");
+    let resource = resource.trim_end_matches('/').to_owned();
+    is_allowed.then(|| (job, Rule { group: text(&object["apiGroup"]), resource, verb: text(&event["verb"]) }))
 }
 
 #[test]
@@ -34,7 +32,9 @@ fn every_rule_of_the_chart_was_used() {
         let events = BufReader::new(file).lines().map_while(Result::ok);
         seen.extend(events.filter_map(|line| used(&serde_json::from_str(&line).ok()?)));
     }
-    let rendered = access::rules(&access::rendered("fairlead"));
-    let unused: Vec<&Rule> = rendered.iter().filter(|rule| !seen.contains(rule)).collect();
-    assert!(!rendered.is_empty() && unused.is_empty(), "no run used {unused:?}");
+    for (job, _) in access::JOBS {
+        let rendered = access::rules(&access::rendered("fairlead", job));
+        let unused: Vec<&Rule> = rendered.iter().filter(|rule| !seen.contains(&(job, (*rule).clone()))).collect();
+        assert!(!rendered.is_empty() && unused.is_empty(), "no run of {job} used {unused:?}");
+    }
 }

@@ -148,6 +148,8 @@ impl<'a> Objects<'a> {
                 Images::Create(_) => &["create", "get", "delete"],
                 // Who owned which field is put back through the object itself.
                 Images::Update(..) => &["get", "patch"],
+                // One that was made by the plan itself.
+                Images::Delete(before) if uid(before).is_none() => &["create", "get", "delete"],
                 Images::Delete(_) if plan.stages[change.stage].cascaded => &["create", "get", "patch"],
                 Images::Delete(_) => &["create", "get", "delete", "patch"],
             };
@@ -162,7 +164,8 @@ impl<'a> Objects<'a> {
                     }
                 }
                 Images::Delete(before) => {
-                    if resource.has_status && before.get("status").is_some() {
+                    let is_written = resource.has_status && plan.stages[change.stage].settled.is_none();
+                    if is_written && before.get("status").is_some() {
                         add(&resource, "patch", Some("status"), namespace);
                     }
                     for reference in owners(before) {

@@ -113,8 +113,13 @@ pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
 
 /// The image without these finalizers.
 pub(crate) fn without_finalizers(mut image: Value, stripped: &HashSet<String>) -> Value {
-    if let Some(finalizers) = image["metadata"]["finalizers"].as_array_mut() {
+    let Some(metadata) = image["metadata"].as_object_mut() else { return image };
+    if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
         finalizers.retain(|finalizer| !finalizer.as_str().is_some_and(|it| stripped.contains(it)));
+        // The server leaves an empty list out.
+        if finalizers.is_empty() {
+            metadata.remove("finalizers");
+        }
     }
     image
 }

@@ -6,13 +6,14 @@ mod forward;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use futures::{StreamExt as _, stream};
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Target};
+use crate::change::{Action, Change, Target};
 use crate::obstacle::{Obstacle, Stop, chain};
 use crate::plan::{Plan, Stage};
 use crate::ticket::{Journal, Phase, Progress};
@@ -222,8 +223,15 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// What somebody else has changed since.
     async fn drifted(&self, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
         let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
-        let begun = self.plan.changes().zip(self.begun()).filter(|(change, begun)| *begun && !excepted(&change.target));
-        let begun = begun.map(|(change, _)| change);
+        let last = self.last_of_updated();
+        let is_last = |position, change: &Change| last.get(&hash(&change.target)).is_none_or(|last| *last == position);
+        let begun = self
+            .plan
+            .changes()
+            .enumerate()
+            .zip(self.begun())
+            .filter(|((position, change), begun)| *begun && is_last(*position, change) && !excepted(&change.target));
+        let begun = begun.map(|((_, change), _)| change);
         let looks = stream::iter(begun).map(|change| async move {
             if let Some(stop) = self.watcher.stop() {
                 return Err(Obstacle::Stopped(stop));
@@ -239,6 +247,18 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             }
         }
         Ok(drifted)
+    }
+
+    /// Where a target is changed last, of those that are updated: an object that is updated and then deleted is not there.
+    fn last_of_updated(&self) -> HashMap<u64, usize> {
+        let updated = self.plan.changes().filter(|change| change.action() == Action::Update);
+        let mut last: HashMap<u64, usize> = updated.map(|change| (hash(&change.target), 0)).collect();
+        if !last.is_empty() {
+            for ((position, change), _) in self.plan.changes().enumerate().zip(self.begun()).filter(|(_, begun)| *begun) {
+                last.entry(hash(&change.target)).and_modify(|last| *last = position);
+            }
+        }
+        last
     }
 
     fn task<'t>(&'t self, change: &'t Change, is_undo: bool, on_drift: OnDrift) -> Task<'t> {
@@ -268,6 +288,13 @@ fn not_everything() -> Obstacle {
 
 fn count(started: &[bool]) -> usize {
     started.iter().filter(|started| **started).count()
+}
+
+/// Of many targets, in little memory.
+fn hash(target: &Target) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether another process goes on where this one ends.

@@ -139,7 +139,7 @@ fn an_old_knative_is_asked_for_brokers_with_a_label_and_written_in_its_own_versi
         assert_eq!(apply(&cluster, &[]).expect(0).json()["outcome"], "Unchanged");
 
         if version == "v1alpha1" {
-            let rules = access::rules(&access::rendered("shop")).into_iter();
+            let rules = access::rules(&access::rendered("shop", "trigger-replicator")).into_iter();
             let rules = rules.filter(|rule| rule.resource == "namespaces" && rule.verb != "list").collect::<Vec<Rule>>();
             cluster.apply(&json!([namespace("second")]));
             cluster.apply(&Value::Array(activated("shop", "second")));

@@ -289,11 +289,12 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     many(&cluster, 20);
     let before = state::of(&cluster);
     // An account of its own: the cluster is used again.
-    let (folder, access) = (tempfile::tempdir().expect("a temporary folder"), access::rendered("losing"));
+    let (folder, access) =
+        (tempfile::tempdir().expect("a temporary folder"), access::rendered("losing", "trigger-replicator"));
     let binding = access.iter().find(|object| object["kind"] == "ClusterRoleBinding").expect("the chart has one");
     let name = binding["metadata"]["name"].as_str().expect("a name").to_owned();
     cluster.apply(&Value::Array(access.clone()));
-    let account = access::kubeconfig(&cluster, "losing", folder.path());
+    let account = access::kubeconfig(&cluster, "losing", "trigger-replicator", folder.path());
     let may = |cluster: &str, expected: bool| {
         let user = "--as=system:serviceaccount:default:losing-trigger-replicator";
         let ask = ["auth", "can-i", "delete", "triggers.eventing.knative.dev", "-n", "default", user];

@@ -38,9 +38,9 @@ fn without(objects: &[Value], missing: &Rule) -> Vec<Value> {
 /// Takes each rule away once: the run must be refused before its first write, and name the rule.
 pub(crate) fn each_is_missed(cluster: &Cluster, rules: &[Rule]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let objects = access::rendered(RELEASE);
+    let objects = access::rendered(RELEASE, "trigger-replicator");
     cluster.apply(&Value::Array(objects.clone()));
-    let kubeconfig = access::kubeconfig(cluster, RELEASE, folder.path());
+    let kubeconfig = access::kubeconfig(cluster, RELEASE, "trigger-replicator", folder.path());
     let apply_as = || -> Ended {
         let mut command = job("trigger-replicator");
         run(command.args(["apply", "--release", RELEASE, "--kubeconfig"]).arg(&kubeconfig), "")
@@ -83,7 +83,7 @@ fn a_missing_rule_is_named_and_none_is_too_many() {
     let cluster = lease();
     scenario(&cluster);
     let before = fairlead_tests::state::of(&cluster);
-    let rules = access::rules(&access::rendered(RELEASE));
+    let rules = access::rules(&access::rendered(RELEASE, "trigger-replicator"));
     assert!(rules.len() >= 34, "{rules:?}");
     // Without a label to set, namespaces are only listed; see the test of an old Knative. Of the others one run names who has
     // refused it, and one in a pod tells its Job how it ended: neither fails when it may not.

@@ -27,7 +27,7 @@ fn a_list_that_expires_on_the_way_is_read_again_and_nothing_is_done_twice() {
     let cluster = lease();
     subscriptions(&cluster, 510);
     // The second page of the Subscriptions has gone, once.
-    let proxy = Proxy::start(cluster.account(), |asked| {
+    let proxy = Proxy::start(&cluster.account("trigger-replicator"), |asked| {
         let is_second_page =
             asked.path.contains("/subscriptions?") && asked.path.contains("continue=") && asked.earlier == 0;
         is_second_page.then_some(Fault::Instead(Answer::new(410, "Expired")))
@@ -43,7 +43,7 @@ fn a_list_that_expires_on_the_way_is_read_again_and_nothing_is_done_twice() {
 fn a_list_that_always_expires_is_given_up_before_anything_is_written() {
     let cluster = lease();
     subscriptions(&cluster, 510);
-    let proxy = Proxy::start(cluster.account(), |asked| {
+    let proxy = Proxy::start(&cluster.account("trigger-replicator"), |asked| {
         asked.path.contains("continue=").then_some(Fault::Instead(Answer::new(410, "Expired")))
     });
     let ended = apply_through(&proxy, &[]);
@@ -57,7 +57,7 @@ fn an_overloaded_server_is_asked_again_as_it_says_and_with_less_at_once() {
     subscriptions(&cluster, 120);
     // From the 40th creation on, every one is refused once.
     let creations = std::sync::atomic::AtomicUsize::new(0);
-    let proxy = Proxy::start(cluster.account(), move |asked| {
+    let proxy = Proxy::start(&cluster.account("trigger-replicator"), move |asked| {
         if !is_creation(asked) {
             return None;
         }
@@ -78,7 +78,7 @@ fn an_overloaded_server_is_asked_again_as_it_says_and_with_less_at_once() {
 fn a_server_that_stays_overloaded_ends_the_run_which_can_be_resumed() {
     let cluster = lease();
     subscriptions(&cluster, 5);
-    let proxy = Proxy::start(cluster.account(), |asked| {
+    let proxy = Proxy::start(&cluster.account("trigger-replicator"), |asked| {
         is_creation(asked).then_some(Fault::Instead(Answer::new(429, "TooManyRequests")))
     });
     let ended = apply_through(&proxy, &["--request-timeout", "500ms"]).expect(75);

@@ -87,14 +87,16 @@ pub(super) fn uid(object: &Value) -> Option<&str> {
 }
 
 /// Whether `live` is what `image` was, in everything that is ours to give. Which owners are left out because they are gone is
-/// decided when it is created.
+/// decided when it is created, and a controller may have put its finalizer on it since.
 pub(super) fn is_restored(image: &Value, live: &Value) -> bool {
+    let has = |finalizer: &Value| live["metadata"]["finalizers"].as_array().is_some_and(|all| all.contains(finalizer));
+    let has_finalizers = image["metadata"]["finalizers"].as_array().into_iter().flatten().all(has);
     let [image, live] = [image, live].map(|object| {
         let mut object = writable(object);
-        object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
+        object["metadata"].as_object_mut().map(|metadata| ["ownerReferences", "finalizers"].map(|key| metadata.remove(key)));
         object
     });
-    image == live
+    has_finalizers && image == live
 }
 
 /// The status of an image as the object that was created again can have it: what it has seen of its spec cannot be newer than
@@ -236,6 +238,9 @@ mod tests {
         live["metadata"]["uid"] = "v".into();
         live["metadata"]["ownerReferences"] = json!([{"uid": "new"}]);
         assert!(is_restored(&image, &live));
+        live["metadata"]["finalizers"] = json!(["its controller's"]);
+        assert!(is_restored(&image, &live));
+        assert!(!is_restored(&live, &image));
         live["metadata"]["labels"]["c"] = "d".into();
         assert!(!is_restored(&image, &live));
     }

@@ -36,7 +36,8 @@ impl Objects<'_> {
                     // It was never deleted.
                     return Ok(());
                 }
-                self.wait_until_gone(subject, &live).await?;
+                // Whoever was impatient going forward has more time going back.
+                self.wait_until_gone(subject, &live, self.patience.max(settle::TIMEOUT)).await?;
                 continue;
             }
             if !is_marked(&live, task.mark) {

@@ -50,7 +50,7 @@ impl Objects<'_> {
         is_gone: bool,
     ) -> Result<(), Obstacle> {
         if !is_gone {
-            self.wait_until_gone(subject, deleted).await?;
+            self.wait_until_gone(subject, deleted, self.patience).await?;
         }
         match stage.pacing.iter().find(|pacing| pacing.kind == subject.target.kind) {
             Some(pacing) => self.wait_until_forgotten(subject, deleted, pacing).await,
@@ -59,15 +59,20 @@ impl Objects<'_> {
     }
 
     /// Deleted is not gone: finalizers keep an object for a while.
-    pub(super) async fn wait_until_gone(&self, subject: &Subject<'_>, deleted: &Value) -> Result<(), Obstacle> {
-        let (deadline, mut pauses) = (Instant::now() + self.patience, pauses());
+    pub(super) async fn wait_until_gone(
+        &self,
+        subject: &Subject<'_>,
+        deleted: &Value,
+        patience: Duration,
+    ) -> Result<(), Obstacle> {
+        let (deadline, mut pauses) = (Instant::now() + patience, pauses());
         loop {
             let live = match self.live(subject).await? {
                 Some(live) if uid(&live) == uid(deleted) => live,
                 _ => return Ok(()),
             };
             if Instant::now() >= deadline {
-                let operation = format!("see {} go within {:?}", subject.target, self.patience);
+                let operation = format!("see {} go within {patience:?}", subject.target);
                 let what = format!("it is deleted, and kept by its finalizers: {}", live["metadata"]["finalizers"]);
                 return Err(Obstacle::Late { operation, source: what.into() });
             }

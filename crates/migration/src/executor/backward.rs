@@ -45,7 +45,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
         let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
         let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).collect();
-        let again = cascaded.iter().map(|stage| self.plan.positions(*stage).filter(|it| started[*it]).count());
+        let again = cascaded.iter().map(|stage| self.plan.positions(*stage).len());
         let total = super::count(started) + again.sum::<usize>();
         let way = Way {
             ends_at_deadline,
@@ -114,7 +114,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     }
 
     async fn take_back(&self, position: usize, change: Change, way: &Way<'_>) {
-        if !way.started[position] || way.ended.borrow().is_some() {
+        // What others delete follows from another stage, whether or not its own has begun.
+        let may_be_made = way.started[position] || self.plan.stages[change.stage].cascaded;
+        if !may_be_made || way.ended.borrow().is_some() {
             return;
         }
         if let Some(stop) = self.watcher.stop().filter(|stop| self.may_end(*stop, way.ends_at_deadline)) {

@@ -1,0 +1,28 @@
+{{/* Rules that every job needs, for what is outside the release's namespace. */}}
+{{- define "fairlead.admissionRules" -}}
+# Who has a say when a write is refused: named in the message.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations, validatingwebhookconfigurations, validatingadmissionpolicies]
+  verbs: [list]
+{{- end -}}
+
+{{/* Rules that every job needs in the release's namespace. */}}
+{{- define "fairlead.ledgerRules" -}}
+# The ledger. get: a run that ended in the middle is finished from what it stored. delete: old tickets of runs that have been
+# taken back.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, create, patch, delete]
+# When the Job began, which is when its deadline began.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get]
+# How the run ended, as an Event on the Job.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+# One run at a time.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, patch]
+{{- end -}}

@@ -1,0 +1,165 @@
+//! Everything goes, and comes back as it was.
+
+use fairlead_tests::program::{job, run, tool};
+use fairlead_tests::state::differences;
+use serde_json::{Value, json};
+
+use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
+
+const DEFINITIONS: [&str; 2] =
+    ["subscriptions.eventing.kyma-project.io", "eventactivations.applicationconnector.kyma-project.io"];
+
+fn changed(report: &Value) -> Vec<String> {
+    let changes = report["plan"]["changes"].as_array().expect("a list").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    changes
+        .map(|it| format!("{} {} {}", text(&it["action"]), text(&it["target"]["kind"]), text(&it["target"]["name"])))
+        .collect()
+}
+
+#[test]
+fn the_legacy_bus_goes_and_comes_back_as_it_was() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        let ended = scene.run(&["apply", "-o", "json"]).expect(0);
+        let report = ended.json();
+        assert_eq!(
+            changed(&report),
+            [
+                "update Deployment application-broker",
+                "create ValidatingAdmissionPolicy fairlead-purge.default.shop",
+                "create ValidatingAdmissionPolicyBinding fairlead-purge.default.shop",
+                "delete EventActivation shop-events",
+                "delete Subscription created",
+                "delete Subscription paid",
+                "delete Channel created-x7k2p",
+                "delete Channel paid-x7k2p",
+                "delete Subscription created--orders",
+                "delete Subscription paid--orders",
+                "delete CustomResourceDefinition eventactivations.applicationconnector.kyma-project.io",
+                "delete CustomResourceDefinition subscriptions.eventing.kyma-project.io",
+                "delete ValidatingAdmissionPolicy fairlead-purge.default.shop",
+                "delete ValidatingAdmissionPolicyBinding fairlead-purge.default.shop",
+            ]
+        );
+        assert!(DEFINITIONS.iter().all(|definition| !scene.is_defined(definition)), "{}", ended.output());
+        assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 0);
+        assert_eq!(scene.cluster.list("channels.messaging.knative.dev"), Vec::<Value>::new());
+        assert_eq!(scene.cluster.list("validatingadmissionpolicies"), Vec::<Value>::new());
+
+        let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
+        assert_eq!(again["outcome"], "Unchanged");
+        let back = scene.run(&["rollback", "--last"]).expect(0);
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new(), "{}", back.output());
+    });
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
+}
+
+#[test]
+fn a_kind_that_later_kyma_uses_too_stays() {
+    let scene = Scene::new();
+    let later = json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "orders", "name": "later"},
+        "spec": {"sink": "http://mail.orders.svc.cluster.local", "filter": {"filters": []}},
+    });
+    scene.cluster.apply(&later);
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        let ended = scene.run(&["apply"]).expect(0);
+        let said = ended.output();
+        for words in [
+            "! warning LP205 CustomResourceDefinition subscriptions.eventing.kyma-project.io: not this purge's: 1 Subscription, the first is \
+             Subscription orders/later",
+            "= Subscription orders/later: left alone, it is not of the legacy bus but of later Kyma",
+            "DESTROYS 1 EventActivation, 2 Subscription",
+        ] {
+            assert!(said.contains(words), "{words}\n{said}");
+        }
+        let left = scene.cluster.list(DEFINITIONS[0]);
+        assert_eq!(left.iter().map(|it| &it["metadata"]["name"]).collect::<Vec<_>>(), ["later"]);
+        assert!(!scene.is_defined(DEFINITIONS[1]));
+        // The fence does not stay with it; the API server forgets it a second later.
+        let legacy = json!({
+            "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "orders", "name": "back-again"},
+            "spec": {"source_id": "shop", "event_type": "x", "event_type_version": "v1"},
+        });
+        let create = |_| {
+            let mut kubectl = tool("kubectl");
+            kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "-f", "-"]);
+            run(&mut kubectl, &legacy.to_string()).status == Some(0)
+        };
+        assert!((0..100).any(create), "the fence is still there");
+        scene.cluster.kubectl(&["delete", DEFINITIONS[0], "-n", "orders", "back-again"]).expect(0);
+        let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
+        assert_eq!(again["outcome"], "Unchanged");
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn it_comes_back_also_where_others_have_made_the_same_again() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply"]).expect(0);
+        // Somebody installs the kind again, and creates one of ours with another content, and one of their own.
+        let definition: Value =
+            before["\"CustomResourceDefinition\" /\"eventactivations.applicationconnector.kyma-project.io\""].clone();
+        let mut definition = definition;
+        definition["metadata"] = json!({"name": DEFINITIONS[1], "labels": definition["metadata"]["labels"]});
+        scene.cluster.apply(&definition);
+        scene.cluster.kubectl(&["wait", "--for=condition=Established", "crd", DEFINITIONS[1], "--timeout=60s"]).expect(0);
+        let is_served = |_| scene.cluster.kubectl(&["get", DEFINITIONS[1], "-A"]).status == Some(0);
+        assert!((0..100).any(is_served), "it is not served");
+        let mut other = activation("shop-events");
+        other["spec"]["sourceId"] = "somebody-else".into();
+        scene.cluster.apply(&json!([other, activation("theirs")]));
+
+        let stopped = scene.run(&["rollback", "--last"]).expect(6);
+        let said = stopped.output();
+        assert!(said.contains("EventActivation orders/shop-events: somebody else has created it again"), "{said}");
+        assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
+        scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0);
+        let live = scene.cluster.get(DEFINITIONS[1], "orders", "shop-events");
+        assert_eq!(live["spec"]["sourceId"], "somebody-else");
+        scene.cluster.get(DEFINITIONS[1], "orders", "theirs");
+        scene.cluster.get(DEFINITIONS[0], "orders", "paid");
+        assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
+    });
+}
+
+#[test]
+fn a_hold_that_somebody_has_ended_is_no_drift() {
+    let scene = Scene::new();
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply"]).expect(0);
+        // The upgrade brings application-broker back, with three replicas and another image.
+        let mut newer = deployment("kyma-integration", "application-broker");
+        newer["spec"]["replicas"] = 3.into();
+        newer["spec"]["template"]["spec"]["containers"][0]["image"] = "newer".into();
+        let mut kubectl = tool("kubectl");
+        kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "apply", "--server-side", "--force-conflicts", "-f", "-"]);
+        run(&mut kubectl, &newer.to_string()).expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 3);
+    scene.cluster.get(DEFINITIONS[0], "orders", "paid");
+}
+
+#[test]
+fn the_plan_from_files_is_the_plan_from_the_cluster() {
+    let scene = Scene::new();
+    let kinds = format!(
+        "{},{},triggers,channels,subscriptions.messaging.knative.dev,deployments,crds",
+        DEFINITIONS[0], DEFINITIONS[1]
+    );
+    let dump = scene.cluster.kubectl(&["get", &kinds, "-A", "-o", "json"]).expect(0).stdout;
+    let mut from_files = job("legacy-purger");
+    from_files.args(["plan", "-o", "json", "--from", "-", "--release", "shop", "--ledger-namespace", "default"]);
+    let from_files = run(&mut from_files, &dump).expect(0).json();
+    let from_cluster = scene.run(&["plan", "-o", "json"]).expect(0).json();
+    assert_eq!(from_files["digest"], from_cluster["digest"]);
+    assert_eq!(from_files["changes"].as_array().map(Vec::len), Some(14));
+}

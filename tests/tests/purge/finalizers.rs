@@ -1,0 +1,139 @@
+//! Finalizers are somebody's work: it is waited for, and said whose it is.
+
+use std::time::Duration;
+
+use fairlead_tests::state::differences;
+use serde_json::{Value, json};
+
+use crate::scene::{ACTIVATION_FINALIZER, AT_ONCE, SUBSCRIPTION_FINALIZER, Scene};
+
+const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
+const SUBSCRIPTIONS: &str = "subscriptions.eventing.kyma-project.io";
+
+#[test]
+fn an_owner_that_does_not_run_stops_everything() {
+    let scene = Scene::new();
+    let owner = "whose owner Deployment kyma-system/event-bus-subscription-controller";
+    let command = "kubectl -n kyma-system scale deployment/event-bus-subscription-controller --replicas=1";
+    let plan = || scene.run(&["plan"]).expect(0).stdout;
+    scene.run_controller(0);
+    for words in [
+        format!(
+            "! refused LP111 EventActivation orders/shop-events: it carries {ACTIVATION_FINALIZER}, {owner} has 0 replicas: {command}"
+        ),
+        format!(
+            "! refused LP111 Subscription orders/created: it carries {SUBSCRIPTION_FINALIZER}, as 1 others do, {owner} has 0"
+        ),
+    ] {
+        assert!(plan().contains(&words), "{words}\n{}", plan());
+    }
+    scene.run(&["apply"]).expect(4);
+    scene.cluster.kubectl(&["delete", "deployment", "-n", "kyma-system", "event-bus-subscription-controller"]).expect(0);
+    assert!(plan().contains(&format!("{owner} does not exist")), "{}", plan());
+    scene.run(&["apply"]).expect(4);
+}
+
+#[test]
+fn without_their_owner_they_go_by_name_and_everything_comes_back() {
+    let scene = Scene::new();
+    scene.run_controller(0);
+    let refused = scene.run(&["apply", "--strip-finalizers", "example.com/mine"]).expect(2);
+    assert!(refused.stderr.contains("only those of the legacy bus may be taken away"), "{}", refused.stderr);
+    let one = scene.run(&["plan", "--strip-finalizers", SUBSCRIPTION_FINALIZER]).expect(0).stdout;
+    assert!(one.contains("! refused LP111 EventActivation") && one.contains("! warning LP207 Subscription"), "{one}");
+
+    let before = scene.state();
+    let both = format!("{SUBSCRIPTION_FINALIZER},{ACTIVATION_FINALIZER}");
+    scene.run(&["apply", "--strip-finalizers", &both]).expect(0);
+    // What the owner would have deleted, with the finalizer that it has there.
+    for kind in ["channels.messaging.knative.dev", "subscriptions.messaging.knative.dev"] {
+        assert_eq!(scene.cluster.list(kind), Vec::<Value>::new());
+    }
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn a_slow_owner_is_waited_for_and_named_when_it_takes_too_long() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.playing(Duration::from_millis(2500), || {
+        let failed = scene.run(&["apply", "--deletion-timeout", "1s"]).expect(1);
+        let said = failed.output();
+        for words in [
+            "error FL014: waited in vain to see ",
+            "go within 1s: it is deleted, and kept by finalizer",
+            "whose owner Deployment kyma-system/event-bus-subscription-controller runs: see its log, or raise --deletion-timeout",
+            "everything is as before",
+        ] {
+            assert!(said.contains(words), "{words}\n{said}");
+        }
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    });
+    scene.playing(Duration::from_millis(300), || {
+        scene.run(&["apply"]).expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_comes_back() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        // The Deployment says that it runs; nobody works, because it has been told to stop meanwhile.
+        scene.run_controller(1);
+        let child = scene.start(&["apply", "--deletion-timeout", "3s", "--concurrency", "1"]);
+        let is_held = |_| scene.cluster.get("deployment", "kyma-integration", "application-broker")["spec"]["replicas"] == 0;
+        assert!((0..300).any(is_held), "it does not begin");
+        scene.cluster.kubectl(&["scale", "-n", "kyma-system", "deployment/event-bus-subscription-controller", "--replicas=0"]).expect(0);
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let words = "whose owner Deployment kyma-system/event-bus-subscription-controller has 0 replicas: kubectl -n kyma-system scale";
+        assert!(said.contains(words), "{said}");
+        scene.run_controller(1);
+        let is_gone = |_| scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", "shop-events"]).status != Some(0);
+        assert!((0..300).any(is_gone), "its owner is back");
+        scene.run(&["rollback", "--last"]).expect(0);
+        let different = differences(&before, &scene.state());
+        // It was scaled by us.
+        assert!(different.iter().all(|it| it.contains("event-bus-subscription-controller\"\n")), "{different:?}");
+    });
+}
+
+#[test]
+fn a_finalizer_that_nobody_is_known_to_own_is_warned_of_and_waited_for() {
+    let scene = Scene::new();
+    let patch = json!({"metadata": {"finalizers": ["example.com/theirs"]}}).to_string();
+    scene.cluster.kubectl(&["patch", SUBSCRIPTIONS, "-n", "orders", "paid", "--type=merge", "-p", &patch]).expect(0);
+    let planned = scene.run(&["plan"]).expect(0).stdout;
+    assert!(
+        planned.contains("! warning LP202 Subscription orders/paid: it carries example.com/theirs, whose owner is not"),
+        "{planned}"
+    );
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        let child = scene.start(&["apply", "--deletion-timeout", "30s"]);
+        let is_going = |_| !scene.cluster.get(SUBSCRIPTIONS, "orders", "paid")["metadata"]["deletionTimestamp"].is_null();
+        assert!((0..300).any(is_going), "it is not deleted");
+        scene
+            .cluster
+            .kubectl(&[
+                "patch",
+                SUBSCRIPTIONS,
+                "-n",
+                "orders",
+                "paid",
+                "--type=merge",
+                "-p",
+                "{\"metadata\": {\"finalizers\": null}}",
+            ])
+            .expect(0);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}

@@ -1,0 +1,15 @@
+//! `legacy-purger` against a real etcd and API server.
+//!
+//! - `scene`: a legacy event bus that has been replicated, and who plays its controllers
+//! - `back`: everything goes and comes back
+//! - `refused`: what speaks against a purge
+//! - `finalizers`: their owners run, are slow, have gone
+//! - `fence`: objects that are created while they are purged
+//! - `configuration`: other kinds
+
+mod back;
+mod configuration;
+mod fence;
+mod finalizers;
+mod refused;
+mod scene;

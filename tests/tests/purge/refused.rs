@@ -1,0 +1,219 @@
+//! What speaks against a purge: each refusal names the object, the reason and what to do, and nothing is changed.
+
+use fairlead_tests::state::differences;
+use serde_json::{Value, json};
+
+use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
+
+/// Runs apply, which must be refused with these words, and must change nothing.
+#[track_caller]
+fn refused(scene: &Scene, args: &[&str], words: &[&str]) {
+    let before = scene.state();
+    let ended = scene.run(&[&["apply"], args].concat()).expect(4);
+    let said = ended.output();
+    for words in words.iter().chain(&["error LP001: ", "Nothing was changed."]) {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn a_subscription_without_a_trigger_that_is_ready_stops_everything() {
+    let scene = Scene::new();
+    scene.subscribe("unreplicated", &json!({}));
+    scene.subscribe("no-endpoint", &json!({"endpoint": null}));
+    scene.subscribe("unready", &json!({}));
+    scene.replicate("unready", "False");
+    refused(
+        &scene,
+        &[],
+        &[
+            "! refused LP101 Subscription orders/unreplicated: no Trigger delivers unreplicated v1 of shop to http://mail.orders/",
+            "! refused LP101 Subscription orders/no-endpoint: spec.endpoint is missing",
+            "! refused LP102 Subscription orders/unready: Trigger orders/unready: BrokerReady: BrokerDoesNotExist",
+            "or, if nobody needs these events, name the Subscription with --allow-unreplicated NAMESPACE/NAME.",
+            "error LP001: LP101 Subscription orders/no-endpoint: spec.endpoint is missing; ",
+        ],
+    );
+    let two = "orders/unreplicated,orders/no-endpoint";
+    refused(
+        &scene,
+        &["--allow-unreplicated", two],
+        &["! refused LP102", "! warning LP201 Subscription orders/no-endpoint: allowed by name"],
+    );
+    scene.playing(AT_ONCE, || {
+        let before = scene.state();
+        scene.run(&["apply", "--allow-unreplicated", two, "--allow-unreplicated", "orders/unready"]).expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_consumer_that_runs_and_is_not_held_stops_everything() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fairlead.yaml");
+    let text = "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:\n  kinds: [{group: eventing.kyma-project.io, kind: Subscription}]\n  \
+                consumers:\n    - workload: {apiVersion: apps/v1, kind: Deployment, namespace: kyma-integration, name: application-broker}\n";
+    std::fs::write(&file, text).expect("written");
+    let config = ["--config", file.to_str().expect("UTF-8")];
+    refused(&scene, &config, &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replicas"]);
+    // Stopped by somebody, it is in nobody's way.
+    scene.cluster.kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=0"]).expect(0);
+    let planned = scene.run(&[&["plan", "-o", "json"], &config[..]].concat()).expect(0).json();
+    assert_eq!(planned["refusals"], json!([]));
+    assert!(planned.to_string().contains("stands still already, with 0 replicas"));
+}
+
+#[test]
+fn an_autoscaler_of_what_is_held_is_warned_of() {
+    let scene = Scene::new();
+    let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "application-broker"});
+    scene.cluster.apply(&json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"namespace": "kyma-integration", "name": "broker"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}));
+    let planned = scene.run(&["plan"]).expect(0).stdout;
+    let words = "! warning LP203 HorizontalPodAutoscaler kyma-integration/broker: it scales Deployment kyma-integration/application-broker";
+    assert!(planned.contains(words), "{planned}");
+}
+
+#[test]
+fn what_belongs_to_a_helm_release_goes_only_when_that_is_named() {
+    let scene = Scene::new();
+    let owned = json!({"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "orders"});
+    let mut activation = activation("crm-events");
+    activation["metadata"]["annotations"] = owned.clone();
+    scene.cluster.apply(&activation);
+    let definition = "eventactivations.applicationconnector.kyma-project.io";
+    let annotate = |kind: &str, more: &[&str]| {
+        scene
+            .cluster
+            .kubectl(&[&["annotate", kind, definition, "meta.helm.sh/release-name=essentials"], more].concat())
+            .expect(0);
+    };
+    annotate("crd", &["meta.helm.sh/release-namespace=kyma-system"]);
+    let of_release = "! refused LP105 EventActivation orders/crm-events: it belongs to Helm release crm in namespace orders";
+    refused(
+        &scene,
+        &["--allow-helm-owned", "essentials"],
+        &[
+            of_release,
+            &format!("! warning LP209 CustomResourceDefinition {definition}: it belongs to Helm release essentials"),
+        ],
+    );
+    scene.playing(AT_ONCE, || {
+        let before = scene.state();
+        let report = scene.run(&["apply", "-o", "json", "--allow-helm-owned", "essentials,crm"]).expect(0).json();
+        let stages = report["plan"]["stages"].as_array().cloned().unwrap_or_default();
+        let late: Vec<&Value> = report["plan"]["changes"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(|change| {
+                stages.is_empty()
+                    || stages[usize::try_from(change["stage"].as_u64().expect("a number")).expect("small")]["undoAt"]
+                        == "post-rollback"
+            })
+            .map(|change| &change["target"]["kind"])
+            .collect();
+        assert!(
+            late.iter().filter(|kind| **kind == "EventActivation").count() == 2,
+            "its objects come back when it does: {late:?}"
+        );
+        scene.run(&["rollback", "--last"]).expect(0);
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_is_being_deleted_stops_everything() {
+    let scene = Scene::new();
+    scene
+        .cluster
+        .kubectl(&[
+            "delete",
+            "eventactivations.applicationconnector.kyma-project.io",
+            "-n",
+            "orders",
+            "shop-events",
+            "--wait=false",
+        ])
+        .expect(0);
+    refused(
+        &scene,
+        &[],
+        &["! refused LP108 EventActivation orders/shop-events: it is being deleted; finalizers: [\"eventactivation."],
+    );
+}
+
+#[test]
+fn several_stored_versions_stop_everything() {
+    let scene = Scene::new();
+    let definition = "subscriptions.eventing.kyma-project.io";
+    let status = json!({"status": {"storedVersions": ["v1alpha0", "v1alpha1"]}});
+    // A version that is not defined any more may not be named, so it is defined.
+    let live = scene.cluster.get("crd", "default", definition);
+    let mut old = live["spec"]["versions"][0].clone();
+    old["name"] = "v1alpha0".into();
+    old["storage"] = false.into();
+    let patch = json!({"spec": {"versions": [live["spec"]["versions"][0], old]}}).to_string();
+    scene.cluster.kubectl(&["patch", "crd", definition, "--type=merge", "-p", &patch]).expect(0);
+    scene.patch_status("apiextensions.k8s.io/v1/customresourcedefinitions", definition, &status);
+    refused(
+        &scene,
+        &[],
+        &[
+            "! refused LP106 CustomResourceDefinition subscriptions.eventing.kyma-project.io: status.storedVersions has v1alpha0, v1alpha1",
+        ],
+    );
+}
+
+#[test]
+fn a_conversion_webhook_that_is_down_stops_everything() {
+    let scene = Scene::new();
+    let definition = "subscriptions.eventing.kyma-project.io";
+    let live = scene.cluster.get("crd", "default", definition);
+    let mut newer = live["spec"]["versions"][0].clone();
+    newer["name"] = "v1alpha2".into();
+    newer["storage"] = false.into();
+    let client = json!({"url": "https://127.0.0.1:1/convert"});
+    let conversion = json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}});
+    let patch = json!({"spec": {"versions": [live["spec"]["versions"][0], newer], "conversion": conversion}}).to_string();
+    scene.cluster.kubectl(&["patch", "crd", definition, "--type=merge", "-p", &patch]).expect(0);
+    let is_served =
+        |_| scene.cluster.kubectl(&["get", "--raw", "/apis/eventing.kyma-project.io/v1alpha2"]).status == Some(0);
+    assert!((0..300).any(is_served), "the version is not served");
+    let ended = scene.run(&["apply"]).expect(4);
+    let words =
+        "! refused LP107 CustomResourceDefinition subscriptions.eventing.kyma-project.io: it cannot be read as v1alpha2: ";
+    assert!(ended.output().contains(words), "{}", ended.output());
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
+}
+
+#[test]
+fn a_step_that_must_come_first_is_asked_for() {
+    let scene = Scene::new();
+    refused(
+        &scene,
+        &["--require-step", "drain-waiter"],
+        &["! refused LP103 Step drain-waiter: it has not run for this release"],
+    );
+    // A step that is there: the replicator has nothing to do, and says so in the same ledger.
+    let args = ["apply", "--ledger-namespace", "default", "--release", "shop", "--helm-revision", "2"];
+    fairlead_tests::program::run(&mut scene.cluster.job("trigger-replicator", &args), "").expect(0);
+    let plan = |revision: &str| {
+        let args = ["plan", "-o", "json", "--require-step", "trigger-replicator", "--helm-revision", revision];
+        scene.run(&args).expect(0).json()["refusals"].to_string()
+    };
+    assert_eq!(plan("2"), "[]");
+    assert!(plan("3").contains("its last run was that of revision 2, and this is revision 3"));
+}
+
+#[test]
+fn a_deployment_that_is_not_there_is_nobodys_trouble() {
+    let scene = Scene::new();
+    scene.cluster.kubectl(&["delete", "deployment", "-n", "kyma-integration", "application-broker"]).expect(0);
+    scene.cluster.apply(&deployment("kyma-integration", "other"));
+    scene.playing(AT_ONCE, || scene.run(&["apply"]).expect(0));
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "other"), 1);
+}
