@@ -17,6 +17,9 @@ use crate::workloads::Running;
 /// How often what others delete is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// What others delete may take so long, before it is only told of.
+const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Nothing is left of what was to go, and nothing like it has come meanwhile. What others delete along with it is waited for, and
 /// only told of when it stays: it harms nobody.
 pub(crate) async fn verify(
@@ -49,7 +52,7 @@ pub(crate) async fn verify(
 async fn wait_for_others(objects: &Objects<'_>, plan: &Plan, patience: Duration) -> Result<(), Obstacle> {
     let is_cascaded = |change: &Change| plan.stages[change.stage].cascaded;
     let mut left: Vec<Change> = plan.changes().filter(is_cascaded).collect();
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + patience.min(LEFTOVER_TIMEOUT);
     loop {
         let mut still = Vec::new();
         for change in left {

@@ -3,6 +3,7 @@
 //! - `scenario`: a small one whose writes are of every kind there is
 //! - `kills`: killed at each write, at three moments, then run again, or taken back, or both
 //! - `answers`: every wrong answer at every kind of write
+//! - `purge`: legacy-purger, killed at each write
 //! - `definitions`: kinds that are deleted with their objects, and come back with them
 //! - `others`: other writers, webhooks and namespaces that go while a run is at work
 
@@ -10,4 +11,5 @@ mod answers;
 mod definitions;
 mod kills;
 mod others;
+mod purge;
 mod scenario;
