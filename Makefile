@@ -57,11 +57,10 @@ test-fast: packages cluster ## the inner loop: everything that needs no node
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
-bench: cluster ## what replicating and going back cost, as a Markdown table; about 10 minutes, BENCH_QUICK=1 for three
+bench: cluster ## what replicating, purging and going back cost, as a Markdown table; about 20 minutes, BENCH_QUICK=1 for three
 	@$(MAKE) images >&2
-	@$(STATIC) cargo build --quiet --release --target $(HOST) -p every-kind
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
-	  BENCH_STEP=$(CURDIR)/target/$(HOST)/release/every-kind \
+	  BENCH_PURGER=$(CURDIR)/target/$(HOST)/release/legacy-purger \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 
 .PHONY: check

@@ -126,6 +126,8 @@ pub enum ReleaseCommand {
     },
     /// Take back what runs of the release have changed, of whatever step, the newest first.
     Rollback(RollbackArgs),
+    /// After an upgrade: start what runs in force hold, where it has been changed since; name what stays held.
+    Unhold,
     /// Write the release's tickets, from which it can be taken back, to a file that only you can read.
     Export(ExportArgs),
     /// Create the tickets in a file that `export` has written, where they are missing.

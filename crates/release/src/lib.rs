@@ -10,6 +10,7 @@
 //! - [`exclusive`]: one run at a time
 //! - [`status`]: which runs there were, and how to go back
 //! - [`rollback`]: goes back
+//! - [`holds`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
 //! # Decision: a crate of its own
@@ -21,6 +22,7 @@
 pub mod args;
 pub mod configuration;
 pub mod exclusive;
+pub mod holds;
 pub mod observe;
 pub mod rollback;
 pub mod session;
@@ -29,11 +31,16 @@ pub mod status;
 pub mod step;
 pub mod transfer;
 
+use std::time::Duration;
+
 use fairlead_job::exit::ExitStatus;
 use fairlead_kube_client::ledger::Ledger;
 
 use crate::args::{CommonArgs, ReleaseCommand};
 use crate::session::{Session, connect, place};
+
+/// How long it may take to look at what is held; most of it is waiting for another run.
+const UNHOLD_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Carries out a command on the runs of a release, for the binary of this name.
 pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) -> anyhow::Result<ExitStatus> {
@@ -45,6 +52,10 @@ pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) ->
         ReleaseCommand::Rollback(args) => {
             let session = Session::begin(common, &cluster, binary, "rollback", args.run_timeout).await?;
             rollback::run(&session, args).await
+        }
+        ReleaseCommand::Unhold => {
+            let session = Session::begin(common, &cluster, binary, "unhold", UNHOLD_TIMEOUT).await?;
+            holds::run(&session).await
         }
         ReleaseCommand::Export(args) => transfer::export(ledger, place, args).await,
         ReleaseCommand::Import { file } => transfer::import(ledger, file).await,

@@ -27,6 +27,9 @@ pub struct Place<'a> {
 /// How often a status that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Steps that hold workloads: a list of tickets does not say so.
+const HOLDING: [&str; 2] = ["drain-waiter", "legacy-purger"];
+
 /// So many outcomes are shown in text; all of them in JSON and YAML.
 const OUTCOMES_SHOWN: usize = 5;
 
@@ -135,6 +138,12 @@ fn next(entries: &[Entry], place: Place<'_>) -> Vec<(String, String)> {
     }
     if entries.iter().filter(|entry| may_be_undone(entry)).count() > 1 {
         next.push((command("rollback --to 0"), "takes back all runs, the newest first".to_owned()));
+    }
+    if entries.iter().any(|entry| is_in_force(entry) && HOLDING.contains(&entry.step.as_str())) {
+        next.push((
+            command("unhold"),
+            "after the upgrade: starts what was held and has been changed, names what stays held".to_owned(),
+        ));
     }
     if next.is_empty() {
         next.push((command("plan"), "shows what would be done".to_owned()));

@@ -2,7 +2,7 @@
 //!
 //! - `rate`: Triggers created per second, compared with clients that only create them
 //! - `size`: memory, time and snapshot at different numbers of objects
-//! - `restore`: objects that were deleted are put back, compared with `kubectl apply`
+//! - `purge`: objects are purged and put back, compared with `kubectl delete` and `kubectl apply`
 //! - `start`: how soon the job asks the server something
 //! - `client`: the client without anything of ours, which also makes the objects
 //! - `process`: the job as a process
@@ -19,8 +19,8 @@
 mod client;
 mod objects;
 mod process;
+mod purge;
 mod rate;
-mod restore;
 mod size;
 mod start;
 mod table;
@@ -39,9 +39,13 @@ struct Args {
     #[arg(long, env = "BENCH_BINARY")]
     binary: PathBuf,
 
-    /// The release binary of the tests' own job, which deletes what it is told to.
-    #[arg(long, env = "BENCH_STEP")]
-    step: PathBuf,
+    /// The release binary of legacy-purger.
+    #[arg(long, env = "BENCH_PURGER")]
+    purger: PathBuf,
+
+    /// Only the purge: minutes instead of a quarter of an hour.
+    #[arg(long, env = "BENCH_PURGE_ONLY", value_parser = FalseyValueParser::new())]
+    purge_only: bool,
 
     /// Triggers in each round that measures their rate [default: 5000, quick: 2000].
     #[arg(long, env = "BENCH_OBJECTS")]
@@ -61,15 +65,17 @@ struct Args {
 }
 
 fn main() {
-    let Args { binary, step, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, purger, purge_only, objects, concurrency, quick, bench: _ } = Args::parse();
     let started = Instant::now();
     let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
-    let mut rows = rate::measure(&job, objects, &concurrency);
-    rows.extend(size::measure(&job, sizes));
-    rows.extend(restore::measure(&step, if quick { 2_000 } else { 10_000 }));
-    rows.extend(start::measure(&job));
+    let mut rows = purge::measure(&purger, if quick { &[2_000] } else { sizes });
+    if !purge_only {
+        rows.extend(rate::measure(&job, objects, &concurrency));
+        rows.extend(size::measure(&job, sizes));
+        rows.extend(start::measure(&job));
+    }
     table::print(&job.version(), &rows);
     say(&format!("measured in {:.0} s", started.elapsed().as_secs_f64()));
 }

@@ -38,7 +38,7 @@ fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
     // The other tests' cluster is not there at the same time: two nodes are much for two processors.
     let _turn = node();
     let cluster = Cluster::bare_node();
-    for image in ["trigger-replicator", "mailbox"] {
+    for image in ["trigger-replicator", "legacy-purger", "mailbox"] {
         let archive = root().join("target/images").join(image).with_extension("tar");
         run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(archive), "").expect(0);
     }

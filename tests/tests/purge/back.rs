@@ -149,6 +149,25 @@ fn a_hold_that_somebody_has_ended_is_no_drift() {
 }
 
 #[test]
+fn after_the_upgrade_a_workload_that_has_changed_runs_again_and_one_that_has_not_stays_held() {
+    let scene = Scene::new();
+    let broker = "Deployment kyma-integration/application-broker";
+    let unhold = || scene.run(&["unhold"]).expect(0).stdout;
+    scene.playing(AT_ONCE, || scene.run(&["apply"]).expect(0));
+    assert_eq!(unhold(), format!("{broker} stays held: it is what it was, and cannot live without what is gone.\n"));
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 0);
+    scene
+        .cluster
+        .kubectl(&["set", "image", "-n", "kyma-integration", "deployment/application-broker", "it=newer"])
+        .expect(0);
+    assert_eq!(unhold(), format!("{broker} has changed, and has its replicas again: 1.\n"));
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
+    assert_eq!(unhold(), format!("{broker} runs again: somebody has set its replicas.\n"));
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(unhold(), "No run in force holds a workload.\n");
+}
+
+#[test]
 fn the_plan_from_files_is_the_plan_from_the_cluster() {
     let scene = Scene::new();
     let kinds = format!(
