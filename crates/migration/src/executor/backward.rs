@@ -45,8 +45,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
         let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
         let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).collect();
-        let again = cascaded.iter().map(|stage| self.plan.positions(*stage).len());
-        let total = super::count(started) + again.sum::<usize>();
+        // Twice, whether or not their stage has begun.
+        let others: Vec<Range<usize>> = cascaded.iter().map(|stage| self.plan.positions(*stage)).collect();
+        let counted: usize = others.iter().map(|positions| super::count(&started[positions.clone()])).sum();
+        let total = super::count(started) - counted + 2 * others.iter().map(Range::len).sum::<usize>();
         let way = Way {
             ends_at_deadline,
             started,

@@ -178,6 +178,54 @@ fn a_failure_at_any_change_leaves_everything_as_it_was() {
     }
 }
 
+/// A deletion, and one that others make when that is done.
+fn cascading_plan() -> Plan {
+    let stage = |name: &str| Stage::new(name, StageKind::Contract, UndoAt::PreRollback, 1);
+    let mut plan =
+        Plan::new("step", vec![stage("objects"), Stage { cascaded: true, ..stage("what goes with them") }, stage("last")]);
+    for (stage, name) in ["old", "others", "older"].into_iter().enumerate() {
+        let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
+        plan.push(&Change { stage, target, images: Images::Delete(json!({"v": name})), reason: String::new() });
+    }
+    plan
+}
+
+#[test]
+fn what_others_delete_is_left_to_them_and_comes_back_also_when_its_stage_had_not_begun() {
+    let objects = || -> BTreeMap<String, Image> {
+        ["old", "others", "older"].map(|name| (name.to_owned(), json!({"v": name}))).into()
+    };
+    let (plan, mut phases) = (cascading_plan(), Phases::default());
+    let world = Map { objects: RefCell::new(objects()), ..Map::default() };
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    assert!(matches!(outcome, Outcome::Committed));
+    assert_eq!(world.objects.borrow().keys().collect::<Vec<_>>(), ["others"], "it is not ours to delete");
+    world.objects.borrow_mut().clear();
+    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop)), Outcome::Undone { .. }));
+    assert_eq!(*world.objects.borrow(), objects());
+
+    // The first deletion fails, and others have acted on it.
+    let world = Map { objects: RefCell::new(objects()), fault: Some((1, Fault::RefusedAfterwards)), ..Map::default() };
+    world.objects.borrow_mut().remove("others");
+    let outcome = block_on(of(&world, &mut Phases::default(), &endless(), &plan).apply(async || Ok(())));
+    assert!(matches!(outcome, Outcome::Restored(_)));
+    assert_eq!(*world.objects.borrow(), objects());
+}
+
+#[test]
+fn an_object_that_is_updated_and_then_deleted_is_looked_at_once() {
+    let stage = |name: &str| Stage::new(name, StageKind::Contract, UndoAt::PreRollback, 1);
+    let mut plan = Plan::new("step", vec![stage("finalizers"), stage("objects")]);
+    let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: "old".into() };
+    let update = Images::Update(json!({"v": 1}), json!({"v": 2}));
+    plan.push(&Change { stage: 0, target: target.clone(), images: update, reason: String::new() });
+    plan.push(&Change { stage: 1, target, images: Images::Delete(json!({"v": 2})), reason: String::new() });
+    let (world, mut phases) = (world(), Phases::default());
+    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(()))), Outcome::Committed));
+    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop)), Outcome::Undone { .. }));
+    assert_eq!(world.objects.borrow()["old"], json!({"v": 1}));
+}
+
 #[test]
 fn what_cannot_be_verified_is_taken_back() {
     let (before, world, mut phases) = (world().objects, world(), Phases::default());

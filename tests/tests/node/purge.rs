@@ -1,0 +1,69 @@
+//! What a purge needs real controllers for: pods that end when their workload is held, and the garbage collector.
+
+use fairlead_tests::cluster::node;
+use fairlead_tests::program::{job, root, run};
+use fairlead_tests::state::{canonical, differences, of_kinds};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "purging";
+
+#[test]
+fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_comes_back() {
+    let cluster = node();
+    let definition = root().join("tests/definitions/widgets.yaml");
+    cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
+    assert!((0..100).any(|_| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    let object = |api_version: &str, kind: &str, name: &str, more: Value| {
+        let mut object =
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": NAMESPACE, "name": name}});
+        object.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        object
+    };
+    let container = json!({"name": "it", "image": "docker.io/fairlead/pause:built"});
+    let template = json!({"metadata": {"labels": {"app": "consumer"}}, "spec": {"containers": [container]}});
+    let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "consumer"}}, "template": template});
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}));
+    cluster.apply(&json!([
+        object("apps/v1", "Deployment", "consumer", json!({"spec": spec})),
+        object("example.com/v1", "Widget", "owner", json!({"spec": {"size": 1}})),
+    ]));
+    let owner = cluster.get("widget", NAMESPACE, "owner");
+    let mut dependent = object("v1", "ConfigMap", "owned", json!({"data": {"of": "owner"}}));
+    dependent["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "example.com/v1", "kind": "Widget", "name": "owner", "uid": owner["metadata"]["uid"]}]);
+    cluster.apply(&dependent);
+    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=120s"]).expect(0);
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fairlead.json");
+    let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": NAMESPACE, "name": "consumer"});
+    let purge = json!({"kinds": [{"group": "example.com", "kind": "Widget"}], "consumers": [{"workload": workload, "hold": true}],
+        "dependents": [{"group": "", "kind": "ConfigMap"}]});
+    let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "purge": purge});
+    std::fs::write(&file, configuration.to_string()).expect("written");
+    let run = |args: &[&str]| {
+        let mut command = job("legacy-purger");
+        command.args(args).args(["--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", NAMESPACE, "--config"]);
+        run(command.arg(&file), "").expect(0)
+    };
+    let state = || {
+        let objects = of_kinds(&cluster, "widgets,configmaps").into_values();
+        canonical(objects.filter(|object| object["metadata"]["namespace"] == NAMESPACE).collect())
+    };
+    let before = state();
+    run(&["apply"]);
+    // The Deployment says that it has no pods; the kubelet may still be ending them.
+    let held = cluster.get("deployment", NAMESPACE, "consumer");
+    assert_eq!((&held["spec"]["replicas"], &held["status"]["replicas"]), (&json!(0), &Value::Null));
+    assert!(cluster.kubectl(&["get", "crd", "widgets.example.com"]).status != Some(0));
+    assert!(cluster.kubectl(&["get", "configmap", "-n", NAMESPACE, "owned"]).status != Some(0));
+    run(&["rollback", "--last"]);
+    assert_eq!(differences(&before, &state()), Vec::<String>::new());
+    // It is owned by who is there now: the garbage collector leaves it alone.
+    let owner = cluster.get("widget", NAMESPACE, "owner");
+    let dependent = cluster.get("configmap", NAMESPACE, "owned");
+    assert_eq!(dependent["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"]);
+    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=120s"]).expect(0);
+    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).expect(0);
+    cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+}
