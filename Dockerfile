@@ -6,12 +6,18 @@ COPY . .
 # Static, so that the image needs nothing but the binary.
 RUN host=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo' \
-       cargo build --locked --release --target "$host" -p trigger-replicator \
+       cargo build --locked --release --target "$host" -p trigger-replicator -p legacy-purger \
     && mkdir /out \
-    && install -m 0555 "target/$host/release/trigger-replicator" /out/
+    && install -m 0555 "target/$host/release/trigger-replicator" "target/$host/release/legacy-purger" /out/
 
 FROM scratch AS trigger-replicator
 LABEL org.opencontainers.image.title=trigger-replicator org.opencontainers.image.version=0.1.0
 COPY --from=build /out/trigger-replicator /trigger-replicator
 USER 65532:65532
 ENTRYPOINT ["/trigger-replicator"]
+
+FROM scratch AS legacy-purger
+LABEL org.opencontainers.image.title=legacy-purger org.opencontainers.image.version=0.1.0
+COPY --from=build /out/legacy-purger /legacy-purger
+USER 65532:65532
+ENTRYPOINT ["/legacy-purger"]
