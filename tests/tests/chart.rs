@@ -18,11 +18,15 @@ fn normal(rendered: &str) -> String {
 
 #[test]
 fn both_helms_render_the_same() {
-    let cases: [&[&str]; 5] = [
+    let purge = "legacyPurger.enabled=true,legacyPurger.allowUnreplicated={a/b,c/d.e},legacyPurger.allowHelmOwned={crm},\
+                 configuration.purge.kinds[0].group=a.b,configuration.purge.kinds[0].kind=C";
+    let cases: [&[&str]; 7] = [
         &[],
         &["--set", "mode=job"],
         &["--set", "triggerReplicator.enabled=false"],
         &["--set", "triggerReplicator.runOnInstall=true,triggerReplicator.excludeNamespaces={a,b}"],
+        &["--set", "legacyPurger.enabled=true,mode=job"],
+        &["--set", purge],
         &["--set", "proxy.https=http://proxy:3128,imagePullSecrets[0].name=x,extraLabels.team=mesh,logFormat=json"],
     ];
     for case in cases {
@@ -30,6 +34,8 @@ fn both_helms_render_the_same() {
         assert_eq!(three, four, "{case:?}");
     }
     insta::assert_snapshot!(normal(&template("helm4", "charts/fairlead", &[]).expect(0).stdout));
+    let rendered = template("helm4", "charts/fairlead", &["--set", "triggerReplicator.enabled=false", "--set", purge]);
+    insta::assert_snapshot!("a_purge", normal(&rendered.expect(0).stdout));
 }
 
 #[test]
@@ -59,6 +65,9 @@ fn values_that_make_no_sense_are_refused() {
         ("triggerReplicator.image.digest=latest", "digest"),
         ("triggerReplicator.runTimeout=3m31s", "activeDeadlineSeconds"),
         ("triggerReplicator.runTimeout=0s", "runTimeout"),
+        ("legacyPurger.enabled=true,legacyPurger.allowUnreplicated={created}", "allowUnreplicated"),
+        ("legacyPurger.fence=perhaps", "fence"),
+        ("configuration=text", "configuration"),
     ];
     for helm in HELMS {
         for (value, named) in cases {
