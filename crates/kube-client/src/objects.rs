@@ -52,6 +52,8 @@ pub struct Objects<'a> {
     owners: HashSet<String>,
     /// How long a deleted object may take until it is gone.
     patience: Duration,
+    /// Kinds that were waited for in vain.
+    unserved: RefCell<HashSet<String>>,
 }
 
 /// One object on the way through a change.
@@ -87,6 +89,17 @@ impl World for Objects<'_> {
         }
     }
 
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        let Images::Delete(before) = &task.change.images else { return Ok(()) };
+        let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
+        match self.live(&subject).await? {
+            Some(live) if uid(&live) == uid(before) && !live["metadata"]["deletionTimestamp"].is_null() => {
+                self.wait_until_gone(&subject, &live, self.patience.max(settle::TIMEOUT)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         let live = self.live(&subject).await?;
@@ -99,7 +112,14 @@ impl<'a> Objects<'a> {
     /// The objects of `cluster`, whose kinds `discovery` has found.
     #[must_use]
     pub fn new(cluster: &'a Cluster, discovery: &'a Discovery) -> Self {
-        Self { cluster, discovery, renamed: RefCell::default(), owners: HashSet::new(), patience: settle::TIMEOUT }
+        Self {
+            cluster,
+            discovery,
+            renamed: RefCell::default(),
+            owners: HashSet::new(),
+            patience: settle::TIMEOUT,
+            unserved: RefCell::default(),
+        }
     }
 
     /// The same for carrying out or taking back `plan`.
@@ -170,7 +190,9 @@ impl<'a> Objects<'a> {
                     }
                     for reference in owners(before) {
                         let owner = self.owner_of(&change, reference);
-                        add(&self.resource(&owner)?, "get", None, owner.namespace.as_ref());
+                        if let Ok(resource) = self.resource(&owner) {
+                            add(&resource, "get", None, owner.namespace.as_ref());
+                        }
                     }
                 }
             }

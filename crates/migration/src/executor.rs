@@ -24,6 +24,11 @@ pub trait World {
     /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
     fn bring(&self, task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>>;
 
+    /// Waits until what a change has begun is over, as far as that is to be seen; before what follows from it is looked at.
+    fn settle(&self, _task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>> {
+        std::future::ready(Ok(()))
+    }
+
     /// Looks how the target of a change stands to its images, and changes nothing.
     fn look(&self, task: &Task<'_>) -> impl Future<Output = Result<Standing, Obstacle>>;
 }
@@ -31,6 +36,10 @@ pub trait World {
 impl<W: World> World for &W {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         (**self).bring(task).await
+    }
+
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        (**self).settle(task).await
     }
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {

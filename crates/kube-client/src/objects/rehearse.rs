@@ -6,7 +6,7 @@ use kube::api::PostParams;
 use serde_json::Value;
 
 use super::image::writable;
-use super::{Objects, Subject};
+use super::{Objects, Subject, TICKET_ANNOTATION};
 use crate::cluster::FIELD_MANAGER;
 
 /// What the server says to a create that it shall only rehearse.
@@ -14,6 +14,8 @@ use crate::cluster::FIELD_MANAGER;
 pub enum Rehearsal {
     /// It would create the object.
     Accepted,
+    /// There is one of that name; admission and validation let it pass.
+    Exists,
     /// It would not, in its own words.
     Denied(String),
 }
@@ -24,13 +26,19 @@ impl Objects<'_> {
         let subject = Subject { target, resource: self.resource(target)? };
         let mut object = writable(image);
         object["metadata"]["name"] = target.name.as_str().into();
+        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.remove(TICKET_ANNOTATION);
+        }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let request = subject.requests().create(&params, object.to_string().into_bytes());
         match self.send(&subject, "create", request).await? {
             Ok(_) => Ok(Rehearsal::Accepted),
             Err(error) => match error.status() {
-                Some(status) => Ok(Rehearsal::Denied(status.message.clone())),
-                None => Err(self.cluster.obstacle(subject.operation("create"), error).await),
+                Some(status) if status.is_already_exists() => Ok(Rehearsal::Exists),
+                Some(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => {
+                    Ok(Rehearsal::Denied(status.message.clone()))
+                }
+                _ => Err(self.cluster.obstacle(subject.operation("create"), error).await),
             },
         }
     }

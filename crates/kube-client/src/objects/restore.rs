@@ -4,7 +4,7 @@
 //! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
 //! carries no mark and is what it was is done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fairlead_migration::executor::{OnDrift, Task};
 use fairlead_migration::fields;
@@ -71,6 +71,12 @@ impl Objects<'_> {
             self.note(image, &live);
             let mark = image["metadata"]["annotations"][TICKET_ANNOTATION].clone();
             let mut finish = json!({"metadata": {"annotations": {TICKET_ANNOTATION: mark}}});
+            // Admission may have said there who has created it: Knative's does, and lets it be corrected.
+            for field in ["labels", "annotations"] {
+                for (key, value) in corrections(&image["metadata"][field], &live["metadata"][field]) {
+                    finish["metadata"][field][key] = value;
+                }
+            }
             if let Some(managers) = managers_of(image, &self.renamed.borrow()) {
                 finish["metadata"]["managedFields"] = managers;
             }
@@ -103,7 +109,11 @@ impl Objects<'_> {
         let mut kept = Vec::new();
         for owner in owners(image) {
             let target = self.owner_of(task.change, owner);
-            let live = self.live(&Subject { target: &target, resource: self.resource(&target)? }).await?;
+            // A kind that is not served any more has no objects.
+            let live = match self.resource(&target) {
+                Ok(resource) => self.live(&Subject { target: &target, resource }).await?,
+                Err(_) => None,
+            };
             let now = live.as_ref().and_then(uid);
             let was = owner["uid"].as_str().unwrap_or_default();
             let comes_back = self.owners.contains(was);
@@ -146,14 +156,18 @@ impl Objects<'_> {
         object: Value,
         mark: &str,
     ) -> Result<Result<Value, Error>, Obstacle> {
-        let (deadline, mut pauses) = (Instant::now() + settle::TIMEOUT, settle::pauses());
+        let kind = subject.resource.full_name();
+        // Waited for once in vain, it is not waited for again with each of its objects.
+        let patience = if self.unserved.borrow().contains(&kind) { Duration::ZERO } else { settle::TIMEOUT };
+        let (deadline, mut pauses) = (Instant::now() + patience, settle::pauses());
         loop {
             match self.post(subject, object.clone(), mark).await? {
                 // A namespace that is not there is named in the details.
-                Err(error)
-                    if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status))
-                        && Instant::now() < deadline =>
-                {
+                Err(error) if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status)) => {
+                    if Instant::now() >= deadline {
+                        self.unserved.borrow_mut().insert(kind);
+                        return Ok(Err(error));
+                    }
                     tokio::time::sleep(pauses.next().unwrap_or_default()).await;
                 }
                 other => return Ok(other),
@@ -175,6 +189,16 @@ impl Objects<'_> {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }
+}
+
+/// What a map of texts lacks, or has too much, to be what it was; null takes an entry away.
+fn corrections(was: &Value, is: &Value) -> Vec<(String, Value)> {
+    let entries = |map: &Value| map.as_object().cloned().unwrap_or_default();
+    let (was, is) = (entries(was), entries(is));
+    let gone = is.keys().filter(|key| !was.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let different =
+        was.iter().filter(|(key, value)| is.get(*key) != Some(*value)).map(|(key, value)| (key.clone(), value.clone()));
+    gone.chain(different).collect()
 }
 
 fn names_an_object(status: &Status) -> bool {

@@ -8,7 +8,11 @@ use futures::{StreamExt as _, stream};
 use super::{OnDrift, Rest, Run, Watcher, World};
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
+use crate::plan::StageKind;
 use crate::ticket::{Journal, Phase};
+
+/// No watcher has a larger one.
+const LARGEST_BATCH: usize = 500;
 
 /// What is known while changes are taken back.
 struct Way<'a> {
@@ -37,14 +41,19 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         on_drift: OnDrift,
         ends_at_deadline: bool,
     ) -> Result<Rest, Obstacle> {
+        let was_under_way = self.progress.phase != Phase::Committed;
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
             Err(obstacle) if self.progress.cause.is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
             other => other?,
         }
+        // What others delete follows from what a run has removed, not from its holds.
+        let removes =
+            |stage: usize| self.plan.stages[stage].kind == StageKind::Contract && !self.plan.stages[stage].cascaded;
+        let has_removed = self.plan.changes().zip(started).any(|(change, started)| *started && removes(change.stage));
         let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
-        let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).collect();
+        let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).filter(|_| has_removed).collect();
         // Twice, whether or not their stage has begun.
         let others: Vec<Range<usize>> = cascaded.iter().map(|stage| self.plan.positions(*stage)).collect();
         let counted: usize = others.iter().map(|positions| super::count(&started[positions.clone()])).sum();
@@ -59,10 +68,20 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             left: RefCell::default(),
             kept: RefCell::default(),
         };
-        for stage in (0..self.plan.stages.len()).rev() {
+        if !cascaded.is_empty() && was_under_way {
+            self.settle(started).await;
+        }
+        for stage in (0..self.plan.stages.len()).rev().filter(|stage| !is_cascaded(stage) || has_removed) {
             self.restore_stage(stage, &way).await;
         }
-        // Once more: whoever deletes these may have been at it when they were looked at.
+        // Once more: whoever deletes these may have been at it when they were looked at, and one may own another.
+        let is_looked_at_again = |target: &Target| {
+            let positions = cascaded.iter().flat_map(|stage| self.plan.changes_rev(self.plan.positions(*stage)));
+            positions.into_iter().any(|(_, change)| change.target == *target)
+        };
+        if !way.left.borrow().is_empty() && !cascaded.is_empty() {
+            way.left.borrow_mut().retain(|(target, _)| !is_looked_at_again(target));
+        }
         for stage in cascaded {
             self.restore_stage(stage, &way).await;
         }
@@ -79,6 +98,22 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 Ok(Rest { left, kept })
             }
             Ok(()) => Ok(Rest { left, kept }),
+        }
+    }
+
+    /// Waits until the last deletions that were begun are over: what others delete with them is then deleted, too. Only those of the
+    /// last batch can be under way.
+    async fn settle(&self, started: &[bool]) {
+        let end = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
+        let last = end.saturating_sub(self.watcher.batch().max(LARGEST_BATCH))..end;
+        for (position, change) in self.plan.changes_rev(last) {
+            if started[position] && !self.plan.stages[change.stage].cascaded {
+                // It is waited for once more when it is taken back, which then tells.
+                if let Err(obstacle) = self.world.settle(&self.task(&change, false, OnDrift::Stop)).await {
+                    tracing::warn!(target = %change.target, error = %obstacle, "its deletion is not over");
+                    return;
+                }
+            }
         }
     }
 

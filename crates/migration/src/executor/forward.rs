@@ -1,15 +1,32 @@
 //! Forward: changes, batch by batch.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use futures::{StreamExt as _, stream};
 
 use super::{OnDrift, Run, Watcher, World};
-use crate::change::Change;
+use crate::change::{Action, Change};
 use crate::obstacle::Obstacle;
+use crate::plan::StageKind;
 use crate::ticket::{Journal, Phase};
 
+/// What an earlier process may have done.
+struct Earlier<'a> {
+    begun: &'a [bool],
+    /// By hash of the target of an update: where it is changed last.
+    last: &'a HashMap<u64, usize>,
+}
+
 impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
+    /// Whether an update that an earlier process has begun is over: its target was deleted after it, or its hold has ended.
+    fn is_over(&self, position: usize, change: &Change, earlier: &Earlier<'_>) -> bool {
+        let Earlier { begun, last } = earlier;
+        let is_deleted_later = last.get(&super::hash(&change.target)).is_some_and(|last| *last > position && begun[*last]);
+        let is_hold = self.plan.stages[change.stage].kind == StageKind::Hold;
+        begun[position] && change.action() == Action::Update && (is_deleted_later || is_hold)
+    }
+
     /// Makes all changes, and notes in `started` which have been begun.
     pub(super) async fn forward(
         &mut self,
@@ -18,6 +35,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
     ) -> Result<(), Obstacle> {
         let done = Cell::new(0);
+        let last = if begun.contains(&true) { self.last_of_updated() } else { HashMap::new() };
         let mut changes = self.plan.changes().enumerate().peekable();
         let mut is_first = true;
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {
@@ -33,7 +51,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 is_first = false;
             }
             let batch = std::iter::from_fn(|| changes.next_if(|(position, next)| next.stage == stage && *position < end));
-            self.batch(batch, self.plan.stages[stage].concurrency, begun, started, &done).await?;
+            self.batch(batch, self.plan.stages[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;
         }
         self.enter(Phase::Verifying).await?;
         verify().await?;
@@ -44,7 +62,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         &self,
         changes: impl Iterator<Item = (usize, Change)>,
         concurrency: usize,
-        begun: &[bool],
+        earlier: &Earlier<'_>,
         started: &RefCell<Vec<bool>>,
         done: &Cell<usize>,
     ) -> Result<(), Obstacle> {
@@ -73,12 +91,17 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                         self.watcher.progress(done.get(), self.plan.len(), false);
                         None
                     }
+                    Err(Obstacle::Drift { target, what }) if self.is_over(position, &change, earlier) => {
+                        tracing::info!(%target, what, "left as it is now");
+                        done.set(done.get() + 1);
+                        None
+                    }
                     Err(obstacle) => {
                         failed.set(true);
                         // Drift is found before the write: this process has nothing to take back. What an earlier one has
                         // written there nobody knows.
                         if matches!(obstacle, Obstacle::Drift { .. }) {
-                            started.borrow_mut()[position] = begun[position];
+                            started.borrow_mut()[position] = earlier.begun[position];
                         }
                         Some(obstacle)
                     }
