@@ -1,5 +1,7 @@
 //! The step: what this job brings to what all jobs do.
 
+use std::cell::Cell;
+
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
@@ -27,7 +29,9 @@ impl Step for Purging<'_> {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        let source = Source::Cluster(self.session.cluster, &self.session.discovery);
+        // Asked again: an earlier run that was finished first may have brought kinds back.
+        let discovery = self.session.cluster.discover().await?;
+        let source = Source::Cluster(self.session.cluster, &discovery);
         let outcomes = self.session.ledger().outcomes(self.session.place.release).await?;
         Ok(plan::make(&source, &self.options, Some(&outcomes)).await?)
     }
@@ -44,6 +48,13 @@ impl Step for Purging<'_> {
     }
 
     fn world<'w>(&'w self, objects: &'w Objects<'w>, plan: &'w Plan) -> impl World + 'w {
-        Guarded { objects, plan, session: self.session, purge: self.options.purge, patience: self.args.deletion_timeout }
+        Guarded {
+            objects,
+            plan,
+            session: self.session,
+            options: &self.options,
+            patience: self.args.deletion_timeout,
+            is_checked: Cell::new(false),
+        }
     }
 }

@@ -41,7 +41,7 @@ pub struct PurgeArgs {
     #[arg(long, global = true, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "FAIRLEAD_ALLOW_UNREPLICATED")]
     pub allow_unreplicated: Vec<String>,
 
-    /// Remove what belongs to this Helm release, too. As long as its record names those kinds, Helm cannot upgrade or uninstall it.
+    /// Remove what belongs to this Helm release, too; NAMESPACE/RELEASE where several have that name. As long as its record names those kinds, Helm cannot upgrade or uninstall it.
     #[arg(long, global = true, value_name = "RELEASE", value_delimiter = ',', env = "FAIRLEAD_ALLOW_HELM_OWNED")]
     pub allow_helm_owned: Vec<String>,
 

@@ -21,7 +21,8 @@ fairlead_job::codes! {
          for example.",
         "Run that step for the same release and revision, and see in `status` that it has ended with 0; then run again.";
     pub(crate) CONSUMER_RUNS = "LP104", "A workload that needs these kinds is running",
-        "The configuration says that it breaks without them, or creates their objects, and that it is not held.",
+        "The configuration says that it breaks without them, or creates their objects, and that it is not held; or its kind has no scale, \
+         so that it cannot be.",
         "Stop it (`kubectl scale --replicas=0`), or set `hold: true` for it in the configuration; then run again.";
     pub(crate) HELM_OWNED = "LP105", "It belongs to a Helm release",
         "The release's record names it. When its kind is gone, Helm can neither upgrade nor uninstall that release, and a rollback \
@@ -39,7 +40,8 @@ fairlead_job::codes! {
     pub(crate) TERMINATING = "LP108", "It is being deleted already",
         "Somebody else has deleted it, and it is there only until its finalizers are done. It is not this purge's, so its definition \
          must not go.",
-        "Wait until it is gone, then run again. If it hangs, look whether the controller that owns its finalizers runs.";
+        "Wait until it is gone, then run again. If it hangs because the controller that owns its finalizers is gone for good: kubectl patch \
+         KIND NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}'.";
     pub(crate) UNKNOWN_SHAPE = "LP109", "The Subscription has none of the known shapes",
         "It has neither the fields of the legacy bus (event_type, source_id) nor those of later Kyma (sink, filter or types), so nobody \
          can say whether something still needs it.",
@@ -55,6 +57,17 @@ fairlead_job::codes! {
     pub(crate) NOT_CUSTOM = "LP112", "The kind is not defined by a custom resource definition",
         "It is served by an API server of its own, or built in. Its objects may be more than what is stored.",
         "Take it out of the configuration.";
+    pub(crate) NOT_RESTORABLE = "LP113", "The definition could not be created again",
+        "An older API server has accepted it, this one would not: with spec.preserveUnknownFields, say, or a schema that is not structural. \
+         Deleted, it and all its objects could not come back.",
+        "Bring the definition into a form that apiextensions.k8s.io/v1 accepts (the message says what is wrong), then run again.";
+    pub(crate) SHARED_PRODUCTS = "LP114", "What would be deleted along is needed by objects that stay",
+        "Without its finalizer's owner the purge deletes what that owner has made. Some objects of the kind stay, because the \
+         configuration does not select them, and nobody can tell what was made for which.",
+        "Start the owner instead of taking its finalizer away, or purge all objects of the kind.";
+    pub(crate) OWNER_RUNS = "LP115", "The owner of the finalizer runs",
+        "The finalizer was named with --strip-finalizers, and its owner, which is at work, would put it back and be surprised.",
+        "Leave --strip-finalizers away: the owner finishes the deletion. Or stop the owner first.";
     pub(crate) GOES_UNREPLICATED = "LP201", "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";

@@ -167,6 +167,16 @@ impl Purge {
                 return Err(format!("purge.kinds: {kind} of {group} stands twice"));
             }
         }
+        for (position, named) in self.dependents.iter().enumerate() {
+            if self.dependents[..position].contains(named) {
+                return Err(format!("purge.dependents: {} of {:?} stands twice", named.kind, named.group));
+            }
+        }
+        if let Some(finalizer) =
+            self.finalizers.iter().find(|it| it.deletes.iter().any(|product| product.selector.is_empty()))
+        {
+            return Err(format!("purge.finalizers: an empty selector below {} would mean everything", finalizer.name));
+        }
         let owners: Vec<&Workload> = self.finalizers.iter().map(|finalizer| &finalizer.owner).collect();
         if let Some(consumer) = self.consumers.iter().find(|consumer| consumer.hold && owners.contains(&&consumer.workload))
         {
@@ -218,6 +228,15 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C, colour: red}]", "purge.kinds[0].colour: unknown field `colour`"),
             ("  kinds: [{group: a.b}]", "missing field `kind`"),
             ("  consumers: []", "missing field `kinds`"),
+            (
+                "  kinds: []\n  dependents: [{group: a.b, kind: C}, {group: a.b, kind: C}]",
+                "purge.dependents: C of \"a.b\" stands twice",
+            ),
+            (
+                "  kinds: []\n  finalizers: [{name: f, owner: {apiVersion: v1, kind: X, namespace: a, name: b}, \
+                 deletes: [{group: a.b, kind: C, namespace: ns, selector: {}}]}]",
+                "an empty selector below f would mean everything",
+            ),
         ] {
             let error = read(section).expect_err(section);
             assert!(error.contains(expected), "{section}: {error}");

@@ -29,6 +29,8 @@ pub(crate) enum Verdict {
         /// Whether it belongs to a Helm release, and so comes back after Helm's manifests.
         is_helm_owned: bool,
     },
+    /// It is none of this purge's, because nobody has selected it.
+    NotSelected(String),
     /// It is none of this purge's.
     Keep(String),
     /// It would go, and something speaks against it.
@@ -51,7 +53,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Verdict {
     let target = target(object);
     if let Some(reason) = not_selected(object, kind) {
-        return Verdict::Keep(reason);
+        return Verdict::NotSelected(reason);
     }
     let replaced = if is_kyma_subscription(kind) {
         match Shape::of(object) {
@@ -137,7 +139,7 @@ pub(crate) fn helm_owned(object: &Value, target: &Target, allowed: &HashSet<Stri
     let Some(release) = object::annotation(object, HELM_RELEASE) else { return Ok(None) };
     let namespace = object::annotation(object, "meta.helm.sh/release-namespace").unwrap_or_default();
     let message = format!("it belongs to Helm release {release} in namespace {namespace}");
-    if allowed.contains(release) {
+    if allowed.contains(release) || allowed.contains(&format!("{namespace}/{release}")) {
         Ok(Some(codes::GOES_WITH_HELM.finding(target.clone(), message)))
     } else {
         Err(codes::HELM_OWNED.finding(target.clone(), message))

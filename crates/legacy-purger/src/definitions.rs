@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use fairlead_apis::object;
+use fairlead_kube_client::objects::Rehearsal;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Finding;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::configuration::{Purge, PurgedKind};
-use crate::decide::helm_owned;
+use crate::decide::{helm_owned, is_kyma_subscription};
 
 /// A kind that is served.
 pub(crate) struct Definition {
@@ -66,6 +67,11 @@ impl Definition {
         if unreadable.is_none() && has_webhook(&definition) {
             unreadable = not_converted(source, &kind, &definition).await?;
         }
+        // What an older API server has accepted a newer one may refuse: then it would not come back.
+        if let (None, Some(Rehearsal::Denied(why))) = (&unreadable, source.rehearse(&definition).await?) {
+            unreadable =
+                Some(codes::NOT_RESTORABLE.finding(target(&definition), format!("it could not be created again: {why}")));
+        }
         let api_version = kind.api_version(&version);
         Ok(Some(Self { entry: entry.clone(), kind, api_version, plural, image: Some(definition), unreadable }))
     }
@@ -73,6 +79,12 @@ impl Definition {
     /// The address of the definition itself.
     pub(crate) fn target(&self) -> Option<Target> {
         self.image.as_ref().map(target)
+    }
+
+    /// Whether it is the one of the legacy bus, and not that of later Kyma which has the same name.
+    pub(crate) fn is_legacy(&self) -> bool {
+        let Some(image) = &self.image else { return false };
+        !is_kyma_subscription(&self.entry) || image["spec"].to_string().contains("\"event_type\"")
     }
 
     /// Whether its objects cannot be read as they are stored: then they are not looked at.

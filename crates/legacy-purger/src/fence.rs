@@ -1,6 +1,8 @@
 //! The fence: a policy that denies the creation of what is purged while it is purged. It lets pass what carries a ticket of this
 //! release, which is the purge itself on its way back. Pure.
 
+use fairlead_apis::object;
+use fairlead_apis::subscription::Shape;
 use fairlead_kube_client::objects::TICKET_ANNOTATION;
 use fairlead_migration::change::{Image, Target};
 use serde_json::json;
@@ -73,6 +75,13 @@ impl Fence {
 /// Labels are not told apart: the policy would need their selector in its own language.
 pub(crate) fn is_fenced(entry: &PurgedKind) -> bool {
     entry.selector.is_empty()
+}
+
+/// Whether the fence denies the creation of an object like this one.
+pub(crate) fn is_covered(entries: &[PurgedKind], object: &Image) -> bool {
+    let is_it = |entry: &&PurgedKind| entry.group == object::group(object) && entry.kind == object::kind(object);
+    let Some(entry) = entries.iter().find(is_it) else { return false };
+    is_fenced(entry) && (!is_kyma_subscription(entry) || Shape::of(object) == Shape::Legacy)
 }
 
 /// The name of both objects of the fence.

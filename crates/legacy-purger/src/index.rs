@@ -7,7 +7,7 @@ use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
 use fairlead_migration::plan::{Finding, Unchanged};
-use fairlead_release::observe::{Source, target};
+use fairlead_release::observe::{Kind, Source, target};
 use serde_json::Value;
 
 use crate::decide::{Known, Verdict, decide};
@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) refused: usize,
     /// How many stay.
     pub(crate) kept: usize,
+    /// How many of them only because nobody has selected them.
+    pub(crate) not_selected: usize,
     /// The first that stays.
     pub(crate) first_kept: Option<Target>,
 }
@@ -77,6 +79,22 @@ impl Index {
         owners.filter_map(|owner| owner["uid"].as_str()).any(|uid| self.uids.contains(uid))
     }
 
+    /// Adds what the kinds of dependents own in turn, until there is no more of it.
+    pub(crate) async fn follow(&mut self, source: &Source<'_>, kinds: &[Kind]) -> Result<(), Obstacle> {
+        loop {
+            let before = self.uids.len();
+            for kind in kinds {
+                let owned =
+                    |object: Value| self.owns(&object).then(|| object["metadata"]["uid"].as_str().map(Box::from)).flatten();
+                let owned = source.list(kind, owned).await?;
+                self.uids.extend(owned);
+            }
+            if self.uids.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
     fn add(&mut self, object: &Value, definition: &Definition, known: &Known<'_>, has_dependents: bool) {
         let Some(tally) = self.tallies.last_mut() else { return };
         match decide(object, &definition.entry, known) {
@@ -92,7 +110,9 @@ impl Index {
                     self.uids.extend(object["metadata"]["uid"].as_str().map(Into::into));
                 }
             }
-            Verdict::Keep(reason) => {
+            verdict @ (Verdict::Keep(_) | Verdict::NotSelected(_)) => {
+                tally.not_selected += usize::from(matches!(verdict, Verdict::NotSelected(_)));
+                let (Verdict::Keep(reason) | Verdict::NotSelected(reason)) = verdict else { return };
                 tally.kept += 1;
                 let target = target(object);
                 tally.first_kept.get_or_insert_with(|| target.clone());

@@ -54,7 +54,10 @@ impl Found {
         let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
         let replicas = if has_subscriptions { Replicas::of(source).await? } else { Replicas::default() };
         let has_dependents = !options.purge.dependents.is_empty();
-        let index = Index::of(source, &definitions, &options.known(&replicas), has_dependents).await?;
+        let mut index = Index::of(source, &definitions, &options.known(&replicas), has_dependents).await?;
+        if has_dependents {
+            index.follow(source, &options.dependents(source)).await?;
+        }
         let workloads =
             if definitions.is_empty() { Workloads::default() } else { Workloads::of(source, options.purge).await? };
         Ok(Self { definitions, replicas, index, workloads })
@@ -63,8 +66,9 @@ impl Found {
     /// Whether the definition goes with its objects.
     fn goes(&self, position: usize) -> bool {
         let definition = &self.definitions[position];
-        let has_others = self.index.tallies[position].kept > 0;
-        definition.image.is_some() && !definition.entry.keep_definition && !has_others
+        let tally = &self.index.tallies[position];
+        let is_legacy = tally.purged + tally.refused > 0 || definition.is_legacy();
+        definition.image.is_some() && !definition.entry.keep_definition && tally.kept == 0 && is_legacy
     }
 
     /// Whether there is nothing to purge.
@@ -82,6 +86,10 @@ impl Found {
 impl Options<'_> {
     fn known<'k>(&'k self, replicas: &'k Replicas) -> Known<'k> {
         Known { release: self.release, replicas, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
+    }
+
+    fn dependents(&self, source: &Source<'_>) -> Vec<Kind> {
+        served(source, self.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind)))
     }
 
     /// Finalizers that objects which go carry, and what their owners delete.
@@ -126,7 +134,9 @@ pub(crate) async fn make(
 }
 
 fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Option<Fence> {
-    let has_fence = options.has_fence && source.api_version(&kinds::POLICY).is_some();
+    // Files are of a cluster that has it, whatever else it has in which version.
+    let is_served = matches!(source, Source::Manifests(_)) || source.api_version(&kinds::POLICY).is_some();
+    let has_fence = options.has_fence && is_served;
     has_fence.then(|| Fence::around(&found.definitions, options.namespace, options.release)).flatten()
 }
 
@@ -155,7 +165,8 @@ async fn push_from(
     make: impl Fn(Value) -> Option<Change>,
 ) -> Result<Plan, Obstacle> {
     let add = |plan: &mut Plan, object: Value| {
-        if let Some(change) = make(object) {
+        // Files may hold the same object twice.
+        if let Some(change) = make(object).filter(|change| !plan.ends_with(change)) {
             plan.push(&change);
         }
     };
@@ -172,8 +183,7 @@ async fn push_dependents(
     options: &Options<'_>,
     found: &Found,
 ) -> Result<Plan, Obstacle> {
-    let kinds = options.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind));
-    for kind in served(source, kinds) {
+    for kind in options.dependents(source) {
         let make = |object: Value| {
             let goes = found.index.owns(&object) && object["metadata"]["deletionTimestamp"].is_null();
             goes.then(|| deletion(DEPENDENTS, object, "the garbage collector deletes it with its owner".to_owned()))
@@ -187,6 +197,7 @@ async fn push_dependents(
 fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<Kind> {
     let mut served: Vec<(String, Kind)> = kinds.filter_map(|kind| Some((source.api_version(&kind)?, kind))).collect();
     served.sort_by(|(a, one), (b, other)| (a, &one.kind).cmp(&(b, &other.kind)));
+    served.dedup_by(|(a, one), (b, other)| a == b && one.kind == other.kind);
     served.into_iter().map(|(_, kind)| kind).collect()
 }
 
@@ -323,7 +334,8 @@ fn add_findings(plan: &mut Plan, source: &Source<'_>, options: &Options<'_>, fou
             let kind = &definition.entry.kind;
             let message = match &tally.first_kept {
                 Some(first) => format!("not this purge's: {}, the first is {first}", counted(tally.kept, kind)),
-                None => "the configuration keeps it".to_owned(),
+                None if definition.entry.keep_definition => "the configuration keeps it".to_owned(),
+                None => "it has no objects, and is not that of the legacy bus but of later Kyma".to_owned(),
             };
             plan.warnings.push(codes::DEFINITION_STAYS.finding(target.clone(), message));
         }
@@ -331,16 +343,23 @@ fn add_findings(plan: &mut Plan, source: &Source<'_>, options: &Options<'_>, fou
             plan.warnings.push(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
         }
     }
+    let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
     for (finalizer, (first, count)) in &index.finalizers {
-        let finding = if options.stripped.contains(finalizer) {
-            let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
-            Some(codes::STRIPPED.finding(first.clone(), message))
-        } else {
-            workloads.guard_finalizer(finalizer, first, *count).err()
-        };
-        let Some(finding) = finding else { continue };
-        let is_refusal = finding.code == codes::OWNER_STOPPED.id;
-        if is_refusal { &mut plan.refusals } else { &mut plan.warnings }.push(finding);
+        if !options.stripped.contains(finalizer) {
+            match workloads.guard_finalizer(finalizer, first, *count) {
+                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refusals.push(finding),
+                other => plan.warnings.extend(other.err()),
+            }
+            continue;
+        }
+        let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
+        plan.warnings.push(codes::STRIPPED.finding(first.clone(), message));
+        plan.refusals.extend(workloads.guard_stripped(finalizer, first));
+        let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
+        if makes && not_selected > 0 {
+            let message = format!("{} of the same kinds stay", counted(not_selected, "object"));
+            plan.refusals.push(codes::SHARED_PRODUCTS.finding(first.clone(), message));
+        }
     }
     add_steps(plan, options, outcomes);
 }
@@ -364,16 +383,14 @@ fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]
         plan.warnings.push(codes::NOT_DRAINED.finding(steps::target(DRAIN), "it has not run for this release"));
     }
     // After a proven drain there is nothing in them.
-    let durables: Vec<Target> = plan
+    let mut durables = plan
         .changes()
         .filter(|change| [PRODUCTS, STRIPPED_PRODUCTS].contains(&change.stage) && change.target.kind == "Subscription")
-        .map(|change| change.target)
-        .collect();
-    if let Some(first) = durables.first() {
-        let message =
-            format!("durables go with {}, of which this is the first", counted(durables.len(), "Knative Subscription"));
-        plan.warnings.push(codes::DURABLES.finding(first.clone(), message));
-    }
+        .map(|change| change.target);
+    let Some(first) = durables.next() else { return };
+    let count = counted(1 + durables.count(), "Knative Subscription");
+    let message = format!("durables go with {count}, of which this is the first");
+    plan.warnings.push(codes::DURABLES.finding(first, message));
 }
 
 /// An object that should be gone and is not, of the kinds whose definition was not removed.
@@ -381,7 +398,7 @@ pub(crate) async fn remaining(
     source: &Source<'_>,
     options: &Options<'_>,
     removed: &HashSet<Target>,
-) -> Result<Option<Target>, Obstacle> {
+) -> Result<Option<Value>, Obstacle> {
     let replicas = Replicas::default();
     let known = options.known(&replicas);
     for entry in &options.purge.kinds {
@@ -391,14 +408,25 @@ pub(crate) async fn remaining(
             continue;
         }
         let is_left = |object: Value| match decide(&object, entry, &known) {
-            Verdict::Keep(_) => None,
-            Verdict::Purge { .. } | Verdict::Refuse(_) => Some(target(&object)),
+            Verdict::Keep(_) | Verdict::NotSelected(_) => None,
+            Verdict::Purge { .. } | Verdict::Refuse(_) => Some(object),
         };
         if let Some(left) = source.list(&kind, is_left).await?.into_iter().next() {
             return Ok(Some(left));
         }
     }
     Ok(None)
+}
+
+/// What has come to speak against a purge since it was planned. What it has begun to delete, and what it holds, is no objection.
+pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
+    let found = Found::of(source, options).await?;
+    let mut plan = Plan::new(STEP, stages(options.concurrency, false));
+    if !found.is_idle() {
+        add_findings(&mut plan, source, options, &found, None);
+    }
+    plan.refusals.retain(|refusal| ![codes::TERMINATING.id, codes::CONSUMER_RUNS.id].contains(&refusal.code.as_ref()));
+    Ok(plan.refusals)
 }
 
 /// The definitions that a plan removes.

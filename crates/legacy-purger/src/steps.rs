@@ -11,9 +11,14 @@ pub(crate) fn target(step: &str) -> Target {
     Target { api_version: "fairlead.dev/v1".to_owned(), kind: "Step".to_owned(), namespace: None, name: step.to_owned() }
 }
 
+/// A rollback that has taken nothing back, and whatever else was asked, says nothing.
+fn has_done(outcome: &Outcome) -> bool {
+    outcome.command == "apply" || (outcome.command == "rollback" && outcome.exit == 0)
+}
+
 /// Whether the last run of a step has ended well and is in force, in the same revision of Helm where Helm runs us.
 pub(crate) fn has_preceded(step: &str, outcomes: &[Outcome], revision: Option<u32>) -> Result<(), String> {
-    let Some(last) = outcomes.iter().rev().find(|outcome| outcome.step == step) else {
+    let Some(last) = outcomes.iter().rev().find(|outcome| outcome.step == step && has_done(outcome)) else {
         return Err("it has not run for this release".to_owned());
     };
     let Outcome { time, command, exit, .. } = last;
@@ -45,6 +50,10 @@ mod tests {
         let preceded = |outcomes: &[Outcome], revision| has_preceded(DRAIN, outcomes, revision);
         let good = outcome("apply", 0, Some(2));
         assert_eq!(preceded(std::slice::from_ref(&good), Some(2)), Ok(()));
+        assert_eq!(
+            preceded(&[good.clone(), outcome("rollback", 6, Some(2)), outcome("unhold", 0, Some(2))], Some(2)),
+            Ok(())
+        );
         // CI has no revision.
         assert_eq!(preceded(std::slice::from_ref(&good), None), Ok(()));
         for (outcomes, expected) in [

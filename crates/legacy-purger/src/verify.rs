@@ -1,6 +1,6 @@
 //! Looks at the world after the purge.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use fairlead_kube_client::cluster::Cluster;
@@ -8,7 +8,8 @@ use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
+use fairlead_release::observe::{Kind, Source, target};
+use serde_json::Value;
 
 use crate::plan::{self, Options, removed_definitions};
 use crate::stages::HOLDS;
@@ -31,7 +32,7 @@ pub(crate) async fn verify(
     // Asked again: kinds have gone.
     let discovery = cluster.discover_for(plan, &cluster.discover().await?).await?;
     let objects = Objects::new(cluster, &discovery);
-    wait_for_others(&objects, plan, patience).await?;
+    wait_for_others(&Source::Cluster(cluster, &discovery), plan, patience).await?;
     for held in plan.changes().filter(|change| change.stage == HOLDS) {
         if let Running::Pods { wanted: wanted @ 1.., .. } = Running::of(objects.get(&held.target).await?.as_ref()) {
             tracing::warn!(workload = %held.target, replicas = wanted, "somebody has started what was held; it breaks without what is gone");
@@ -40,32 +41,40 @@ pub(crate) async fn verify(
     let removed: HashSet<Target> = removed_definitions(plan).into_iter().collect();
     let discovery = cluster.discover().await?;
     let again = plan::remaining(&Source::Cluster(cluster, &discovery), options, &removed).await?;
-    match again {
-        Some(target) => {
-            let what = "it should be gone: somebody has created it meanwhile".to_owned();
-            Err(Obstacle::Drift { target, what })
-        }
-        None => Ok(()),
+    let Some(left) = again else { return Ok(()) };
+    let (target, uid) = (target(&left), left["metadata"]["uid"].clone());
+    let is_ours =
+        |change: &Change| change.target == target && change.before().is_some_and(|it| it["metadata"]["uid"] == uid);
+    if plan.changes().any(|change| is_ours(&change)) {
+        return Err(Obstacle::Drift { target, what: "it should be gone, and is not".to_owned() });
     }
+    // The fence is gone by now, and its kind stays: that is its creator's business.
+    tracing::warn!(%target, "somebody has created it since");
+    Ok(())
 }
 
-async fn wait_for_others(objects: &Objects<'_>, plan: &Plan, patience: Duration) -> Result<(), Obstacle> {
-    let is_cascaded = |change: &Change| plan.stages[change.stage].cascaded;
-    let mut left: Vec<Change> = plan.changes().filter(is_cascaded).collect();
+/// Waits for what others delete along. There may be as much of it as of what was purged, so it is looked at kind by kind.
+async fn wait_for_others(source: &Source<'_>, plan: &Plan, patience: Duration) -> Result<(), Obstacle> {
+    let mut kinds: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut uids: HashSet<String> = HashSet::new();
+    for change in plan.changes().filter(|change| plan.stages[change.stage].cascaded) {
+        uids.extend(change.before().and_then(|image| image["metadata"]["uid"].as_str()).map(str::to_owned));
+        kinds.insert((change.target.api_version, change.target.kind));
+    }
     let deadline = Instant::now() + patience.min(LEFTOVER_TIMEOUT);
     loop {
-        let mut still = Vec::new();
-        for change in left {
-            let live = objects.get(&change.target).await?;
-            let uid = |image: &serde_json::Value| image["metadata"]["uid"].as_str().map(str::to_owned);
-            if live.as_ref().is_some_and(|live| uid(live) == change.before().and_then(uid)) {
-                still.push(change);
-            }
+        let mut left = None;
+        for (api_version, kind) in &kinds {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            let kind = Kind::named(group, kind).in_version(version);
+            let is_left = |object: Value| {
+                object["metadata"]["uid"].as_str().is_some_and(|uid| uids.contains(uid)).then(|| target(&object))
+            };
+            left = left.or(source.list(&kind, is_left).await?.into_iter().next());
         }
-        left = still;
-        let Some(first) = left.first() else { return Ok(()) };
+        let Some(first) = left else { return Ok(()) };
         if Instant::now() >= deadline {
-            tracing::warn!(left = left.len(), first = %first.target, "others should have deleted it with the rest, and have not");
+            tracing::warn!(%first, "others should have deleted it with the rest, and have not yet");
             return Ok(());
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -31,6 +31,14 @@ impl Running {
         Self::Pods { wanted, ready: image["status"]["readyReplicas"].as_u64().unwrap_or(0) }
     }
 
+    /// What to do so that objects with its finalizer can go.
+    pub(crate) fn remedy(&self, owner: &Workload, finalizer: &str) -> String {
+        match self {
+            Self::Gone => format!("when it is gone for good, --strip-finalizers {finalizer}"),
+            Self::Pods { .. } => owner.start_command(),
+        }
+    }
+
     /// What keeps it from working, in words; none when it works.
     pub(crate) fn trouble(&self) -> Option<String> {
         match self {
@@ -64,7 +72,8 @@ impl Workloads {
         let mut workloads = Self::default();
         for consumer in &purge.consumers {
             let image = get(source, &consumer.workload).await?;
-            workloads.add_consumer(&consumer.workload, consumer.hold, image);
+            let is_held = consumer.hold && source.has_scale(&consumer.workload.observed_kind());
+            workloads.add_consumer(&consumer.workload, is_held, image);
         }
         if !workloads.held.is_empty() {
             let autoscalers = source.list(&kinds::AUTOSCALER, Some).await?;
@@ -92,6 +101,13 @@ impl Workloads {
         }
     }
 
+    /// Whether the owner of a finalizer that is taken away stands still.
+    pub(crate) fn guard_stripped(&self, finalizer: &str, first: &Target) -> Option<Finding> {
+        let (owner, running) = self.owners.get(finalizer)?;
+        let message = format!("it carries {finalizer}, whose owner {owner} runs");
+        running.trouble().is_none().then(|| codes::OWNER_RUNS.finding(first.clone(), message))
+    }
+
     /// Whether the owner of a finalizer, which so many objects carry, finishes their deletion.
     pub(crate) fn guard_finalizer(&self, finalizer: &str, first: &Target, count: usize) -> Result<(), Finding> {
         let others = if count > 1 { format!(", as {} others do", count - 1) } else { String::new() };
@@ -101,7 +117,7 @@ impl Workloads {
         };
         match running.trouble() {
             Some(trouble) => {
-                let command = owner.start_command();
+                let command = running.remedy(owner, finalizer);
                 let message = format!("it carries {finalizer}{others}, whose owner {owner} {trouble}: {command}");
                 Err(codes::OWNER_STOPPED.finding(first.clone(), message))
             }

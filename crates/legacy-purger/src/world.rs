@@ -1,19 +1,21 @@
 //! Makes the changes, and looks at what only this step has to look at: that a held workload has stopped, that the fence is up, that a
 //! definition takes nothing along, and who keeps an object from going.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use fairlead_kube_client::objects::{Objects, Rehearsal};
-use fairlead_migration::change::{Action, Image, Images, Target};
+use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::Plan;
+use fairlead_migration::plan::{Plan, StageKind};
 use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use fairlead_release::session::Session;
 
-use crate::configuration::Purge;
+use crate::fence::is_covered;
 use crate::index::finalizers;
 use crate::kinds;
+use crate::plan::{Options, first_refusals, objections};
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
 
@@ -28,8 +30,10 @@ pub(crate) struct Guarded<'a> {
     pub(crate) objects: &'a Objects<'a>,
     pub(crate) plan: &'a Plan,
     pub(crate) session: &'a Session<'a>,
-    pub(crate) purge: &'a Purge,
+    pub(crate) options: &'a Options<'a>,
     pub(crate) patience: Duration,
+    /// Whether the guards were looked at again before the first deletion.
+    pub(crate) is_checked: Cell<bool>,
 }
 
 impl World for Guarded<'_> {
@@ -39,6 +43,9 @@ impl World for Guarded<'_> {
             return self.objects.bring(task).await;
         }
         let is = |kind: &Kind| target.kind == kind.kind;
+        if task.stage.kind == StageKind::Contract && !self.is_checked.replace(true) {
+            self.expect_no_objections().await?;
+        }
         match &task.change.images {
             Images::Delete(definition) if is(&DEFINITION) => self.expect_no_objects(definition).await?,
             _ => {}
@@ -52,6 +59,10 @@ impl World for Guarded<'_> {
             Ok(()) if action == Action::Update && pods_of(task.change.before()).is_some() => self.see_stop(target).await,
             other => other,
         }
+    }
+
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        self.objects.settle(task).await
     }
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
@@ -88,26 +99,42 @@ impl Guarded<'_> {
     /// The fence is up when it denies the creation of an object like those that go. Where that cannot be tried, a definition is still
     /// deleted only when none of its objects is there.
     async fn see_fence_deny(&self, policy: &str) -> Result<(), Obstacle> {
-        let is_sample = |stage: usize| stage == OBJECTS || stage == HELM_OBJECTS;
-        let Some(sample) = self.plan.changes().find(|change| is_sample(change.stage)) else { return Ok(()) };
+        let is_sample = |change: &Change| {
+            let is_object = change.stage == OBJECTS || change.stage == HELM_OBJECTS;
+            is_object && change.before().is_some_and(|image| is_covered(&self.options.purge.kinds, image))
+        };
+        let Some(sample) = self.plan.changes().find(is_sample) else { return Ok(()) };
         let rehearsed = Target { name: "fairlead-rehearsal".to_owned(), ..sample.target.clone() };
         let image = sample.before().cloned().unwrap_or_default();
         let deadline = Instant::now() + FENCE_TIMEOUT;
         loop {
             match self.objects.rehearse(&rehearsed, &image).await? {
                 Rehearsal::Denied(why) if why.contains(policy) => return Ok(()),
+                Rehearsal::NotAllowed => return Ok(()),
                 Rehearsal::Denied(why) => {
                     tracing::warn!(policy, why, "the fence cannot be tried");
                     return Ok(());
                 }
-                Rehearsal::Accepted if Instant::now() >= deadline => {
+                Rehearsal::Accepted | Rehearsal::Exists if Instant::now() >= deadline => {
                     let operation = format!("see ValidatingAdmissionPolicy {policy} deny within {FENCE_TIMEOUT:?}");
                     let source = format!("{} could still be created; --fence false goes without it", sample.target.kind);
                     return Err(Obstacle::Late { operation, source: source.into() });
                 }
-                Rehearsal::Accepted => tokio::time::sleep(POLL_INTERVAL).await,
+                Rehearsal::Accepted | Rehearsal::Exists => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
+    }
+
+    /// Until workloads are held and the fence is up, and longer where an earlier process has died, much can happen.
+    async fn expect_no_objections(&self) -> Result<(), Obstacle> {
+        let discovery = self.session.cluster.discover().await?;
+        let source = Source::Cluster(self.session.cluster, &discovery);
+        let refusals = objections(&source, self.options).await?;
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let operation = "purge: something has come to speak against it since it was planned".to_owned();
+        Err(Obstacle::Refused { operation, source: first_refusals(&refusals).into() })
     }
 
     /// A definition takes all its objects along; only those of the snapshot come back.
@@ -134,13 +161,14 @@ impl Guarded<'_> {
         let Some(live) = self.objects.get(target).await? else { return Ok(None) };
         let mut kept = Vec::new();
         for name in finalizers(&live) {
-            kept.push(match self.purge.finalizer(name) {
+            kept.push(match self.options.purge.finalizer(name) {
                 None => format!("finalizer {name}, whose owner is not configured: see that its controller runs"),
                 Some(finalizer) => {
                     let owner = &finalizer.owner;
-                    match Running::of(get(&self.source(), owner).await?.as_ref()).trouble() {
+                    let running = Running::of(get(&self.source(), owner).await?.as_ref());
+                    match running.trouble() {
                         Some(trouble) => {
-                            let command = owner.start_command();
+                            let command = running.remedy(owner, name);
                             format!("finalizer {name}, whose owner {owner} {trouble}: {command}")
                         }
                         None => {

@@ -164,6 +164,12 @@ impl Plan {
         self.ends.insert(change.stage, self.changes.len());
     }
 
+    /// Whether the last change has the same stage and target.
+    #[must_use]
+    pub fn ends_with(&self, change: &Change) -> bool {
+        self.last.as_ref().is_some_and(|(stage, target)| *stage == change.stage && *target == change.target)
+    }
+
     /// The positions of the changes of a stage.
     #[must_use]
     pub fn positions(&self, stage: usize) -> Range<usize> {

@@ -106,7 +106,7 @@ pub struct StepArgs {
     pub run_timeout: Duration,
 
     /// How long a deleted object may take until it is gone: its finalizers are somebody's work.
-    #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_DELETION_TIMEOUT",
+    #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_DELETION_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub deletion_timeout: Duration,
 

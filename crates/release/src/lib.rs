@@ -40,7 +40,7 @@ use crate::args::{CommonArgs, ReleaseCommand};
 use crate::session::{Session, connect, place};
 
 /// How long it may take to look at what is held; most of it is waiting for another run.
-const UNHOLD_TIMEOUT: Duration = Duration::from_secs(180);
+const UNHOLD_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Carries out a command on the runs of a release, for the binary of this name.
 pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) -> anyhow::Result<ExitStatus> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use fairlead_apis::object;
 use fairlead_kube_client::cluster::{Cluster, PAGE_SIZE};
 use fairlead_kube_client::discovery::{Discovery, Resource};
-use fairlead_kube_client::objects::{Objects, TICKET_ANNOTATION};
+use fairlead_kube_client::objects::{Objects, Rehearsal, TICKET_ANNOTATION};
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use serde_json::Value;
@@ -172,6 +172,15 @@ impl Source<'_> {
         }
     }
 
+    /// Whether objects of a kind have replicas that can be set; of files that is believed.
+    #[must_use]
+    pub fn has_scale(&self, kind: &Kind) -> bool {
+        match self {
+            Self::Cluster(_, discovery) => resource(discovery, kind).is_some_and(|resource| resource.has_scale),
+            Self::Manifests(_) => true,
+        }
+    }
+
     /// Reads all objects of a kind, one after the other, into what `begin` makes; a list that expires is read again, from
     /// another beginning. A kind that is not served has no objects.
     pub async fn fold<S>(
@@ -211,6 +220,16 @@ impl Source<'_> {
                 let is_it = |object: &&Value| object::namespace(object) == namespace && object::name(object) == name;
                 Ok(manifests.of(kind).find(is_it).cloned())
             }
+        }
+    }
+
+    /// What the server would say to the creation of this object; none for files.
+    pub async fn rehearse(&self, object: &Value) -> Result<Option<Rehearsal>, Obstacle> {
+        match self {
+            Self::Cluster(cluster, discovery) => {
+                Objects::new(cluster, discovery).rehearse(&target(object), object).await.map(Some)
+            }
+            Self::Manifests(_) => Ok(None),
         }
     }
 

@@ -8,6 +8,7 @@ use fairlead_job::code;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
+use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
@@ -37,9 +38,11 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
         let looks: &[bool] = if runs.len() > 1 && args.on_drift == OnDrift::Stop { &[true, false] } else { &[false] };
         for only_look in looks {
             let mut newer = HashSet::new();
+            // Kinds that a newer run has deleted are those of older ones, too.
+            let mut found = watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from)?;
             for run in &runs {
                 let newer = only_look.then_some(&mut newer);
-                let ended = match take_back(session, exclusive, run, args.on_drift, newer).await {
+                let ended = match take_back(session, exclusive, run, args.on_drift, newer, &mut found).await {
                     Ok(ended) => ended,
                     Err(failure) => return Err(session.fail(&run.step, failure).await.into()),
                 };
@@ -92,11 +95,12 @@ async fn take_back(
     run: &Entry,
     on_drift: OnDrift,
     newer: Option<&mut HashSet<Target>>,
+    found: &mut Discovery,
 ) -> Result<Option<(Plan, Ended)>, Failure> {
     let mut ledger = session.ledger();
     let Reopened { mark, plan, progress } = session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
-    let discovery = session.watch.guard_patiently(session.cluster.discover_for(&plan, &session.discovery)).await?;
-    let objects = Objects::of_plan(session.cluster, &discovery, &plan);
+    *found = session.watch.guard_patiently(session.cluster.discover_for(&plan, found)).await?;
+    let objects = Objects::of_plan(session.cluster, found, &plan);
     session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
     if let Some(newer) = newer {
         let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };

@@ -81,12 +81,13 @@ fn a_slow_owner_is_waited_for_and_named_when_it_takes_too_long() {
 fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_comes_back() {
     let scene = Scene::new();
     let before = scene.state();
-    scene.playing(AT_ONCE, || {
+    scene.playing(Duration::from_secs(2), || {
         // The Deployment says that it runs; nobody works, because it has been told to stop meanwhile.
         scene.run_controller(1);
         let child = scene.start(&["apply", "--deletion-timeout", "3s", "--concurrency", "1"]);
-        let is_held = |_| scene.cluster.get("deployment", "kyma-integration", "application-broker")["spec"]["replicas"] == 0;
-        assert!((0..300).any(is_held), "it does not begin");
+        let is_going =
+            |_| !scene.cluster.get(ACTIVATIONS, "orders", "shop-events")["metadata"]["deletionTimestamp"].is_null();
+        assert!((0..300).any(is_going), "it is not deleted");
         scene.cluster.kubectl(&["scale", "-n", "kyma-system", "deployment/event-bus-subscription-controller", "--replicas=0"]).expect(0);
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);

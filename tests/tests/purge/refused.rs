@@ -189,6 +189,9 @@ fn a_conversion_webhook_that_is_down_stops_everything() {
         "! refused LP107 CustomResourceDefinition subscriptions.eventing.kyma-project.io: it cannot be read as v1alpha2: ";
     assert!(ended.output().contains(words), "{}", ended.output());
     assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
+    // What has two versions is installed again for the next test, and it must be readable until then.
+    let none = json!({"spec": {"conversion": {"strategy": "None", "webhook": null}}}).to_string();
+    scene.cluster.kubectl(&["patch", "crd", definition, "--type=merge", "-p", &none]).expect(0);
 }
 
 #[test]
@@ -217,4 +220,41 @@ fn a_deployment_that_is_not_there_is_nobodys_trouble() {
     scene.cluster.apply(&deployment("kyma-integration", "other"));
     scene.playing(AT_ONCE, || scene.run(&["apply"]).expect(0));
     assert_eq!(replicas(&scene.cluster, "kyma-integration", "other"), 1);
+}
+
+#[test]
+fn a_definition_that_could_not_be_created_again_stops_everything() {
+    let scene = Scene::new();
+    let rule = json!({"apiGroups": ["apiextensions.k8s.io"], "apiVersions": ["*"], "operations": ["CREATE"],
+        "resources": ["customresourcedefinitions"]});
+    scene.cluster.apply(&json!([
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "no-kinds"},
+         "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "false", "message": "no new kinds"}]}},
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "no-kinds"},
+         "spec": {"policyName": "no-kinds", "validationActions": ["Deny"]}},
+    ]));
+    let words =
+        "! refused LP113 CustomResourceDefinition subscriptions.eventing.kyma-project.io: it could not be created again: ";
+    let is_said = |_| scene.run(&["plan"]).expect(0).stdout.contains(words);
+    assert!((0..100).any(is_said), "the policy does not act");
+    scene.run(&["apply"]).expect(4);
+}
+
+#[test]
+fn the_kind_of_later_kyma_stays_also_while_it_has_no_objects() {
+    let scene = Scene::new();
+    let definition = "subscriptions.eventing.kyma-project.io";
+    let live = scene.cluster.get("crd", "default", definition);
+    scene.playing(AT_ONCE, || scene.run(&["apply"]).expect(0));
+    let mut later = live["spec"].clone();
+    later["versions"][0]["additionalPrinterColumns"] = json!([]);
+    later["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
+        json!({"type": "object", "properties": {"sink": {"type": "string"}, "filter": {"type": "object"}}});
+    let later = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": definition}, "spec": later});
+    scene.cluster.apply(&later);
+    scene.cluster.kubectl(&["wait", "--for=condition=Established", "crd", definition, "--timeout=60s"]).expect(0);
+    let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
+    assert_eq!(again["outcome"], "Unchanged");
+    assert!(scene.is_defined(definition));
+    scene.cluster.kubectl(&["delete", "crd", definition]).expect(0);
 }

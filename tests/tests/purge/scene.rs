@@ -185,8 +185,11 @@ impl Scene {
 }
 
 fn play(api: &Api, delay: Duration, over: &Receiver<()>) {
-    let deployment = api.get("/apis/apps/v1/namespaces/kyma-system/deployments/event-bus-subscription-controller");
-    if deployment["spec"]["replicas"] == 0 {
+    let rests = || {
+        let deployment = api.get("/apis/apps/v1/namespaces/kyma-system/deployments/event-bus-subscription-controller");
+        deployment["spec"]["replicas"] == 0
+    };
+    if rests() {
         return;
     }
     for (path, finalizer) in FINALIZED {
@@ -198,7 +201,7 @@ fn play(api: &Api, delay: Duration, over: &Receiver<()>) {
             if metadata["deletionTimestamp"].is_null() || !finalizers.contains(&finalizer.into()) {
                 continue;
             }
-            if over.recv_timeout(delay) == Err(RecvTimeoutError::Disconnected) {
+            if over.recv_timeout(delay) == Err(RecvTimeoutError::Disconnected) || rests() {
                 return;
             }
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

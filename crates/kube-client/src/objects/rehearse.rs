@@ -14,6 +14,8 @@ use crate::cluster::FIELD_MANAGER;
 pub enum Rehearsal {
     /// It would create the object.
     Accepted,
+    /// Whoever asks may not create such objects: nothing is known.
+    NotAllowed,
     /// There is one of that name; admission and validation let it pass.
     Exists,
     /// It would not, in its own words.
@@ -35,6 +37,12 @@ impl Objects<'_> {
             Ok(_) => Ok(Rehearsal::Accepted),
             Err(error) => match error.status() {
                 Some(status) if status.is_already_exists() => Ok(Rehearsal::Exists),
+                // A policy that denies answers 403, too.
+                Some(status)
+                    if status.code == 403 && !self.cluster.review(subject.operation("create")).await.unwrap_or(true) =>
+                {
+                    Ok(Rehearsal::NotAllowed)
+                }
                 Some(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => {
                     Ok(Rehearsal::Denied(status.message.clone()))
                 }

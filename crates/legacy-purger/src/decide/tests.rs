@@ -39,7 +39,7 @@ fn verdict_of(object: &Value, kind: &PurgedKind, triggers: &[Value], allowed: &[
             let codes: Vec<&str> = warnings.iter().map(|finding| finding.code.as_ref()).collect();
             format!("goes {codes:?} {is_helm_owned}: {reason}")
         }
-        Verdict::Keep(reason) => reason,
+        Verdict::Keep(reason) | Verdict::NotSelected(reason) => reason,
         Verdict::Refuse(finding) => format!("{}: {}", finding.code, finding.message),
     }
 }

@@ -1,6 +1,7 @@
 //! Backward: everything that was begun, the newest stage first.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
@@ -75,12 +76,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             self.restore_stage(stage, &way).await;
         }
         // Once more: whoever deletes these may have been at it when they were looked at, and one may own another.
-        let is_looked_at_again = |target: &Target| {
-            let positions = cascaded.iter().flat_map(|stage| self.plan.changes_rev(self.plan.positions(*stage)));
-            positions.into_iter().any(|(_, change)| change.target == *target)
-        };
-        if !way.left.borrow().is_empty() && !cascaded.is_empty() {
-            way.left.borrow_mut().retain(|(target, _)| !is_looked_at_again(target));
+        if !way.left.borrow().is_empty() {
+            let again = cascaded.iter().flat_map(|stage| self.plan.changes_rev(self.plan.positions(*stage)));
+            let again: HashSet<u64> = again.map(|(_, change)| super::hash(&change.target)).collect();
+            way.left.borrow_mut().retain(|(target, _)| !again.contains(&super::hash(target)));
         }
         for stage in cascaded {
             self.restore_stage(stage, &way).await;
