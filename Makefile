@@ -36,7 +36,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 15 minutes, the first time 25
+test: ## everything: checks, tests without and with a node; about 18 minutes, the first time 30
 	@rm -rf target/stages target/audit
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
@@ -44,6 +44,7 @@ test: ## everything: checks, tests without and with a node; about 15 minutes, th
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
 	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
+	@$(STAGE) 'tests of the purge' cargo test --quiet -p fairlead-tests --test purge
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
@@ -53,7 +54,7 @@ test: ## everything: checks, tests without and with a node; about 15 minutes, th
 
 test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
-	@cargo test --quiet --workspace --lib --bins --test chart --test api --test faults
+	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
