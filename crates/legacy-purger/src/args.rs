@@ -109,3 +109,28 @@ pub enum Command {
         code: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        for argument in
+            Args::command().get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+        {
+            let Some(flag) = argument.get_long() else { continue };
+            let variable = format!("FAIRLEAD_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
+        }
+    }
+
+    #[test]
+    fn help_teaches() {
+        let mut command = Args::command().term_width(110);
+        let mut text = command.render_long_help().to_string();
+        text.extend(["\n=== apply\n", &command.find_subcommand_mut("apply").expect("apply").render_help().to_string()]);
+        insta::assert_snapshot!(text);
+    }
+}
