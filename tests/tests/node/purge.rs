@@ -6,6 +6,7 @@ use fairlead_tests::state::{canonical, differences, of_kinds};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "purging";
+const MESH: &str = "purging-mesh";
 
 #[test]
 fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_comes_back() {
@@ -66,4 +67,69 @@ fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_com
     cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=120s"]).expect(0);
     cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).expect(0);
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+}
+
+/// Knative's webhook says on what is created who has created it, and its controllers work on it at once.
+#[test]
+fn what_a_real_knative_works_on_comes_back_as_it_was_and_becomes_ready_again() {
+    let cluster = node();
+    let finalizer = "subscription.finalizers.kyma-project.io";
+    let labels = json!({"kyma-source-id": "shop", "kyma-event-type": "created", "kyma-event-type-version": "v1"});
+    let channel = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "created-x7k2p"});
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    cluster.apply(&json!([namespace("kyma-system"), namespace(MESH)]));
+    let is_there = |_| cluster.kubectl(&["get", "namespace", MESH, "-o", "jsonpath={.status.phase}"]).stdout == "Active";
+    assert!((0..600).any(is_there), "an earlier test's namespace is still going");
+    cluster.apply(&json!([
+        {"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "metadata": {"namespace": "kyma-system", "name": "created-x7k2p", "labels": labels}},
+        {"apiVersion": "messaging.knative.dev/v1", "kind": "Subscription",
+         "metadata": {"namespace": "kyma-system", "name": "created--purging", "labels": {"kyma-ns": MESH}, "finalizers": [finalizer]},
+         "spec": {"channel": channel, "subscriber": {"uri": "http://mail.purging.svc.cluster.local/"}}},
+        {"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+         "metadata": {"namespace": MESH, "name": "created", "finalizers": [finalizer]},
+         "spec": {"source_id": "shop", "event_type": "created", "event_type_version": "v1", "endpoint": "http://mail.purging/"}},
+    ]));
+    let ready = || {
+        let kinds = "channels.messaging.knative.dev,subscriptions.messaging.knative.dev";
+        cluster.kubectl(&["wait", "-n", "kyma-system", "--for=condition=Ready", kinds, "--all", "--timeout=120s"]).expect(0);
+    };
+    // What its controllers write, and who they are to them, is theirs.
+    let state = || {
+        let kinds =
+            "channels.messaging.knative.dev,subscriptions.messaging.knative.dev,subscriptions.eventing.kyma-project.io";
+        let objects = of_kinds(&cluster, kinds)
+            .into_values()
+            .filter(|object| [json!("kyma-system"), json!(MESH)].contains(&object["metadata"]["namespace"]));
+        let plain = |mut object: Value| {
+            object["status"] = Value::Null;
+            object["metadata"]["managedFields"] = Value::Null;
+            if object["kind"] == "Channel" {
+                object["spec"]["subscribers"] = Value::Null;
+            }
+            object
+        };
+        canonical(objects.map(plain).collect())
+    };
+    ready();
+    let before = state();
+    // As somebody else than who has created it.
+    let run = |args: &[&str]| {
+        let args = [args, &["--ledger-namespace", "default", "--release", MESH]].concat();
+        run(&mut cluster.job("legacy-purger", &args), "").expect(0)
+    };
+    run(&["apply", "--allow-unreplicated", "purging-mesh/created", "--strip-finalizers", finalizer]);
+    assert!(
+        cluster.kubectl(&["get", "channels.messaging.knative.dev", "-n", "kyma-system", "created-x7k2p"]).status != Some(0)
+    );
+    run(&["rollback", "--last"]);
+    assert_eq!(differences(&before, &state()), Vec::<String>::new());
+    ready();
+    let patch = ["--type=merge", "-p", "{\"metadata\": {\"finalizers\": null}}"];
+    for (namespace, object) in [
+        ("kyma-system", "subscriptions.messaging.knative.dev/created--purging"),
+        (MESH, "subscriptions.eventing.kyma-project.io/created"),
+    ] {
+        cluster.kubectl(&[&["patch", object, "-n", namespace], &patch[..]].concat()).expect(0);
+    }
+    cluster.kubectl(&["delete", "namespace", MESH, "kyma-system", "--wait=false"]).expect(0);
 }
