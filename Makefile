@@ -58,7 +58,7 @@ test-fast: packages cluster ## the inner loop: everything that needs no node
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
-bench: cluster ## what replicating, purging and going back cost, as a Markdown table; about 20 minutes, BENCH_QUICK=1 for three
+bench: cluster ## what replicating, purging and going back cost, as a Markdown table; about 20 minutes, BENCH_QUICK=1 for seven
 	@$(MAKE) images >&2
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
 	  BENCH_PURGER=$(CURDIR)/target/$(HOST)/release/legacy-purger \

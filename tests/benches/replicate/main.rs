@@ -70,7 +70,7 @@ fn main() {
     let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
-    let mut rows = purge::measure(&purger, if quick { &[2_000] } else { sizes });
+    let mut rows = purge::measure(&purger, sizes);
     if !purge_only {
         rows.extend(rate::measure(&job, objects, &concurrency));
         rows.extend(size::measure(&job, sizes));

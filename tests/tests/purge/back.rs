@@ -182,3 +182,37 @@ fn the_plan_from_files_is_the_plan_from_the_cluster() {
     assert_eq!(from_files["digest"], from_cluster["digest"]);
     assert_eq!(from_files["changes"].as_array().map(Vec::len), Some(14));
 }
+
+/// As Kyma 1.10 made them.
+#[test]
+fn what_a_service_instance_owns_comes_back_owned_and_the_instance_stays() {
+    let scene = Scene::new();
+    scene.cluster.apply(&json!({"apiVersion": "servicecatalog.k8s.io/v1beta1", "kind": "ServiceInstance",
+        "metadata": {"namespace": "orders", "name": "shop"}, "spec": {"serviceClassExternalName": "shop"}}));
+    let instance = scene.cluster.get("serviceinstance", "orders", "shop");
+    let mut owned = activation("owned");
+    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "servicecatalog.k8s.io/v1beta1", "kind": "ServiceInstance",
+        "name": "shop", "uid": instance["metadata"]["uid"]}]);
+    scene.cluster.apply(&owned);
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        let said = scene.run(&["apply"]).expect(0).stdout;
+        assert!(said.contains("= ServiceInstance orders/shop: stays: what it provisioned is outside the cluster"), "{said}");
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn tickets_that_have_been_taken_back_are_forgotten_as_the_history_says() {
+    let scene = Scene::new();
+    let has_ticket = |name: &str| scene.cluster.kubectl(&["get", "secret", "-n", "default", name]).status == Some(0);
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply"]).expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+        assert!(has_ticket("fairlead.v1.shop.1"));
+        scene.run(&["apply", "--history-max", "0"]).expect(0);
+        assert!(!has_ticket("fairlead.v1.shop.1") && has_ticket("fairlead.v1.shop.2"));
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+}

@@ -258,3 +258,27 @@ fn the_kind_of_later_kyma_stays_also_while_it_has_no_objects() {
     assert!(scene.is_defined(definition));
     scene.cluster.kubectl(&["delete", "crd", definition]).expect(0);
 }
+
+#[test]
+fn a_deletion_that_admission_refuses_is_named_with_who_refuses_it_and_everything_is_as_before() {
+    let scene = Scene::new();
+    let definition = "eventactivations.applicationconnector.kyma-project.io";
+    let rule = json!({"apiGroups": ["applicationconnector.kyma-project.io"], "apiVersions": ["*"], "operations": ["DELETE"],
+        "resources": ["eventactivations"]});
+    scene.cluster.apply(&json!([
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "keep"},
+         "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "false", "message": "they stay"}]}},
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "keep"},
+         "spec": {"policyName": "keep", "validationActions": ["Deny"]}},
+    ]));
+    let delete = ["delete", definition, "-n", "orders", "shop-events", "--dry-run=server"];
+    assert!((0..100).any(|_| scene.cluster.kubectl(&delete).stderr.contains("they stay")), "the policy does not act");
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        let said = scene.run(&["apply"]).expect(1).output();
+        for words in ["they stay", "who has a say there: ValidatingAdmissionPolicy keep", "everything is as before"] {
+            assert!(said.contains(words), "{words}\n{said}");
+        }
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
