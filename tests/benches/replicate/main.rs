@@ -43,6 +43,10 @@ struct Args {
     #[arg(long, env = "BENCH_PURGER")]
     purger: PathBuf,
 
+    /// So many objects are purged; the first number is also compared with kubectl [default: 10000,100000, quick: 10000].
+    #[arg(long, env = "BENCH_PURGE_SIZES", value_delimiter = ',')]
+    purge_sizes: Vec<usize>,
+
     /// Only the purge: minutes instead of a quarter of an hour.
     #[arg(long, env = "BENCH_PURGE_ONLY", value_parser = FalseyValueParser::new())]
     purge_only: bool,
@@ -65,12 +69,12 @@ struct Args {
 }
 
 fn main() {
-    let Args { binary, purger, purge_only, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, purger, purge_sizes, purge_only, objects, concurrency, quick, bench: _ } = Args::parse();
     let started = Instant::now();
     let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
-    let mut rows = purge::measure(&purger, sizes);
+    let mut rows = purge::measure(&purger, if purge_sizes.is_empty() { sizes } else { &purge_sizes });
     if !purge_only {
         rows.extend(rate::measure(&job, objects, &concurrency));
         rows.extend(size::measure(&job, sizes));
