@@ -411,7 +411,7 @@ pub(crate) async fn remaining(
             Verdict::Keep(_) | Verdict::NotSelected(_) => None,
             Verdict::Purge { .. } | Verdict::Refuse(_) => Some(object),
         };
-        if let Some(left) = source.list(&kind, is_left).await?.into_iter().next() {
+        if let Some(left) = source.find(&kind, is_left).await? {
             return Ok(Some(left));
         }
     }

@@ -70,7 +70,7 @@ async fn wait_for_others(source: &Source<'_>, plan: &Plan, patience: Duration) -
             let is_left = |object: Value| {
                 object["metadata"]["uid"].as_str().is_some_and(|uid| uids.contains(uid)).then(|| target(&object))
             };
-            left = left.or(source.list(&kind, is_left).await?.into_iter().next());
+            left = left.or(source.find(&kind, is_left).await?);
         }
         let Some(first) = left else { return Ok(()) };
         if Instant::now() >= deadline {

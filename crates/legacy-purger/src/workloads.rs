@@ -192,6 +192,13 @@ mod tests {
             guard(Some(json!({"spec": {"replicas": 1}}))).expect_err("not ready").contains("no pod that is ready, of 1")
         );
         assert!(guard(None).expect_err("gone").contains("does not exist"));
+        let stripped = |image: Option<Value>| {
+            let mut workloads = Workloads::default();
+            workloads.owners.insert("f".into(), (broker(), Running::of(image.as_ref())));
+            workloads.guard_stripped("f", &object).map(|finding| finding.code)
+        };
+        assert_eq!(stripped(Some(json!({"spec": {}, "status": {"readyReplicas": 1}}))).as_deref(), Some("LP115"));
+        assert_eq!(stripped(None), None);
         let unknown = Workloads::default().guard_finalizer("f", &object, 1).expect_err("nobody owns it");
         assert_eq!(unknown.code, "LP202");
     }

@@ -255,6 +255,16 @@ impl Source<'_> {
         }
     }
 
+    /// What `read` makes of the first object of a kind of which it makes anything; nothing of the others is kept.
+    pub async fn find<T>(&self, kind: &Kind, read: impl Fn(Value) -> Option<T>) -> Result<Option<T>, Obstacle> {
+        let add = |found: &mut Option<T>, object| {
+            if found.is_none() {
+                *found = read(object);
+            }
+        };
+        self.fold(kind, || None, add).await
+    }
+
     /// What `read` makes of each object of a kind.
     pub async fn list<T>(&self, kind: &Kind, read: impl Fn(Value) -> Option<T>) -> Result<Vec<T>, Obstacle> {
         self.fold(kind, Vec::new, |found, object| found.extend(read(object))).await

@@ -50,8 +50,10 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
 /// How many objects of each kind a stage deletes; what it only changes, it does not destroy.
 fn destroyed(plan: &Plan, stage: usize) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let deleted = plan.changes().filter(|change| change.stage == stage && change.action() == Action::Delete);
-    deleted.for_each(|change| *counts.entry(change.target.kind).or_default() += 1);
+    let changes = plan.changes_rev(plan.positions(stage)).map(|(_, change)| change);
+    changes
+        .filter(|change| change.action() == Action::Delete)
+        .for_each(|change| *counts.entry(change.target.kind).or_default() += 1);
     let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }
 }
