@@ -13,7 +13,8 @@ use fairlead_release::observe::Source;
 use fairlead_release::session::Session;
 use fairlead_release::step::Step;
 
-use crate::plan::{self, Options, STEP, first_refusals};
+use crate::findings::first_refusals;
+use crate::plan::{self, Options, STEP};
 use crate::world::Guarded;
 use crate::{codes, verify};
 

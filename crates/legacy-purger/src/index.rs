@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use fairlead_apis::object;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
@@ -152,9 +151,4 @@ pub(crate) fn is_stripped(image: &Value, stripped: &HashSet<String>) -> bool {
 /// The `kind` of a target in the plural, as people say it.
 pub(crate) fn counted(count: usize, kind: &str) -> String {
     if count == 1 { format!("1 {kind}") } else { format!("{count} {kind}s") }
-}
-
-/// The namespace of an object; empty where it has none.
-pub(crate) fn is_in(object: &Value, namespace: &str) -> bool {
-    object::namespace(object) == namespace
 }

@@ -10,7 +10,8 @@
 //! - `steps`: what must have come before
 //! - `fence`: what keeps others from creating objects meanwhile
 //! - `stages`: in which order everything goes
-//! - [`plan`]: all of this put together
+//! - `findings`: what speaks against it, all guards put together
+//! - [`plan`]: what goes, all of this put together
 //! - `apply`: the step, whose changes are made in the `world` that it guards
 //! - `verify`: looks whether it has been done
 //! - [`codes`]: what can be the matter
@@ -35,6 +36,7 @@ mod configuration;
 mod decide;
 mod definitions;
 mod fence;
+mod findings;
 mod index;
 mod kinds;
 pub mod plan;

@@ -2,26 +2,27 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use fairlead_apis::object;
 use fairlead_kube_client::ledger::Outcome;
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Change, Images};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Finding, Plan, Unchanged};
-use fairlead_release::observe::{DEFINITION, Kind, Source, target};
+use fairlead_migration::plan::{Plan, Unchanged};
+use fairlead_release::observe::{Kind, Source, target};
 use serde_json::Value;
 
 use crate::configuration::{Finalizer, Product, Purge};
 use crate::decide::{Known, Verdict, decide};
 use crate::definitions::Definition;
-use crate::fence::{Fence, is_fenced};
-use crate::index::{Index, counted, finalizers, is_in, is_stripped, without_finalizers};
+use crate::fence::Fence;
+use crate::findings::add_findings;
+use crate::index::{Index, counted, finalizers, is_stripped, without_finalizers};
 use crate::replicas::Replicas;
 use crate::stages::{
     DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, NO_FENCE, OBJECTS, PRODUCTS,
     STRIPPED_PRODUCTS, stages,
 };
-use crate::steps::{self, DRAIN};
 use crate::workloads::Workloads;
-use crate::{codes, decide, kinds};
+use crate::{decide, kinds};
 
 /// The step, named like the binary.
 pub const STEP: &str = "legacy-purger";
@@ -41,15 +42,15 @@ pub(crate) struct Options<'a> {
 }
 
 /// What was found.
-struct Found {
-    definitions: Vec<Definition>,
+pub(crate) struct Found {
+    pub(crate) definitions: Vec<Definition>,
     replicas: Replicas,
-    index: Index,
-    workloads: Workloads,
+    pub(crate) index: Index,
+    pub(crate) workloads: Workloads,
 }
 
 impl Found {
-    async fn of(source: &Source<'_>, options: &Options<'_>) -> Result<Self, Obstacle> {
+    pub(crate) async fn of(source: &Source<'_>, options: &Options<'_>) -> Result<Self, Obstacle> {
         let definitions = Definition::all(source, options.purge).await?;
         let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
         let replicas = if has_subscriptions { Replicas::of(source).await? } else { Replicas::default() };
@@ -64,7 +65,7 @@ impl Found {
     }
 
     /// Whether the definition goes with its objects.
-    fn goes(&self, position: usize) -> bool {
+    pub(crate) fn goes(&self, position: usize) -> bool {
         let definition = &self.definitions[position];
         let tally = &self.index.tallies[position];
         let is_legacy = tally.purged + tally.refused > 0 || definition.is_legacy();
@@ -72,7 +73,7 @@ impl Found {
     }
 
     /// Whether there is nothing to purge.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let goes = (0..self.definitions.len()).any(|position| self.goes(position));
         self.index.purged() == 0 && self.index.refusals.is_empty() && !goes
     }
@@ -84,7 +85,7 @@ impl Found {
 }
 
 impl Options<'_> {
-    fn known<'k>(&'k self, replicas: &'k Replicas) -> Known<'k> {
+    pub(crate) fn known<'k>(&'k self, replicas: &'k Replicas) -> Known<'k> {
         Known { release: self.release, replicas, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
     }
 
@@ -133,7 +134,8 @@ pub(crate) async fn make(
     Ok(plan.sorted())
 }
 
-fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Option<Fence> {
+/// The fence of this purge, where there is one.
+pub(crate) fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Option<Fence> {
     // Files are of a cluster that has it, whatever else it has in which version.
     let is_served = matches!(source, Source::Manifests(_)) || source.api_version(&kinds::POLICY).is_some();
     let has_fence = options.has_fence && is_served;
@@ -256,7 +258,7 @@ fn product_of<'a>(
     let candidates = products.get(&(kind.group.to_string(), kind.kind.to_string()))?;
     let is_it = |(finalizer, product): &&(&Finalizer, &Product)| {
         let carries = || finalizers(object).any(|it| it == finalizer.name);
-        is_in(object, &product.namespace) && (product.selector.matches(object) || carries())
+        object::namespace(object) == product.namespace && (product.selector.matches(object) || carries())
     };
     candidates
         .iter()
@@ -315,132 +317,4 @@ async fn add_instances(plan: &mut Plan, source: &Source<'_>) -> Result<(), Obsta
     let instances = source.list(&kinds::INSTANCE, |object| Some(target(&object))).await?;
     plan.unchanged.extend(instances.into_iter().map(|target| Unchanged { target, reason: reason.clone() }));
     Ok(())
-}
-
-fn add_findings(plan: &mut Plan, source: &Source<'_>, options: &Options<'_>, found: &Found, outcomes: Option<&[Outcome]>) {
-    let Found { definitions, index, workloads, .. } = found;
-    plan.refusals.extend(index.refusals.iter().chain(&workloads.findings.refusals).cloned());
-    plan.warnings.extend(index.warnings.iter().chain(&workloads.findings.warnings).cloned());
-    plan.unchanged.extend(workloads.unchanged.clone());
-    let has_fence = fence(source, options, found).is_some();
-    for (position, definition) in definitions.iter().enumerate() {
-        let tally = &index.tallies[position];
-        let goes = found.goes(position);
-        let findings = definition.guard(goes, &options.helm_releases);
-        plan.refusals.extend(findings.refusals);
-        plan.warnings.extend(findings.warnings);
-        let Some(target) = definition.target() else { continue };
-        if !goes {
-            let kind = &definition.entry.kind;
-            let message = match &tally.first_kept {
-                Some(first) => format!("not this purge's: {}, the first is {first}", counted(tally.kept, kind)),
-                None if definition.entry.keep_definition => "the configuration keeps it".to_owned(),
-                None => "it has no objects, and is not that of the legacy bus but of later Kyma".to_owned(),
-            };
-            plan.warnings.push(codes::DEFINITION_STAYS.finding(target.clone(), message));
-        }
-        if !(has_fence && is_fenced(&definition.entry)) && tally.purged > 0 {
-            plan.warnings.push(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
-        }
-    }
-    let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
-    for (finalizer, (first, count)) in &index.finalizers {
-        if !options.stripped.contains(finalizer) {
-            match workloads.guard_finalizer(finalizer, first, *count) {
-                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refusals.push(finding),
-                other => plan.warnings.extend(other.err()),
-            }
-            continue;
-        }
-        let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
-        plan.warnings.push(codes::STRIPPED.finding(first.clone(), message));
-        plan.refusals.extend(workloads.guard_stripped(finalizer, first));
-        let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
-        if makes && not_selected > 0 {
-            let message = format!("{} of the same kinds stay", counted(not_selected, "object"));
-            plan.refusals.push(codes::SHARED_PRODUCTS.finding(first.clone(), message));
-        }
-    }
-    add_steps(plan, options, outcomes);
-}
-
-/// What must have come before, and what that proves.
-fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]>) {
-    let Some(outcomes) = outcomes else { return };
-    let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
-    if outcomes.iter().any(|outcome| outcome.step == DRAIN) && !required.contains(&DRAIN) {
-        required.push(DRAIN);
-    }
-    for step in &required {
-        if let Err(message) = steps::has_preceded(step, outcomes, options.helm_revision) {
-            plan.refusals.push(codes::NOT_PRECEDED.finding(steps::target(step), message));
-        }
-    }
-    if required.contains(&DRAIN) {
-        return;
-    }
-    if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
-        plan.warnings.push(codes::NOT_DRAINED.finding(steps::target(DRAIN), "it has not run for this release"));
-    }
-    // After a proven drain there is nothing in them.
-    let mut durables = plan
-        .changes()
-        .filter(|change| [PRODUCTS, STRIPPED_PRODUCTS].contains(&change.stage) && change.target.kind == "Subscription")
-        .map(|change| change.target);
-    let Some(first) = durables.next() else { return };
-    let count = counted(1 + durables.count(), "Knative Subscription");
-    let message = format!("durables go with {count}, of which this is the first");
-    plan.warnings.push(codes::DURABLES.finding(first, message));
-}
-
-/// An object that should be gone and is not, of the kinds whose definition was not removed.
-pub(crate) async fn remaining(
-    source: &Source<'_>,
-    options: &Options<'_>,
-    removed: &HashSet<Target>,
-) -> Result<Option<Value>, Obstacle> {
-    let replicas = Replicas::default();
-    let known = options.known(&replicas);
-    for entry in &options.purge.kinds {
-        let kind = entry.observed_kind();
-        let Some(definition) = source.definition(&kind).await? else { continue };
-        if removed.contains(&target(&definition)) {
-            continue;
-        }
-        let is_left = |object: Value| match decide(&object, entry, &known) {
-            Verdict::Keep(_) | Verdict::NotSelected(_) => None,
-            Verdict::Purge { .. } | Verdict::Refuse(_) => Some(object),
-        };
-        if let Some(left) = source.find(&kind, is_left).await? {
-            return Ok(Some(left));
-        }
-    }
-    Ok(None)
-}
-
-/// What has come to speak against a purge since it was planned. What it has begun to delete, and what it holds, is no objection.
-pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
-    let found = Found::of(source, options).await?;
-    let mut plan = Plan::new(STEP, stages(options.concurrency, false));
-    if !found.is_idle() {
-        add_findings(&mut plan, source, options, &found, None);
-    }
-    plan.refusals.retain(|refusal| ![codes::TERMINATING.id, codes::CONSUMER_RUNS.id].contains(&refusal.code.as_ref()));
-    Ok(plan.refusals)
-}
-
-/// The definitions that a plan removes.
-pub(crate) fn removed_definitions(plan: &Plan) -> Vec<Target> {
-    plan.changes().map(|change| change.target).filter(|target| target.kind == DEFINITION.kind).collect()
-}
-
-/// What of the refusals is said where the report cannot be seen.
-pub(crate) fn first_refusals(refusals: &[Finding]) -> String {
-    const SHOWN: usize = 3;
-    let mut text: Vec<String> =
-        refusals.iter().take(SHOWN).map(|it| format!("{} {}: {}", it.code, it.target, it.message)).collect();
-    if refusals.len() > SHOWN {
-        text.push(format!("and {} more", refusals.len() - SHOWN));
-    }
-    text.join("; ")
 }

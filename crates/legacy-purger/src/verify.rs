@@ -8,10 +8,12 @@ use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::{Kind, Source, target};
+use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use serde_json::Value;
 
-use crate::plan::{self, Options, removed_definitions};
+use crate::decide::{Verdict, decide};
+use crate::plan::Options;
+use crate::replicas::Replicas;
 use crate::stages::HOLDS;
 use crate::workloads::Running;
 
@@ -38,9 +40,10 @@ pub(crate) async fn verify(
             tracing::warn!(workload = %held.target, replicas = wanted, "somebody has started what was held; it breaks without what is gone");
         }
     }
-    let removed: HashSet<Target> = removed_definitions(plan).into_iter().collect();
+    let targets = plan.changes().map(|change| change.target);
+    let removed: HashSet<Target> = targets.filter(|target| target.kind == DEFINITION.kind).collect();
     let discovery = cluster.discover().await?;
-    let again = plan::remaining(&Source::Cluster(cluster, &discovery), options, &removed).await?;
+    let again = remaining(&Source::Cluster(cluster, &discovery), options, &removed).await?;
     let Some(left) = again else { return Ok(()) };
     let (target, uid) = (target(&left), left["metadata"]["uid"].clone());
     let is_ours =
@@ -79,4 +82,29 @@ async fn wait_for_others(source: &Source<'_>, plan: &Plan, patience: Duration) -
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
+}
+
+/// An object that should be gone and is not, of the kinds whose definition was not removed.
+async fn remaining(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    removed: &HashSet<Target>,
+) -> Result<Option<Value>, Obstacle> {
+    let replicas = Replicas::default();
+    let known = options.known(&replicas);
+    for entry in &options.purge.kinds {
+        let kind = entry.observed_kind();
+        let Some(definition) = source.definition(&kind).await? else { continue };
+        if removed.contains(&target(&definition)) {
+            continue;
+        }
+        let is_left = |object: Value| match decide(&object, entry, &known) {
+            Verdict::Keep(_) | Verdict::NotSelected(_) => None,
+            Verdict::Purge { .. } | Verdict::Refuse(_) => Some(object),
+        };
+        if let Some(left) = source.find(&kind, is_left).await? {
+            return Ok(Some(left));
+        }
+    }
+    Ok(None)
 }

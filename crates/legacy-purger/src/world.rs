@@ -13,9 +13,10 @@ use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use fairlead_release::session::Session;
 
 use crate::fence::is_covered;
+use crate::findings::{first_refusals, objections};
 use crate::index::finalizers;
 use crate::kinds;
-use crate::plan::{Options, first_refusals, objections};
+use crate::plan::Options;
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
 

@@ -1,0 +1,119 @@
+//! What speaks against a purge, and what should be known about it: the guards, put together. Looked at when it is planned, and once more
+//! before the first deletion.
+
+use fairlead_kube_client::ledger::Outcome;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Finding, Plan};
+use fairlead_release::observe::Source;
+
+use crate::codes;
+use crate::fence::is_fenced;
+use crate::index::counted;
+use crate::plan::{Found, Options, STEP, fence};
+use crate::stages::{HELM_OBJECTS, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
+use crate::steps::{self, DRAIN};
+
+/// Adds what every guard says.
+pub(crate) fn add_findings(
+    plan: &mut Plan,
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+    outcomes: Option<&[Outcome]>,
+) {
+    let Found { definitions, index, workloads, .. } = found;
+    plan.refusals.extend(index.refusals.iter().chain(&workloads.findings.refusals).cloned());
+    plan.warnings.extend(index.warnings.iter().chain(&workloads.findings.warnings).cloned());
+    plan.unchanged.extend(workloads.unchanged.clone());
+    let has_fence = fence(source, options, found).is_some();
+    for (position, definition) in definitions.iter().enumerate() {
+        let tally = &index.tallies[position];
+        let goes = found.goes(position);
+        let findings = definition.guard(goes, &options.helm_releases);
+        plan.refusals.extend(findings.refusals);
+        plan.warnings.extend(findings.warnings);
+        let Some(target) = definition.target() else { continue };
+        if !goes {
+            let kind = &definition.entry.kind;
+            let message = match &tally.first_kept {
+                Some(first) => format!("not this purge's: {}, the first is {first}", counted(tally.kept, kind)),
+                None if definition.entry.keep_definition => "the configuration keeps it".to_owned(),
+                None => "it has no objects, and is not that of the legacy bus but of later Kyma".to_owned(),
+            };
+            plan.warnings.push(codes::DEFINITION_STAYS.finding(target.clone(), message));
+        }
+        if !(has_fence && is_fenced(&definition.entry)) && tally.purged > 0 {
+            plan.warnings.push(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
+        }
+    }
+    let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
+    for (finalizer, (first, count)) in &index.finalizers {
+        if !options.stripped.contains(finalizer) {
+            match workloads.guard_finalizer(finalizer, first, *count) {
+                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refusals.push(finding),
+                other => plan.warnings.extend(other.err()),
+            }
+            continue;
+        }
+        let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
+        plan.warnings.push(codes::STRIPPED.finding(first.clone(), message));
+        plan.refusals.extend(workloads.guard_stripped(finalizer, first));
+        let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
+        if makes && not_selected > 0 {
+            let message = format!("{} of the same kinds stay", counted(not_selected, "object"));
+            plan.refusals.push(codes::SHARED_PRODUCTS.finding(first.clone(), message));
+        }
+    }
+    add_steps(plan, options, outcomes);
+}
+
+/// What must have come before, and what that proves.
+fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]>) {
+    let Some(outcomes) = outcomes else { return };
+    let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
+    if outcomes.iter().any(|outcome| outcome.step == DRAIN) && !required.contains(&DRAIN) {
+        required.push(DRAIN);
+    }
+    for step in &required {
+        if let Err(message) = steps::has_preceded(step, outcomes, options.helm_revision) {
+            plan.refusals.push(codes::NOT_PRECEDED.finding(steps::target(step), message));
+        }
+    }
+    if required.contains(&DRAIN) {
+        return;
+    }
+    if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
+        plan.warnings.push(codes::NOT_DRAINED.finding(steps::target(DRAIN), "it has not run for this release"));
+    }
+    // After a proven drain there is nothing in them.
+    let mut durables = plan
+        .changes()
+        .filter(|change| [PRODUCTS, STRIPPED_PRODUCTS].contains(&change.stage) && change.target.kind == "Subscription")
+        .map(|change| change.target);
+    let Some(first) = durables.next() else { return };
+    let count = counted(1 + durables.count(), "Knative Subscription");
+    let message = format!("durables go with {count}, of which this is the first");
+    plan.warnings.push(codes::DURABLES.finding(first, message));
+}
+
+/// What has come to speak against a purge since it was planned. What it has begun to delete, and what it holds, is no objection.
+pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
+    let found = Found::of(source, options).await?;
+    let mut plan = Plan::new(STEP, stages(options.concurrency, false));
+    if !found.is_idle() {
+        add_findings(&mut plan, source, options, &found, None);
+    }
+    plan.refusals.retain(|refusal| ![codes::TERMINATING.id, codes::CONSUMER_RUNS.id].contains(&refusal.code.as_ref()));
+    Ok(plan.refusals)
+}
+
+/// What of the refusals is said where the report cannot be seen.
+pub(crate) fn first_refusals(refusals: &[Finding]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> =
+        refusals.iter().take(SHOWN).map(|it| format!("{} {}: {}", it.code, it.target, it.message)).collect();
+    if refusals.len() > SHOWN {
+        text.push(format!("and {} more", refusals.len() - SHOWN));
+    }
+    text.join("; ")
+}
