@@ -13,9 +13,24 @@ metadata:
 automountServiceAccountToken: false
 {{- include "fairlead-hooks.role" (dict "job" . "key" "rules" "kind" "ClusterRole" "name" (include "fairlead-hooks.clusterName" .)) }}
 {{- include "fairlead-hooks.role" (dict "job" . "key" "namespaceRules" "kind" "Role" "name" (include "fairlead-hooks.name" .)) }}
+{{- include "fairlead-hooks.undoRole" . }}
 {{- end -}}
 
-{{/* Role and binding of one kind and name, with the rules under one key of the job; nothing when there are no rules. */}}
+{{/*
+What undoing the job takes, for its own account and for that of the release's rollback hooks. It is there before the step,
+and outlives Helm's rollback. Helm runs the hooks of the revision that it goes back to: they know nothing of this step, and
+run as that account, which may not exist yet when the binding names it.
+*/}}
+{{- define "fairlead-hooks.undoRole" -}}
+{{- $name := include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo")) -}}
+{{- $accounts := list .job "fairlead-rollback" -}}
+{{- include "fairlead-hooks.role" (dict "job" . "key" "undoRules" "kind" "ClusterRole" "name" $name "accounts" $accounts) }}
+{{- end -}}
+
+{{/*
+Role and binding of one kind and name, with the rules under one key of the job; nothing when there are no rules. accounts:
+the jobs whose ServiceAccounts get them, if not only the job's own.
+*/}}
 {{- define "fairlead-hooks.role" -}}
 {{- with include "fairlead-hooks.rules" . }}
 ---
@@ -37,9 +52,11 @@ roleRef:
   kind: {{ $.kind }}
   name: {{ $.name }}
 subjects:
+  {{- range get $ "accounts" | default (list $.job.job) }}
   - kind: ServiceAccount
-    name: {{ include "fairlead-hooks.name" $.job }}
+    name: {{ include "fairlead-hooks.name" (dict "root" $.job.root "job" .) }}
     namespace: {{ $.job.root.Release.Namespace }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
@@ -57,7 +74,7 @@ namespace: {{ .job.root.Release.Namespace }}
 {{- $rules := fromYamlArray $text -}}
 {{- range $rules -}}
 {{- if not (kindIs "map" .) -}}
-{{- printf "fairlead-hooks.job %s: %s must be a list of rules: %v" $.job.job $.key . | fail -}}
+{{- printf "%s: %s must be a list of rules: %v" (include "fairlead-hooks.asked" $.job) $.key . | fail -}}
 {{- end -}}
 {{- end -}}
 {{- if $rules -}}

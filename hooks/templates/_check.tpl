@@ -1,9 +1,21 @@
+{{/* How messages begin: what was included, and for which job. */}}
+{{- define "fairlead-hooks.asked" -}}
+{{- eq .job "fairlead-rollback" | ternary "fairlead-hooks.rollback" (printf "fairlead-hooks.job %s" .job) -}}
+{{- end -}}
+
+{{/* Refuses names that Kubernetes would refuse, and those of the objects for going back. */}}
+{{- define "fairlead-hooks.checkName" -}}
+{{- if or (gt (len .job) 40) (not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" .job)) -}}
+{{- printf "fairlead-hooks.job %s: job must be of at most 40 lower-case letters, digits and hyphens" .job | fail -}}
+{{- end -}}
+{{- if regexMatch "^fairlead-((pre|post)-)?rollback$|-undo$" .job -}}
+{{- printf "fairlead-hooks.job %s: job must not be named like the objects for going back" .job | fail -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Refuses what would be rendered and not run as it should. */}}
 {{- define "fairlead-hooks.check" -}}
-{{- $job := printf "fairlead-hooks.job %s" .job -}}
-{{- if or (gt (len .job) 40) (not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" .job)) -}}
-{{- printf "%s: job must be of at most 40 lower-case letters, digits and hyphens" $job | fail -}}
-{{- end -}}
+{{- $job := include "fairlead-hooks.asked" . -}}
 {{- if not (has .mode (list "hook" "job")) -}}
 {{- printf "%s: mode (%v) must be hook or job" $job .mode | fail -}}
 {{- end -}}
@@ -27,7 +39,7 @@
 {{- $seconds := include "fairlead-hooks.seconds" .runTimeout | int -}}
 {{- if or (lt $seconds 1) (gt (add $seconds 50) (int64 .activeDeadlineSeconds)) -}}
 {{- printf "%s: activeDeadlineSeconds (%v) must be at least 50 s above runTimeout (%s), which must not be 0"
-  .job .activeDeadlineSeconds .runTimeout | fail -}}
+  (include "fairlead-hooks.asked" .) .activeDeadlineSeconds .runTimeout | fail -}}
 {{- end -}}
 {{- end -}}
 

@@ -2,13 +2,22 @@
 {{- define "fairlead-hooks.env" -}}
 - name: FAIRLEAD_RELEASE
   value: {{ .release | default .root.Release.Name | quote }}
+{{- if and (eq .mode "hook") .release }}
+# The runs are recorded under another name.
+- name: FAIRLEAD_HELM_RELEASE
+  value: {{ .root.Release.Name | quote }}
+{{- end }}
 - name: FAIRLEAD_LEDGER_NAMESPACE
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
 - name: FAIRLEAD_JOB
   value: {{ include "fairlead-hooks.name" . }}
-{{- if eq .mode "hook" }}
+{{- /*
+Only where Helm really runs the job: `helm template` and Argo CD always render an install of revision 1, and the ledger must
+not take that for a revision of Helm's. A true installation has nothing to go back to, and needs none.
+*/}}
+{{- if and (eq .mode "hook") (or .root.Release.IsUpgrade (gt (int .root.Release.Revision) 1)) }}
 - name: FAIRLEAD_HELM_REVISION
   value: {{ .root.Release.Revision | quote }}
 {{- end }}

@@ -4,7 +4,8 @@ filled up with the defaults below, unless it says otherwise.
 */}}
 {{- define "fairlead-hooks.job" -}}
 {{- $job := include "fairlead-hooks.defaults" . | fromYaml -}}
-{{- include "fairlead-hooks.fill" (dict "into" $job "from" . "at" "") -}}
+{{- include "fairlead-hooks.fill" (dict "of" "fairlead-hooks.job" "into" $job "from" . "at" "") -}}
+{{- include "fairlead-hooks.checkName" $job -}}
 {{- include "fairlead-hooks.check" $job -}}
 {{- include "fairlead-hooks.access" $job }}
 {{- include "fairlead-hooks.configMap" $job }}
@@ -50,6 +51,7 @@ weight: 10
 component: hook
 rules: []
 namespaceRules: []
+undoRules: []
 # Empty means those of fairlead's own jobs.
 failExitCodes: []
 backoffLimit: 4
@@ -76,28 +78,29 @@ podAnnotations:
 {{- end -}}
 
 {{/*
-Overwrites the defaults (into) with what was given (from), at a prefix for messages. A key given as null counts as not
-given, as in values.
+Overwrites the defaults (into) with what was given (from). For messages: of which template, at which prefix. A key given as
+null counts as not given, as in values.
 */}}
 {{- define "fairlead-hooks.fill" -}}
 {{- $from := .from -}}
 {{- $into := .into -}}
+{{- $of := .of -}}
 {{- $at := .at -}}
 {{- with $from.Error -}}
 {{- /* What fromYaml returns for text that is no YAML. */}}
-{{- printf "fairlead-hooks.job: %s" . | fail -}}
+{{- printf "%s: %s" $of . | fail -}}
 {{- end -}}
 {{- range $key, $_ := $from -}}
 {{- if not (hasKey $into $key) -}}
-{{- printf "fairlead-hooks.job: unknown key %s%s; there are %s" $at $key (keys $into | sortAlpha | join ", ") | fail -}}
+{{- printf "%s: unknown key %s%s; there are %s" $of $at $key (keys $into | sortAlpha | join ", ") | fail -}}
 {{- end -}}
 {{- end -}}
 {{- range $key, $default := $into -}}
 {{- $given := index $from $key -}}
 {{- if and (kindIs "invalid" $default) (empty $given) -}}
-{{- printf "fairlead-hooks.job: key %s%s is missing" $at $key | fail -}}
+{{- printf "%s: key %s%s is missing" $of $at $key | fail -}}
 {{- else if has (print $at $key) (list "image" "proxy") -}}
-{{- include "fairlead-hooks.fill" (dict "into" $default "from" ($given | default dict) "at" (print $key ".")) -}}
+{{- include "fairlead-hooks.fill" (dict "of" $of "into" $default "from" ($given | default dict) "at" (print $key ".")) -}}
 {{- else if not (kindIs "invalid" $given) -}}
 {{- $_ := set $into $key $given -}}
 {{- end -}}

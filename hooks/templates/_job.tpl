@@ -10,7 +10,7 @@ metadata:
   annotations:
     helm.sh/hook: {{ join "," .events }}
     helm.sh/hook-weight: {{ int .weight | quote }}
-    # A Job that failed stays readable until the next upgrade.
+    # A Job that failed stays readable until it is to run again.
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     # Also when it succeeds: what was refused is reported there, and the Job is gone.
     helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
@@ -53,7 +53,8 @@ restartPolicy: Never
 activeDeadlineSeconds: {{ sub (int64 .activeDeadlineSeconds) 20 }}
 # For the request in flight and the journal.
 terminationGracePeriodSeconds: 30
-serviceAccountName: {{ include "fairlead-hooks.name" . }}
+{{- /* account: the job whose ServiceAccount this one runs as; empty means its own. */}}
+serviceAccountName: {{ include "fairlead-hooks.name" (dict "root" .root "job" (get . "account" | default .job)) }}
 automountServiceAccountToken: true
 # A Service whose name begins with "fairlead" would set variables that the job reads as flags.
 enableServiceLinks: false

@@ -38,7 +38,7 @@ pub fn rendered(release: &str, job: &str) -> Vec<Value> {
     let objects =
         serde_json::Deserializer::from_str(&objects).into_iter().map(|object| object.expect("kubectl prints JSON"));
     let objects: Vec<Value> = objects.filter(|object: &Value| object["kind"] != "Job").collect();
-    assert_eq!(objects.len(), 5, "ServiceAccount, two roles, two bindings");
+    assert_eq!(objects.len(), 7, "ServiceAccount, three roles, three bindings");
     objects
 }
 

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
@@ -278,10 +278,19 @@ pub fn lease() -> Lease {
 }
 
 /// The one cluster with a node, for one test at a time.
-pub fn node() -> MutexGuard<'static, Cluster> {
-    static NODE: OnceLock<Mutex<Cluster>> = OnceLock::new();
+pub fn node() -> RwLockWriteGuard<'static, Cluster> {
     // A test that failed while it held the node leaves it as usable as any other.
-    NODE.get_or_init(|| Mutex::new(Cluster::with_node())).lock().unwrap_or_else(PoisonError::into_inner)
+    the_node().write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for tests that touch nothing outside namespaces of their own: several at a time.
+pub fn shared_node() -> RwLockReadGuard<'static, Cluster> {
+    the_node().read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn the_node() -> &'static RwLock<Cluster> {
+    static NODE: OnceLock<RwLock<Cluster>> = OnceLock::new();
+    NODE.get_or_init(|| RwLock::new(Cluster::with_node()))
 }
 
 fn pool() -> MutexGuard<'static, Pool> {
@@ -309,7 +318,10 @@ pub fn empty(cluster: &Cluster) {
     cluster.kubectl(&["delete", policies, "--all", "--wait=false"]).expect(0);
     let crds = cluster.kubectl(&["get", "crds", "-o", "jsonpath={.items[*].metadata.name}"]).expect(0).stdout;
     let kinds: Vec<&str> = CUSTOM_KINDS.into_iter().filter(|kind| crds.contains(kind)).collect();
-    cluster.kubectl(&["delete", &kinds.join(","), "--all", "--all-namespaces", "--wait=false"]).expect(0);
+    // A policy that is gone goes on denying for a second.
+    let delete = |_| cluster.kubectl(&["delete", &kinds.join(","), "--all", "--all-namespaces", "--wait=false"]);
+    let ended = (0..50).map(delete).find(|ended| ended.status == Some(0));
+    assert!(ended.is_some(), "what another test has made cannot be deleted");
     // Elsewhere they belong to the cluster itself, or go with the namespace of the test that made them.
     let kinds = "secrets,configmaps,leases";
     cluster.kubectl(&["delete", kinds, "--all", "--namespace", "default", "--wait=false"]).expect(0);

@@ -8,6 +8,7 @@
 //! - [`application`]: what binds a namespace to the events of an Application
 //! - [`messaging`]: Knative's Subscription, which carries the events of a Channel to a Broker
 //! - [`status`]: whether an object is well
+//! - [`workload`]: whether a workload has its pods
 //! - [`object`]: what every object has
 
 pub mod application;
@@ -18,3 +19,4 @@ pub mod object;
 pub mod status;
 pub mod subscription;
 pub mod trigger;
+pub mod workload;

@@ -77,6 +77,10 @@ pub struct ReleaseArgs {
     #[arg(long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE")]
     pub ledger_namespace: Option<String>,
 
+    /// Name of the Helm release [default: that of --release].
+    #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_HELM_RELEASE", value_parser = release)]
+    pub helm_release: Option<String>,
+
     /// Revision of the Helm release that runs this job; the chart sets it.
     #[arg(long, global = true, value_name = "NUMBER", env = "FAIRLEAD_HELM_REVISION")]
     pub helm_revision: Option<u32>,
@@ -85,6 +89,14 @@ pub struct ReleaseArgs {
     /// end; the chart sets it.
     #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_JOB")]
     pub job: Option<String>,
+}
+
+impl ReleaseArgs {
+    /// What Helm calls the release.
+    #[must_use]
+    pub fn helm_name(&self) -> &str {
+        self.helm_release.as_deref().unwrap_or(&self.release)
+    }
 }
 
 /// A duration with a unit, `90s` or `3m30s`; nothing can be done in none.

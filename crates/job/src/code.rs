@@ -133,14 +133,30 @@ crate::codes! {
         "Make --lease-duration at least one second and twice --request-timeout.";
     /// Exit status 1, so that a Job does not try again what is being taken back.
     pub CANCELLED = "FL020", "A rollback has asked this run to end",
-        "Somebody, or `helm rollback`, has begun to go back while this run was at work. It has ended in the middle, and the rollback \
-         takes back what it had done.",
+        "Somebody, or `helm rollback`, has begun to go back while this run was at work, or before it had begun. It has ended where it \
+         was, and the rollback takes back what it had done.",
         "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
     /// Exit status 2.
     pub INVALID_CONFIGURATION = "FL022", "The configuration cannot be used",
         "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
          the cluster.",
         "Mend what the message names; `charts/fairlead/README.md` has the whole of the file.";
+    /// Exit status 4.
+    pub NOT_UNDONE_AGAIN = "FL023", "Going back to that revision would take doing something again",
+        "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
+         again, because what there is to do may be something else by now. Nothing was changed.",
+        "Go there with `helm upgrade`, with the chart and the values of that revision (`helm get values RELEASE --revision N`): its \
+         jobs do it anew. Where Helm says that another operation is in progress, first go back to the revision that the message names.";
+    /// Exit status 4.
+    pub CROSSED = "FL024", "Helm's order and ours do not fit",
+        "Two runs have changed the same object. The newer change would be taken back after Helm has applied the old manifests, the \
+         older one before it. Nothing was changed.",
+        "Take both back by hand, in their order, with the command above; then `helm rollback` finds nothing left to do.";
+    /// Exit status 1.
+    pub NOT_READY_YET = "FL025", "What has come back is not ready",
+        "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
+         --wait-timeout allows. Nothing of the new side was taken back.",
+        "Mend what the message names, and run the command above. To go without it, run `rollback` by hand, without --wait-for.";
     /// Exit status 6.
     pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
         "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \

@@ -22,6 +22,8 @@ pub struct Ended {
     pub left: Vec<(Target, String)>,
     /// Why it was not done.
     pub failure: Option<Failure>,
+    /// What to run next, where that is known better than the code of the failure knows it.
+    pub next: Option<String>,
 }
 
 impl Ended {
@@ -29,14 +31,20 @@ impl Ended {
     #[must_use]
     pub fn unchanged(plan: &Plan) -> Self {
         let summary = format!("Nothing to do{}.", remarks(plan));
-        Self { outcome: "Unchanged", ticket: None, summary, left: Vec::new(), failure: None }
+        Self { outcome: "Unchanged", ticket: None, summary, left: Vec::new(), failure: None, next: None }
+    }
+
+    /// A rollback that found nothing to take back, or nothing yet.
+    #[must_use]
+    pub fn nothing_to_undo(summary: String) -> Self {
+        Self { outcome: "Unchanged", ticket: None, summary, left: Vec::new(), failure: None, next: None }
     }
 
     /// A run that ended before its first change.
     #[must_use]
     pub fn refused(failure: Failure) -> Self {
         let summary = "Nothing was changed.".to_owned();
-        Self { outcome: "Refused", ticket: None, summary, left: Vec::new(), failure: Some(failure) }
+        Self { outcome: "Refused", ticket: None, summary, left: Vec::new(), failure: Some(failure), next: None }
     }
 
     /// The end of a run whose ticket is `ticket`.
@@ -48,6 +56,7 @@ impl Ended {
             summary: format!("{summary} Ticket {ticket}."),
             left: Vec::new(),
             failure,
+            next: None,
         };
         match outcome {
             Outcome::Committed => {
@@ -61,7 +70,15 @@ impl Ended {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))
             }
-            Outcome::Undone { count, drifted, on_drift } => {
+            Outcome::Undone { count: 0, rest: 0, drifted, .. } if drifted.is_empty() => {
+                ended("RolledBack", "Done: nothing was left to take back.".to_owned(), None)
+            }
+            Outcome::Undone { count: 0, rest, drifted, .. } if drifted.is_empty() => {
+                let summary =
+                    format!("Looked at: {rest} changes, to be taken back when Helm has applied the old manifests.");
+                ended("RollingBack", summary, None)
+            }
+            Outcome::Undone { count, rest, drifted, on_drift } => {
                 let theirs = drifted.len();
                 let summary = match on_drift {
                     _ if theirs == 0 => format!("Done: {count} changes taken back."),
@@ -78,7 +95,11 @@ impl Ended {
                         format!("Done: {count} changes taken back, {theirs} of them over what others had written.")
                     }
                 };
-                Self { left: drifted, ..ended("RolledBack", summary, None) }
+                let (outcome, summary) = match rest {
+                    0 => ("RolledBack", summary),
+                    _ => ("RollingBack", format!("{summary} {rest} more when Helm has applied the old manifests.")),
+                };
+                Self { left: drifted, ..ended(outcome, summary, None) }
             }
             Outcome::Drifted(drifted) => {
                 let what = objects(drifted.len());
@@ -107,7 +128,8 @@ impl Ended {
     #[must_use]
     pub fn text(&self) -> String {
         let left = self.left.iter().map(|(target, what)| format!("! {target}: {what}"));
-        [self.summary.clone()].into_iter().chain(left).collect::<Vec<_>>().join("\n") + "\n"
+        let next = self.next.iter().map(|next| format!("Next: {next}"));
+        [self.summary.clone()].into_iter().chain(left).chain(next).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     /// The failure as the error of the whole job, with what became of the changes.

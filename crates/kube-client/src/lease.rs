@@ -5,9 +5,10 @@
 //! time. So the two never write at once, also when the holder was paused and wakes up. Writes to the ledger are guarded once
 //! more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old holder fail.
 //!
-//! A rollback asks the holder to stop, by an annotation that the holder sees when it renews. One that does not stop within the
-//! successor's patience loses the lease all the same: it is taken, which keeps the holder from renewing, and the successor
-//! waits as long as the holder may still believe in it.
+//! A rollback asks the holder to stop, by an annotation that the holder sees when it renews; another rollback goes on all the
+//! same, because it does what it is asked to. One that does not stop within the successor's patience loses the lease all the
+//! same: it is taken, which keeps the holder from renewing, and the successor waits as long as the holder may still believe in
+//! it.
 //!
 //! Decision: our own. The crates for it (`kube-leader-election`, `kubert`) compare the clocks of two machines and elect for
 //! ever; a run has to know until when it may write.
@@ -170,7 +171,9 @@ impl<'a> Lease<'a> {
                             // Not renewed yet: that comes at once.
                             self.adopt(&live);
                             pause = Duration::ZERO;
-                            if let Some(by) = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str() {
+                            let by = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str();
+                            // One that goes back already need not be asked to.
+                            if let Some(by) = by.filter(|_| !self.terms.insists) {
                                 tracing::warn!(lease = self.name, by, "asked to stop");
                                 cancelled();
                             }

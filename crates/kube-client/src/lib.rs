@@ -23,6 +23,7 @@ mod admission;
 pub mod cluster;
 pub mod discovery;
 pub mod events;
+pub mod helm;
 pub mod lease;
 pub mod ledger;
 pub mod objects;

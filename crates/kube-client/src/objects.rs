@@ -148,6 +148,15 @@ impl<'a> Objects<'a> {
 
     /// What carrying out and taking back these changes takes.
     pub fn needs(&self, plan: &Plan) -> Result<Vec<Need>, Obstacle> {
+        self.needs_of(plan, true)
+    }
+
+    /// What taking back these changes takes.
+    pub fn needs_to_undo(&self, plan: &Plan) -> Result<Vec<Need>, Obstacle> {
+        self.needs_of(plan, false)
+    }
+
+    fn needs_of(&self, plan: &Plan, goes_forward: bool) -> Result<Vec<Need>, Obstacle> {
         let mut needs: Vec<Need> = Vec::new();
         let mut add = |resource: &Resource, verb: &'static str, subresource, namespace: Option<&String>| {
             let is_it = |need: &Need| need.verb == verb && need.subresource == subresource && need.resource == *resource;
@@ -164,16 +173,17 @@ impl<'a> Objects<'a> {
         for change in plan.changes() {
             let resource = self.resource(&change.target)?;
             let namespace = change.target.namespace.as_ref();
-            let verbs: &[&'static str] = match &change.images {
-                Images::Create(_) => &["create", "get", "delete"],
+            // Forward, and back.
+            let [forward, back]: [&[&'static str]; 2] = match &change.images {
+                Images::Create(_) => [&["create"], &["get", "delete"]],
                 // Who owned which field is put back through the object itself.
-                Images::Update(..) => &["get", "patch"],
+                Images::Update(..) => [&[], &["get", "patch"]],
                 // One that was made by the plan itself.
-                Images::Delete(before) if uid(before).is_none() => &["create", "get", "delete"],
-                Images::Delete(_) if plan.stages[change.stage].cascaded => &["create", "get", "patch"],
-                Images::Delete(_) => &["create", "get", "delete", "patch"],
+                Images::Delete(before) if uid(before).is_none() => [&["delete"], &["create", "get"]],
+                Images::Delete(_) if plan.stages[change.stage].cascaded => [&[], &["create", "get", "patch"]],
+                Images::Delete(_) => [&["delete"], &["create", "get", "patch"]],
             };
-            for verb in verbs {
+            for verb in forward.iter().filter(|_| goes_forward).chain(back) {
                 add(&resource, verb, None, namespace);
             }
             match &change.images {

@@ -10,7 +10,7 @@ use crate::codes;
 use crate::fence::is_fenced;
 use crate::index::counted;
 use crate::plan::{Found, Options, STEP, fence};
-use crate::stages::{HELM_OBJECTS, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
+use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use crate::steps::{self, DRAIN};
 
 /// Adds what every guard says.
@@ -99,7 +99,7 @@ fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]
 /// What has come to speak against a purge since it was planned. What it has begun to delete, and what it holds, is no objection.
 pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
     let found = Found::of(source, options).await?;
-    let mut plan = Plan::new(STEP, stages(options.concurrency, false));
+    let mut plan = Plan::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
         add_findings(&mut plan, source, options, &found, None);
     }

@@ -18,8 +18,8 @@ use crate::findings::add_findings;
 use crate::index::{Index, counted, finalizers, is_stripped, without_finalizers};
 use crate::replicas::Replicas;
 use crate::stages::{
-    DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, NO_FENCE, OBJECTS, PRODUCTS,
-    STRIPPED_PRODUCTS, stages,
+    DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, HelmOwned, NO_FENCE, OBJECTS,
+    PRODUCTS, STRIPPED_PRODUCTS, stages,
 };
 use crate::workloads::Workloads;
 use crate::{decide, kinds};
@@ -78,9 +78,15 @@ impl Found {
         self.index.purged() == 0 && self.index.refusals.is_empty() && !goes
     }
 
-    fn has_helm_owned(&self, options: &Options<'_>) -> bool {
+    fn helm_owned(&self, options: &Options<'_>) -> HelmOwned {
         let of_definition = |definition: &Definition| definition.is_helm_owned(&options.helm_releases);
-        self.index.tallies.iter().any(|tally| tally.helm_owned > 0) || self.definitions.iter().any(of_definition)
+        if self.definitions.iter().any(of_definition) {
+            HelmOwned::Definitions
+        } else if self.index.tallies.iter().any(|tally| tally.helm_owned > 0) {
+            HelmOwned::Objects
+        } else {
+            HelmOwned::Nothing
+        }
     }
 }
 
@@ -112,7 +118,7 @@ pub(crate) async fn make(
     outcomes: Option<&[Outcome]>,
 ) -> Result<Plan, Obstacle> {
     let found = Found::of(source, options).await?;
-    let mut plan = Plan::new(STEP, stages(options.concurrency, found.has_helm_owned(options)));
+    let mut plan = Plan::new(STEP, stages(options.concurrency, found.helm_owned(options)));
     plan.unchanged.extend(found.index.unchanged.iter());
     if found.is_idle() {
         return Ok(plan);
@@ -233,7 +239,8 @@ async fn push_stripped(mut plan: Plan, source: &Source<'_>, options: &Options<'_
 
 async fn push_objects(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
     let known = options.known(&found.replicas);
-    let passes: &[usize] = if found.has_helm_owned(options) { &[OBJECTS, HELM_OBJECTS] } else { &[OBJECTS] };
+    let passes: &[usize] =
+        if found.helm_owned(options) > HelmOwned::Nothing { &[OBJECTS, HELM_OBJECTS] } else { &[OBJECTS] };
     for stage in passes {
         for definition in found.definitions.iter().filter(|definition| !definition.is_unreadable()) {
             let is_late = definition.is_helm_owned(&options.helm_releases);

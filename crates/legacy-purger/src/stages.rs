@@ -25,9 +25,20 @@ pub(crate) const HELM_DEFINITIONS: usize = 9;
 /// The fence is taken away.
 pub(crate) const NO_FENCE: usize = 10;
 
-/// All of them. Where Helm releases lose objects, what hangs on these comes back as late as they do.
-pub(crate) fn stages(concurrency: usize, has_helm_owned: bool) -> Vec<Stage> {
-    let late = if has_helm_owned { UndoAt::PostRollback } else { UndoAt::PreRollback };
+/// What Helm releases lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum HelmOwned {
+    Nothing,
+    /// Objects.
+    Objects,
+    /// Definitions, without which no object of the kind can come back.
+    Definitions,
+}
+
+/// All of them. Where Helm releases lose something, what hangs on it comes back as late as that does.
+pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
+    let late_from = |from: HelmOwned| if helm_owned >= from { UndoAt::PostRollback } else { UndoAt::PreRollback };
+    let late = late_from(HelmOwned::Objects);
     let stage = |name: &str, kind, undo_at| Stage::new(name, kind, undo_at, concurrency);
     let hold = |name: &str| stage(name, StageKind::Hold, UndoAt::PreRollback);
     let contract = |name: &str| stage(name, StageKind::Contract, UndoAt::PreRollback);
@@ -39,10 +50,10 @@ pub(crate) fn stages(concurrency: usize, has_helm_owned: bool) -> Vec<Stage> {
         hold("Fence against new objects"),
         along("What the garbage collector deletes with its owners"),
         stage("Finalizers", StageKind::Contract, late),
-        contract("Objects"),
+        stage("Objects", StageKind::Contract, late_from(HelmOwned::Definitions)),
         with_helm("Objects of Helm releases"),
         along("What the owners of finalizers delete"),
-        contract("What nobody else deletes now"),
+        stage("What nobody else deletes now", StageKind::Contract, late_from(HelmOwned::Definitions)),
         established(contract("Definitions")),
         established(with_helm("Definitions of Helm releases")),
         hold("End of the fence"),
@@ -55,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_position_is_that_of_its_stage() {
-        let stages = stages(1, false);
+        let stages = stages(1, HelmOwned::Nothing);
         assert_eq!(stages.len(), NO_FENCE + 1);
         let cascaded: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].cascaded).collect();
         assert_eq!(cascaded, [DEPENDENTS, PRODUCTS]);
@@ -63,5 +74,17 @@ mod tests {
         assert_eq!(late, [HELM_OBJECTS, HELM_DEFINITIONS]);
         let settled: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].settled.is_some()).collect();
         assert_eq!(settled, [DEFINITIONS, HELM_DEFINITIONS]);
+    }
+
+    #[test]
+    fn nothing_comes_back_before_what_it_hangs_on() {
+        let late = |helm_owned| -> Vec<usize> {
+            let stages = stages(1, helm_owned);
+            (0..stages.len()).filter(|index| stages[*index].undo_at == UndoAt::PostRollback).collect()
+        };
+        let with_objects = [DEPENDENTS, FINALIZERS, HELM_OBJECTS, PRODUCTS, HELM_DEFINITIONS];
+        assert_eq!(late(HelmOwned::Objects), with_objects);
+        let with_kinds = [DEPENDENTS, FINALIZERS, OBJECTS, HELM_OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, HELM_DEFINITIONS];
+        assert_eq!(late(HelmOwned::Definitions), with_kinds);
     }
 }

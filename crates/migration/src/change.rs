@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
@@ -24,6 +25,16 @@ pub struct Target {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
+}
+
+impl Target {
+    /// A hash of it: for sets of many targets, in little memory, where a mistake in 2^64 does no harm.
+    #[must_use]
+    pub fn short(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl Ord for Target {

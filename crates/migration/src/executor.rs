@@ -7,7 +7,6 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use futures::{StreamExt as _, stream};
 
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Action, Change, Target};
 use crate::obstacle::{Obstacle, Stop, chain};
-use crate::plan::{Plan, Stage};
+use crate::plan::{Plan, Stage, UndoAt};
 use crate::ticket::{Journal, Phase, Progress};
 
 /// Where changes are made: a cluster, a database.
@@ -77,6 +76,15 @@ pub enum OnDrift {
     Overwrite,
 }
 
+/// How much of a run is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The stages that are undone before Helm applies the old manifests.
+    BeforeHelm,
+    /// Everything that has not been taken back yet.
+    Rest,
+}
+
 /// How the target of a change stands to its images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -108,6 +116,8 @@ pub enum Outcome {
     Undone {
         /// How many changes.
         count: usize,
+        /// How many wait until Helm has applied the old manifests.
+        rest: usize,
         /// Those of them that somebody else had changed since, and how.
         drifted: Vec<(Target, String)>,
         /// What has become of these.
@@ -164,7 +174,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 self.progress.cause = Some(chain(&cause));
                 self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
                 self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
-                match self.restore(&started, OnDrift::Stop, false).await {
+                match self.restore(&started, OnDrift::Stop, Part::Rest, false).await {
                     Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
                     Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
                     Err(interruption) => Outcome::Interrupted(interruption),
@@ -173,9 +183,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
     }
 
-    /// Takes back everything that the run has changed. Whether somebody else has changed it since is looked at first,
-    /// everywhere.
-    pub async fn undo(mut self, on_drift: OnDrift) -> Outcome {
+    /// Takes back what the run has changed, or a part of it. Whether somebody else has changed it since is looked at first,
+    /// everywhere: also in what is taken back only later.
+    pub async fn undo(mut self, on_drift: OnDrift, part: Part) -> Outcome {
         let drifted = match self.drifted(|_| false).await {
             Ok(drifted) => drifted,
             Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
@@ -184,12 +194,13 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             return Outcome::Drifted(drifted);
         }
         (self.progress.cause, self.progress.on_drift) = (None, on_drift);
-        let started = self.begun();
-        match self.restore(&started, on_drift, true).await {
+        let (started, due) = (self.begun(), self.due(part));
+        let rest = count(&self.due(Part::Rest)) - count(&due);
+        match self.restore(&started, on_drift, part, true).await {
             Ok(Rest { left, kept }) if left.is_empty() => {
                 let mut drifted: BTreeMap<Target, String> = drifted.into_iter().collect();
                 drifted.extend(kept);
-                Outcome::Undone { count: count(&started), drifted: drifted.into_iter().collect(), on_drift }
+                Outcome::Undone { count: count(&due), rest, drifted: drifted.into_iter().collect(), on_drift }
             }
             Ok(Rest { left, .. }) => Outcome::Dirty { cause: not_everything(), left },
             Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
@@ -211,12 +222,12 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             operation: "do what the plan says".to_owned(),
             source: format!("{cause} (its process ended while everything was being taken back)").into(),
         });
-        let (started, on_drift) = (self.begun(), self.progress.on_drift);
+        let (started, on_drift, count) = (self.begun(), self.progress.on_drift, count(&self.due(Part::Rest)));
         // The deadline is that of a step, which this is no more.
-        match (self.restore(&started, on_drift, false).await, cause) {
+        match (self.restore(&started, on_drift, Part::Rest, false).await, cause) {
             (Ok(Rest { left, .. }), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
             (Ok(Rest { left, kept }), None) if left.is_empty() => {
-                Outcome::Undone { count: count(&started), drifted: kept, on_drift }
+                Outcome::Undone { count, rest: 0, drifted: kept, on_drift }
             }
             (Ok(Rest { left, .. }), cause) => Outcome::Dirty { cause: cause.unwrap_or_else(not_everything), left },
             (Err(obstacle), _) => Outcome::Interrupted(as_interruption(obstacle)),
@@ -229,19 +240,37 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         (0..self.plan.len()).map(|position| position < *begun && !untouched.contains(&position)).collect()
     }
 
+    /// Whether what a stage has changed is to be taken back with this part.
+    fn is_due(&self, stage: usize, part: Part) -> bool {
+        let is_early = self.plan.stages[stage].undo_at == UndoAt::PreRollback;
+        match part {
+            Part::BeforeHelm => is_early && !self.progress.undone_before_helm,
+            Part::Rest => !(is_early && self.progress.undone_before_helm),
+        }
+    }
+
+    /// The changes that may have been made, and are to be taken back with this part.
+    fn due(&self, part: Part) -> Vec<bool> {
+        let mut due = self.begun();
+        for stage in (0..self.plan.stages.len()).filter(|stage| !self.is_due(*stage, part)) {
+            due[self.plan.positions(stage)].fill(false);
+        }
+        due
+    }
+
     /// What somebody else has changed since.
     async fn drifted(&self, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
         let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
         let last = self.last_of_updated();
-        let is_last = |position, change: &Change| last.get(&hash(&change.target)).is_none_or(|last| *last == position);
-        let begun = self
+        let is_last = |position, change: &Change| last.get(&change.target.short()).is_none_or(|last| *last == position);
+        let due = self
             .plan
             .changes()
             .enumerate()
-            .zip(self.begun())
-            .filter(|((position, change), begun)| *begun && is_last(*position, change) && !excepted(&change.target));
-        let begun = begun.map(|((_, change), _)| change);
-        let looks = stream::iter(begun).map(|change| async move {
+            .zip(self.due(Part::Rest))
+            .filter(|((position, change), due)| *due && is_last(*position, change) && !excepted(&change.target));
+        let due = due.map(|((_, change), _)| change);
+        let looks = stream::iter(due).map(|change| async move {
             if let Some(stop) = self.watcher.stop() {
                 return Err(Obstacle::Stopped(stop));
             }
@@ -261,10 +290,11 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// Where a target is changed last, of those that are updated: an object that is updated and then deleted is not there.
     fn last_of_updated(&self) -> HashMap<u64, usize> {
         let updated = self.plan.changes().filter(|change| change.action() == Action::Update);
-        let mut last: HashMap<u64, usize> = updated.map(|change| (hash(&change.target), 0)).collect();
+        let mut last: HashMap<u64, usize> = updated.map(|change| (change.target.short(), 0)).collect();
         if !last.is_empty() {
-            for ((position, change), _) in self.plan.changes().enumerate().zip(self.begun()).filter(|(_, begun)| *begun) {
-                last.entry(hash(&change.target)).and_modify(|last| *last = position);
+            let due = self.plan.changes().enumerate().zip(self.due(Part::Rest)).filter(|(_, due)| *due);
+            for ((position, change), _) in due {
+                last.entry(change.target.short()).and_modify(|last| *last = position);
             }
         }
         last
@@ -297,13 +327,6 @@ fn not_everything() -> Obstacle {
 
 fn count(started: &[bool]) -> usize {
     started.iter().filter(|started| **started).count()
-}
-
-/// Of many targets, in little memory.
-fn hash(target: &Target) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    target.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Whether another process goes on where this one ends.

@@ -104,13 +104,27 @@ pub struct Progress {
     /// When it was asked for: what becomes of objects that somebody else has changed since.
     #[serde(default)]
     pub on_drift: OnDrift,
+    /// Whether the stages that are undone before Helm applies the old manifests have been taken back, and the others wait for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone_before_helm: bool,
+    /// When it was asked for: the newest revision of the Helm release at that time, if that was to be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_in: Option<u32>,
 }
 
 impl Progress {
     /// Of a run that has not made any change.
     #[must_use]
     pub fn planned() -> Self {
-        Self { phase: Phase::Planned, begun: 0, untouched: Vec::new(), cause: None, on_drift: OnDrift::Stop }
+        Self {
+            phase: Phase::Planned,
+            begun: 0,
+            untouched: Vec::new(),
+            cause: None,
+            on_drift: OnDrift::Stop,
+            undone_before_helm: false,
+            undone_in: None,
+        }
     }
 }
 

@@ -169,10 +169,42 @@ pub struct RollbackArgs {
     #[arg(long, value_enum, default_value = "stop", env = "FAIRLEAD_ON_DRIFT")]
     pub on_drift: OnDrift,
 
+    /// Only the part that is undone at this point of `helm rollback`: before Helm applies the old manifests what was removed or held;
+    /// after it everything else.
+    #[arg(long, value_enum, value_name = "POINT", env = "FAIRLEAD_UNDO_AT")]
+    pub undo_at: Option<UndoAt>,
+
+    /// Before anything is taken back, wait until these are ready; several with commas.
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',', env = "FAIRLEAD_WAIT_FOR")]
+    pub wait_for: Vec<WaitFor>,
+
+    /// How long to wait for them; after that nothing is taken back, and the run ends with 1.
+    #[arg(long, value_name = "DURATION", default_value = "2m", env = "FAIRLEAD_WAIT_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub wait_timeout: Duration,
+
     /// How long the run may take; after that it ends with 75 and can be run again.
     #[arg(long, value_name = "DURATION", default_value = "10m", env = "FAIRLEAD_RUN_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,
+}
+
+/// A point of `helm rollback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UndoAt {
+    /// Before Helm applies the old manifests.
+    PreRollback,
+    /// After it.
+    PostRollback,
+}
+
+/// What the new side must not go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// The Deployments, `StatefulSets` and `DaemonSets` of the Helm release in the ledger's namespace, until they are available.
+    Workloads,
+    /// What has been brought back in this rollback, until it is ready, where it has a status that says so.
+    Restored,
 }
 
 /// What to do about objects that somebody else has changed since.

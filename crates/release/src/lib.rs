@@ -8,8 +8,9 @@
 //! - [`session`]: one process at work, and its last word
 //! - [`step`]: what makes a job of a step: plan, snapshot, changes, verification
 //! - [`exclusive`]: one run at a time
-//! - [`status`]: which runs there were, and how to go back
-//! - [`rollback`]: goes back
+//! - [`status`]: which runs there were; `next`: what to do
+//! - [`rollback`]: goes back; `goal`: which runs; `crossed`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - `helm`: where the Helm release stands, and what to tell Helm next
 //! - [`holds`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -21,8 +22,12 @@
 
 pub mod args;
 pub mod configuration;
+mod crossed;
 pub mod exclusive;
+mod goal;
+mod helm;
 pub mod holds;
+mod next;
 pub mod observe;
 pub mod rollback;
 pub mod session;
@@ -30,6 +35,7 @@ pub mod show;
 pub mod status;
 pub mod step;
 pub mod transfer;
+mod wait;
 
 use std::time::Duration;
 
@@ -48,7 +54,10 @@ pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) ->
     let place = place(common, &cluster, binary);
     let ledger = Ledger::new(&cluster, place.namespace);
     match command {
-        ReleaseCommand::Status { watch } => status::run(&ledger, place, common.output.output, *watch).await,
+        ReleaseCommand::Status { watch } => {
+            let helm_name = common.release.helm_name();
+            status::run(&cluster, helm_name, place, common.output.output, *watch).await
+        }
         ReleaseCommand::Rollback(args) => {
             let session = Session::begin(common, &cluster, binary, "rollback", args.run_timeout).await?;
             rollback::run(&session, args).await

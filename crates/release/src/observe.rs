@@ -183,21 +183,28 @@ impl Source<'_> {
 
     /// Reads all objects of a kind, one after the other, into what `begin` makes; a list that expires is read again, from
     /// another beginning. A kind that is not served has no objects.
-    pub async fn fold<S>(
+    pub async fn fold<S>(&self, kind: &Kind, begin: impl Fn() -> S, add: impl FnMut(&mut S, Value)) -> Result<S, Obstacle> {
+        self.fold_in(kind, None, begin, add).await
+    }
+
+    /// The same for the objects of one namespace.
+    async fn fold_in<S>(
         &self,
         kind: &Kind,
+        namespace: Option<&str>,
         begin: impl Fn() -> S,
         mut add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
         match self {
             Self::Cluster(cluster, discovery) => match resource(discovery, kind) {
-                Some(resource) => cluster.fold(&resource, None, kind.page, begin, add).await,
+                Some(resource) => cluster.fold(&resource, namespace, kind.page, begin, add).await,
                 None => Ok(begin()),
             },
             Self::Manifests(manifests) => {
                 let mut found = begin();
                 let Some(api_version) = manifests.api_version(kind) else { return Ok(found) };
-                for object in manifests.of(kind) {
+                let is_there = |object: &&Value| namespace.is_none_or(|namespace| object::namespace(object) == namespace);
+                for object in manifests.of(kind).filter(is_there) {
                     let mut object = object.clone();
                     object["apiVersion"] = api_version.as_str().into();
                     add(&mut found, object);
@@ -257,12 +264,22 @@ impl Source<'_> {
 
     /// What `read` makes of the first object of a kind of which it makes anything; nothing of the others is kept.
     pub async fn find<T>(&self, kind: &Kind, read: impl Fn(Value) -> Option<T>) -> Result<Option<T>, Obstacle> {
+        self.find_in(kind, None, read).await
+    }
+
+    /// The same among the objects of one namespace.
+    pub async fn find_in<T>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        read: impl Fn(Value) -> Option<T>,
+    ) -> Result<Option<T>, Obstacle> {
         let add = |found: &mut Option<T>, object| {
             if found.is_none() {
                 *found = read(object);
             }
         };
-        self.fold(kind, || None, add).await
+        self.fold_in(kind, namespace, || None, add).await
     }
 
     /// What `read` makes of each object of a kind.

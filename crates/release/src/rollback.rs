@@ -1,4 +1,5 @@
-//! Goes back: takes back runs, the newest first, each from its own ticket.
+//! Goes back: takes back runs, the newest first, each from its own ticket; all of a run, or the part that is due before or after
+//! Helm applies the old manifests.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -12,108 +13,227 @@ use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::change::Target;
-use fairlead_migration::executor::Run;
+use fairlead_migration::executor::{self, Outcome, Part, Run};
 use fairlead_migration::plan::Plan;
+use fairlead_migration::ticket::{Phase, Progress};
 
-use crate::args::{Goal, OnDrift, RollbackArgs};
+use crate::args::{OnDrift, RollbackArgs, UndoAt};
+use crate::crossed::Late;
 use crate::exclusive::{Exclusive, Waiting};
+use crate::goal::{Chosen, choose};
+use crate::helm::Helm;
 use crate::session::Session;
-use crate::status::{Place, may_be_undone};
+use crate::wait::wait;
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     let (watch, place) = (&session.watch, session.place);
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
-    let runs = watch.guard_patiently(chosen(&session.ledger(), place, &args.goal)).await?;
+    let helm = Helm::of(session.cluster, place.namespace, session.common.release.helm_name());
+    let helm = watch.guard_patiently(helm).await.map_err(Failure::from)?;
+    let chosen = watch.guard_patiently(choose(&session.ledger(), place, &helm, &args.goal)).await;
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
+        Err(failure) => return Err(session.fail(place.binary, failure).await.into()),
+    };
     if args.dry_run {
-        return show(session.ledger(), &runs).await;
+        return show(session.ledger(), &chosen.runs, args).await;
     }
     let needs = [session.ledger().needs(), lease::needs(place.namespace)].concat();
     watch.guard_patiently(session.cluster.require(&needs)).await.map_err(Failure::from)?;
-    let work = async |exclusive: &Exclusive<'_>| {
-        // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        let runs = watch.guard_patiently(chosen(&session.ledger(), place, &args.goal)).await?;
-        // With several runs all of them are looked at before the first is touched.
-        let looks: &[bool] = if runs.len() > 1 && args.on_drift == OnDrift::Stop { &[true, false] } else { &[false] };
-        for only_look in looks {
-            let mut newer = HashSet::new();
-            // Kinds that a newer run has deleted are those of older ones, too.
-            let mut found = watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from)?;
-            for run in &runs {
-                let newer = only_look.then_some(&mut newer);
-                let ended = match take_back(session, exclusive, run, args.on_drift, newer, &mut found).await {
-                    Ok(ended) => ended,
-                    Err(failure) => return Err(session.fail(&run.step, failure).await.into()),
-                };
-                if let Some((plan, ended)) = ended {
-                    session.conclude(&run.step, &plan, ended).await?;
-                }
-            }
-        }
-        Ok(ExitStatus::Done)
-    };
-    session.exclusively(Waiting::Insisting, work).await?
+    // Also when there is nothing to take back: one that is about to begin must end.
+    session
+        .exclusively(Waiting::Insisting, async |exclusive| Back { session, args, exclusive, helm: &helm }.go().await)
+        .await??;
+    Ok(ExitStatus::Done)
 }
 
-/// The runs to take back, the newest first.
-async fn chosen(ledger: &Ledger<'_>, place: Place<'_>, goal: &Goal) -> Result<Vec<Entry>, Failure> {
-    let mut runs: Vec<Entry> = ledger.entries(place.release).await?.into_iter().filter(may_be_undone).collect();
-    runs.reverse();
-    if let Some(sequence) = goal.to {
-        runs.retain(|run| run.sequence > sequence);
-    } else if let Some(revision) = goal.to_revision {
-        runs.retain(|run| run.helm_revision.is_some_and(|its| its > revision));
-    } else {
-        runs.truncate(1);
-    }
-    if runs.is_empty() {
-        let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
-        return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message));
-    }
-    Ok(runs)
-}
-
-async fn show(mut ledger: Ledger<'_>, runs: &[Entry]) -> anyhow::Result<ExitStatus> {
+async fn show(mut ledger: Ledger<'_>, runs: &[Entry], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     for run in runs {
         let Reopened { plan, progress, .. } = ledger.reopen(&run.name).await.map_err(Failure::from)?;
         let mut out = anstream::stdout().lock();
         writeln!(out, "Run {} ({}), newest change first:", run.sequence, run.step).context("failed to write to stdout")?;
         for (_, change) in plan.changes_rev(0..progress.begun) {
+            let is_early = plan.stages[change.stage].undo_at == fairlead_migration::plan::UndoAt::PreRollback;
+            let is_later = args.undo_at == Some(UndoAt::PreRollback) && !is_early;
+            if is_later || is_early && progress.undone_before_helm {
+                continue;
+            }
             let inverse = change.inverse();
             writeln!(out, "  {} {}", inverse.action(), inverse.target).context("failed to write to stdout")?;
         }
     }
+    if runs.is_empty() {
+        writeln!(anstream::stdout(), "Nothing to take back.").context("failed to write to stdout")?;
+    }
     Ok(ExitStatus::Done)
 }
 
-/// Takes a run back. With the targets of `newer` runs, which are to be taken back before it, it is only looked at whether that
-/// can be done, and ends only when not.
-async fn take_back(
-    session: &Session<'_>,
-    exclusive: &Exclusive<'_>,
-    run: &Entry,
-    on_drift: OnDrift,
-    newer: Option<&mut HashSet<Target>>,
-    found: &mut Discovery,
-) -> Result<Option<(Plan, Ended)>, Failure> {
-    let mut ledger = session.ledger();
-    let Reopened { mark, plan, progress } = session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
-    *found = session.watch.guard_patiently(session.cluster.discover_for(&plan, found)).await?;
-    let objects = Objects::of_plan(session.cluster, found, &plan);
-    session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
-    if let Some(newer) = newer {
-        let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = run.look(|target| newer.contains(target)).await;
-        newer.extend(plan.changes().map(|change| change.target));
-        return Ok(outcome.map(|outcome| {
-            let ended = Ended::of(outcome, &plan, &mark);
-            (plan, ended)
-        }));
+/// One rollback, while nobody else works on the release.
+struct Back<'a> {
+    session: &'a Session<'a>,
+    args: &'a RollbackArgs,
+    exclusive: &'a Exclusive<'a>,
+    helm: &'a Helm,
+}
+
+/// What is known of the runs that were looked at, which are newer than those that follow.
+#[derive(Default)]
+struct Newer {
+    /// Hashes of what they have changed.
+    targets: HashSet<u64>,
+    late: Late,
+}
+
+impl Back<'_> {
+    async fn go(&self) -> Result<(), Failure> {
+        let (session, args) = (self.session, self.args);
+        let binary = session.place.binary;
+        // Chosen again: another run may have ended, or been taken back, while this one waited for it.
+        let Chosen { runs, stay } = self.told(binary, self.choose().await).await?;
+        for run in stay {
+            let what = "it was not started by Helm, so it stays in force; `rollback --to` takes it back";
+            tracing::warn!(run = run.sequence, step = run.step, "{what}");
+        }
+        if runs.is_empty() {
+            let ended = Ended::nothing_to_undo(format!("Nothing to take back{}.", self.goal()));
+            return session.conclude(binary, &Plan::new(binary, Vec::new()), ended).await.map(drop);
+        }
+        if args.undo_at == Some(UndoAt::PostRollback) {
+            self.told(binary, wait(session, args, self.helm).await.map_err(|failure| self.with_next(failure))).await?;
+        }
+        // Kinds that a newer run has deleted are those of older ones, too.
+        let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
+        let mut found = self.told(binary, found).await?;
+        let mut newer = Newer::default();
+        for run in &runs {
+            let looked = self.look(run, runs.len() > 1, &mut newer, &mut found).await;
+            if let Some((plan, ended)) = self.told(&run.step, looked).await? {
+                session.conclude(&run.step, &plan, ended).await?;
+            }
+        }
+        for run in &runs {
+            let (plan, ended) = self.told(&run.step, self.take_back(run, &mut found).await).await?;
+            session.conclude(&run.step, &plan, ended).await?;
+        }
+        Ok(())
     }
-    tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
-    let run = Run { world: &objects, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
-    let outcome = run.undo(on_drift.into()).await;
-    let ended = Ended::of(outcome, &plan, &mark);
-    Ok(Some((plan, ended)))
+
+    async fn choose(&self) -> Result<Chosen, Failure> {
+        let ledger = self.session.ledger();
+        let chosen = choose(&ledger, self.session.place, self.helm, &self.args.goal);
+        self.session.watch.guard_patiently(chosen).await
+    }
+
+    /// Whoever asks later is told of a failure, too.
+    async fn told<T>(&self, step: &str, result: Result<T, Failure>) -> Result<T, Failure> {
+        match result {
+            Err(failure) => Err(self.session.fail(step, failure).await),
+            result => result,
+        }
+    }
+
+    fn goal(&self) -> String {
+        let revision = self.args.goal.to_revision;
+        revision.map_or_else(String::new, |revision| format!(": no run of a revision after {revision} is in force"))
+    }
+
+    /// Looks whether a run can be taken back, once those before it have been. Returns how it ends when it cannot. One of several
+    /// is looked at before the first is touched; a single one looks itself.
+    async fn look(
+        &self,
+        run: &Entry,
+        is_one_of_several: bool,
+        newer: &mut Newer,
+        found: &mut Discovery,
+    ) -> Result<Option<(Plan, Ended)>, Failure> {
+        let mut ledger = self.session.ledger();
+        let Reopened { mark, plan, progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+        if self.args.undo_at == Some(UndoAt::PreRollback)
+            && let Some(target) = newer.late.first_crossed(&plan, &progress)
+        {
+            let message =
+                format!("run {} ({}) has changed {target}, and a newer change of it is due later", run.sequence, run.step);
+            let failure = Failure::new(ExitStatus::Refused, &code::CROSSED, message);
+            return Err(failure.with_aftermath(format!("By hand, in their order: {}\n", self.by_hand(""))));
+        }
+        if !is_one_of_several {
+            return Ok(None);
+        }
+        let stops = self.on_drift(&progress) == executor::OnDrift::Stop;
+        let objects = self.objects(&plan, found).await?;
+        let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = if stops { run.look(|target| newer.targets.contains(&target.short())).await } else { None };
+        newer.targets.extend(plan.changes().map(|change| change.target.short()));
+        Ok(outcome.map(|outcome| {
+            let ended = self.ended(outcome, &plan, &mark);
+            (plan, ended)
+        }))
+    }
+
+    async fn take_back(&self, run: &Entry, found: &mut Discovery) -> Result<(Plan, Ended), Failure> {
+        let mut ledger = self.session.ledger();
+        let Reopened { mark, plan, mut progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+        let objects = self.objects(&plan, found).await?;
+        let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
+        tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
+        let on_drift = self.on_drift(&progress);
+        progress.undone_in = self.helm.newest();
+        let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = run.undo(on_drift, part).await;
+        let ended = self.ended(outcome, &plan, &mark);
+        Ok((plan, ended))
+    }
+
+    async fn objects<'o>(&'o self, plan: &Plan, found: &'o mut Discovery) -> Result<Objects<'o>, Failure> {
+        let (watch, cluster) = (&self.session.watch, self.session.cluster);
+        *found = watch.guard_patiently(cluster.discover_for(plan, found)).await?;
+        let objects = Objects::of_plan(cluster, found, plan);
+        watch.guard_patiently(cluster.require(&objects.needs_to_undo(plan)?)).await?;
+        Ok(objects)
+    }
+
+    /// What was said to the first part of a rollback holds for the rest: a hook cannot be told anything.
+    fn on_drift(&self, progress: &Progress) -> executor::OnDrift {
+        match self.args.on_drift {
+            OnDrift::Stop if progress.phase == Phase::RollingBack && progress.cause.is_none() => progress.on_drift,
+            on_drift => on_drift.into(),
+        }
+    }
+
+    fn ended(&self, outcome: Outcome, plan: &Plan, mark: &str) -> Ended {
+        let has_drifted = matches!(outcome, Outcome::Drifted(_));
+        let mut ended = Ended::of(outcome, plan, mark);
+        if has_drifted && self.args.undo_at.is_some() {
+            ended.next = Some(format!("{}\nand then: {}", self.by_hand(" --on-drift keep"), self.again()));
+        }
+        ended
+    }
+
+    fn with_next(&self, failure: Failure) -> Failure {
+        failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {}\n", self.again()))
+    }
+
+    /// The same by hand.
+    fn by_hand(&self, more: &str) -> String {
+        let (place, goal) = (self.session.place, &self.args.goal);
+        let goal = match (goal.to_revision, goal.to) {
+            (Some(revision), _) => format!("--to-revision {revision}"),
+            (_, Some(sequence)) => format!("--to {sequence}"),
+            _ => "--last".to_owned(),
+        };
+        let at = match self.args.undo_at {
+            Some(UndoAt::PreRollback) if !more.is_empty() => " --undo-at pre-rollback",
+            _ => "",
+        };
+        format!(
+            "{} rollback {goal}{at}{more} --release {} --ledger-namespace {}",
+            place.binary, place.release, place.namespace
+        )
+    }
+
+    /// What makes Helm go on. Without its number `helm rollback` would go to the revision that was to be left.
+    fn again(&self) -> String {
+        self.args.goal.to_revision.map_or_else(|| self.by_hand(""), |revision| self.helm.rollback_to(revision))
+    }
 }

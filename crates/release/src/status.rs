@@ -9,9 +9,13 @@ use fairlead_job::args::Output;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
+use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::{Entry, Ledger, Outcome};
 use fairlead_migration::ticket::Phase;
 use serde_json::{Value, json};
+
+use crate::helm::Helm;
+use crate::next::{Next, next};
 
 /// Where the ledger of which release is, and the binary that is asked.
 #[derive(Clone, Copy, Debug)]
@@ -27,19 +31,25 @@ pub struct Place<'a> {
 /// How often a status that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Steps that hold workloads: a list of tickets does not say so.
-const HOLDING: [&str; 2] = ["drain-waiter", "legacy-purger"];
-
 /// So many outcomes are shown in text; all of them in JSON and YAML.
 const OUTCOMES_SHOWN: usize = 5;
 
 /// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
-pub async fn run(ledger: &Ledger<'_>, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
+pub async fn run(
+    cluster: &Cluster,
+    helm_release: &str,
+    place: Place<'_>,
+    output: Output,
+    watch: bool,
+) -> anyhow::Result<ExitStatus> {
+    let ledger = Ledger::new(cluster, place.namespace);
     let mut last = String::new();
     loop {
         let entries = ledger.entries(place.release).await.map_err(Failure::from)?;
         let outcomes = ledger.outcomes(place.release).await.map_err(Failure::from)?;
-        let now = written(&entries, &outcomes, place, output)?;
+        let helm = Helm::of(cluster, place.namespace, helm_release).await.map_err(Failure::from)?;
+        let helm = helm.looked_up(cluster, &entries).await.map_err(Failure::from)?;
+        let now = written(&Seen { entries: &entries, outcomes: &outcomes, helm: &helm }, place, output)?;
         if now != last {
             write!(anstream::stdout().lock(), "{now}").context("failed to write the status to stdout")?;
             last = now;
@@ -51,16 +61,23 @@ pub async fn run(ledger: &Ledger<'_>, place: Place<'_>, output: Output, watch: b
     }
 }
 
-fn written(entries: &[Entry], outcomes: &[Outcome], place: Place<'_>, output: Output) -> anyhow::Result<String> {
-    let next = next(entries, place);
+/// What there is to show.
+struct Seen<'a> {
+    entries: &'a [Entry],
+    outcomes: &'a [Outcome],
+    helm: &'a Helm,
+}
+
+fn written(seen: &Seen<'_>, place: Place<'_>, output: Output) -> anyhow::Result<String> {
+    let next = next(seen.entries, seen.helm, place);
     Ok(match output {
-        Output::Json => serde_json::to_string_pretty(&document(entries, outcomes, &next, place))? + "\n",
+        Output::Json => serde_json::to_string_pretty(&document(seen, &next, place))? + "\n",
         Output::Yaml => {
             let mut out = Vec::new();
-            manifests::write_yaml(&mut out, &document(entries, outcomes, &next, place))?;
+            manifests::write_yaml(&mut out, &document(seen, &next, place))?;
             String::from_utf8(out)?
         }
-        Output::Text | Output::Junit | Output::Github => text(entries, outcomes, &next, place),
+        Output::Text | Output::Junit | Output::Github => text(seen, &next, place),
     })
 }
 
@@ -74,14 +91,14 @@ pub(crate) fn may_be_undone(entry: &Entry) -> bool {
     !matches!(entry.phase, Phase::Planned | Phase::RolledBack)
 }
 
-fn text(entries: &[Entry], outcomes: &[Outcome], next: &[(String, String)], place: Place<'_>) -> String {
-    let Place { namespace, release, .. } = place;
+fn text(seen: &Seen<'_>, next: &[Next], place: Place<'_>) -> String {
+    let (Place { namespace, release, .. }, Seen { entries, outcomes, helm }) = (place, seen);
     if entries.is_empty() && outcomes.is_empty() {
         return format!("Release {release} has no runs in namespace {namespace}.\n");
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN", ""]);
-    for entry in entries {
+    for entry in *entries {
         let revision = entry.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
         let (sequence, phase) = (entry.sequence.to_string(), entry.phase.as_str());
         let changes = match entry.phase {
@@ -95,6 +112,10 @@ fn text(entries: &[Entry], outcomes: &[Outcome], next: &[(String, String)], plac
     for line in table.to_string().lines() {
         // Columns are filled up with blanks, the last one, too.
         out.extend([line.trim_end(), "\n"]);
+    }
+    if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
+        out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
+        out.extend([newest.status.as_str(), ".\n"]);
     }
     if !outcomes.is_empty() {
         out.push_str("\nLast outcomes:\n");
@@ -119,45 +140,26 @@ fn remark(entry: &Entry) -> String {
         Phase::Dirty => format!("NOT as before: a human must look{why}"),
         Phase::RolledBack if entry.progress.begun == 0 => "nothing was changed".to_owned(),
         Phase::RolledBack => format!("taken back{why}"),
+        Phase::RollingBack if entry.progress.undone_before_helm => {
+            "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()
+        }
         Phase::RollingBack => format!("being taken back, or its process died{why}"),
         Phase::Planned | Phase::Applying | Phase::Verifying => "under way, or its process died".to_owned(),
     }
 }
 
-/// Commands, each with what it does.
-fn next(entries: &[Entry], place: Place<'_>) -> Vec<(String, String)> {
-    let Place { namespace, release, binary } = place;
-    let command = |what: &str| format!("{binary} {what} --release {release} --ledger-namespace {namespace}");
-    let mut next = Vec::new();
-    if let Some(entry) = entries.iter().rev().find(|entry| entry.phase.is_unfinished()) {
-        let finish = command("apply").replacen(binary, &entry.step, 1);
-        next.push((finish, format!("finishes run {}, if nobody is at it", entry.sequence)));
-    }
-    if let Some(last) = entries.iter().rev().find(|entry| may_be_undone(entry)) {
-        next.push((command("rollback --last"), format!("takes back run {} ({})", last.sequence, last.step)));
-    }
-    if entries.iter().filter(|entry| may_be_undone(entry)).count() > 1 {
-        next.push((command("rollback --to 0"), "takes back all runs, the newest first".to_owned()));
-    }
-    if entries.iter().any(|entry| is_in_force(entry) && HOLDING.contains(&entry.step.as_str())) {
-        next.push((
-            command("unhold"),
-            "after the upgrade: starts what was held and has been changed, names what stays held".to_owned(),
-        ));
-    }
-    if next.is_empty() {
-        next.push((command("plan"), "shows what would be done".to_owned()));
-    }
-    next
-}
-
-fn document(entries: &[Entry], outcomes: &[Outcome], next: &[(String, String)], place: Place<'_>) -> Value {
+fn document(seen: &Seen<'_>, next: &[Next], place: Place<'_>) -> Value {
+    let Seen { entries, outcomes, helm } = seen;
     let runs = entries.iter().map(|entry| {
         json!({"sequence": entry.sequence, "ticket": entry.name, "step": entry.step, "phase": entry.phase.as_str(),
             "helmRevision": entry.helm_revision, "began": entry.created, "inForce": is_in_force(entry),
-            "changes": entry.changes, "begun": entry.progress.begun.min(entry.changes), "cause": entry.progress.cause})
+            "changes": entry.changes, "begun": entry.progress.begun.min(entry.changes), "cause": entry.progress.cause,
+            "undoneBeforeHelm": entry.progress.undone_before_helm})
     });
+    let revisions = helm.revisions.iter().map(|it| json!({"number": it.number, "status": it.status}));
+    let way_back = helm.way_back(entries);
+    let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": way_back, "armed": helm.is_armed});
     let next = next.iter().map(|(command, what)| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
-        "runs": runs.collect::<Vec<Value>>(), "outcomes": outcomes, "next": next.collect::<Vec<Value>>()})
+        "runs": runs.collect::<Vec<Value>>(), "outcomes": outcomes, "helm": helm, "next": next.collect::<Vec<Value>>()})
 }

@@ -19,6 +19,7 @@ use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
 
 use crate::args::StepArgs;
 use crate::exclusive::{Exclusive, Waiting};
+use crate::helm::Helm;
 use crate::session::Session;
 
 /// What a job brings with it. Everything else is the same for all.
@@ -86,8 +87,19 @@ impl<S: Step> Apply<'_, S> {
         Ok((plan, ended))
     }
 
-    /// A rollback has taken back what an earlier pod of this Job has done: to do it again is for the next upgrade.
+    /// Helm has gone on to another revision, or a rollback has taken back what an earlier pod of this Job has done: to do it (again)
+    /// is for the next upgrade.
     async fn check_cancelled(&self) -> Result<(), Failure> {
+        if let Some(revision) = self.session.common.release.helm_revision {
+            let (namespace, name) = (self.session.place.namespace, self.session.common.release.helm_name());
+            let helm = Helm::of(self.session.cluster, namespace, name);
+            let newest = self.session.watch.guard_patiently(helm).await?.newest();
+            if let Some(newest) = newest.filter(|newest| *newest > revision) {
+                let message =
+                    format!("this run is of revision {revision}, and Helm is at revision {newest} of release {name}");
+                return Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message));
+            }
+        }
         let Some(job) = &self.session.job else { return Ok(()) };
         let ledger = self.session.ledger();
         let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;

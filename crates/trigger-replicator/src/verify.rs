@@ -1,7 +1,6 @@
 //! Looks at the world after the writes: is everything as planned?
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Instant;
 
 use fairlead_kube_client::cluster::Cluster;
@@ -23,22 +22,16 @@ pub(crate) struct Targets(HashSet<u64>);
 
 impl Targets {
     pub(crate) fn insert(&mut self, target: &Target) {
-        self.0.insert(hash(target));
+        self.0.insert(target.short());
     }
 
     pub(crate) fn contains(&self, target: &Target) -> bool {
-        self.0.contains(&hash(target))
+        self.0.contains(&target.short())
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-fn hash(target: &Target) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    target.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Verifies that `plan` has been carried out and that what it created is ready.

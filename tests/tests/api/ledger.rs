@@ -291,8 +291,10 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     // An account of its own: the cluster is used again.
     let (folder, access) =
         (tempfile::tempdir().expect("a temporary folder"), access::rendered("losing", "trigger-replicator"));
-    let binding = access.iter().find(|object| object["kind"] == "ClusterRoleBinding").expect("the chart has one");
-    let name = binding["metadata"]["name"].as_str().expect("a name").to_owned();
+    // Of what the job does, and of what undoing takes.
+    let bindings: Vec<Value> = access.iter().filter(|object| object["kind"] == "ClusterRoleBinding").cloned().collect();
+    let names: Vec<String> =
+        bindings.iter().map(|binding| binding["metadata"]["name"].as_str().expect("a name").to_owned()).collect();
     cluster.apply(&Value::Array(access.clone()));
     let account = access::kubeconfig(&cluster, "losing", "trigger-replicator", folder.path());
     let may = |cluster: &str, expected: bool| {
@@ -305,13 +307,13 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
         assert!((0..200).any(is_so), "the permission does not become {expected}");
     };
     may(cluster.kubeconfig(), true);
-    let (administrator, binding_name) = (cluster.kubeconfig().to_owned(), name.clone());
+    let (administrator, deleted) = (cluster.kubeconfig().to_owned(), names.clone());
     let creations = AtomicUsize::new(0);
     let proxy = Proxy::start(&account, move |asked| {
         if asked.method == "POST" && asked.path.contains("/triggers") && creations.fetch_add(1, Ordering::SeqCst) == 10 {
             let mut kubectl = tool("kubectl");
-            let delete = ["--kubeconfig", &administrator, "delete", "clusterrolebinding", &binding_name];
-            run(kubectl.args(delete), "").expect(0);
+            let delete = ["--kubeconfig", &administrator, "delete", "clusterrolebinding"];
+            run(kubectl.args(delete).args(&deleted), "").expect(0);
             may(&administrator, false);
         }
         None
@@ -326,11 +328,11 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     for word in ["error FL006", "11 objects are NOT as before", "verbs: [\"get\"]", "rollback --last"] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
-    cluster.apply(binding);
+    cluster.apply(&Value::Array(bindings));
     may(cluster.kubeconfig(), true);
     let status = job("status", &account, &[]).expect(0).stdout;
     assert!(status.contains("NOT as before: a human must look, because it failed: failed to"), "{status}");
     job("rollback", &account, &["--last"]).expect(0);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
-    cluster.kubectl(&["delete", "clusterrolebinding", &name]).expect(0);
+    cluster.kubectl(&["delete", "clusterrolebinding", &names[0], &names[1]]).expect(0);
 }

@@ -1,5 +1,6 @@
 //! The chart on a cluster with a node: real pods, real Helm. The tests take turns.
 //!
+//! - `back`: `helm rollback`
 //! - `demo`: the demo on a cluster that somebody else has
 //! - `leftovers`: a cluster that was killed leaves nothing
 //! - `mesh`: Triggers on a real Knative
@@ -7,6 +8,7 @@
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
+mod back;
 mod demo;
 mod failing;
 mod leftovers;

@@ -119,6 +119,11 @@ impl Ledger<'_> {
         Ok(Reopened { mark: format!("{}/{name}", self.namespace), plan, progress })
     }
 
+    /// The digest of the plan of a run: two with the same have done the same.
+    pub async fn plan_digest(&self, name: &str) -> Result<String, Obstacle> {
+        Ok(self.ticket_in(name, &self.content(name).await?)?.plan_digest)
+    }
+
     /// Notes that a run whose ticket says [`Phase::Planned`] came to nothing: its snapshot may not be complete.
     pub async fn abandon(&mut self, name: &str) -> Result<(), Obstacle> {
         let live = self.content(name).await?;

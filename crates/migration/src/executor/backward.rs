@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
-use super::{OnDrift, Rest, Run, Watcher, World};
+use super::{OnDrift, Part, Rest, Run, Watcher, World};
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
 use crate::plan::StageKind;
@@ -40,9 +40,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         &mut self,
         started: &[bool],
         on_drift: OnDrift,
+        part: Part,
         ends_at_deadline: bool,
     ) -> Result<Rest, Obstacle> {
-        let was_under_way = self.progress.phase != Phase::Committed;
+        let was_under_way = self.progress.phase != Phase::Committed && !self.progress.undone_before_helm;
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
@@ -54,11 +55,13 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             |stage: usize| self.plan.stages[stage].kind == StageKind::Contract && !self.plan.stages[stage].cascaded;
         let has_removed = self.plan.changes().zip(started).any(|(change, started)| *started && removes(change.stage));
         let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
-        let cascaded: Vec<usize> = (0..self.plan.stages.len()).rev().filter(is_cascaded).filter(|_| has_removed).collect();
+        let stages: Vec<usize> = (0..self.plan.stages.len()).rev().filter(|stage| self.is_due(*stage, part)).collect();
+        let cascaded: Vec<usize> = stages.iter().copied().filter(is_cascaded).filter(|_| has_removed).collect();
         // Twice, whether or not their stage has begun.
         let others: Vec<Range<usize>> = cascaded.iter().map(|stage| self.plan.positions(*stage)).collect();
         let counted: usize = others.iter().map(|positions| super::count(&started[positions.clone()])).sum();
-        let total = super::count(started) - counted + 2 * others.iter().map(Range::len).sum::<usize>();
+        let due: usize = stages.iter().map(|stage| super::count(&started[self.plan.positions(*stage)])).sum();
+        let total = due - counted + 2 * others.iter().map(Range::len).sum::<usize>();
         let way = Way {
             ends_at_deadline,
             started,
@@ -72,14 +75,14 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         if !cascaded.is_empty() && was_under_way {
             self.settle(started).await;
         }
-        for stage in (0..self.plan.stages.len()).rev().filter(|stage| !is_cascaded(stage) || has_removed) {
-            self.restore_stage(stage, &way).await;
+        for stage in stages.iter().filter(|stage| !is_cascaded(stage) || has_removed) {
+            self.restore_stage(*stage, &way).await;
         }
         // Once more: whoever deletes these may have been at it when they were looked at, and one may own another.
         if !way.left.borrow().is_empty() {
             let again = cascaded.iter().flat_map(|stage| self.plan.changes_rev(self.plan.positions(*stage)));
-            let again: HashSet<u64> = again.map(|(_, change)| super::hash(&change.target)).collect();
-            way.left.borrow_mut().retain(|(target, _)| !again.contains(&super::hash(target)));
+            let again: HashSet<u64> = again.map(|(_, change)| change.target.short()).collect();
+            way.left.borrow_mut().retain(|(target, _)| !again.contains(&target.short()));
         }
         for stage in cascaded {
             self.restore_stage(stage, &way).await;
@@ -90,7 +93,17 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let (mut left, kept) = (way.left.into_inner(), way.kept.into_inner());
         left.sort_by(|a, b| a.0.cmp(&b.0));
         left.dedup_by(|a, b| a.0 == b.0);
-        match self.enter(if left.is_empty() { Phase::RolledBack } else { Phase::Dirty }).await {
+        self.progress.undone_before_helm |= left.is_empty() && part == Part::BeforeHelm;
+        let is_left = |stage: usize| {
+            let is_begun = started[self.plan.positions(stage)].contains(&true);
+            self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages[stage].cascaded && has_removed)
+        };
+        let end = match part {
+            _ if !left.is_empty() => Phase::Dirty,
+            Part::BeforeHelm if (0..self.plan.stages.len()).any(is_left) => Phase::RollingBack,
+            Part::BeforeHelm | Part::Rest => Phase::RolledBack,
+        };
+        match self.enter(end).await {
             Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
             Err(obstacle) => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");

@@ -22,7 +22,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// Whether an update that an earlier process has begun is over: its target was deleted after it, or its hold has ended.
     fn is_over(&self, position: usize, change: &Change, earlier: &Earlier<'_>) -> bool {
         let Earlier { begun, last } = earlier;
-        let is_deleted_later = last.get(&super::hash(&change.target)).is_some_and(|last| *last > position && begun[*last]);
+        let is_deleted_later = last.get(&change.target.short()).is_some_and(|last| *last > position && begun[*last]);
         let is_hold = self.plan.stages[change.stage].kind == StageKind::Hold;
         begun[position] && change.action() == Action::Update && (is_deleted_later || is_hold)
     }

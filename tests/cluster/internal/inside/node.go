@@ -72,12 +72,14 @@ func importImage(ctx context.Context, s *supervisor, path string) error {
 func startNode(ctx context.Context, config box.Config, s *supervisor, client *control.Client, stage func(string)) error {
 	for _, program := range []control.Program{
 		control.Scheduler(config.Folder),
-		node.Kubelet(config.Folder),
 		node.Proxy(config.Folder),
 	} {
 		if err := s.keep(program); err != nil {
 			return err
 		}
+	}
+	if err := s.restart(node.Kubelet(config.Folder)); err != nil {
+		return err
 	}
 	if err := s.finish(ctx, node.ApplyDNS(config.Folder), nil); err != nil {
 		return err

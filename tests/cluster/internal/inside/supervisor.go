@@ -101,6 +101,29 @@ func (s *supervisor) keep(program control.Program) error {
 	return nil
 }
 
+// restart starts a program, and starts it again when it was killed from outside,
+// as a node's own init does. Another end of it is the end of the box.
+func (s *supervisor) restart(program control.Program) error {
+	ended, err := s.spawn(program, nil)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			status := <-ended
+			if !status.Signaled() || status.Signal() != syscall.SIGKILL {
+				s.fail(s.explain(program.Name, status))
+				return
+			}
+			if ended, err = s.spawn(program, nil); err != nil {
+				s.fail(err)
+				return
+			}
+		}
+	}()
+	return nil
+}
+
 // finish runs a program to its end, which must be a success.
 func (s *supervisor) finish(ctx context.Context, program control.Program, input *os.File) error {
 	ended, err := s.spawn(program, input)

@@ -1,0 +1,103 @@
+//! What Helm has recorded of a release, where it keeps its records in Secrets, which is its default.
+
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use fairlead_migration::obstacle::Obstacle;
+use flate2::read::GzDecoder;
+use kube::api::GetParams;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+use crate::request::Operation;
+
+/// A revision of a Helm release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number, from 1.
+    pub number: u32,
+    /// `deployed`, `superseded`, `failed`, `pending-rollback`, …
+    pub status: String,
+}
+
+impl Cluster {
+    /// The revisions that are recorded, the oldest first; none where Helm has never heard of the release, or keeps its records
+    /// elsewhere. Only labels are read.
+    /// Source: Helm's `pkg/storage/driver/secrets.go`, the same in versions 3 and 4.
+    pub async fn helm_revisions(&self, namespace: &str, release: &str) -> Result<Vec<Revision>, Obstacle> {
+        let secrets = Resource::core("Secret", "secrets", true);
+        let selector = format!("owner=helm,name={release}");
+        let revision = |secret: Value| {
+            let labels = &secret["metadata"]["labels"];
+            let number = labels["version"].as_str()?.parse().ok()?;
+            Some(Revision { number, status: labels["status"].as_str()?.to_owned() })
+        };
+        let mut revisions = self.list_metadata(&secrets, Some(namespace), Some(&selector), revision).await?;
+        revisions.sort_by_key(|revision| revision.number);
+        Ok(revisions)
+    }
+
+    /// Whether the record of a revision holds a Job of ours that Helm runs when it goes back there. None when it cannot be read.
+    pub async fn is_armed(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<bool>, Obstacle> {
+        let secrets = Resource::core("Secret", "secrets", true);
+        let name = format!("sh.helm.release.v1.{release}.v{revision}");
+        let operation = Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new("get", &secrets) };
+        let request = kube::core::Request::new(secrets.path(Some(namespace))).get(&name, &GetParams::default());
+        let request =
+            request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+        match self.send(request).await {
+            Ok(secret) => Ok(record(&secret).map(|record| has_rollback_hook(&record))),
+            Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
+            Err(error) => Err(self.obstacle(operation, error).await),
+        }
+    }
+}
+
+/// The record in a Secret: JSON, gzip, base64, and once more base64 because it is a Secret's.
+/// Source: Helm's `pkg/storage/driver/util.go`.
+fn record(secret: &Value) -> Option<Value> {
+    let text = BASE64_STANDARD.decode(secret["data"]["release"].as_str()?).ok()?;
+    let packed = BASE64_STANDARD.decode(text).ok()?;
+    let mut json = Vec::new();
+    GzDecoder::new(packed.as_slice()).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Our Jobs are told at which point of `helm rollback` they run, and nothing else has such a flag.
+fn has_rollback_hook(record: &Value) -> bool {
+    let hooks = record["hooks"].as_array().into_iter().flatten();
+    let is_ours = |hook: &Value| hook["manifest"].as_str().is_some_and(|manifest| manifest.contains("--undo-at"));
+    hooks.filter(|hook| hook["kind"] == "Job").any(is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(record: &str) -> Value {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(record.as_bytes()).expect("in memory");
+        let text = BASE64_STANDARD.encode(packed.finish().expect("in memory"));
+        json!({"data": {"release": BASE64_STANDARD.encode(text)}})
+    }
+
+    #[test]
+    fn a_record_says_whether_it_brings_rollback_hooks() {
+        let hook = |manifest: &str| json!({"hooks": [{"kind": "Job", "manifest": manifest}]}).to_string();
+        let is_armed = |text: &str| record(&secret(text)).map(|record| has_rollback_hook(&record));
+        assert_eq!(is_armed(&hook("args: [rollback, --undo-at, pre-rollback]")), Some(true));
+        assert_eq!(is_armed(&hook("args: [apply]")), Some(false));
+        assert_eq!(is_armed("{}"), Some(false));
+        assert_eq!(is_armed("no JSON"), None);
+        assert_eq!(record(&json!({"data": {"release": "####"}})), None);
+        assert_eq!(record(&json!({"data": {"release": BASE64_STANDARD.encode("no gzip")}})), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Waits until the old side is there, before the new one goes: Helm without `--wait` does not.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use fairlead_apis::object;
+use fairlead_apis::status::Status;
+use fairlead_apis::workload::unavailable;
+use fairlead_job::code;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_kube_client::ledger::Entry;
+use fairlead_migration::change::{Action, Change, Target};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Plan, StageKind, UndoAt};
+use serde_json::Value;
+
+use crate::args::{RollbackArgs, WaitFor};
+use crate::helm::Helm;
+use crate::observe::{Kind, Source, target};
+use crate::session::Session;
+
+/// Pods start within seconds; asking more often than this only costs.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// An operator who waits wants to know for what.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The annotation by which Helm knows the objects of a release.
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+
+/// The condition by which Kyma's legacy Subscriptions say that they are ready.
+/// Source: kyma-project/kyma@1.11.0 `components/event-bus/apis/eventing/v1alpha1/types.go`.
+const KYMA_READY: &str = "is-ready";
+
+/// What is waited for.
+#[derive(Default)]
+struct Awaited {
+    /// The workloads of the Helm release.
+    workloads: bool,
+    /// Objects that were held.
+    held: Vec<Target>,
+    /// Kinds of objects that have come back and say how they are, and hashes of these objects: there may be many.
+    kinds: Vec<Kind>,
+    restored: HashSet<u64>,
+}
+
+/// Waits as the arguments say.
+pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm) -> Result<(), Failure> {
+    let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
+    if args.wait_for.contains(&WaitFor::Restored) {
+        awaited.add_restored(session, helm).await?;
+    }
+    // Asked again: kinds have come back.
+    let discovery = session.watch.guard_patiently(session.cluster.discover()).await?;
+    let source = Source::Cluster(session.cluster, &discovery);
+    let (began, mut reported) = (Instant::now(), Instant::now());
+    loop {
+        let Some((target, why)) = awaited.first_unready(&source, helm).await? else { return Ok(()) };
+        if began.elapsed() >= args.wait_timeout {
+            let patience = humantime::format_duration(args.wait_timeout);
+            let message = format!("{target} is not ready after {patience}: {why}");
+            return Err(Failure::new(ExitStatus::Failed, &code::NOT_READY_YET, message));
+        }
+        if reported.elapsed() >= REPORT_INTERVAL {
+            reported = Instant::now();
+            tracing::info!(%target, why, "waiting until what was there before is there again");
+        }
+        let pause = async {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            Ok::<(), Obstacle>(())
+        };
+        session.watch.guard_patiently(pause).await?;
+    }
+}
+
+impl Awaited {
+    /// Adds what this rollback has brought back before Helm applied the old manifests.
+    async fn add_restored(&mut self, session: &Session<'_>, helm: &Helm) -> Result<(), Failure> {
+        let ledger = session.ledger();
+        let runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
+        let newest = helm.newest();
+        let is_of_this_rollback = |run: &&Entry| {
+            run.progress.undone_before_helm && newest.is_none_or(|newest| run.progress.undone_in == Some(newest))
+        };
+        for run in runs.iter().filter(is_of_this_rollback) {
+            let plan = session.watch.guard_patiently(session.ledger().reopen(&run.name)).await?.plan;
+            for change in plan.changes().filter(|change| plan.stages[change.stage].undo_at == UndoAt::PreRollback) {
+                self.add(change, &plan);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, change: Change, plan: &Plan) {
+        let says_how_it_is = change.before().is_some_and(|before| readiness(before).is_some());
+        match change.action() {
+            Action::Update if plan.stages[change.stage].kind == StageKind::Hold => self.held.push(change.target),
+            Action::Delete if says_how_it_is => {
+                let Target { api_version, kind, .. } = &change.target;
+                let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+                let kind = Kind::named(group, kind).in_version(version);
+                if !self.kinds.contains(&kind) {
+                    self.kinds.push(kind);
+                }
+                self.restored.insert(change.target.short());
+            }
+            _ => {}
+        }
+    }
+
+    /// Any one object that is not ready, and why.
+    async fn first_unready(&self, source: &Source<'_>, helm: &Helm) -> Result<Option<(Target, String)>, Obstacle> {
+        let unready = |object: &Value| Some((target(object), readiness(object)?.err()?));
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"].iter().filter(|_| self.workloads) {
+            let kind = Kind::namespaced("apps", kind, &["v1"]);
+            let read = |object: Value| is_of(&object, helm).then(|| unready(&object)).flatten();
+            if let Some(found) = source.find_in(&kind, Some(&helm.namespace), read).await? {
+                return Ok(Some(found));
+            }
+        }
+        for held in &self.held {
+            let (group, version) = held.api_version.rsplit_once('/').unwrap_or(("", &held.api_version));
+            let kind = Kind::named(group, &held.kind).in_version(version);
+            let live = source.get(&kind, held.namespace.as_deref().unwrap_or_default(), &held.name).await?;
+            if let Some(found) = live.as_ref().and_then(unready) {
+                return Ok(Some(found));
+            }
+        }
+        for kind in &self.kinds {
+            let read = |object: Value| self.restored.contains(&target(&object).short()).then(|| unready(&object)).flatten();
+            if let Some(found) = source.find(kind, read).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn is_of(object: &Value, helm: &Helm) -> bool {
+    object::annotation(object, RELEASE_NAME) == Some(&helm.release)
+}
+
+/// Whether an object is ready, or why not; none when it does not say so.
+fn readiness(object: &Value) -> Option<Result<(), String>> {
+    if ["Deployment", "StatefulSet", "DaemonSet"].contains(&object::kind(object)) {
+        return Some(unavailable(object).map_or(Ok(()), Err));
+    }
+    let conditions = object["status"]["conditions"].as_array()?;
+    let condition = |name: &str| conditions.iter().find(|condition| condition["type"] == name);
+    if condition("Ready").is_some() {
+        return Some(match Status::of(object) {
+            Status::Current => Ok(()),
+            Status::InProgress(cause) | Status::Failed(cause) => Err(cause.to_string()),
+            Status::Terminating => Err("it is being deleted".to_owned()),
+        });
+    }
+    let ready = condition(KYMA_READY)?;
+    let reason = ready["message"].as_str().or(ready["reason"].as_str()).unwrap_or("its controller does not say why");
+    Some(if ready["status"] == "True" { Ok(()) } else { Err(format!("{KYMA_READY}: {reason}")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_waited_for_where_it_says_how_it_is() {
+        let with = |kind: &str, conditions: Value| {
+            readiness(&json!({"kind": "Subscription", "status": {"conditions": [{"type": kind, "status": conditions}]}}))
+        };
+        assert_eq!(with("Ready", json!("True")), Some(Ok(())));
+        assert!(with("Ready", json!("False")).is_some_and(|ready| ready.is_err()));
+        assert_eq!(with(KYMA_READY, json!("True")), Some(Ok(())));
+        assert_eq!(with(KYMA_READY, json!("False")), Some(Err("is-ready: its controller does not say why".to_owned())));
+        assert_eq!(with("events-activated", json!("False")), None);
+        assert_eq!(readiness(&json!({"kind": "EventActivation"})), None);
+        assert!(readiness(&json!({"kind": "Deployment"})).is_some_and(|ready| ready.is_err()));
+    }
+}

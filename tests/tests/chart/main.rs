@@ -1,0 +1,54 @@
+//! The chart, and the library for charts of others, rendered by Helm 3 and 4, without a cluster.
+//!
+//! - `rendering`: what both Helms make of the chart and its values, and which values are refused
+//! - `back`: the hooks of `helm rollback`, and a rollback now
+//! - `permissions`: what each account may do, and what both the job's and that of the rollback hooks may
+//! - `library`: the library in a chart of somebody else, made as its README says
+
+mod back;
+mod library;
+mod permissions;
+mod rendering;
+
+use fairlead_tests::program::{Ended, root, run, tool};
+use serde_json::Value;
+
+const HELMS: [&str; 2] = ["helm3", "helm4"];
+
+const CHART: &str = "charts/fairlead";
+
+/// Every job on.
+const ALL_JOBS: &str = "triggerReplicator.enabled=true,legacyPurger.enabled=true";
+
+fn template(helm: &str, chart: &str, more: &[&str]) -> Ended {
+    release(helm, "shop", chart, more)
+}
+
+fn release(helm: &str, name: &str, chart: &str, more: &[&str]) -> Ended {
+    run(tool(helm).args(["template", name, chart, "-n", "shop"]).args(more).current_dir(root()), "")
+}
+
+/// The two Helms put different blank lines between documents.
+fn normal(rendered: &str) -> String {
+    rendered.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// What Helm has rendered, as objects.
+fn objects(rendered: &str) -> Vec<Value> {
+    if !rendered.contains("kind:") {
+        return Vec::new();
+    }
+    let mut convert = tool("kubectl");
+    convert.args(["annotate", "--local", "-o", "json", "-f", "-", "fairlead.dev/demo-"]);
+    let converted = run(&mut convert, rendered).expect(0).stdout;
+    serde_json::Deserializer::from_str(&converted).into_iter().map(|object| object.expect("kubectl prints JSON")).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Kind and name of each object.
+fn names(objects: &[Value]) -> Vec<String> {
+    objects.iter().map(|object| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))).collect()
+}

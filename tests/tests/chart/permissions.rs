@@ -1,0 +1,79 @@
+//! What each account may do, and what both the job's and that of the rollback hooks may.
+
+use std::collections::BTreeMap;
+
+use fairlead_tests::access::{self, Rule};
+use serde_json::{Value, json};
+
+use crate::{ALL_JOBS, CHART, HELMS, objects, release, template, text};
+
+/// Those of this kind that belong to a job.
+fn of<'a>(objects: &'a [Value], kind: &str, job: &str) -> Vec<&'a Value> {
+    let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["labels"]["app.kubernetes.io/name"] == job;
+    objects.iter().filter(is_it).collect()
+}
+
+#[test]
+fn what_undoing_takes_is_given_to_the_account_of_the_rollback_hooks() {
+    for helm in HELMS {
+        for name in ["shop", &"r".repeat(53)] {
+            let of_mode = |mode: &str| {
+                let values = format!("{ALL_JOBS},mode={mode}");
+                objects(&release(helm, name, CHART, &["--set", &values]).expect(0).stdout)
+            };
+            let [hooks, plain] = ["hook", "job"].map(of_mode);
+            let account = |job: &str| {
+                let accounts = of(&hooks, "ServiceAccount", job);
+                json!({"kind": "ServiceAccount", "name": accounts[0]["metadata"]["name"], "namespace": "shop"})
+            };
+            for job in ["trigger-replicator", "legacy-purger"] {
+                for objects in [&hooks, &plain] {
+                    let [roles, bindings] = ["ClusterRole", "ClusterRoleBinding"].map(|kind| of(objects, kind, job));
+                    assert_eq!((roles.len(), bindings.len()), (2, 2), "the step's own, and that for going back");
+                    let undo = bindings[1];
+                    assert!(text(&undo["metadata"]["name"]).starts_with(&format!("fairlead-{job}-undo-")), "{undo}");
+                    assert_eq!(undo["roleRef"]["name"], roles[1]["metadata"]["name"]);
+                    assert_eq!(undo["subjects"], json!([account(job), account("fairlead-rollback")]));
+                    assert_eq!(bindings[0]["subjects"], json!([account(job)]));
+                }
+            }
+        }
+    }
+}
+
+/// Every resource that these objects name, with its verbs.
+fn permissions(objects: &[&Value]) -> String {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let objects: Vec<Value> = objects.iter().map(|object| (*object).clone()).collect();
+    for Rule { group, resource, verb } in access::rules(&objects) {
+        let verbs = all.entry(format!("{resource}.{group}")).or_default();
+        assert!(!verbs.contains(&verb), "{verb} {resource} is given twice");
+        verbs.push(verb);
+    }
+    let lines = all.iter_mut().map(|(resource, verbs)| {
+        verbs.sort();
+        format!("  {}: {}\n", resource.trim_end_matches('.'), verbs.join(" "))
+    });
+    lines.collect()
+}
+
+#[test]
+fn each_account_may_do_what_it_needs_and_no_verb_is_given_twice() {
+    let configured = "legacyPurger.rules[0].apiGroups={example.com},legacyPurger.rules[0].resources={widgets},\
+                      legacyPurger.rules[0].verbs={get,list,create,patch,delete}";
+    let rendered = template("helm4", CHART, &["--set", &format!("{ALL_JOBS},{configured}")]).expect(0);
+    let objects = objects(&rendered.stdout);
+    let mut table = String::new();
+    for job in ["trigger-replicator", "legacy-purger", "unhold"] {
+        let roles = [of(&objects, "ClusterRole", job), of(&objects, "Role", job)].concat();
+        table.extend([job, "\n", &permissions(&roles)]);
+    }
+    let undo = |object: &&Value| text(&object["metadata"]["name"]).contains("-undo-");
+    for job in ["trigger-replicator", "legacy-purger"] {
+        let roles: Vec<&Value> = of(&objects, "ClusterRole", job).into_iter().filter(undo).collect();
+        table.extend([job, ", for going back\n", &permissions(&roles)]);
+    }
+    let own = ["ClusterRole", "Role"].map(|kind| of(&objects, kind, "fairlead-rollback")).concat();
+    table.extend(["fairlead-rollback, beside what the jobs bring\n", &permissions(&own)]);
+    insta::assert_snapshot!(table);
+}

@@ -1,0 +1,1 @@
+//! The upgrade has failed, or never came to its end.

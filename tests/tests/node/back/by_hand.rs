@@ -1,0 +1,1 @@
+//! Without Helm's hooks.

@@ -1,0 +1,94 @@
+//! Numbered events, steadily: has each a way from where it is published to where it is wanted? Looked at, not sent.
+
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fairlead_tests::api::Api;
+use hyper::Method;
+use serde_json::Value;
+
+use super::scene::SUBSCRIPTIONS;
+
+/// Between two events.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Publishes until it is asked what has become of the events.
+pub(crate) struct Meter {
+    /// Dropped when it is over.
+    more: Sender<()>,
+    thread: JoinHandle<Count>,
+}
+
+/// What has become of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count {
+    pub(crate) published: usize,
+    /// Numbers of those for which neither side had a way.
+    pub(crate) nowhere: Vec<usize>,
+    /// Numbers of those for which the side that they were published to had none.
+    pub(crate) lost: Vec<usize>,
+}
+
+impl Meter {
+    pub(crate) fn start(kubeconfig: &Path, namespace: &str) -> Self {
+        let (more, over) = channel();
+        let (api, namespace) = (Api::new(kubeconfig), namespace.to_owned());
+        let thread = std::thread::spawn(move || {
+            let mut count = Count::default();
+            while over.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                for name in SUBSCRIPTIONS {
+                    count.publish(&api, &namespace, name);
+                }
+            }
+            count
+        });
+        Self { more, thread }
+    }
+
+    pub(crate) fn finish(self) -> Count {
+        drop(self.more);
+        self.thread.join().expect("the meter does not fail")
+    }
+}
+
+impl Count {
+    /// One event of the type that this Subscription asks for, to the side that the application's settings say.
+    fn publish(&mut self, api: &Api, namespace: &str, name: &str) {
+        // The settings last: who changes them has made the way before.
+        let has_legacy =
+            is_there(api, &format!("/apis/eventing.kyma-project.io/v1alpha1/namespaces/{namespace}/subscriptions/{name}"));
+        let triggers = format!("/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers");
+        let (_, triggers) = api.ask(&Method::GET, &triggers, &Value::Null);
+        let has_mesh = triggers["items"].as_array().into_iter().flatten().any(|trigger| carries(trigger, namespace, name));
+        let (_, settings) =
+            api.ask(&Method::GET, &format!("/api/v1/namespaces/{namespace}/configmaps/settings"), &Value::Null);
+        let has_way = if settings["data"]["bus"] == "mesh" { has_mesh } else { has_legacy };
+        if !has_way {
+            self.lost.push(self.published);
+        }
+        if !has_legacy && !has_mesh {
+            self.nowhere.push(self.published);
+        }
+        self.published += 1;
+    }
+
+    /// Each had a way, and there were some.
+    #[track_caller]
+    pub(crate) fn assert_none_lost(&self) {
+        assert!(self.published > 10 && self.lost.is_empty(), "{self:?}");
+    }
+}
+
+fn is_there(api: &Api, path: &str) -> bool {
+    api.ask(&Method::GET, path, &Value::Null).0 == 200
+}
+
+/// Whether a Trigger delivers what the Subscription asks for.
+fn carries(trigger: &Value, namespace: &str, name: &str) -> bool {
+    let whose = trigger["metadata"]["annotations"]["fairlead.dev/replicated-from"].as_str().unwrap_or_default();
+    let conditions = trigger["status"]["conditions"].as_array().into_iter().flatten();
+    let is_ready = conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    is_ready && whose.split(',').any(|it| it == format!("{namespace}/{name}") || it == name)
+}
