@@ -123,6 +123,12 @@ impl Cluster {
         self
     }
 
+    /// The first process of its box.
+    #[must_use]
+    pub fn pid(&self) -> u64 {
+        self.pid
+    }
+
     /// Its name, for commands of `cluster`.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -23,7 +23,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::executor::{Standing, Task, World};
+use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, StageKind};
@@ -52,6 +52,8 @@ pub struct Objects<'a> {
     owners: HashSet<String>,
     /// How long a deleted object may take until it is gone.
     patience: Duration,
+    /// Who tells when waiting is to end.
+    watcher: Option<&'a dyn Watcher>,
     /// Kinds that were waited for in vain.
     unserved: RefCell<HashSet<String>>,
 }
@@ -94,7 +96,7 @@ impl World for Objects<'_> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         match self.live(&subject).await? {
             Some(live) if uid(&live) == uid(before) && !live["metadata"]["deletionTimestamp"].is_null() => {
-                self.wait_until_gone(&subject, &live, self.patience.max(settle::TIMEOUT)).await
+                self.wait_until_gone(&subject, &live, self.patience.max(settle::TIMEOUT), task).await
             }
             _ => Ok(()),
         }
@@ -118,6 +120,7 @@ impl<'a> Objects<'a> {
             renamed: RefCell::default(),
             owners: HashSet::new(),
             patience: settle::TIMEOUT,
+            watcher: None,
             unserved: RefCell::default(),
         }
     }
@@ -144,6 +147,12 @@ impl<'a> Objects<'a> {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, ending while it waits when it is told to.
+    #[must_use]
+    pub fn watched_by(self, watcher: &'a dyn Watcher) -> Self {
+        Self { watcher: Some(watcher), ..self }
     }
 
     /// What carrying out and taking back these changes takes.

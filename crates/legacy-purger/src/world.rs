@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fairlead_kube_client::objects::{Objects, Rehearsal};
 use fairlead_migration::change::{Action, Change, Image, Images, Target};
-use fairlead_migration::executor::{Standing, Task, World};
+use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, StageKind};
 use fairlead_release::observe::{DEFINITION, Kind, Source, target};
@@ -93,8 +93,17 @@ impl Guarded<'_> {
                 let operation = format!("see the pods of {workload} end within {:?}", self.patience);
                 return Err(Obstacle::Late { operation, source: format!("{left} are still there").into() });
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            self.pause().await?;
         }
+    }
+
+    /// A moment, unless the run is to end.
+    async fn pause(&self) -> Result<(), Obstacle> {
+        if let Some(stop) = self.session.watch.stop() {
+            return Err(Obstacle::Stopped(stop));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+        Ok(())
     }
 
     /// The fence is up when it denies the creation of an object like those that go. Where that cannot be tried, a definition is still
@@ -121,7 +130,7 @@ impl Guarded<'_> {
                     let source = format!("{} could still be created; --fence false goes without it", sample.target.kind);
                     return Err(Obstacle::Late { operation, source: source.into() });
                 }
-                Rehearsal::Accepted | Rehearsal::Exists => tokio::time::sleep(POLL_INTERVAL).await,
+                Rehearsal::Accepted | Rehearsal::Exists => self.pause().await?,
             }
         }
     }

@@ -150,7 +150,9 @@ impl<S: Step> Apply<'_, S> {
         let (phase, changes) = (progress.phase.as_str(), plan.len());
         tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
         let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, &plan).with_patience(self.args.deletion_timeout);
+        let objects = Objects::of_plan(session.cluster, &discovery, &plan)
+            .with_patience(self.args.deletion_timeout)
+            .watched_by(&session.watch);
         session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
         let world = self.step.world(&objects, &plan);
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
@@ -182,7 +184,9 @@ impl<S: Step> Apply<'_, S> {
     async fn carry_out(&self, plan: &Plan) -> Result<Ended, Failure> {
         let session = self.session;
         let discovery = session.watch.guard(session.cluster.discover_for(plan, &session.discovery)).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, plan).with_patience(self.args.deletion_timeout);
+        let objects = Objects::of_plan(session.cluster, &discovery, plan)
+            .with_patience(self.args.deletion_timeout)
+            .watched_by(&session.watch);
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace), objects.needs(plan)?].concat();
         session.watch.guard(session.cluster.require(&needs)).await?;
         session

@@ -39,13 +39,13 @@ impl Objects<'_> {
                     return Ok(());
                 }
                 // Whoever was impatient going forward has more time going back.
-                self.wait_until_gone(subject, &live, self.patience.max(settle::TIMEOUT)).await?;
+                self.wait_until_gone(subject, &live, self.patience.max(settle::TIMEOUT), task).await?;
                 continue;
             }
             if !is_marked(&live, task.mark) {
                 if is_restored(image, &live) {
                     self.note(image, &live);
-                    return self.wait_until_settled(subject, task.stage).await;
+                    return self.wait_until_settled(subject, task).await;
                 }
                 return match task.on_drift {
                     OnDrift::Overwrite => {
@@ -84,7 +84,7 @@ impl Objects<'_> {
             }
             match self.patch(subject, Part::Object, finish, &live).await? {
                 Ok(restored) if is_restored(image, &restored) || (is_stored && is_named(image, &restored)) => {
-                    return self.wait_until_settled(subject, task.stage).await;
+                    return self.wait_until_settled(subject, task).await;
                 }
                 Ok(restored) => {
                     let different = fields::diff(&writable(image), &writable(&restored)).unwrap_or_default();

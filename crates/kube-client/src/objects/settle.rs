@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use fairlead_migration::change::Target;
+use fairlead_migration::executor::{Task, Watcher};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Pacing, Stage};
+use fairlead_migration::plan::Pacing;
 use serde_json::Value;
 
 use super::image::uid;
@@ -22,8 +23,8 @@ pub(super) fn pauses() -> ExponentialBackoff {
 
 impl Objects<'_> {
     /// Waits until a created object has the condition that its stage asks for.
-    pub(super) async fn wait_until_settled(&self, subject: &Subject<'_>, stage: &Stage) -> Result<(), Obstacle> {
-        let Some(condition) = &stage.settled else { return Ok(()) };
+    pub(super) async fn wait_until_settled(&self, subject: &Subject<'_>, task: &Task<'_>) -> Result<(), Obstacle> {
+        let Some(condition) = &task.stage.settled else { return Ok(()) };
         let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
         loop {
             let live = self.live(subject).await?.unwrap_or_default();
@@ -37,7 +38,7 @@ impl Objects<'_> {
                 let operation = format!("see {} become {condition} within {TIMEOUT:?}", subject.target);
                 return Err(Obstacle::Late { operation, source: message.into() });
             }
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            self.pause(&mut pauses, task).await?;
         }
     }
 
@@ -46,14 +47,14 @@ impl Objects<'_> {
         &self,
         subject: &Subject<'_>,
         deleted: &Value,
-        stage: &Stage,
+        task: &Task<'_>,
         is_gone: bool,
     ) -> Result<(), Obstacle> {
         if !is_gone {
-            self.wait_until_gone(subject, deleted, self.patience).await?;
+            self.wait_until_gone(subject, deleted, self.patience, task).await?;
         }
-        match stage.pacing.iter().find(|pacing| pacing.kind == subject.target.kind) {
-            Some(pacing) => self.wait_until_forgotten(subject, deleted, pacing).await,
+        match task.stage.pacing.iter().find(|pacing| pacing.kind == subject.target.kind) {
+            Some(pacing) => self.wait_until_forgotten(subject, deleted, pacing, task).await,
             None => Ok(()),
         }
     }
@@ -64,6 +65,7 @@ impl Objects<'_> {
         subject: &Subject<'_>,
         deleted: &Value,
         patience: Duration,
+        task: &Task<'_>,
     ) -> Result<(), Obstacle> {
         let (deadline, mut pauses) = (Instant::now() + patience, pauses());
         loop {
@@ -76,12 +78,28 @@ impl Objects<'_> {
                 let what = format!("it is deleted, and kept by its finalizers: {}", live["metadata"]["finalizers"]);
                 return Err(Obstacle::Late { operation, source: what.into() });
             }
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            self.pause(&mut pauses, task).await?;
         }
     }
 
+    /// A moment, unless the run is to end: what has been begun is looked at by whoever goes on. Going back is not ended here, because
+    /// it may be what a failure needs.
+    async fn pause(&self, pauses: &mut ExponentialBackoff, task: &Task<'_>) -> Result<(), Obstacle> {
+        if let Some(stop) = self.watcher.filter(|_| !task.is_undo).and_then(Watcher::stop) {
+            return Err(Obstacle::Stopped(stop));
+        }
+        tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        Ok(())
+    }
+
     /// Where the holder's kind is not served, or it does not exist, nobody has to let go.
-    async fn wait_until_forgotten(&self, subject: &Subject<'_>, deleted: &Value, pacing: &Pacing) -> Result<(), Obstacle> {
+    async fn wait_until_forgotten(
+        &self,
+        subject: &Subject<'_>,
+        deleted: &Value,
+        pacing: &Pacing,
+        task: &Task<'_>,
+    ) -> Result<(), Obstacle> {
         let Some(resource) = self.discovery.find_version(&pacing.holder_api_version, &pacing.holder_kind) else {
             return Ok(());
         };
@@ -104,7 +122,7 @@ impl Objects<'_> {
                 tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {TIMEOUT:?} after it was deleted");
                 return Ok(());
             }
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            self.pause(&mut pauses, task).await?;
         }
     }
 }

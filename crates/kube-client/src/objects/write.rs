@@ -28,7 +28,7 @@ impl Objects<'_> {
             },
             Err(error) => return Err(self.refused(subject, "create", error).await),
         }
-        self.wait_until_settled(subject, task.stage).await
+        self.wait_until_settled(subject, task).await
     }
 
     pub(super) async fn post(
@@ -131,7 +131,7 @@ impl Objects<'_> {
                 return Ok(());
             }
             if !live["metadata"]["deletionTimestamp"].is_null() {
-                return self.wait_until_deleted(subject, &live, task.stage, false).await;
+                return self.wait_until_deleted(subject, &live, task, false).await;
             }
             let is_as_left = match uid(before) {
                 Some(_) => writable(&live) == expected,
@@ -161,7 +161,7 @@ impl Objects<'_> {
             Ok(answer) => {
                 // The server answers with a Status when it is gone, and with the object when something keeps it.
                 let is_gone = answer["kind"] == "Status";
-                self.wait_until_deleted(subject, version, task.stage, is_gone).await?;
+                self.wait_until_deleted(subject, version, task, is_gone).await?;
                 Ok(true)
             }
             Err(error) if error.status().is_some_and(Status::is_not_found) => Ok(true),

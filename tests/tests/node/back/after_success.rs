@@ -179,9 +179,13 @@ fn old_chart(scene: &Scene<'_>) {
 fn two_releases(scene: &Scene<'_>) {
     let other = Scene::set(scene.cluster, scene.helm, "two-helm4-other");
     let scenes = [scene, &other];
-    scenes.iter().for_each(|scene| scene.install(&[]));
+    for scene in scenes {
+        scene.install(&[]);
+    }
     let before = scenes.map(Scene::state);
-    scenes.iter().for_each(|scene| drop(scene.upgrade(&[]).expect(0)));
+    for scene in scenes {
+        scene.upgrade(&[]).expect(0);
+    }
     let migrated = other.state();
     scene.rollback(1).expect(0);
     scene.assert_is(&before[0]);

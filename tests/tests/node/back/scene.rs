@@ -144,9 +144,18 @@ impl<'a> Scene<'a> {
 
     /// `helm install` or `helm upgrade` to a version.
     pub(crate) fn of_version(&self, verb: &str, version: u32, more: &[&str]) -> Ended {
+        run(&mut self.release_command(verb, version, more), "")
+    }
+
+    /// `helm upgrade` to a version, ready to be started.
+    pub(crate) fn upgrade_command(&self, version: u32, more: &[&str]) -> Command {
+        self.release_command("upgrade", version, more)
+    }
+
+    fn release_command(&self, verb: &str, version: u32, more: &[&str]) -> Command {
         let mut helm = self.helm(&[verb, "shop"]);
-        helm.arg(self.chart()).arg("--values").arg(self.folder.path().join(format!("{version}.json")));
-        run(helm.args(more), "")
+        helm.arg(self.chart()).arg("--values").arg(self.folder.path().join(format!("{version}.json"))).args(more);
+        helm
     }
 
     /// `helm rollback` to a revision.
@@ -160,6 +169,13 @@ impl<'a> Scene<'a> {
         let ended = self.rollback(revision);
         let stumbles = self.helm == "helm3" && ended.output().contains("with the name \"dropped\" found");
         if stumbles { self.rollback(revision) } else { ended }
+    }
+
+    /// Helm knows nothing of the cluster any more, as on a new machine.
+    pub(crate) fn forget(&self) {
+        for cache in [".kube", ".cache"] {
+            let _ = fs::remove_dir_all(self.folder.path().join(cache));
+        }
     }
 
     /// Helm with a command, in this scene.
