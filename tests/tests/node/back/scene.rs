@@ -282,6 +282,13 @@ fn is_record(object: &Value) -> bool {
 /// Without what controllers write about how they got there.
 fn settled(mut object: Value) -> Value {
     let is = |kind: &str| object["kind"] == kind;
+    if is("CustomResourceDefinition") {
+        object["status"] = Value::Null;
+        if let Some(managers) = object["metadata"]["managedFields"].as_array_mut() {
+            managers.retain(|manager| manager["subresource"] != "status");
+        }
+        return object;
+    }
     if is("Deployment") || is("InMemoryChannel") || is("Broker") {
         object["status"] = Value::Null;
         object["metadata"]["managedFields"] = Value::Null;
