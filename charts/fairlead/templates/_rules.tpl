@@ -6,13 +6,21 @@
   verbs: [list]
 {{- end -}}
 
-{{/* Rules that every job needs in the release's namespace. */}}
+{{/* Rules that a job needs in the release's namespace. */}}
 {{- define "fairlead.ledgerRules" -}}
-# The ledger. get: a run that ended in the middle is finished from what it stored. delete: old tickets of runs that have been
-# taken back.
+# Old tickets of runs that have been taken back.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, create, patch, delete]
+  verbs: [delete]
+{{ include "fairlead.undoLedgerRules" . }}
+{{- end -}}
+
+{{/* Those of them that going back needs. */}}
+{{- define "fairlead.undoLedgerRules" -}}
+# The ledger. get: a run that ended in the middle is finished from what it stored. list: also what Helm has recorded.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, create, patch]
 # When the Job began, which is when its deadline began.
 - apiGroups: [batch]
   resources: [jobs]

@@ -71,12 +71,27 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// What keeping a ticket takes.
+    /// What keeping a ticket takes, and forgetting old ones.
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
+        [self.needs_to_undo(), self.need(&["delete"])].concat()
+    }
+
+    /// What taking back a run takes.
+    #[must_use]
+    pub fn needs_to_undo(&self) -> Vec<Need> {
+        self.need(&["get", "list", "create", "patch"])
+    }
+
+    fn need(&self, verbs: &[&'static str]) -> Vec<Need> {
         let namespaces: BTreeSet<String> = [self.namespace.to_owned()].into();
-        let need = |verb| Need { resource: self.secrets.clone(), verb, subresource: None, namespaces: namespaces.clone() };
-        ["get", "list", "create", "patch", "delete"].map(need).into()
+        let need = |verb: &&'static str| Need {
+            resource: self.secrets.clone(),
+            verb,
+            subresource: None,
+            namespaces: namespaces.clone(),
+        };
+        verbs.iter().map(need).collect()
     }
 
     fn operation<'b>(&'b self, verb: &'static str, name: Option<&'b str>) -> Operation<'b> {

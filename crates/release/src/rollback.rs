@@ -39,7 +39,7 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
     if args.dry_run {
         return show(session.ledger(), &chosen.runs, args).await;
     }
-    let needs = [session.ledger().needs(), lease::needs(place.namespace)].concat();
+    let needs = [session.ledger().needs_to_undo(), lease::needs(place.namespace)].concat();
     watch.guard_patiently(session.cluster.require(&needs)).await.map_err(Failure::from)?;
     // Also when there is nothing to take back: one that is about to begin must end.
     session

@@ -50,8 +50,11 @@ fn killed_at(stage: &Stage, order: Order, write: usize, moment: Moment) -> bool 
 
 fn meet(stage: &Stage, point: Point, ends: &Ends) -> Result<(), String> {
     stage.reset();
-    if point.order == Order::Rollback {
+    if point.order != Order::Apply {
         stage.run_to_the_end(Order::Apply).expect(0);
+    }
+    if point.order == Order::AfterHelm {
+        stage.run_to_the_end(Order::BeforeHelm).expect(0);
     }
     killed_at(stage, point.order, point.write, point.moment);
     let mut outputs = Vec::new();
@@ -79,6 +82,10 @@ fn meet(stage: &Stage, point: Point, ends: &Ends) -> Result<(), String> {
             run(Order::Rollback, &[0, 4]).map(|()| &ends.old)
         }
         (Order::Rollback, _) => run(Order::Rollback, &[0, 4]).map(|()| &ends.old),
+        (Order::BeforeHelm, _) => {
+            run(Order::BeforeHelm, &[0]).and_then(|()| run(Order::AfterHelm, &[0])).map(|()| &ends.old)
+        }
+        (Order::AfterHelm, _) => run(Order::AfterHelm, &[0]).map(|()| &ends.old),
     };
     let all = outputs.join("\n---\n");
     let differences = differences(expected.map_err(|error| format!("{error}\n{all}"))?, &stage.state());
@@ -124,6 +131,30 @@ fn killed_at_any_write_it_ends_fully_new_or_exactly_old() {
         counted(&forward),
         back.len(),
         counted(&back)
+    );
+}
+
+/// As `helm rollback` goes back: one Job before Helm's manifests, another one after them.
+#[test]
+fn a_rollback_in_two_parts_that_is_killed_at_any_write_of_either_ends_exactly_old() {
+    let first = Stage::new(&clusters()[0], "parts");
+    first.reset();
+    let old = first.state();
+    writes(&first, Order::Apply);
+    let [before, after] = [Order::BeforeHelm, Order::AfterHelm].map(|part| writes(&first, part));
+    assert_eq!(differences(&old, &first.state()), Vec::<String>::new());
+    let point = |order: Order, write: usize| {
+        [Moment::BeforeSent, Moment::AfterCommit].map(|moment| Point { order, write, moment, then: Then::Rollback })
+    };
+    let points = (0..before.len()).flat_map(|write| point(Order::BeforeHelm, write));
+    let points = points.chain((0..after.len()).flat_map(|write| point(Order::AfterHelm, write)));
+    let done = at_once(clusters(), "parts", points.collect(), meet);
+    println!(
+        "a rollback in two parts killed at {done} points: {} writes before Helm's manifests ({}), {} after ({})",
+        before.len(),
+        counted(&before),
+        after.len(),
+        counted(&after)
     );
 }
 

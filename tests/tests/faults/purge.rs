@@ -143,7 +143,7 @@ impl Relics {
         let mut command = job("legacy-purger");
         match order {
             Order::Apply => command.args(["apply", "--config"]).arg(self.configuration()),
-            Order::Rollback => command.args(["rollback", "--to", "0"]),
+            _ => command.args(["rollback", "--to", "0"]),
         };
         let variables = [
             ("RELEASE", self.name.as_str()),

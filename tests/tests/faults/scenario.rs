@@ -34,6 +34,10 @@ pub(crate) struct Stage {
 pub(crate) enum Order {
     Apply,
     Rollback,
+    /// The first part of a rollback by Helm.
+    BeforeHelm,
+    /// The second one.
+    AfterHelm,
 }
 
 /// The kinds that the scenario has, by their paths.
@@ -237,12 +241,15 @@ impl Stage {
         match order {
             Order::Apply => command.args(["apply", "--changes"]).arg(&self.changes),
             Order::Rollback => command.args(["rollback", "--to", "0"]),
+            Order::BeforeHelm => command.args(["rollback", "--to-revision", "1", "--undo-at", "pre-rollback"]),
+            Order::AfterHelm => command.args(["rollback", "--to-revision", "1", "--undo-at", "post-rollback"]),
         };
         command.args(more);
         // As variables, so that a test can say otherwise with flags.
         let variables = [
             ("RELEASE", self.name.as_str()),
             ("LEDGER_NAMESPACE", &self.name),
+            ("HELM_REVISION", "2"),
             ("CONCURRENCY", "1"),
             ("LEASE_DURATION", "3s"),
             ("REQUEST_TIMEOUT", "1s"),
@@ -276,7 +283,10 @@ fn changes_in(namespace: &str) -> Value {
     let target = |api_version: &str, kind: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name});
     let map = |name: &str| target("v1", "ConfigMap", name);
     let widget = |name: &str| target("example.com/v1", "Widget", name);
-    let stage = |name: &str, kind: &str, wanted: Value| json!({"name": name, "kind": kind, "undoAt": "pre-rollback", "concurrency": 1, "wanted": wanted});
+    let stage = |name: &str, kind: &str, wanted: Value| {
+        let undo_at = if kind == "expand" { "post-rollback" } else { "pre-rollback" };
+        json!({"name": name, "kind": kind, "undoAt": undo_at, "concurrency": 1, "wanted": wanted})
+    };
     let in_namespace = |mut object: Value| {
         object["metadata"]["namespace"] = namespace.into();
         object

@@ -10,7 +10,7 @@ mod after_success;
 mod by_hand;
 mod definitions;
 mod meter;
-mod scene;
+pub(crate) mod scene;
 
 use std::sync::Once;
 
@@ -20,7 +20,11 @@ use fairlead_tests::program::{root, run, tool};
 use self::scene::Scene;
 
 /// The namespaces of all plays that may be on at the same time: the jobs of each leave those of the others alone.
-const NAMESPACES: [&str; 24] = [
+const NAMESPACES: [&str; 29] = [
+    "failing-helm3",
+    "failing-helm4",
+    "starting-helm3",
+    "starting-helm4",
     "success-helm3",
     "success-helm4",
     "forth-helm3",
@@ -28,6 +32,7 @@ const NAMESPACES: [&str; 24] = [
     "drift-helm4",
     "hooks-gone-helm4",
     "old-chart-helm4",
+    "refused-helm4",
     "two-helm4",
     "two-helm4-other",
     "step-fails-helm3",
@@ -48,7 +53,7 @@ const NAMESPACES: [&str; 24] = [
 ];
 
 /// Plays something on the shared node, in a namespace that is gone afterwards.
-fn play(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
+pub(crate) fn play(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
     static READY: Once = Once::new();
     let cluster = shared_node();
     READY.call_once(|| {

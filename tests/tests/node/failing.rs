@@ -1,67 +1,68 @@
 //! What an operator sees when the job fails or cannot start.
 
-use fairlead_tests::cluster::node;
-use fairlead_tests::state;
 use serde_json::json;
 
-use crate::release::{Release, demo};
+use crate::back::play;
+use crate::back::scene::Scene;
 
-/// Kinds that an upgrade of the shop could touch.
-const KINDS: &str = "subscriptions.eventing.kyma-project.io,triggers.eventing.knative.dev,namespaces";
+/// What the README tells an operator to run after a failure.
+fn described(scene: &Scene<'_>) -> String {
+    let selector = "app.kubernetes.io/part-of=fairlead";
+    scene.cluster.kubectl(&["-n", &scene.namespace, "describe", "jobs,pods", "-l", selector]).expect(0).stdout
+}
 
-fn a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why(helm: &'static str) {
-    let cluster = node();
-    let shop = Release::install(&cluster, helm, "failing");
-    demo(&cluster);
-    // The API server refuses the Triggers in the middle of the list.
-    cluster
-        .apply(&json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": "payments", "name": "few"},
-        "spec": {"hard": {"count/triggers.eventing.knative.dev": "0"}}}));
-    let before = state::of_kinds(&cluster, KINDS);
-    let failed = shop.upgrade(&[]);
-    let after = state::of_kinds(&cluster, KINDS);
-    cluster.kubectl(&["delete", "resourcequota", "-n", "payments", "few"]).expect(0);
-
+fn a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why(scene: &Scene<'_>) {
+    // The API server refuses the second of the Triggers.
+    scene.cluster.apply(
+        &json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": scene.namespace, "name": "few"},
+        "spec": {"hard": {"count/triggers.eventing.knative.dev": "1"}}}),
+    );
+    scene.install(&[]);
+    // What the quota counts is written by its controller.
+    let without_quota = || {
+        let mut state = scene.state();
+        state.retain(|name, _| !name.contains("ResourceQuota"));
+        state
+    };
+    let before = without_quota();
+    let failed = scene.upgrade(&[]);
     assert_ne!(failed.status, Some(0), "{}", failed.output());
-    assert_eq!(state::differences(&before, &after), Vec::<String>::new());
-    assert_eq!(shop.bus(), json!("legacy"), "the application's manifests were not applied");
-    let said = failed.output();
-    for word in ["error FL003: failed to create Trigger payments/", "is forbidden", "quota: few", "everything is as before"]
-    {
-        assert!(said.contains(word), "{helm} does not say {word:?}\n{said}");
-        let described = shop.describe();
+    assert_eq!(fairlead_tests::state::differences(&before, &without_quota()), Vec::<String>::new());
+    let (said, described) = (failed.output(), described(scene));
+    for word in ["error FL003: failed to create Trigger ", "is forbidden", "quota: few", "everything is as before"] {
+        assert!(said.contains(word), "{} does not say {word:?}\n{said}", scene.helm);
         assert!(described.contains(word), "the named command does not say {word:?}\n{described}");
     }
 }
 
-fn a_job_that_cannot_start_is_explained_by_the_named_command(helm: &'static str) {
-    let cluster = node();
-    let shop = Release::install(&cluster, helm, "starting");
+fn a_job_that_cannot_start_is_explained_by_the_named_command(scene: &Scene<'_>) {
+    scene.install(&[]);
+    let before = scene.state();
     let job = "fairlead.triggerReplicator";
     let short = format!("{job}.image.tag=there-is-no-such-tag,{job}.activeDeadlineSeconds=55,{job}.runTimeout=5s");
-    let failed = shop.upgrade(&["--set", &short]);
+    let failed = scene.upgrade(&["--set", &short]);
     assert_ne!(failed.status, Some(0), "{}", failed.output());
-    let described = shop.describe();
+    let described = described(scene);
     assert!(described.contains("there-is-no-such-tag") && described.contains("ErrImageNeverPull"), "{described}");
-    assert_eq!(shop.bus(), json!("legacy"));
+    scene.assert_is(&before);
 }
 
 #[test]
 fn a_failing_job_with_helm_3() {
-    a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why("helm3");
+    play("helm3", "failing", a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why);
 }
 
 #[test]
 fn a_failing_job_with_helm_4() {
-    a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why("helm4");
+    play("helm4", "failing", a_job_that_fails_leaves_the_cluster_as_it_was_and_helm_says_why);
 }
 
 #[test]
 fn a_job_that_cannot_start_with_helm_3() {
-    a_job_that_cannot_start_is_explained_by_the_named_command("helm3");
+    play("helm3", "starting", a_job_that_cannot_start_is_explained_by_the_named_command);
 }
 
 #[test]
 fn a_job_that_cannot_start_with_helm_4() {
-    a_job_that_cannot_start_is_explained_by_the_named_command("helm4");
+    play("helm4", "starting", a_job_that_cannot_start_is_explained_by_the_named_command);
 }

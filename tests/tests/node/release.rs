@@ -44,15 +44,8 @@ impl<'a> Release<'a> {
             "--kubeconfig",
             self.cluster.kubeconfig(),
         ]);
-        let image = "fairlead.triggerReplicator.image";
-        let local = format!("{image}.registry=docker.io,{image}.tag=dev,{image}.pullPolicy=Never");
-        run(helm.args(["--set", &local]).args(more).current_dir(root()), "")
-    }
-
-    /// What the README tells an operator to run after a failure.
-    pub(crate) fn describe(&self) -> String {
-        let selector = "app.kubernetes.io/part-of=fairlead";
-        self.cluster.kubectl(&["-n", &self.namespace, "describe", "jobs,pods", "-l", selector]).expect(0).stdout
+        let local = "fairlead.image.registry=docker.io,fairlead.image.tag=dev,fairlead.image.pullPolicy=Never";
+        run(helm.args(["--set", local]).args(more).current_dir(root()), "")
     }
 
     /// The setting that the upgrade changes.

@@ -106,6 +106,47 @@ fn drift(scene: &Scene<'_>) {
     scene.assert_is(&before);
 }
 
+/// A policy refuses what is to come back: nothing of the new side goes, and when the policy is gone the same command does it.
+fn refused(scene: &Scene<'_>) {
+    scene.install(&[]);
+    let before = scene.state();
+    scene.upgrade(&[]).expect(0);
+    let name = format!("no-more-{}", scene.namespace);
+    let rule = json!({"operations": ["CREATE"], "apiGroups": ["eventing.kyma-project.io"], "apiVersions": ["*"], "resources": ["subscriptions"]});
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}});
+    scene.cluster.apply(&json!([
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+         "spec": {"matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector}, "validations": [{"expression": "false"}]}},
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+         "spec": {"policyName": name, "validationActions": ["Deny"]}},
+    ]));
+    let denies = |expected: bool| {
+        let create = |_| {
+            let mut kubectl = fairlead_tests::program::tool("kubectl");
+            kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "--dry-run=server", "-f", "-"]);
+            let created = fairlead_tests::program::run(&mut kubectl, &scene.subscription("rehearsed").to_string());
+            (created.status == Some(0)) != expected
+        };
+        assert!((0..200).any(create), "the policy does not begin or end to act");
+    };
+    denies(true);
+    let failed = scene.rollback(1);
+    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    assert_eq!((scene.sides(), scene.phases()), ((0, 2), vec!["Committed".to_owned(), "Dirty".to_owned()]));
+    let said = scene.termination("shop-fairlead-pre-rollback");
+    for word in ["error FL006", "2 objects are NOT as before", &name] {
+        assert!(said.contains(word), "{word}\n{said}");
+    }
+    assert_eq!(scene.next(), format!("helm rollback shop 1 -n {}", scene.namespace));
+    let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";
+    scene.cluster.kubectl(&["delete", kinds, &name]).expect(0);
+    denies(false);
+    let meter = scene.meter();
+    scene.rollback(1).expect(0);
+    meter.finish().assert_none_lost();
+    scene.assert_is(&before);
+}
+
 /// Somebody has cleaned up what hooks leave behind. What undoing takes stands apart from that, and is named when it is gone, too.
 fn hooks_are_gone(scene: &Scene<'_>) {
     scene.install(&[]);
@@ -233,4 +274,9 @@ fn an_old_chart_takes_back_what_it_has_never_heard_of() {
 #[test]
 fn two_releases_of_one_name_have_each_its_own_way_back() {
     play("helm4", "two", two_releases);
+}
+
+#[test]
+fn what_is_refused_comes_back_when_it_is_allowed_again() {
+    play("helm4", "refused", refused);
 }
