@@ -48,7 +48,7 @@ test: ## everything: checks, tests without and with a node; about 18 minutes, th
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
-	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node
+	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node -- --test-threads 6
 	@$(STAGE) 'is every permission used?' cargo test --quiet -p fairlead-tests --test audit -- --ignored
 	@$(STAGE)
 

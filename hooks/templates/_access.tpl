@@ -22,7 +22,9 @@ and outlives Helm's rollback. Helm runs the hooks of the revision that it goes b
 run as that account, which may not exist yet when the binding names it.
 */}}
 {{- define "fairlead-hooks.undoRole" -}}
-{{- $name := include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo")) -}}
+{{- /* With a hash of the rules: the role of an earlier upgrade, with others, is what that one is taken back with. */}}
+{{- $rules := include "fairlead-hooks.rules" (dict "job" . "key" "undoRules") | sha256sum | trunc 8 -}}
+{{- $name := printf "%s-%s" (include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo"))) $rules -}}
 {{- $accounts := list .job "fairlead-rollback" -}}
 {{- include "fairlead-hooks.role" (dict "job" . "key" "undoRules" "kind" "ClusterRole" "name" $name "accounts" $accounts) }}
 {{- end -}}

@@ -2,7 +2,7 @@
 {{- define "fairlead-hooks.env" -}}
 - name: FAIRLEAD_RELEASE
   value: {{ .release | default .root.Release.Name | quote }}
-{{- if and (eq .mode "hook") .release }}
+{{- if .release }}
 # The runs are recorded under another name.
 - name: FAIRLEAD_HELM_RELEASE
   value: {{ .root.Release.Name | quote }}

@@ -157,6 +157,11 @@ crate::codes! {
         "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
          --wait-timeout allows. Nothing of the new side was taken back.",
         "Mend what the message names, and run the command above. To go without it, run `rollback` by hand, without --wait-for.";
+    /// Exit status 4.
+    pub HALF_TAKEN_BACK = "FL026", "A rollback has come half its way",
+        "Helm, or somebody, has begun to go back: what was removed is there again, what was added is still there. To take that away now \
+         would leave events without a way, as long as the old manifests are not there. Nothing was changed.",
+        "Let the rollback come to its end first: `status` has the command. Then run again.";
     /// Exit status 6.
     pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
         "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \

@@ -75,24 +75,27 @@ impl Ended {
             }
             Outcome::Undone { count: 0, rest, drifted, .. } if drifted.is_empty() => {
                 let summary =
-                    format!("Looked at: {rest} changes, to be taken back when Helm has applied the old manifests.");
+                    format!("Looked at: {}, to be taken back when Helm has applied the old manifests.", changes(rest));
                 ended("RollingBack", summary, None)
             }
             Outcome::Undone { count, rest, drifted, on_drift } => {
                 let theirs = drifted.len();
                 let summary = match on_drift {
-                    _ if theirs == 0 => format!("Done: {count} changes taken back."),
+                    _ if theirs == 0 => format!("Done: {} taken back.", changes(count)),
                     OnDrift::Keep | OnDrift::Stop => {
                         format!(
-                            "Done: {} changes taken back, {theirs} left as others have changed them.",
-                            count.saturating_sub(theirs)
+                            "Done: {} taken back, {theirs} left as others have changed them.",
+                            changes(count.saturating_sub(theirs))
                         )
                     }
                     OnDrift::Merge => {
-                        format!("Done: {count} changes taken back, of {theirs} of them only what others have not changed.")
+                        format!(
+                            "Done: {} taken back, of {theirs} of them only what others have not changed.",
+                            changes(count)
+                        )
                     }
                     OnDrift::Overwrite => {
-                        format!("Done: {count} changes taken back, {theirs} of them over what others had written.")
+                        format!("Done: {} taken back, {theirs} of them over what others had written.", changes(count))
                     }
                 };
                 let (outcome, summary) = match rest {
@@ -140,6 +143,10 @@ impl Ended {
             Some(failure) => Err(failure.with_aftermath(text)),
         }
     }
+}
+
+fn changes(count: usize) -> String {
+    format!("{count} change{}", if count == 1 { "" } else { "s" })
 }
 
 fn objects(count: usize) -> String {

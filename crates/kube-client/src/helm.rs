@@ -20,6 +20,8 @@ pub struct Revision {
     pub number: u32,
     /// `deployed`, `superseded`, `failed`, `pending-rollback`, …
     pub status: String,
+    /// When it began; RFC 3339.
+    pub created: String,
 }
 
 impl Cluster {
@@ -32,7 +34,9 @@ impl Cluster {
         let revision = |secret: Value| {
             let labels = &secret["metadata"]["labels"];
             let number = labels["version"].as_str()?.parse().ok()?;
-            Some(Revision { number, status: labels["status"].as_str()?.to_owned() })
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let (status, created) = (text(&labels["status"])?, text(&secret["metadata"]["creationTimestamp"])?);
+            Some(Revision { number, status, created })
         };
         let mut revisions = self.list_metadata(&secrets, Some(namespace), Some(&selector), revision).await?;
         revisions.sort_by_key(|revision| revision.number);

@@ -32,7 +32,7 @@ use kube::api::GetParams;
 use serde_json::Value;
 
 pub use self::image::writable;
-use self::image::{is_marked, is_restored, patches, uid};
+use self::image::{is_helms, is_marked, is_restored, patches, uid};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
@@ -315,7 +315,7 @@ fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: 
         (Images::Delete(before), Some(live)) if uid(live) == uid(before) => Standing::Before,
         // Ours, on the way back: an earlier undo ended in the middle.
         (Images::Delete(_), Some(live)) if is_marked(live, mark) => Standing::After,
-        (Images::Delete(before), Some(live)) if is_restored(before, live) => Standing::Before,
+        (Images::Delete(before), Some(live)) if is_restored(before, live) || is_helms(before, live) => Standing::Before,
         (Images::Delete(_), Some(_)) => other("somebody else has created it again since"),
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
     let late_from = |from: HelmOwned| if helm_owned >= from { UndoAt::PostRollback } else { UndoAt::PreRollback };
     let late = late_from(HelmOwned::Objects);
     let stage = |name: &str, kind, undo_at| Stage::new(name, kind, undo_at, concurrency);
-    let hold = |name: &str| stage(name, StageKind::Hold, UndoAt::PreRollback);
+    // No workload starts before the kinds are there that it cannot be without.
+    let hold = |name: &str| stage(name, StageKind::Hold, late_from(HelmOwned::Definitions));
     let contract = |name: &str| stage(name, StageKind::Contract, UndoAt::PreRollback);
     let with_helm = |name: &str| stage(name, StageKind::Contract, UndoAt::PostRollback);
     let along = |name: &str| Stage { cascaded: true, ..stage(name, StageKind::Contract, late) };
@@ -52,8 +53,9 @@ pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
         stage("Finalizers", StageKind::Contract, late),
         stage("Objects", StageKind::Contract, late_from(HelmOwned::Definitions)),
         with_helm("Objects of Helm releases"),
-        along("What the owners of finalizers delete"),
-        stage("What nobody else deletes now", StageKind::Contract, late_from(HelmOwned::Definitions)),
+        // Of kinds that stay, and there before the objects, so that no owner makes it anew.
+        Stage { undo_at: UndoAt::PreRollback, ..along("What the owners of finalizers delete") },
+        contract("What nobody else deletes now"),
         established(contract("Definitions")),
         established(with_helm("Definitions of Helm releases")),
         hold("End of the fence"),
@@ -82,9 +84,10 @@ mod tests {
             let stages = stages(1, helm_owned);
             (0..stages.len()).filter(|index| stages[*index].undo_at == UndoAt::PostRollback).collect()
         };
-        let with_objects = [DEPENDENTS, FINALIZERS, HELM_OBJECTS, PRODUCTS, HELM_DEFINITIONS];
+        let with_objects = [DEPENDENTS, FINALIZERS, HELM_OBJECTS, HELM_DEFINITIONS];
         assert_eq!(late(HelmOwned::Objects), with_objects);
-        let with_kinds = [DEPENDENTS, FINALIZERS, OBJECTS, HELM_OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, HELM_DEFINITIONS];
+        let mut with_kinds: Vec<usize> = (0..=NO_FENCE).collect();
+        with_kinds.retain(|stage| ![PRODUCTS, STRIPPED_PRODUCTS, DEFINITIONS].contains(stage));
         assert_eq!(late(HelmOwned::Definitions), with_kinds);
     }
 }

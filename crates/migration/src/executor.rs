@@ -183,10 +183,10 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
     }
 
-    /// Takes back what the run has changed, or a part of it. Whether somebody else has changed it since is looked at first,
-    /// everywhere: also in what is taken back only later.
-    pub async fn undo(mut self, on_drift: OnDrift, part: Part) -> Outcome {
-        let drifted = match self.drifted(|_| false).await {
+    /// Takes back what the run has changed, or a part of it. Whether somebody else has changed it since is looked at first, in
+    /// everything of the part `look`: also in what is taken back only later, unless it has been looked at already.
+    pub async fn undo(mut self, on_drift: OnDrift, part: Part, look: Part) -> Outcome {
+        let drifted = match self.drifted(look, |_| false).await {
             Ok(drifted) => drifted,
             Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
         };
@@ -209,7 +209,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// Looks whether somebody else has changed something since, but for targets that are `excepted`. None when nobody has.
     pub async fn look(self, excepted: impl Fn(&Target) -> bool) -> Option<Outcome> {
-        match self.drifted(excepted).await {
+        match self.drifted(Part::Rest, excepted).await {
             Ok(drifted) if drifted.is_empty() => None,
             Ok(drifted) => Some(Outcome::Drifted(drifted)),
             Err(obstacle) => Some(Outcome::Interrupted(as_interruption(obstacle))),
@@ -259,15 +259,15 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     }
 
     /// What somebody else has changed since.
-    async fn drifted(&self, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
+    async fn drifted(&self, part: Part, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
         let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
-        let last = self.last_of_updated();
+        let last = self.last_of_updated(part);
         let is_last = |position, change: &Change| last.get(&change.target.short()).is_none_or(|last| *last == position);
         let due = self
             .plan
             .changes()
             .enumerate()
-            .zip(self.due(Part::Rest))
+            .zip(self.due(part))
             .filter(|((position, change), due)| *due && is_last(*position, change) && !excepted(&change.target));
         let due = due.map(|((_, change), _)| change);
         let looks = stream::iter(due).map(|change| async move {
@@ -288,11 +288,11 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     }
 
     /// Where a target is changed last, of those that are updated: an object that is updated and then deleted is not there.
-    fn last_of_updated(&self) -> HashMap<u64, usize> {
+    fn last_of_updated(&self, part: Part) -> HashMap<u64, usize> {
         let updated = self.plan.changes().filter(|change| change.action() == Action::Update);
         let mut last: HashMap<u64, usize> = updated.map(|change| (change.target.short(), 0)).collect();
         if !last.is_empty() {
-            let due = self.plan.changes().enumerate().zip(self.due(Part::Rest)).filter(|(_, due)| *due);
+            let due = self.plan.changes().enumerate().zip(self.due(part)).filter(|(_, due)| *due);
             for ((position, change), _) in due {
                 last.entry(change.target.short()).and_modify(|last| *last = position);
             }

@@ -110,6 +110,9 @@ pub struct Progress {
     /// When it was asked for: the newest revision of the Helm release at that time, if that was to be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_in: Option<u32>,
+    /// To which revision, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_to: Option<u32>,
 }
 
 impl Progress {
@@ -124,6 +127,7 @@ impl Progress {
             on_drift: OnDrift::Stop,
             undone_before_helm: false,
             undone_in: None,
+            undone_to: None,
         }
     }
 }

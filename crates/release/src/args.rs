@@ -171,11 +171,11 @@ pub struct RollbackArgs {
 
     /// Only the part that is undone at this point of `helm rollback`: before Helm applies the old manifests what was removed or held;
     /// after it everything else.
-    #[arg(long, value_enum, value_name = "POINT", env = "FAIRLEAD_UNDO_AT")]
+    #[arg(long, value_enum, value_name = "POINT", conflicts_with = "last", env = "FAIRLEAD_UNDO_AT")]
     pub undo_at: Option<UndoAt>,
 
-    /// Before anything is taken back, wait until these are ready; several with commas.
-    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',', env = "FAIRLEAD_WAIT_FOR")]
+    /// With --undo-at post-rollback: before anything is taken back, wait until these are ready; several with commas.
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',', requires = "undo_at", env = "FAIRLEAD_WAIT_FOR")]
     pub wait_for: Vec<WaitFor>,
 
     /// How long to wait for them; after that nothing is taken back, and the run ends with 1.
@@ -203,7 +203,8 @@ pub enum UndoAt {
 pub enum WaitFor {
     /// The Deployments, `StatefulSets` and `DaemonSets` of the Helm release in the ledger's namespace, until they are available.
     Workloads,
-    /// What has been brought back in this rollback, until it is ready, where it has a status that says so.
+    /// What has been brought back before Helm applied the old manifests, and was ready when it went: until it is so again. A status
+    /// comes back with its object, so that counts for objects whose controller says otherwise since, and for workloads.
     Restored,
 }
 

@@ -32,10 +32,12 @@ pub(crate) struct Chosen {
 ///
 /// `FL018` when the newest run was asked for, or those after one, and there is none; `FL023` when what was in force then is not any more.
 pub(crate) async fn choose(ledger: &Ledger<'_>, place: Place<'_>, helm: &Helm, goal: &Goal) -> Result<Chosen, Failure> {
-    let entries = ledger.entries(place.release).await?;
+    let mut entries = ledger.entries(place.release).await?;
     if let Some(revision) = goal.to_revision {
+        entries.retain(|entry| helm.is_ours(entry));
         let digests = digests(ledger, &entries, revision).await?;
-        return to_revision(entries, revision, &digests).map_err(|lost| refuse(&lost, place, helm, revision));
+        let command = helm.pending(&entries);
+        return to_revision(entries, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
     }
     let mut runs: Vec<Entry> = entries.into_iter().filter(may_be_undone).rev().collect();
     match goal.to {
@@ -68,8 +70,8 @@ async fn digests(ledger: &Ledger<'_>, entries: &[Entry], revision: u32) -> Resul
 fn is_lost(entry: &Entry, revision: u32) -> bool {
     let progress = &entry.progress;
     let was_asked_for = matches!(entry.phase, Phase::RolledBack | Phase::RollingBack) && progress.cause.is_none();
-    // One that was taken back by hand while the revision was the newest one was in force before that.
-    let is_since = progress.undone_in.is_none_or(|undone_in| undone_in >= revision);
+    // By hand, while the revision was the newest one: that was its last word. Where Helm keeps its records elsewhere nobody knows.
+    let is_since = progress.undone_in.is_some_and(|undone_in| undone_in > revision);
     entry.helm_revision.is_some_and(|its| its <= revision) && was_asked_for && progress.begun > 0 && is_since
 }
 
@@ -92,7 +94,7 @@ fn to_revision(entries: Vec<Entry>, revision: u32, digests: &HashMap<String, Str
     Ok(Chosen { runs, stay })
 }
 
-fn refuse(lost: &Entry, place: Place<'_>, helm: &Helm, revision: u32) -> Failure {
+fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32) -> Failure {
     let Place { release, .. } = place;
     let what = match lost.phase {
         Phase::RollingBack => "is being taken back",
@@ -103,7 +105,7 @@ fn refuse(lost: &Entry, place: Place<'_>, helm: &Helm, revision: u32) -> Failure
         lost.sequence, lost.step
     );
     let failure = Failure::new(ExitStatus::Refused, &code::NOT_UNDONE_AGAIN, message);
-    match helm.pending() {
+    match pending {
         Some(command) => failure.with_aftermath(format!("Helm waits with that until it has been told: {command}\n")),
         None => failure,
     }

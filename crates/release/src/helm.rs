@@ -5,7 +5,7 @@ use fairlead_kube_client::helm::Revision;
 use fairlead_kube_client::ledger::Entry;
 use fairlead_migration::obstacle::Obstacle;
 
-use crate::status::may_be_undone;
+use crate::status::{Place, may_be_undone};
 
 /// A Helm release as its records say; without any where Helm knows nothing of it, or keeps them elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,8 @@ pub(crate) struct Helm {
 
 impl Helm {
     /// Reads the records. Who may not read them knows nothing of Helm.
-    pub(crate) async fn of(cluster: &Cluster, namespace: &str, release: &str) -> Result<Self, Obstacle> {
+    pub(crate) async fn of(cluster: &Cluster, place: Place<'_>) -> Result<Self, Obstacle> {
+        let Place { namespace, helm_release: release, .. } = place;
         let revisions = match cluster.helm_revisions(namespace, release).await {
             Err(Obstacle::Forbidden { .. }) => Vec::new(),
             revisions => revisions?,
@@ -45,8 +46,16 @@ impl Helm {
 
     /// The revision that was good before this one, which is the one that Helm itself would go back to.
     fn good_before(&self, revision: u32) -> Option<u32> {
-        let is_good = |it: &&Revision| it.number < revision && ["deployed", "superseded"].contains(&it.status.as_str());
-        self.revisions.iter().rev().find(is_good).map(|it| it.number)
+        self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
+    }
+
+    /// Whether a run is of this installation of the release: after `helm uninstall` revisions begin again from 1, and the ledger stays.
+    pub(crate) fn is_ours(&self, entry: &Entry) -> bool {
+        let (Some(revision), Some(newest)) = (entry.helm_revision, self.newest()) else { return true };
+        match self.revisions.iter().find(|it| it.number == revision) {
+            Some(it) => it.created <= entry.created,
+            None => revision < newest,
+        }
     }
 
     /// The revision to which `helm rollback` takes back the newest runs of these.
@@ -55,15 +64,60 @@ impl Helm {
         self.good_before(newest)
     }
 
-    /// What ends an operation of Helm's that did not come to its end; none where there is none.
-    pub(crate) fn pending(&self) -> Option<String> {
-        let newest = self.revisions.last().filter(|newest| newest.status.starts_with("pending-"))?;
-        self.good_before(newest.number).map(|revision| self.rollback_to(revision))
+    /// What ends an operation of Helm's that did not come to its end; none where there is none. A rollback that has begun to take back
+    /// these runs goes on to where it was to go.
+    pub(crate) fn pending(&self, entries: &[Entry]) -> Option<String> {
+        let newest = self.revisions.last().filter(|newest| !is_good(newest))?;
+        let undone = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
+        let is_unfinished = |since: u32| !self.revisions.iter().any(|it| it.number >= since && is_good(it));
+        let begun = entries.iter().filter_map(undone).max().filter(|(since, _)| is_unfinished(*since)).map(|(_, to)| to);
+        let good = || self.good_before(newest.number).filter(|_| newest.status.starts_with("pending-"));
+        begun.or_else(good).map(|revision| self.rollback_to(revision))
     }
 
     /// Always with its number: without one Helm goes to the revision before the last, which after a rollback that failed is the
     /// one that was to be left.
     pub(crate) fn rollback_to(&self, revision: u32) -> String {
         format!("helm rollback {} {revision} -n {}", self.release, self.namespace)
+    }
+}
+
+fn is_good(revision: &Revision) -> bool {
+    ["deployed", "superseded"].contains(&revision.status.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_migration::ticket::Progress;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_of_the_installation_whose_revision_is_older_than_it() {
+        let revision =
+            |number: u32, created: &str| Revision { number, status: "deployed".to_owned(), created: created.to_owned() };
+        let revisions = vec![revision(4, "2026-11-20T10:00:00Z"), revision(5, "2026-11-20T11:00:00Z")];
+        let helm = Helm { revisions, ..Helm::default() };
+        let run = |helm_revision: Option<u32>, created: &str| {
+            let [name, step] = [String::new(), String::new()];
+            let progress = Progress::planned();
+            Entry {
+                name,
+                sequence: 1,
+                step,
+                phase: progress.phase,
+                helm_revision,
+                created: created.to_owned(),
+                changes: 1,
+                progress,
+            }
+        };
+        assert!(helm.is_ours(&run(Some(5), "2026-11-20T11:00:07Z")));
+        assert!(!helm.is_ours(&run(Some(5), "2026-11-19T11:00:07Z")));
+        // Helm has forgotten the revision, or has not come to it yet.
+        assert!(helm.is_ours(&run(Some(2), "2026-11-19T11:00:07Z")));
+        assert!(!helm.is_ours(&run(Some(7), "2026-11-19T11:00:07Z")));
+        // Of no revision, or nothing is known of Helm.
+        assert!(helm.is_ours(&run(None, "2026-11-19T11:00:07Z")) && Helm::default().is_ours(&run(Some(7), "")));
     }
 }

@@ -54,10 +54,7 @@ pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) ->
     let place = place(common, &cluster, binary);
     let ledger = Ledger::new(&cluster, place.namespace);
     match command {
-        ReleaseCommand::Status { watch } => {
-            let helm_name = common.release.helm_name();
-            status::run(&cluster, helm_name, place, common.output.output, *watch).await
-        }
+        ReleaseCommand::Status { watch } => status::run(&cluster, place, common.output.output, *watch).await,
         ReleaseCommand::Rollback(args) => {
             let session = Session::begin(common, &cluster, binary, "rollback", args.run_timeout).await?;
             rollback::run(&session, args).await

@@ -15,13 +15,12 @@ pub(crate) type Next = (String, String);
 
 /// The commands for these runs, the oldest of which is first.
 pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next> {
-    let Place { binary, .. } = place;
-    let command = |what: &str| command(what, place);
+    let command = |what: &str| place.command(what);
     let mut next = Vec::new();
     let was_asked_for = |entry: &Entry| entry.phase == Phase::RollingBack && entry.progress.cause.is_none();
     let is_unfinished = |entry: &&Entry| entry.phase.is_unfinished() && !was_asked_for(entry);
     if let Some(entry) = entries.iter().rev().find(is_unfinished) {
-        let finish = command("apply").replacen(binary, &entry.step, 1);
+        let finish = Place { binary: &entry.step, ..place }.command("apply");
         next.push((finish, format!("finishes run {}, if nobody is at it", entry.sequence)));
     }
     next.extend(with_helm(entries, helm, place));
@@ -44,15 +43,10 @@ pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next
     next
 }
 
-fn command(what: &str, place: Place<'_>) -> String {
-    let Place { namespace, release, binary } = place;
-    format!("{binary} {what} --release {release} --ledger-namespace {namespace}")
-}
-
 /// The way back to the revision before the newest run.
 fn with_helm(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next> {
     let Some(revision) = helm.way_back(entries) else {
-        let pending = helm.pending();
+        let pending = helm.pending(entries);
         return pending
             .map(|command| (command, "ends the operation that Helm has not come to the end of".to_owned()))
             .into_iter()
@@ -67,7 +61,7 @@ fn with_helm(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next> {
         let if_armed = if helm.is_armed.is_none() { ", if that revision has our hooks" } else { "" };
         return vec![(rollback, format!("takes back {runs} with the release: {parts}{if_armed}"))];
     }
-    let part = |at: &str| command(&format!("rollback --to-revision {revision} --undo-at {at}"), place);
+    let part = |at: &str| place.command(&format!("rollback --to-revision {revision} --undo-at {at}"));
     vec![
         (
             part("pre-rollback"),
@@ -85,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place<'_> = Place { namespace: "shops", release: "shop", binary: "job" };
+    const PLACE: Place<'_> = Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop" };
 
     fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> Entry {
         let progress = Progress { phase, begun: 3, ..Progress::planned() };
@@ -97,6 +91,7 @@ mod tests {
         let revision = |(index, status): (usize, &&str)| Revision {
             number: u32::try_from(index).expect("few") + 1,
             status: (*status).to_owned(),
+            created: String::new(),
         };
         let revisions = statuses.iter().enumerate().map(revision).collect();
         Helm { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, is_armed }
@@ -137,7 +132,23 @@ mod tests {
         let half = run(1, Phase::RollingBack, Some(2));
         let pending = helm(&["superseded", "deployed", "pending-rollback"], Some(true));
         assert_eq!(commands(&[half], &pending)[0], "helm rollback shop 1 -n shops");
-        let back = run(1, Phase::RolledBack, Some(2));
-        assert_eq!(commands(&[back], &pending), ["helm rollback shop 2 -n shops"]);
+        // Everything is taken back, and Helm has not said so: to where it was to go, also when it was told otherwise meanwhile.
+        let mut back = run(1, Phase::RolledBack, Some(2));
+        (back.progress.undone_in, back.progress.undone_to) = (Some(3), Some(1));
+        assert_eq!(commands(std::slice::from_ref(&back), &pending), ["helm rollback shop 1 -n shops"]);
+        let again = helm(&["superseded", "deployed", "pending-rollback", "pending-rollback"], Some(true));
+        assert_eq!(commands(std::slice::from_ref(&back), &again), ["helm rollback shop 1 -n shops"]);
+        let failed = helm(&["superseded", "superseded", "failed"], Some(true));
+        assert_eq!(commands(std::slice::from_ref(&back), &failed), ["helm rollback shop 1 -n shops"]);
+        // It has come to its end, and another one has not.
+        let over = helm(&["superseded", "superseded", "deployed", "pending-rollback"], Some(true));
+        assert_eq!(commands(&[back], &over), ["helm rollback shop 3 -n shops"]);
+    }
+
+    #[test]
+    fn a_release_that_helm_calls_otherwise_is_named() {
+        let place = Place { release: "system", ..PLACE };
+        let told = "job plan --release system --ledger-namespace shops --helm-release shop";
+        assert_eq!(next(&[], &Helm::default(), place)[0].0, told);
     }
 }

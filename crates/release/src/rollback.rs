@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use fairlead_job::code;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -29,8 +30,7 @@ use crate::wait::wait;
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     let (watch, place) = (&session.watch, session.place);
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
-    let helm = Helm::of(session.cluster, place.namespace, session.common.release.helm_name());
-    let helm = watch.guard_patiently(helm).await.map_err(Failure::from)?;
+    let helm = watch.guard_patiently(Helm::of(session.cluster, place)).await.map_err(Failure::from)?;
     let chosen = watch.guard_patiently(choose(&session.ledger(), place, &helm, &args.goal)).await;
     let chosen = match chosen {
         Ok(chosen) => chosen,
@@ -113,7 +113,8 @@ impl Back<'_> {
             }
         }
         for run in &runs {
-            let (plan, ended) = self.told(&run.step, self.take_back(run, &mut found).await).await?;
+            let taken = self.take_back(run, runs.len() > 1, &mut found).await;
+            let (plan, ended) = self.told(&run.step, taken).await?;
             session.conclude(&run.step, &plan, ended).await?;
         }
         Ok(())
@@ -171,16 +172,23 @@ impl Back<'_> {
         }))
     }
 
-    async fn take_back(&self, run: &Entry, found: &mut Discovery) -> Result<(Plan, Ended), Failure> {
+    async fn take_back(
+        &self,
+        run: &Entry,
+        is_one_of_several: bool,
+        found: &mut Discovery,
+    ) -> Result<(Plan, Ended), Failure> {
         let mut ledger = self.session.ledger();
         let Reopened { mark, plan, mut progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
         let objects = self.objects(&plan, found).await?;
         let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
         tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
         let on_drift = self.on_drift(&progress);
-        progress.undone_in = self.helm.newest();
+        (progress.undone_in, progress.undone_to) = (self.helm.newest(), self.args.goal.to_revision);
+        // Of several, all have been looked at: what a newer one has changed, too, it takes back itself, and maybe only later.
+        let look = if is_one_of_several { part } else { Part::Rest };
         let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = run.undo(on_drift, part).await;
+        let outcome = run.undo(on_drift, part, look).await;
         let ended = self.ended(outcome, &plan, &mark);
         Ok((plan, ended))
     }
@@ -210,13 +218,23 @@ impl Back<'_> {
         ended
     }
 
+    /// Told by Helm, the next command is Helm's; by hand it is the same once more.
     fn with_next(&self, failure: Failure) -> Failure {
-        failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {}\n", self.again()))
+        if *failure.code != code::NOT_READY_YET {
+            return failure;
+        }
+        let names = self.args.wait_for.iter().filter_map(ValueEnum::to_possible_value);
+        let names = names.map(|name| name.get_name().to_owned()).collect::<Vec<_>>().join(",");
+        let next = match self.session.job {
+            Some(_) => self.again(),
+            None => self.by_hand(&format!(" --undo-at post-rollback --wait-for {names}")),
+        };
+        failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {next}\n"))
     }
 
     /// The same by hand.
     fn by_hand(&self, more: &str) -> String {
-        let (place, goal) = (self.session.place, &self.args.goal);
+        let goal = &self.args.goal;
         let goal = match (goal.to_revision, goal.to) {
             (Some(revision), _) => format!("--to-revision {revision}"),
             (_, Some(sequence)) => format!("--to {sequence}"),
@@ -226,10 +244,7 @@ impl Back<'_> {
             Some(UndoAt::PreRollback) if !more.is_empty() => " --undo-at pre-rollback",
             _ => "",
         };
-        format!(
-            "{} rollback {goal}{at}{more} --release {} --ledger-namespace {}",
-            place.binary, place.release, place.namespace
-        )
+        self.session.place.command(&format!("rollback {goal}{at}{more}"))
     }
 
     /// What makes Helm go on. Without its number `helm rollback` would go to the revision that was to be left.

@@ -48,7 +48,7 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
 #[must_use]
 pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) -> Place<'a> {
     let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
-    Place { namespace, release: &common.release.release, binary }
+    Place { namespace, release: &common.release.release, binary, helm_release: common.release.helm_name() }
 }
 
 impl<'a> Session<'a> {

@@ -26,6 +26,18 @@ pub struct Place<'a> {
     pub release: &'a str,
     /// Name of the binary, for the commands that are printed.
     pub binary: &'a str,
+    /// Name of the Helm release.
+    pub helm_release: &'a str,
+}
+
+impl Place<'_> {
+    /// A command line that does this there.
+    #[must_use]
+    pub fn command(&self, what: &str) -> String {
+        let Self { namespace, release, binary, helm_release } = self;
+        let helm = if helm_release == release { String::new() } else { format!(" --helm-release {helm_release}") };
+        format!("{binary} {what} --release {release} --ledger-namespace {namespace}{helm}")
+    }
 }
 
 /// How often a status that is watched is looked at.
@@ -35,19 +47,13 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 const OUTCOMES_SHOWN: usize = 5;
 
 /// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
-pub async fn run(
-    cluster: &Cluster,
-    helm_release: &str,
-    place: Place<'_>,
-    output: Output,
-    watch: bool,
-) -> anyhow::Result<ExitStatus> {
+pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
     let ledger = Ledger::new(cluster, place.namespace);
     let mut last = String::new();
     loop {
         let entries = ledger.entries(place.release).await.map_err(Failure::from)?;
         let outcomes = ledger.outcomes(place.release).await.map_err(Failure::from)?;
-        let helm = Helm::of(cluster, place.namespace, helm_release).await.map_err(Failure::from)?;
+        let helm = Helm::of(cluster, place).await.map_err(Failure::from)?;
         let helm = helm.looked_up(cluster, &entries).await.map_err(Failure::from)?;
         let now = written(&Seen { entries: &entries, outcomes: &outcomes, helm: &helm }, place, output)?;
         if now != last {

@@ -91,8 +91,8 @@ impl<S: Step> Apply<'_, S> {
     /// is for the next upgrade.
     async fn check_cancelled(&self) -> Result<(), Failure> {
         if let Some(revision) = self.session.common.release.helm_revision {
-            let (namespace, name) = (self.session.place.namespace, self.session.common.release.helm_name());
-            let helm = Helm::of(self.session.cluster, namespace, name);
+            let helm = Helm::of(self.session.cluster, self.session.place);
+            let name = self.session.place.helm_release;
             let newest = self.session.watch.guard_patiently(helm).await?.newest();
             if let Some(newest) = newest.filter(|newest| *newest > revision) {
                 let message =
@@ -140,6 +140,16 @@ impl<S: Step> Apply<'_, S> {
 
     async fn finish_one(&self, entry: &Entry, exclusive: &Exclusive<'_>) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
+        if entry.progress.undone_before_helm {
+            let to = entry.progress.undone_to.map_or_else(|| "--to 0".to_owned(), |to| format!("--to-revision {to}"));
+            let rest = session.place.command(&format!("rollback {to} --undo-at post-rollback"));
+            let message = format!(
+                "run {} has been taken back as far as it is before Helm's manifests, and not the rest",
+                entry.sequence
+            );
+            let failure = Failure::new(ExitStatus::Refused, &code::HALF_TAKEN_BACK, message);
+            return Err(failure.with_aftermath(format!("By hand, when the old manifests are there: {rest}\n")));
+        }
         let mut ledger = session.ledger();
         if entry.phase == Phase::Planned {
             tracing::info!(ticket = entry.name, "an earlier run ended before its first change");

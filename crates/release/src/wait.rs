@@ -15,7 +15,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, StageKind, UndoAt};
 use serde_json::Value;
 
-use crate::args::{RollbackArgs, WaitFor};
+use crate::args::{Goal, RollbackArgs, WaitFor};
 use crate::helm::Helm;
 use crate::observe::{Kind, Source, target};
 use crate::session::Session;
@@ -49,14 +49,21 @@ struct Awaited {
 pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
-        awaited.add_restored(session, helm).await?;
+        awaited.add_restored(session, &args.goal).await?;
     }
     // Asked again: kinds have come back.
     let discovery = session.watch.guard_patiently(session.cluster.discover()).await?;
     let source = Source::Cluster(session.cluster, &discovery);
     let (began, mut reported) = (Instant::now(), Instant::now());
+    // One that came back and is not ready is looked at until it is; only then all of them again, of which there may be many.
+    let mut last: Option<Target> = None;
     loop {
-        let Some((target, why)) = awaited.first_unready(&source, helm).await? else { return Ok(()) };
+        let look = async {
+            let again = last.as_ref().filter(|last| awaited.restored.contains(&last.short()));
+            let found = if let Some(last) = again { look_at(&source, last).await? } else { None };
+            if found.is_some() { Ok(found) } else { awaited.first_unready(&source, helm).await }
+        };
+        let Some((target, why)) = session.watch.guard_patiently(look).await? else { return Ok(()) };
         if began.elapsed() >= args.wait_timeout {
             let patience = humantime::format_duration(args.wait_timeout);
             let message = format!("{target} is not ready after {patience}: {why}");
@@ -66,6 +73,7 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
             reported = Instant::now();
             tracing::info!(%target, why, "waiting until what was there before is there again");
         }
+        last = Some(target);
         let pause = async {
             tokio::time::sleep(POLL_INTERVAL).await;
             Ok::<(), Obstacle>(())
@@ -74,14 +82,34 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     }
 }
 
+fn kind_of(target: &Target) -> Kind {
+    let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
+    Kind::named(group, &target.kind).in_version(version)
+}
+
+/// Why one object is not ready, if it is there and is not.
+async fn look_at(source: &Source<'_>, target: &Target) -> Result<Option<(Target, String)>, Obstacle> {
+    let live = source.get(&kind_of(target), target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
+    Ok(live.as_ref().and_then(unready))
+}
+
+fn unready(object: &Value) -> Option<(Target, String)> {
+    let silent = || Err("its controller has not looked at it yet".to_owned());
+    Some((target(object), readiness(object).unwrap_or_else(silent).err()?))
+}
+
 impl Awaited {
     /// Adds what this rollback has brought back before Helm applied the old manifests.
-    async fn add_restored(&mut self, session: &Session<'_>, helm: &Helm) -> Result<(), Failure> {
+    async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal) -> Result<(), Failure> {
         let ledger = session.ledger();
         let runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
-        let newest = helm.newest();
+        // Not only of this attempt: an earlier one may have come to its first half.
         let is_of_this_rollback = |run: &&Entry| {
-            run.progress.undone_before_helm && newest.is_none_or(|newest| run.progress.undone_in == Some(newest))
+            let is_later = match (goal.to_revision, goal.to) {
+                (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision),
+                (_, to) => run.sequence > to.unwrap_or_default(),
+            };
+            run.progress.undone_before_helm && is_later
         };
         for run in runs.iter().filter(is_of_this_rollback) {
             let plan = session.watch.guard_patiently(session.ledger().reopen(&run.name)).await?.plan;
@@ -93,13 +121,14 @@ impl Awaited {
     }
 
     fn add(&mut self, change: Change, plan: &Plan) {
-        let says_how_it_is = change.before().is_some_and(|before| readiness(before).is_some());
+        // What was not ready before need not be now.
+        let was_ready = change.before().is_some_and(|before| readiness(before) == Some(Ok(())));
         match change.action() {
-            Action::Update if plan.stages[change.stage].kind == StageKind::Hold => self.held.push(change.target),
-            Action::Delete if says_how_it_is => {
-                let Target { api_version, kind, .. } = &change.target;
-                let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-                let kind = Kind::named(group, kind).in_version(version);
+            Action::Update if was_ready && plan.stages[change.stage].kind == StageKind::Hold => {
+                self.held.push(change.target);
+            }
+            Action::Delete if was_ready => {
+                let kind = kind_of(&change.target);
                 if !self.kinds.contains(&kind) {
                     self.kinds.push(kind);
                 }
@@ -111,7 +140,6 @@ impl Awaited {
 
     /// Any one object that is not ready, and why.
     async fn first_unready(&self, source: &Source<'_>, helm: &Helm) -> Result<Option<(Target, String)>, Obstacle> {
-        let unready = |object: &Value| Some((target(object), readiness(object)?.err()?));
         for kind in ["Deployment", "StatefulSet", "DaemonSet"].iter().filter(|_| self.workloads) {
             let kind = Kind::namespaced("apps", kind, &["v1"]);
             let read = |object: Value| is_of(&object, helm).then(|| unready(&object)).flatten();
@@ -120,10 +148,7 @@ impl Awaited {
             }
         }
         for held in &self.held {
-            let (group, version) = held.api_version.rsplit_once('/').unwrap_or(("", &held.api_version));
-            let kind = Kind::named(group, &held.kind).in_version(version);
-            let live = source.get(&kind, held.namespace.as_deref().unwrap_or_default(), &held.name).await?;
-            if let Some(found) = live.as_ref().and_then(unready) {
+            if let Some(found) = look_at(source, held).await? {
                 return Ok(Some(found));
             }
         }

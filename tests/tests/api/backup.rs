@@ -152,7 +152,7 @@ fn the_last_outcomes_are_kept_also_of_runs_that_changed_nothing() {
     assert_eq!(last, [(&json!("apply"), &unchanged), (&json!("apply"), &committed), (&json!("rollback"), &undone)]);
     let text = replicator(&cluster, "status", &[]).expect(0).stdout;
     assert!(
-        text.contains("Last outcomes:") && text.contains("trigger-replicator rollback, exit 0: Done: 1 changes taken back."),
+        text.contains("Last outcomes:") && text.contains("trigger-replicator rollback, exit 0: Done: 1 change taken back."),
         "{text}"
     );
 }

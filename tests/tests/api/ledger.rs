@@ -102,7 +102,7 @@ fn what_was_committed_is_shown_and_taken_back() {
     assert_eq!(cluster.list("triggers").len(), 6);
 
     let last = replicator(&cluster, "rollback", &["--to-revision", "2"]).expect(0);
-    assert!(last.stdout.contains("Done: 1 changes taken back. Ticket default/fairlead.v1.fairlead.2."), "{}", last.output());
+    assert!(last.stdout.contains("Done: 1 change taken back. Ticket default/fairlead.v1.fairlead.2."), "{}", last.output());
     assert_eq!(cluster.list("triggers").len(), 5);
     let status = replicator(&cluster, "status", &["-o", "json"]).expect(0).json();
     let phases: Vec<&Value> = status["runs"].as_array().expect("a list").iter().map(|run| &run["phase"]).collect();

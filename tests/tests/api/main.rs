@@ -3,6 +3,7 @@
 //! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
 //! - `restore`: a step that fails leaves everything as it was
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
+//! - `back`: as Helm's hooks do
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
@@ -11,6 +12,7 @@
 //! - `server`: an API server that is slow, overloaded or forgetful
 //! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
 
+mod back;
 mod backup;
 mod fixtures;
 mod flows;

@@ -88,7 +88,7 @@ fn undo_rules_are_for_the_job_and_for_the_rollback_hooks() {
     write(&chart, "job", &format!("{DICT}undoRules: [{{apiGroups: [''], resources: [pods], verbs: [delete]}}]"));
     for helm in HELMS {
         let objects = objects(&template(helm, &chart, &[]).expect(0).stdout);
-        let role = "shop-reindex-undo-0b6553f4";
+        let role = "shop-reindex-undo-0b6553f4-7e85078b";
         let expected =
             ["ServiceAccount shop-reindex", &format!("ClusterRole {role}"), &format!("ClusterRoleBinding {role}")];
         assert_eq!(names(&objects)[..3], expected);

@@ -193,6 +193,8 @@ fn points(forward: usize, back: usize) -> Vec<Point> {
     ] {
         for write in 0..writes {
             for moment in MOMENTS {
+                // After the answer is before the next write, but for what is then in memory only.
+                let thens = if moment == Moment::AfterAnswer { &thens[..1] } else { thens };
                 points.extend(thens.iter().map(|then| Point { order, write, moment, then: *then }));
             }
             // In the middle of its work, and again at each write of the run that goes on.

@@ -15,7 +15,7 @@ fn demo(cluster: &Cluster, what: &str, helm: &str) -> Ended {
 const KINDS: &str = "namespaces,customresourcedefinitions,configmaps,serviceaccounts,clusterroles,clusterrolebindings";
 
 /// What a stranger should see: everything counted, the way of the events, and each event once.
-const SHOWN: [&str; 13] = [
+const SHOWN: [&str; 14] = [
     "Plan: 37 to create, 0 to update, 0 to delete, 8 refused, 9 warnings, 5 unchanged",
     "replicates Subscription orders/order-created, orders/order-created-copy",
     "= Subscription kyma-integration/brokersub-4hx7q: already carries the events of crm to loyalty",
@@ -28,7 +28,8 @@ const SHOWN: [&str; 13] = [
     "Plan: 2 to create, 0 to update, 45 to delete, 8 refused, 2 warnings, 11 unchanged",
     "Plan: 2 to create, 0 to update, 51 to delete, 0 refused, 8 warnings, 11 unchanged",
     "REVISION: 5",
-    "compared field by field with what they were before the purge: identical.",
+    "Rollback was a success",
+    "of the mesh with what was there before the upgrade: identical.",
 ];
 
 /// Application, subscriber and times of each line of the demo's last table.

@@ -99,6 +99,16 @@ pub(super) fn is_restored(image: &Value, live: &Value) -> bool {
     has_finalizers && image == live
 }
 
+/// Whether both belong to the same Helm release: Helm has created it again, from the manifest that it was created from.
+pub(super) fn is_helms(image: &Value, live: &Value) -> bool {
+    let release = |object: &Value| {
+        let annotations = &object["metadata"]["annotations"];
+        let text = |key: &str| annotations[key].as_str().map(str::to_owned);
+        Some((text("meta.helm.sh/release-name")?, text("meta.helm.sh/release-namespace")?))
+    };
+    release(image).is_some_and(|of_image| release(live) == Some(of_image))
+}
+
 /// The status of an image as the object that was created again can have it: what it has seen of its spec cannot be newer than
 /// the spec itself.
 pub(super) fn clamped_status(image: &Value, generation: &Value) -> Option<Value> {

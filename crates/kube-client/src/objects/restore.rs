@@ -12,7 +12,7 @@ use fairlead_migration::obstacle::Obstacle;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::image::{Part, clamped_status, is_marked, is_restored, managers_of, uid, writable};
+use super::image::{Part, clamped_status, is_helms, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, owners, settle};
 use crate::request::Error;
@@ -43,7 +43,7 @@ impl Objects<'_> {
                 continue;
             }
             if !is_marked(&live, task.mark) {
-                if is_restored(image, &live) {
+                if is_restored(image, &live) || is_helms(image, &live) {
                     self.note(image, &live);
                     return self.wait_until_settled(subject, task).await;
                 }

@@ -105,6 +105,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         };
         match self.enter(end).await {
             Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
+            // Who takes back the rest must know that this part is done.
+            Err(obstacle) if part == Part::BeforeHelm => Err(obstacle),
             Err(obstacle) => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
                 Ok(Rest { left, kept })

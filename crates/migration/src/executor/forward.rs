@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use futures::{StreamExt as _, stream};
 
-use super::{OnDrift, Run, Watcher, World};
+use super::{OnDrift, Part, Run, Watcher, World};
 use crate::change::{Action, Change};
 use crate::obstacle::Obstacle;
 use crate::plan::StageKind;
@@ -35,7 +35,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
     ) -> Result<(), Obstacle> {
         let done = Cell::new(0);
-        let last = if begun.contains(&true) { self.last_of_updated() } else { HashMap::new() };
+        let last = if begun.contains(&true) { self.last_of_updated(Part::Rest) } else { HashMap::new() };
         let mut changes = self.plan.changes().enumerate().peekable();
         let mut is_first = true;
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {

@@ -204,7 +204,7 @@ fn what_others_delete_is_left_to_them_and_comes_back_also_when_its_stage_had_not
     assert_eq!(world.objects.borrow().keys().collect::<Vec<_>>(), ["others"], "it is not ours to delete");
     world.objects.borrow_mut().clear();
     assert!(matches!(
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest)),
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest)),
         Outcome::Undone { .. }
     ));
     assert_eq!(*world.objects.borrow(), objects());
@@ -228,7 +228,7 @@ fn an_object_that_is_updated_and_then_deleted_is_looked_at_once() {
     let (world, mut phases) = (world(), Phases::default());
     assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(()))), Outcome::Committed));
     assert!(matches!(
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest)),
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest)),
         Outcome::Undone { .. }
     ));
     assert_eq!(world.objects.borrow()["old"], json!({"v": 1}));
@@ -293,7 +293,7 @@ fn what_was_committed_can_be_undone() {
     let (world, mut phases) = (world(), Phases::default());
     let before = world.objects.clone();
     block_on(of(&world, &mut phases, &endless(), &plan(2)).apply(async || Ok(())));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::RolledBack)));
 }
@@ -304,7 +304,7 @@ fn nothing_is_undone_where_somebody_else_has_changed_something() {
     block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     let before = world.objects.clone();
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     let names = |drifted: Vec<(Target, String)>| drifted.into_iter().map(|(target, _)| target.name).collect::<Vec<_>>();
     assert!(matches!(outcome, Outcome::Drifted(drifted) if names(drifted.clone()) == ["b"]));
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::Committed)));
@@ -328,7 +328,7 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
         // Looking at six targets comes before undoing them. A deadline is to an undo what a signal is.
         let stop = if changes % 2 == 0 { Stop::Interrupted } else { Stop::DeadlinePassed };
         let patience = Patience(Cell::new((6 + changes).min(11)), stop);
-        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(OnDrift::Stop, Part::Rest));
+        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
         let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
         assert!(is_interrupted, "{changes}: {outcome:?}");
         let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
@@ -344,7 +344,7 @@ fn what_was_not_begun_is_not_even_looked_at() {
     assert_eq!(phases.1.as_ref().map(|progress| progress.begun), Some(2));
     // Somebody else's, of a change that this run never came to.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
 }
@@ -373,7 +373,7 @@ fn what_was_not_touched_is_nobodys_drift_for_us() {
     let (_, mut phases) = run(&world, &endless(), 1);
     world.dies_undoing.set(false);
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 4, .. }), "{outcome:?}");
 }
 
@@ -385,7 +385,7 @@ fn what_is_kept_is_told_also_when_it_was_changed_after_the_look() {
     world.objects.replace(BTreeMap::from_iter(["a", "b", "c", "d"].map(|name| (name.to_owned(), json!({"name": name})))));
     world.objects.borrow_mut().insert("old".into(), json!({"v": 2}));
     phases.1 = Some(Progress { phase: Phase::Committed, begun: 6, ..Progress::planned() });
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Keep, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Keep, Part::Rest, Part::Rest));
     let kept = match &outcome {
         Outcome::Undone { count: 6, rest: 0, drifted, on_drift: OnDrift::Keep } => {
             drifted.iter().map(|(target, _)| target.name.as_str()).collect()
@@ -402,7 +402,7 @@ fn what_others_have_changed_is_kept_where_that_is_asked_for() {
     let (_, mut phases) = run(&world, &endless(), 1);
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     // The world of this test overwrites whatever it is told to.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite, Part::Rest, Part::Rest));
     assert!(matches!(&outcome, Outcome::Undone { count: 6, drifted, .. } if drifted.len() == 1), "{outcome:?}");
     assert_eq!(world.objects, self::world().objects);
 }

@@ -32,15 +32,15 @@ fn the_rest_follows_what_comes_before_helm() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     assert_eq!(names(&world), ["new", "newer"]);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 2, .. }), "{outcome:?}");
     assert_eq!((names(&world).len(), phases.0.last()), (4, Some(&Phase::RollingBack)));
     // Helm runs the hook again: nothing is left of this part.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 0, rest: 2, .. }), "{outcome:?}");
     // Whoever lives with what has come back may change it by now.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 0, .. }), "{outcome:?}");
     assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
     assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
@@ -50,7 +50,7 @@ fn the_rest_follows_what_comes_before_helm() {
 fn without_a_first_part_the_second_takes_everything_back() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 4, rest: 0, .. }), "{outcome:?}");
     assert_eq!(names(&world), ["old", "older"]);
 }
@@ -61,7 +61,7 @@ fn the_first_part_alone_can_be_all_there_is() {
     let mut only = Plan::new("step", vec![stage]);
     only.push(&Change { stage: 0, ..plan().changes().last().expect("it has four") });
     let (world, mut phases) = applied(&only);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &only).undo(OnDrift::Stop, Part::BeforeHelm));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &only).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 1, rest: 0, .. }), "{outcome:?}");
     assert_eq!(phases.0.last(), Some(&Phase::RolledBack));
 }
@@ -72,7 +72,7 @@ fn what_somebody_has_changed_in_the_second_part_stops_the_first() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     world.objects.borrow_mut().insert("newer".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
     assert!(matches!(&outcome, Outcome::Drifted(drifted) if drifted.len() == 1), "{outcome:?}");
     assert_eq!(names(&world), ["new", "newer"]);
 }
@@ -84,14 +84,14 @@ fn each_part_may_end_anywhere() {
     for changes in 0..4 {
         let (world, mut phases) = applied(&plan);
         let patience = Patience(Cell::new(4 + changes), Stop::Interrupted);
-        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
         assert!(names(&world).starts_with(&["new".to_owned(), "newer".to_owned()]));
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
         assert_eq!(names(&world).len(), 4);
         // Two looks, then the changes.
         let patience = Patience(Cell::new(2 + changes.min(1)), Stop::Interrupted);
-        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::Rest));
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest));
+        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
         assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
     }
 }
@@ -101,7 +101,7 @@ fn each_part_may_end_anywhere() {
 fn a_step_that_runs_again_takes_the_rest_back_first() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
-    block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm));
+    block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
     let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 0, .. }), "{outcome:?}");
     assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));

@@ -1,0 +1,127 @@
+//! Going back as Helm's hooks do: in two parts, to a revision, with what Helm has recorded.
+
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{Ended, run};
+use fairlead_tests::state;
+use serde_json::{Value, json};
+
+use crate::fixtures::{apply, subscription, tickets};
+
+/// Before or after Helm's manifests, back to revision 1.
+fn back(cluster: &Cluster, at: &str, more: &[&str]) -> Ended {
+    let args = ["rollback", "--to-revision", "1", "--undo-at", at, "--ledger-namespace", "default"];
+    run(&mut cluster.job("trigger-replicator", &[&args, more].concat()), "")
+}
+
+/// What Helm records of a revision.
+fn recorded(cluster: &Cluster, revision: u32, status: &str) {
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1",
+        "metadata": {"namespace": "default", "name": format!("sh.helm.release.v1.fairlead.v{revision}"),
+            "labels": {"owner": "helm", "name": "fairlead", "version": revision.to_string(), "status": status}}}));
+}
+
+/// Three that ask for the same delivery: each upgrade adds its name to the one Trigger.
+fn same(cluster: &Cluster, name: &str) {
+    let mut same = subscription("default", name, "order.created");
+    same["spec"]["endpoint"] = "http://orders.default:8080/events".into();
+    cluster.apply(&same);
+}
+
+/// An older run, too, has written to what a newer one will take back only after Helm's manifests.
+#[test]
+fn what_several_runs_have_written_to_is_nobody_elses() {
+    let cluster = lease();
+    same(&cluster, "one");
+    let before = state::of(&cluster);
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    for (name, revision) in [("two", "3"), ("three", "4")] {
+        same(&cluster, name);
+        apply(&cluster, &["--helm-revision", revision]).expect(0);
+    }
+    assert_eq!((cluster.list("triggers").len(), tickets(&cluster).len()), (1, 3));
+    back(&cluster, "pre-rollback", &[]).expect(0);
+    assert!(tickets(&cluster).iter().all(|(_, phase)| phase == "RollingBack"), "{:?}", tickets(&cluster));
+    // Helm runs its hooks again when something else has failed.
+    back(&cluster, "pre-rollback", &[]).expect(0);
+    back(&cluster, "post-rollback", &[]).expect(0);
+    cluster.kubectl(&["delete", "subscriptions.eventing.kyma-project.io", "two", "three"]).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    let nothing = back(&cluster, "post-rollback", &[]).expect(0);
+    assert!(
+        nothing.stdout.contains("Nothing to take back: no run of a revision after 1 is in force."),
+        "{}",
+        nothing.stdout
+    );
+}
+
+/// Between the two parts nothing may go forward: what was added would go while the old side is not there.
+#[test]
+fn a_step_does_not_run_in_the_middle_of_a_rollback() {
+    let cluster = lease();
+    same(&cluster, "one");
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    back(&cluster, "pre-rollback", &[]).expect(0);
+    let refused = apply(&cluster, &["--helm-revision", "4"]).expect(4);
+    for word in [
+        "error FL026: run 1 has been taken back as far as",
+        "trigger-replicator rollback --to-revision 1 --undo-at post-rollback",
+    ] {
+        assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
+    }
+    assert_eq!(cluster.list("triggers").len(), 1);
+    back(&cluster, "post-rollback", &[]).expect(0);
+    apply(&cluster, &["--helm-revision", "4"]).expect(0);
+}
+
+/// `helm uninstall` forgets its revisions, the ledger does not: what an earlier installation has done is not Helm's to take back.
+#[test]
+fn what_an_earlier_installation_has_done_stays() {
+    let cluster = lease();
+    same(&cluster, "one");
+    recorded(&cluster, 2, "deployed");
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    // A second is as exact as the API server is.
+    cluster.kubectl(&["delete", "secrets", "-l", "owner=helm"]).expect(0);
+    let created = |name: &str| cluster.get("secret", "default", name)["metadata"]["creationTimestamp"].clone();
+    let ticket = created("fairlead.v1.fairlead.1");
+    let is_later = |_| {
+        cluster.kubectl(&["delete", "secrets", "-l", "owner=helm"]).expect(0);
+        recorded(&cluster, 2, "failed");
+        created("sh.helm.release.v1.fairlead.v2").as_str() > ticket.as_str()
+    };
+    assert!((0..100).any(is_later));
+    recorded(&cluster, 3, "pending-rollback");
+    let nothing = back(&cluster, "pre-rollback", &[]).expect(0);
+    assert!(nothing.stdout.contains("Nothing to take back"), "{}", nothing.stdout);
+    assert_eq!(cluster.list("triggers").len(), 1);
+}
+
+/// What Helm's hooks of a revision are told, and its newest one is another: a Job that comes late.
+#[test]
+fn a_run_of_a_revision_that_helm_has_left_does_nothing() {
+    let cluster = lease();
+    same(&cluster, "one");
+    recorded(&cluster, 2, "failed");
+    recorded(&cluster, 3, "deployed");
+    let refused = apply(&cluster, &["--helm-revision", "2"]).expect(1);
+    assert!(
+        refused.stderr.contains("error FL020: this run is of revision 2, and Helm is at revision 3"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!((cluster.list("triggers"), tickets(&cluster).len()), (Vec::<Value>::new(), 0));
+}
+
+#[test]
+fn flags_that_make_no_sense_together_are_refused() {
+    let cluster = lease();
+    let cases: [&[&str]; 4] = [
+        &["--last", "--undo-at", "pre-rollback"],
+        &["--to", "0", "--wait-for", "restored"],
+        &["--to-revision", "1", "--undo-at", "pre-upgrade"],
+        &["--to-revision", "1", "--undo-at", "post-rollback", "--wait-for", "pods"],
+    ];
+    for case in cases {
+        run(&mut cluster.job("trigger-replicator", &[&["rollback"], case].concat()), "").expect(2);
+    }
+}
