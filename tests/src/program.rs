@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 /// How a program ended.
 #[derive(Debug)]
@@ -56,6 +58,22 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
     let output = child.wait_with_output().unwrap_or_else(|error| panic!("failed to wait for {line}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Whether something becomes so within so many seconds. It is looked at often, and not all the time: others need the processors.
+pub fn becomes(seconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    // Nobody sends anything: what is left is its timeout.
+    let (_sender, pause) = channel::<()>();
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        let _ = pause.recv_timeout(Duration::from_millis(300));
+    }
 }
 
 /// The root of the repository.

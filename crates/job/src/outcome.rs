@@ -73,10 +73,16 @@ impl Ended {
             Outcome::Undone { count: 0, rest: 0, drifted, .. } if drifted.is_empty() => {
                 ended("RolledBack", "Done: nothing was left to take back.".to_owned(), None)
             }
-            Outcome::Undone { count: 0, rest, drifted, .. } if drifted.is_empty() => {
-                let summary =
-                    format!("Looked at: {}, to be taken back when Helm has applied the old manifests.", changes(rest));
-                ended("RollingBack", summary, None)
+            Outcome::Undone { count: 0, rest: rest @ 1.., drifted, .. } => {
+                let theirs = match drifted.len() {
+                    0 => String::new(),
+                    theirs => format!(" Somebody else has changed {} of them since.", objects(theirs)),
+                };
+                let summary = format!(
+                    "Looked at: {}, to be taken back when Helm has applied the old manifests.{theirs}",
+                    changes(rest)
+                );
+                Self { left: drifted, ..ended("RollingBack", summary, None) }
             }
             Outcome::Undone { count, rest, drifted, on_drift } => {
                 let theirs = drifted.len();

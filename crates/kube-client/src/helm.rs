@@ -13,6 +13,9 @@ use crate::cluster::Cluster;
 use crate::discovery::Resource;
 use crate::request::Operation;
 
+/// A Secret holds at most 1 MiB; no record is so many times as large when it is unpacked.
+const LARGEST_RECORD: u64 = 64 << 20;
+
 /// A revision of a Helm release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
@@ -65,7 +68,7 @@ fn record(secret: &Value) -> Option<Value> {
     let text = BASE64_STANDARD.decode(secret["data"]["release"].as_str()?).ok()?;
     let packed = BASE64_STANDARD.decode(text).ok()?;
     let mut json = Vec::new();
-    GzDecoder::new(packed.as_slice()).read_to_end(&mut json).ok()?;
+    GzDecoder::new(packed.as_slice()).take(LARGEST_RECORD).read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
 }
 

@@ -25,8 +25,8 @@ pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next
     }
     next.extend(with_helm(entries, helm, place));
     if let Some(last) = entries.iter().rev().find(|entry| may_be_undone(entry)) {
-        let what = format!("takes back run {} ({}), and leaves the Helm release as it is", last.sequence, last.step);
-        next.push((command("rollback --last"), what));
+        let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
+        next.push((command("rollback --last"), format!("takes back run {} ({}){alone}", last.sequence, last.step)));
     }
     if entries.iter().filter(|entry| may_be_undone(entry)).count() > 1 {
         next.push((command("rollback --to 0"), "takes back all runs, the newest first".to_owned()));

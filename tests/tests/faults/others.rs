@@ -285,3 +285,32 @@ fn a_rollback_without_patience_takes_over() {
     assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
+
+/// A newer change that is due after Helm's manifests, and an older one of the same object that is due before them.
+#[test]
+fn what_helm_would_take_back_in_the_wrong_order_is_refused_before_anything() {
+    let stage = Stage::new(&clusters()[0], "crossed");
+    stage.reset();
+    let old = stage.state();
+    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": "crossed", "name": "settings"});
+    let wish = |kind: &str, undo_at: &str, mut wanted: Value| {
+        wanted["target"] = target.clone();
+        stage.wish(&json!([{"name": "it", "kind": kind, "undoAt": undo_at, "concurrency": 1, "wanted": [wanted]}]));
+        stage.run_to_the_end(Order::Apply).expect(0);
+    };
+    wish("contract", "pre-rollback", json!({}));
+    let again = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "crossed", "name": "settings"}});
+    wish("expand", "post-rollback", json!({"object": again}));
+    let new = stage.state();
+    let (refused, _) = stage.run(Order::BeforeHelm, &[], |_| None);
+    let refused = refused.expect(4);
+    for word in
+        ["error FL024: run 1 (every-kind) has changed ConfigMap crossed/settings", "every-kind rollback --to-revision 1 "]
+    {
+        assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
+    }
+    assert_eq!(differences(&new, &stage.state()), Vec::<String>::new());
+    // By hand, in their order.
+    stage.run_to_the_end(Order::Rollback).expect(0);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 
 use fairlead_tests::cluster::Cluster;
+use fairlead_tests::program::{Ended, becomes};
 use fairlead_tests::state::{self, State};
 use serde_json::{Value, json};
 
@@ -12,6 +13,16 @@ use super::scene::Scene;
 /// What each Helm calls going back by itself.
 fn by_itself(scene: &Scene<'_>) -> &'static str {
     if scene.helm == "helm3" { "--atomic" } else { "--rollback-on-failure" }
+}
+
+/// `helm upgrade` that fails and goes back: every event has a way meanwhile, to one side or the other.
+fn upgrade_in_vain(scene: &Scene<'_>, more: &[&str]) -> Ended {
+    let meter = scene.meter();
+    let failed = scene.upgrade(&[&[by_itself(scene)], more].concat());
+    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    let count = meter.finish();
+    assert!(count.published > 10 && count.nowhere.is_empty(), "{count:?}");
+    failed
 }
 
 /// After this nothing is left to do, also where Helm 3 has stumbled after its first hooks.
@@ -34,13 +45,9 @@ fn step_fails(scene: &Scene<'_>) {
     scene.cluster.apply(&odd);
     scene.install(&[]);
     let before = scene.state();
-    let meter = scene.meter();
-    let failed = scene.upgrade(&[by_itself(scene)]);
-    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    let failed = upgrade_in_vain(scene, &[]);
     assert!(failed.output().contains("LP001"), "{}", failed.output());
     finish(scene, 1);
-    let count = meter.finish();
-    assert!(count.nowhere.is_empty(), "{count:?}");
     scene.assert_is(&before);
     assert_eq!(scene.phases(), ["RolledBack"]);
 }
@@ -49,8 +56,7 @@ fn step_fails(scene: &Scene<'_>) {
 fn manifests_fail(scene: &Scene<'_>) {
     scene.install(&[]);
     let before = scene.state();
-    let failed = scene.upgrade(&[by_itself(scene), "--set", "broken=true"]);
-    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    upgrade_in_vain(scene, &["--set", "broken=true"]);
     finish(scene, 1);
     scene.assert_is(&before);
     assert_eq!(scene.phases(), ["RolledBack", "RolledBack"]);
@@ -79,8 +85,8 @@ fn release(scene: &Scene<'_>) {
 fn start(scene: &Scene<'_>, more: &[&str]) -> Child {
     let mut helm = scene.upgrade_command(2, more);
     let child = helm.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let works = |_| scene.sides().1 == 2;
-    assert!((0..600).any(works), "the first step makes no Triggers");
+    let works = || scene.names("triggers.eventing.knative.dev").len() == 2;
+    assert!(becomes(180, works), "the first step makes no Triggers");
     child
 }
 
@@ -89,8 +95,7 @@ fn timeout(scene: &Scene<'_>) {
     hold(scene);
     scene.install(&[]);
     let before = scene.state();
-    let failed = scene.upgrade(&[by_itself(scene), "--timeout", "25s"]);
-    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    upgrade_in_vain(scene, &["--timeout", "40s"]);
     scene.assert_is(&before);
     assert_eq!(scene.phases(), ["RolledBack"]);
     let said = scene.termination("shop-trigger-replicator");
@@ -102,13 +107,11 @@ fn late(scene: &Scene<'_>) {
     scene.install(&[]);
     let before = scene.state();
     let nowhere = "fairlead.nodeSelector.fairlead\\.dev/late=yes";
-    let failed = scene.upgrade(&[by_itself(scene), "--timeout", "20s", "--set-string", nowhere]);
-    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    upgrade_in_vain(scene, &["--timeout", "30s", "--set-string", nowhere]);
     scene.assert_is(&before);
     let label = |value: &str| scene.cluster.kubectl(&["label", "nodes", "--all", value]).expect(0);
     label("fairlead.dev/late=yes");
-    let has_ended = |_| !scene.termination("shop-trigger-replicator").is_empty();
-    let ended = (0..600).any(has_ended);
+    let ended = becomes(180, || !scene.termination("shop-trigger-replicator").is_empty());
     label("fairlead.dev/late-");
     assert!(ended, "the pod does not start");
     let said = scene.termination("shop-trigger-replicator");
@@ -178,7 +181,7 @@ fn not_ready(scene: &Scene<'_>) {
     };
     enforce("=restricted");
     let meter = scene.meter();
-    let failed = scene.rollback(1);
+    let failed = scene.rollback_unmetered(1);
     assert_ne!(failed.status, Some(0), "{}", failed.output());
     assert_eq!(scene.sides(), (2, 2));
     let said = scene.termination("shop-fairlead-post-rollback");
@@ -191,7 +194,7 @@ fn not_ready(scene: &Scene<'_>) {
     // The controller has given up for a while.
     scene.cluster.kubectl(&["delete", "replicasets", "-n", &scene.namespace, "--all"]).expect(0);
     scene.cluster.kubectl(&["rollout", "status", "-n", &scene.namespace, "deployment/web", "--timeout=120s"]).expect(0);
-    scene.rollback(1).expect(0);
+    scene.rollback_unmetered(1).expect(0);
     meter.finish().assert_none_lost();
     let labels = |mut state: State| {
         state

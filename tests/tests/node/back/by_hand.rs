@@ -23,7 +23,7 @@ fn not_armed(scene: &Scene<'_>) {
     let meter = scene.meter();
     scene.by_hand(first).expect(0);
     assert_eq!(scene.sides(), (2, 2));
-    scene.rollback(1).expect(0);
+    scene.rollback_unmetered(1).expect(0);
     scene.by_hand(last).expect(0);
     meter.finish().assert_none_lost();
     scene.assert_is(&before);
@@ -68,7 +68,7 @@ fn job_mode(scene: &Scene<'_>) {
     }
     assert_eq!(scene.sides(), (0, 2));
     // Helm knows nothing of it, goes back to where it is, and says what stays.
-    let said = scene.rollback(1).expect(0).output();
+    let said = scene.rollback_unmetered(1).expect(0).output();
     assert!(
         said.contains("Nothing to take back") && said.contains("it was not started by Helm, so it stays in force"),
         "{said}"
@@ -102,7 +102,7 @@ fn pipeline(scene: &Scene<'_>) {
     let off = ["--set", "fairlead.triggerReplicator.enabled=false,fairlead.legacyPurger.enabled=false"];
     apply();
     scene.upgrade(&off).expect(0);
-    scene.rollback(1).expect(0);
+    scene.rollback_unmetered(1).expect(0);
     assert_eq!(scene.sides(), (0, 2));
     scene.by_hand(&format!("legacy-purger rollback --to 0 --release shop --ledger-namespace {}", scene.namespace)).expect(0);
     scene.assert_is(&before);
@@ -131,10 +131,12 @@ fn argo(scene: &Scene<'_>) {
         let ours = |object: &Value| object["metadata"]["labels"]["app.kubernetes.io/part-of"] == "fairlead";
         create(scene, scene.template(2, &["--set-string", &now]), ours);
     };
+    let meter = scene.meter();
     back("pre-rollback");
     assert_eq!(scene.sides(), (2, 2));
     sync(1, &[]);
     back("post-rollback");
+    meter.finish().assert_none_lost();
     scene.assert_is(&before);
 }
 

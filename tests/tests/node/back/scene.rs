@@ -67,6 +67,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) helm: &'static str,
     pub(crate) namespace: String,
+    /// Kinds of the objects that are compared.
+    kinds: String,
     /// The chart, and what Helm keeps in a home.
     folder: TempDir,
 }
@@ -75,7 +77,9 @@ impl<'a> Scene<'a> {
     /// Makes namespace, Broker, Subscriptions and chart.
     pub(crate) fn set(cluster: &'a Cluster, helm: &'static str, namespace: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let scene = Self { cluster, helm, namespace: namespace.to_owned(), folder };
+        let kinds = cluster.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]).expect(0).stdout;
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !LEFT_OUT.contains(kind)).collect();
+        let scene = Self { cluster, helm, namespace: namespace.to_owned(), kinds: kinds.join(","), folder };
         scene.write_chart();
         cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
         scene.channel();
@@ -158,8 +162,17 @@ impl<'a> Scene<'a> {
         helm
     }
 
-    /// `helm rollback` to a revision.
+    /// `helm rollback` to a revision, and whether or not it succeeds: no event is lost meanwhile.
+    #[track_caller]
     pub(crate) fn rollback(&self, revision: u32) -> Ended {
+        let meter = self.meter();
+        let ended = self.rollback_unmetered(revision);
+        meter.finish().assert_none_lost();
+        ended
+    }
+
+    /// The same where events have no way before.
+    pub(crate) fn rollback_unmetered(&self, revision: u32) -> Ended {
         run(&mut self.helm(&["rollback", "shop", &revision.to_string()]), "")
     }
 
@@ -240,13 +253,11 @@ impl<'a> Scene<'a> {
 
     /// All objects in the namespace, and those of the cluster that a run could touch, but for what records that there were runs.
     pub(crate) fn state(&self) -> State {
-        let kinds = self.cluster.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]).expect(0).stdout;
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !LEFT_OUT.contains(kind)).collect();
         let list = |kinds: &str| {
             let args = ["get", kinds, "-n", &self.namespace, "-o", "json", "--show-managed-fields"];
             self.cluster.kubectl(&args).expect(0).json()["items"].as_array().expect("a list").clone()
         };
-        let mut objects = list(&kinds.join(","));
+        let mut objects = list(&self.kinds);
         let policies = "validatingadmissionpolicies,validatingadmissionpolicybindings";
         let whole = list(&format!("namespaces,customresourcedefinitions,{policies}"));
         objects.extend(whole.into_iter().filter(|object| {
