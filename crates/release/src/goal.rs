@@ -13,7 +13,7 @@ use fairlead_kube_client::ledger::{Entry, Ledger};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::ticket::Phase;
 
-use crate::args::Goal;
+use crate::args::RollbackArgs;
 use crate::helm::Helm;
 use crate::status::{Place, is_in_force, may_be_undone};
 
@@ -31,7 +31,14 @@ pub(crate) struct Chosen {
 /// # Errors
 ///
 /// `FL018` when the newest run was asked for, or those after one, and there is none; `FL023` when what was in force then is not any more.
-pub(crate) async fn choose(ledger: &Ledger<'_>, place: Place<'_>, helm: &Helm, goal: &Goal) -> Result<Chosen, Failure> {
+pub(crate) async fn choose(
+    ledger: &Ledger<'_>,
+    place: Place<'_>,
+    helm: &Helm,
+    args: &RollbackArgs,
+) -> Result<Chosen, Failure> {
+    // Of two parts the first may have been all there was.
+    let (goal, is_a_part) = (&args.goal, args.undo_at.is_some());
     let mut entries = ledger.entries(place.release).await?;
     if let Some(revision) = goal.to_revision {
         entries.retain(|entry| helm.is_ours(entry));
@@ -44,7 +51,7 @@ pub(crate) async fn choose(ledger: &Ledger<'_>, place: Place<'_>, helm: &Helm, g
         Some(sequence) => runs.retain(|run| run.sequence > sequence),
         None => runs.truncate(1),
     }
-    if runs.is_empty() {
+    if runs.is_empty() && !is_a_part {
         let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
         return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message));
     }

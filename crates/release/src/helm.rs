@@ -44,6 +44,11 @@ impl Helm {
         self.revisions.last().map(|revision| revision.number)
     }
 
+    /// Whether Helm is at it, or has not come to its end.
+    pub(crate) fn is_rolling_back(&self) -> bool {
+        self.revisions.last().is_some_and(|newest| newest.status == "pending-rollback")
+    }
+
     /// The revision that was good before this one, which is the one that Helm itself would go back to.
     fn good_before(&self, revision: u32) -> Option<u32> {
         self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
@@ -60,6 +65,9 @@ impl Helm {
 
     /// The revision to which `helm rollback` takes back the newest runs of these.
     pub(crate) fn way_back(&self, entries: &[Entry]) -> Option<u32> {
+        if let Some(revision) = self.begun(entries) {
+            return Some(revision);
+        }
         let newest = entries.iter().filter(|entry| may_be_undone(entry)).filter_map(|entry| entry.helm_revision).max()?;
         self.good_before(newest)
     }
@@ -67,12 +75,17 @@ impl Helm {
     /// What ends an operation of Helm's that did not come to its end; none where there is none. A rollback that has begun to take back
     /// these runs goes on to where it was to go.
     pub(crate) fn pending(&self, entries: &[Entry]) -> Option<String> {
-        let newest = self.revisions.last().filter(|newest| !is_good(newest))?;
+        let newest = self.revisions.last().filter(|newest| newest.status.starts_with("pending-"));
+        let good = || newest.and_then(|newest| self.good_before(newest.number));
+        self.begun(entries).or_else(good).map(|revision| self.rollback_to(revision))
+    }
+
+    /// To where a rollback was to go that has begun to take back these runs, and that Helm has not come to the end of.
+    fn begun(&self, entries: &[Entry]) -> Option<u32> {
         let undone = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
-        let is_unfinished = |since: u32| !self.revisions.iter().any(|it| it.number >= since && is_good(it));
-        let begun = entries.iter().filter_map(undone).max().filter(|(since, _)| is_unfinished(*since)).map(|(_, to)| to);
-        let good = || self.good_before(newest.number).filter(|_| newest.status.starts_with("pending-"));
-        begun.or_else(good).map(|revision| self.rollback_to(revision))
+        let (since, to) = entries.iter().filter_map(undone).max()?;
+        let is_over = self.revisions.iter().any(|it| it.number >= since && is_good(it));
+        (!is_over && self.newest()? >= since).then_some(to)
     }
 
     /// Always with its number: without one Helm goes to the revision before the last, which after a rollback that failed is the

@@ -18,12 +18,18 @@ pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next
     let command = |what: &str| place.command(what);
     let mut next = Vec::new();
     let was_asked_for = |entry: &Entry| entry.phase == Phase::RollingBack && entry.progress.cause.is_none();
-    let is_unfinished = |entry: &&Entry| entry.phase.is_unfinished() && !was_asked_for(entry);
+    next.extend(with_helm(entries, helm, place));
+    // What Helm has started is finished by its Job, or by the next upgrade, with the settings of the chart.
+    let is_unfinished = |entry: &&Entry| {
+        entry.phase.is_unfinished() && !was_asked_for(entry) && (entry.helm_revision.is_none() || helm.revisions.is_empty())
+    };
     if let Some(entry) = entries.iter().rev().find(is_unfinished) {
         let finish = Place { binary: &entry.step, ..place }.command("apply");
-        next.push((finish, format!("finishes run {}, if nobody is at it", entry.sequence)));
+        next.push((
+            finish,
+            format!("finishes run {}, if nobody is at it, and then does what there is to do", entry.sequence),
+        ));
     }
-    next.extend(with_helm(entries, helm, place));
     if let Some(last) = entries.iter().rev().find(|entry| may_be_undone(entry)) {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
         next.push((command("rollback --last"), format!("takes back run {} ({}){alone}", last.sequence, last.step)));
@@ -45,13 +51,11 @@ pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next
 
 /// The way back to the revision before the newest run.
 fn with_helm(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next> {
-    let Some(revision) = helm.way_back(entries) else {
-        let pending = helm.pending(entries);
-        return pending
-            .map(|command| (command, "ends the operation that Helm has not come to the end of".to_owned()))
-            .into_iter()
-            .collect();
-    };
+    let pending = |command: String| vec![(command, "ends the operation that Helm has not come to the end of".to_owned())];
+    if !entries.iter().any(may_be_undone) {
+        return helm.pending(entries).map(pending).unwrap_or_default();
+    }
+    let Some(revision) = helm.way_back(entries) else { return helm.pending(entries).map(pending).unwrap_or_default() };
     let is_taken_back = |entry: &&Entry| may_be_undone(entry) && entry.helm_revision.is_some_and(|its| its > revision);
     let runs: Vec<String> = entries.iter().rev().filter(is_taken_back).map(|entry| entry.sequence.to_string()).collect();
     let runs = format!("run{} {}", if runs.len() == 1 { "" } else { "s" }, runs.join(" and "));

@@ -31,7 +31,7 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
     let (watch, place) = (&session.watch, session.place);
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
     let helm = watch.guard_patiently(Helm::of(session.cluster, place)).await.map_err(Failure::from)?;
-    let chosen = watch.guard_patiently(choose(&session.ledger(), place, &helm, &args.goal)).await;
+    let chosen = watch.guard_patiently(choose(&session.ledger(), place, &helm, args)).await;
     let chosen = match chosen {
         Ok(chosen) => chosen,
         Err(failure) => return Err(session.fail(place.binary, failure).await.into()),
@@ -122,7 +122,7 @@ impl Back<'_> {
 
     async fn choose(&self) -> Result<Chosen, Failure> {
         let ledger = self.session.ledger();
-        let chosen = choose(&ledger, self.session.place, self.helm, &self.args.goal);
+        let chosen = choose(&ledger, self.session.place, self.helm, self.args);
         self.session.watch.guard_patiently(chosen).await
     }
 
@@ -213,42 +213,49 @@ impl Back<'_> {
         let has_drifted = matches!(outcome, Outcome::Drifted(_));
         let mut ended = Ended::of(outcome, plan, mark);
         if has_drifted && self.args.undo_at.is_some() {
-            ended.next = Some(format!("{}\nand then: {}", self.by_hand(" --on-drift keep"), self.again()));
+            let decided = self.again(" --on-drift keep");
+            ended.next = Some(match self.helms() {
+                Some(helms) => format!("{decided}\nand then: {helms}"),
+                None => decided,
+            });
         }
         ended
     }
 
-    /// Told by Helm, the next command is Helm's; by hand it is the same once more.
     fn with_next(&self, failure: Failure) -> Failure {
         if *failure.code != code::NOT_READY_YET {
             return failure;
         }
-        let names = self.args.wait_for.iter().filter_map(ValueEnum::to_possible_value);
-        let names = names.map(|name| name.get_name().to_owned()).collect::<Vec<_>>().join(",");
-        let next = match self.session.job {
-            Some(_) => self.again(),
-            None => self.by_hand(&format!(" --undo-at post-rollback --wait-for {names}")),
-        };
+        let next = self.helms().unwrap_or_else(|| self.again(""));
         failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {next}\n"))
     }
 
-    /// The same by hand.
+    /// What makes Helm go on, where Helm has run this. Always with its number: without one it would go to the revision that was to
+    /// be left.
+    fn helms(&self) -> Option<String> {
+        let is_hook = self.session.job.is_some() && self.helm.is_rolling_back();
+        self.args.goal.to_revision.filter(|_| is_hook).map(|revision| self.helm.rollback_to(revision))
+    }
+
+    /// The same once more, by hand.
+    fn again(&self, more: &str) -> String {
+        let at = self.args.undo_at.map(|at| name(&at)).map(|at| format!(" --undo-at {at}")).unwrap_or_default();
+        let names: Vec<String> = self.args.wait_for.iter().map(name).collect();
+        let waiting = if names.is_empty() { String::new() } else { format!(" --wait-for {}", names.join(",")) };
+        self.by_hand(&format!("{at}{waiting}{more}"))
+    }
+
     fn by_hand(&self, more: &str) -> String {
-        let goal = &self.args.goal;
-        let goal = match (goal.to_revision, goal.to) {
+        let goal = match (self.args.goal.to_revision, self.args.goal.to) {
             (Some(revision), _) => format!("--to-revision {revision}"),
             (_, Some(sequence)) => format!("--to {sequence}"),
             _ => "--last".to_owned(),
         };
-        let at = match self.args.undo_at {
-            Some(UndoAt::PreRollback) if !more.is_empty() => " --undo-at pre-rollback",
-            _ => "",
-        };
-        self.session.place.command(&format!("rollback {goal}{at}{more}"))
+        self.session.place.command(&format!("rollback {goal}{more}"))
     }
+}
 
-    /// What makes Helm go on. Without its number `helm rollback` would go to the revision that was to be left.
-    fn again(&self) -> String {
-        self.args.goal.to_revision.map_or_else(|| self.by_hand(""), |revision| self.helm.rollback_to(revision))
-    }
+/// As it is written in an argument.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

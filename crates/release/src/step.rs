@@ -100,9 +100,20 @@ impl<S: Step> Apply<'_, S> {
                 return Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message));
             }
         }
-        let Some(job) = &self.session.job else { return Ok(()) };
         let ledger = self.session.ledger();
         let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
+        let is_half = |entry: &&Entry| entry.phase == Phase::RollingBack && entry.progress.undone_before_helm;
+        if let Some(entry) = entries.iter().find(is_half) {
+            let to = entry.progress.undone_to.map_or_else(|| "--to 0".to_owned(), |to| format!("--to-revision {to}"));
+            let rest = self.session.place.command(&format!("rollback {to} --undo-at post-rollback"));
+            let (sequence, step) = (entry.sequence, &entry.step);
+            let message = format!(
+                "run {sequence} ({step}) has been taken back as far as it is before Helm's manifests, and not the rest"
+            );
+            let failure = Failure::new(ExitStatus::Refused, &code::HALF_TAKEN_BACK, message);
+            return Err(failure.with_aftermath(format!("By hand, when the old manifests are there: {rest}\n")));
+        }
+        let Some(job) = &self.session.job else { return Ok(()) };
         let is_ours = |entry: &&Entry| {
             let progress = &entry.progress;
             let was_asked_for = progress.phase == Phase::RolledBack && progress.begun > 0 && progress.cause.is_none();
@@ -140,16 +151,6 @@ impl<S: Step> Apply<'_, S> {
 
     async fn finish_one(&self, entry: &Entry, exclusive: &Exclusive<'_>) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
-        if entry.progress.undone_before_helm {
-            let to = entry.progress.undone_to.map_or_else(|| "--to 0".to_owned(), |to| format!("--to-revision {to}"));
-            let rest = session.place.command(&format!("rollback {to} --undo-at post-rollback"));
-            let message = format!(
-                "run {} has been taken back as far as it is before Helm's manifests, and not the rest",
-                entry.sequence
-            );
-            let failure = Failure::new(ExitStatus::Refused, &code::HALF_TAKEN_BACK, message);
-            return Err(failure.with_aftermath(format!("By hand, when the old manifests are there: {rest}\n")));
-        }
         let mut ledger = session.ledger();
         if entry.phase == Phase::Planned {
             tracing::info!(ticket = entry.name, "an earlier run ended before its first change");

@@ -63,7 +63,7 @@ fn a_step_does_not_run_in_the_middle_of_a_rollback() {
     back(&cluster, "pre-rollback", &[]).expect(0);
     let refused = apply(&cluster, &["--helm-revision", "4"]).expect(4);
     for word in [
-        "error FL026: run 1 has been taken back as far as",
+        "error FL026: run 1 (trigger-replicator) has been taken back as far as",
         "trigger-replicator rollback --to-revision 1 --undo-at post-rollback",
     ] {
         assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);

@@ -14,13 +14,16 @@ pub(crate) mod scene;
 
 use std::sync::Once;
 
-use fairlead_tests::cluster::{Cluster, empty, shared_node};
+use fairlead_tests::cluster::{Cluster, empty, node, shared_node};
 use fairlead_tests::program::{root, run, tool};
 
 use self::scene::Scene;
 
 /// The namespaces of all plays that may be on at the same time: the jobs of each leave those of the others alone.
-const NAMESPACES: [&str; 29] = [
+const NAMESPACES: [&str; 32] = [
+    "kinds-helm3",
+    "kinds-helm4",
+    "owned-helm4",
     "failing-helm3",
     "failing-helm4",
     "starting-helm3",
@@ -56,10 +59,18 @@ const NAMESPACES: [&str; 29] = [
 pub(crate) fn play(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
     static READY: Once = Once::new();
     let cluster = shared_node();
-    READY.call_once(|| {
+    READY.call_once_force(|_| {
         empty(&cluster);
         load_images(&cluster);
     });
+    what(&Scene::set(&cluster, helm, &format!("{name}-{helm}")));
+}
+
+/// The same while nothing else is played.
+pub(crate) fn alone(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
+    let cluster = node();
+    empty(&cluster);
+    load_images(&cluster);
     what(&Scene::set(&cluster, helm, &format!("{name}-{helm}")));
 }
 

@@ -43,7 +43,7 @@ fn create(scene: &Scene<'_>, objects: Vec<Value>, is_played: impl Fn(&Value) -> 
         run(&mut replace, &object.to_string()).expect(0);
         if object["kind"] == "Job" {
             let name = format!("job/{}", object["metadata"]["name"].as_str().expect("a name"));
-            let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=60s"];
+            let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=250s"];
             let waited = scene.cluster.kubectl(&args);
             let log = scene.cluster.kubectl(&["logs", "-n", &scene.namespace, &name]);
             assert_eq!(waited.status, Some(0), "{}", log.output());

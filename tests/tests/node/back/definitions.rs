@@ -12,11 +12,6 @@ const EVERYTHING: &str = "fairlead.configuration.purge=null";
 fn alone(cluster: &Cluster) {
     empty(cluster);
     load_images(cluster);
-    let namespaces = cluster.kubectl(&["get", "namespaces", "-o", "name"]).expect(0).stdout;
-    // What earlier tests have left goes in its own time.
-    for namespace in namespaces.lines().filter(|name| name.contains("-helm")) {
-        cluster.kubectl(&["wait", "--for=delete", namespace, "--timeout=120s"]).expect(0);
-    }
 }
 
 fn is_served(cluster: &Cluster) -> bool {
@@ -28,7 +23,7 @@ fn is_served(cluster: &Cluster) -> bool {
 fn kinds_come_back(helm: &'static str) {
     let cluster = node();
     alone(&cluster);
-    let scene = Scene::set(&cluster, helm, &format!("success-{helm}"));
+    let scene = Scene::set(&cluster, helm, &format!("kinds-{helm}"));
     scene.install(&[]);
     let before = scene.state();
     scene.upgrade(&["--set", EVERYTHING]).expect(0);
@@ -45,7 +40,7 @@ fn kinds_come_back(helm: &'static str) {
 fn what_the_chart_owns_comes_back_by_hand_before_helm_can_go_back() {
     let cluster = node();
     alone(&cluster);
-    let scene = Scene::set(&cluster, "helm4", "success-helm4");
+    let scene = Scene::set(&cluster, "helm4", "owned-helm4");
     let owned: Value = scene.subscription("owned");
     let text = format!("{{{{- if eq (int .Values.version) 1 }}}}\n{owned}\n{{{{- end }}}}\n");
     std::fs::write(scene.chart().join("templates/owned.yaml"), text).expect("written");
