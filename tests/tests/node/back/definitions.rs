@@ -1,6 +1,7 @@
 //! With the kinds themselves: alone on the cluster, because every namespace has objects of them.
 
 use fairlead_tests::cluster::{Cluster, empty, node};
+use fairlead_tests::program::root;
 use serde_json::Value;
 
 use super::load_images;
@@ -9,9 +10,26 @@ use super::scene::Scene;
 /// Purges the legacy kinds as they are built in, of the whole cluster.
 const EVERYTHING: &str = "fairlead.configuration.purge=null";
 
-fn alone(cluster: &Cluster) {
+/// Gives the kinds back, whatever has become of them: other tests need them.
+struct Kinds<'a>(&'a Cluster);
+
+impl Drop for Kinds<'_> {
+    fn drop(&mut self) {
+        let path = root().join("examples/kyma-event-bus/legacy/crds.yaml");
+        self.0.kubectl(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            path.to_str().expect("a path of ours is UTF-8"),
+        ]);
+    }
+}
+
+fn alone(cluster: &Cluster) -> Kinds<'_> {
     empty(cluster);
     load_images(cluster);
+    Kinds(cluster)
 }
 
 fn is_served(cluster: &Cluster) -> bool {
@@ -22,7 +40,7 @@ fn is_served(cluster: &Cluster) -> bool {
 /// machine.
 fn kinds_come_back(helm: &'static str) {
     let cluster = node();
-    alone(&cluster);
+    let _kinds = alone(&cluster);
     let scene = Scene::set(&cluster, helm, &format!("kinds-{helm}"));
     scene.install(&[]);
     let before = scene.state();
@@ -39,7 +57,7 @@ fn kinds_come_back(helm: &'static str) {
 #[test]
 fn what_the_chart_owns_comes_back_by_hand_before_helm_can_go_back() {
     let cluster = node();
-    alone(&cluster);
+    let _kinds = alone(&cluster);
     let scene = Scene::set(&cluster, "helm4", "owned-helm4");
     let owned: Value = scene.subscription("owned");
     let text = format!("{{{{- if eq (int .Values.version) 1 }}}}\n{owned}\n{{{{- end }}}}\n");
@@ -51,7 +69,8 @@ fn what_the_chart_owns_comes_back_by_hand_before_helm_can_go_back() {
     scene.upgrade(&["--set", &allowed]).expect(0);
     assert!(!is_served(&cluster));
     scene.forget();
-    let stuck = scene.rollback(1);
+    // It fails at once: there is nothing to meter.
+    let stuck = scene.rollback_unmetered(1);
     assert!(stuck.status != Some(0) && stuck.output().contains("no matches for kind"), "{}", stuck.output());
     let by_hand = |job: &str, at: &str| {
         scene
