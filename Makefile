@@ -36,7 +36,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 18 minutes, the first time 30
+test: ## everything: checks, tests without and with a node; about 30 minutes, the first time 40
 	@rm -rf target/stages target/audit
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
