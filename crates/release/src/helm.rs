@@ -68,7 +68,8 @@ impl Helm {
         if let Some(revision) = self.begun(entries) {
             return Some(revision);
         }
-        let newest = entries.iter().filter(|entry| may_be_undone(entry)).filter_map(|entry| entry.helm_revision).max()?;
+        let is_to_go = |entry: &&Entry| may_be_undone(entry) && self.is_ours(entry);
+        let newest = entries.iter().filter(is_to_go).filter_map(|entry| entry.helm_revision).max()?;
         self.good_before(newest)
     }
 
@@ -101,7 +102,7 @@ fn is_good(revision: &Revision) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use fairlead_migration::ticket::Progress;
+    use fairlead_migration::ticket::{Phase, Progress};
 
     use super::*;
 
@@ -132,5 +133,9 @@ mod tests {
         assert!(!helm.is_ours(&run(Some(7), "2026-11-19T11:00:07Z")));
         // Of no revision, or nothing is known of Helm.
         assert!(helm.is_ours(&run(None, "2026-11-19T11:00:07Z")) && Helm::default().is_ours(&run(Some(7), "")));
+        // Helm's way back is not theirs.
+        let in_force = |created: &str| Entry { phase: Phase::Committed, ..run(Some(5), created) };
+        assert_eq!(helm.way_back(&[in_force("2026-11-20T11:00:07Z")]), Some(4));
+        assert_eq!(helm.way_back(&[in_force("2026-11-19T11:00:07Z")]), None);
     }
 }

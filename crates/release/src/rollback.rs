@@ -106,7 +106,8 @@ impl Back<'_> {
         let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
         let mut found = self.told(binary, found).await?;
         let mut newer = Newer::default();
-        for run in &runs {
+        let is_looked_at = runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback);
+        for run in runs.iter().filter(|_| is_looked_at) {
             let looked = self.look(run, runs.len() > 1, &mut newer, &mut found).await;
             if let Some((plan, ended)) = self.told(&run.step, looked).await? {
                 session.conclude(&run.step, &plan, ended).await?;

@@ -87,8 +87,8 @@ impl<S: Step> Apply<'_, S> {
         Ok((plan, ended))
     }
 
-    /// Helm has gone on to another revision, or a rollback has taken back what an earlier pod of this Job has done: to do it (again)
-    /// is for the next upgrade.
+    /// Helm has gone on to another revision, a rollback has come half its way, or one has taken back what an earlier pod of this Job
+    /// has done: to do it (again) is for the next upgrade.
     async fn check_cancelled(&self) -> Result<(), Failure> {
         if let Some(revision) = self.session.common.release.helm_revision {
             let helm = Helm::of(self.session.cluster, self.session.place);
