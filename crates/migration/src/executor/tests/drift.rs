@@ -1,0 +1,33 @@
+//! What becomes of a rollback where somebody else has changed something since.
+
+use super::*;
+
+#[test]
+fn what_is_kept_is_told_also_when_it_was_changed_after_the_look() {
+    let (world, plan) = (Map { stuck: Some("b"), fault: Some((0, Fault::Drift)), ..world() }, plan(1));
+    let mut phases = Phases::default();
+    // The stuck object looks as we left it, and drifts when it is taken back.
+    world.objects.replace(BTreeMap::from_iter(["a", "b", "c", "d"].map(|name| (name.to_owned(), json!({"name": name})))));
+    world.objects.borrow_mut().insert("old".into(), json!({"v": 2}));
+    phases.1 = Some(Progress { phase: Phase::Committed, begun: 6, ..Progress::planned() });
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Keep, Part::Rest, Part::Rest));
+    let kept = match &outcome {
+        Outcome::Undone { count: 6, rest: 0, drifted, on_drift: OnDrift::Keep } => {
+            drifted.iter().map(|(target, _)| target.name.as_str()).collect()
+        }
+        _ => Vec::new(),
+    };
+    assert_eq!(kept, ["b"], "{outcome:?}");
+    assert_eq!(phases.1.map(|progress| progress.on_drift), Some(OnDrift::Keep));
+}
+
+#[test]
+fn what_others_have_changed_is_kept_where_that_is_asked_for() {
+    let (world, plan) = (world(), plan(1));
+    let (_, mut phases) = run(&world, &endless(), 1);
+    world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
+    // The world of this test overwrites whatever it is told to.
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite, Part::Rest, Part::Rest));
+    assert!(matches!(&outcome, Outcome::Undone { count: 6, drifted, .. } if drifted.len() == 1), "{outcome:?}");
+    assert_eq!(world.objects, self::world().objects);
+}
