@@ -254,4 +254,13 @@ mod tests {
         live["metadata"]["labels"]["c"] = "d".into();
         assert!(!is_restored(&image, &live));
     }
+
+    #[test]
+    fn what_helm_has_created_again_is_the_same_releases() {
+        let of = |name: Option<&str>| json!({"metadata": {"annotations": {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "shop"}}});
+        assert!(is_helms(&of(Some("shop")), &of(Some("shop"))));
+        assert!(!is_helms(&of(Some("shop")), &of(Some("crm"))));
+        // Of no release, both: that says nothing.
+        assert!(!is_helms(&of(None), &of(None)) && !is_helms(&json!({}), &json!({})));
+    }
 }
