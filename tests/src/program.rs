@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ExponentialBuilder};
 
 /// How a program ended.
 #[derive(Debug)]
@@ -60,20 +61,18 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
     Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Whether something becomes so within so many seconds. It is looked at often, and not all the time: others need the processors.
-pub fn becomes(seconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    // Nobody sends anything: what is left is its timeout.
-    let (_sender, pause) = channel::<()>();
-    loop {
-        if is_so() {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        let _ = pause.recv_timeout(Duration::from_millis(300));
-    }
+/// How long anything may take that a test waits for: what takes this long does not come any more.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Whether something becomes so in the end. It is looked at often, and not all the time: others need the processors.
+#[must_use]
+pub fn becomes(mut is_so: impl FnMut() -> bool) -> bool {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(10))
+        .with_max_delay(Duration::from_millis(300))
+        .without_max_times()
+        .with_total_delay(Some(PATIENCE));
+    (|| is_so().then_some(()).ok_or(())).retry(pauses).call().is_ok()
 }
 
 /// The root of the repository.

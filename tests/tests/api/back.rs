@@ -1,7 +1,7 @@
 //! Going back as Helm's hooks do: in two parts, to a revision, with what Helm has recorded.
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, run};
+use fairlead_tests::program::{Ended, becomes, run};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -84,12 +84,12 @@ fn what_an_earlier_installation_has_done_stays() {
     cluster.kubectl(&["delete", "secrets", "-l", "owner=helm"]).expect(0);
     let created = |name: &str| cluster.get("secret", "default", name)["metadata"]["creationTimestamp"].clone();
     let ticket = created("fairlead.v1.fairlead.1");
-    let is_later = |_| {
+    let is_later = || {
         cluster.kubectl(&["delete", "secrets", "-l", "owner=helm"]).expect(0);
         recorded(&cluster, 2, "failed");
         created("sh.helm.release.v1.fairlead.v2").as_str() > ticket.as_str()
     };
-    assert!((0..100).any(is_later));
+    assert!(becomes(is_later));
     recorded(&cluster, 3, "pending-rollback");
     let nothing = back(&cluster, "pre-rollback", &[]).expect(0);
     assert!(nothing.stdout.contains("Nothing to take back"), "{}", nothing.stdout);

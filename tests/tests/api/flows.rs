@@ -2,6 +2,7 @@
 
 use fairlead_tests::access::{self, Rule};
 use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::becomes;
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -92,8 +93,8 @@ fn a_service_that_is_deprovisioned_while_we_wait_does_not_fail_the_run() {
     let deprovision = || {
         let label = "application-name=crm";
         let made = ["get", "subscriptions.messaging.knative.dev", "-n", "kyma-integration", "-l", label, "-o", "name"];
-        let is_made = |_| !cluster.kubectl(&made).stdout.is_empty();
-        assert!((0..600).any(is_made), "the job makes the flow of crm");
+        let is_made = || !cluster.kubectl(&made).stdout.is_empty();
+        assert!(becomes(is_made), "the job makes the flow of crm");
         // As Kyma's application-broker does it.
         cluster.kubectl(&["delete", "eventactivations.applicationconnector.kyma-project.io", "-n", "flow", "crm-events"]);
         let kind = "subscriptions.messaging.knative.dev";
@@ -102,8 +103,8 @@ fn a_service_that_is_deprovisioned_while_we_wait_does_not_fail_the_run() {
     // Nobody makes Subscriptions ready until that has happened.
     let report = std::thread::scope(|scope| {
         let run = scope.spawn(|| apply(&cluster, &["--ready-timeout", "120s"]));
-        let broker = |_| !cluster.kubectl(&["get", "brokers", "-n", "flow", "-o", "name"]).stdout.is_empty();
-        assert!((0..600).any(broker), "the job makes a Broker");
+        let broker = || !cluster.kubectl(&["get", "brokers", "-n", "flow", "-o", "name"]).stdout.is_empty();
+        assert!(becomes(broker), "the job makes a Broker");
         let status = json!({"status": {"address": {"url": "http://default-broker.flow.svc.cluster.local"}}}).to_string();
         let patch = ["patch", "broker", "-n", "flow", "default", "--subresource=status", "--type=merge", "-p", &status];
         cluster.kubectl(&patch).expect(0);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{self, Ended, run, tool};
+use fairlead_tests::program::{self, Ended, becomes, run, tool};
 use fairlead_tests::proxy::Proxy;
 use fairlead_tests::{access, state};
 use serde_json::{Value, json};
@@ -300,11 +300,11 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     let may = |cluster: &str, expected: bool| {
         let user = "--as=system:serviceaccount:default:losing-trigger-replicator";
         let ask = ["auth", "can-i", "delete", "triggers.eventing.knative.dev", "-n", "default", user];
-        let is_so = |_| {
+        let is_so = || {
             let mut kubectl = tool("kubectl");
             (run(kubectl.args(["--kubeconfig", cluster]).args(ask), "").status == Some(0)) == expected
         };
-        assert!((0..200).any(is_so), "the permission does not become {expected}");
+        assert!(becomes(is_so), "the permission does not become {expected}");
     };
     may(cluster.kubeconfig(), true);
     let (administrator, deleted) = (cluster.kubeconfig().to_owned(), names.clone());

@@ -2,7 +2,7 @@
 
 use fairlead_tests::access::{self, Rule};
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::program::{Ended, becomes, job, run};
 use serde_json::{Value, json};
 
 use crate::fixtures::{apply, deny_triggers_for, namespace, subscription};
@@ -16,8 +16,8 @@ fn wait_until_allowed(cluster: &Cluster, rule: &Rule, expected: bool) {
     let full = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let account = format!("--as=system:serviceaccount:default:{RELEASE}-trigger-replicator");
     let is_so =
-        |_| (cluster.kubectl(&["auth", "can-i", verb, &full, "-n", "default", &account]).status == Some(0)) == expected;
-    assert!((0..100).any(is_so), "{rule:?} does not become {expected}");
+        || (cluster.kubectl(&["auth", "can-i", verb, &full, "-n", "default", &account]).status == Some(0)) == expected;
+    assert!(becomes(is_so), "{rule:?} does not become {expected}");
 }
 
 fn without(objects: &[Value], missing: &Rule) -> Vec<Value> {

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use fairlead_tests::api::Api;
-use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::program::{Ended, becomes, job, run};
 use fairlead_tests::proxy::{Asked, Fault};
 use fairlead_tests::state::{State, differences};
 use fairlead_tests::webhook::{LABEL, Mood, Webhook};
@@ -191,11 +191,11 @@ fn a_webhook_that_refuses_or_does_not_answer_is_named_and_everything_is_taken_ba
 fn wait_until_asked(stage: &Stage) {
     let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
     let path = format!("{}?dryRun=All", stage.path("/api/v1", "configmaps"));
-    let is_asked = |_| {
+    let is_asked = || {
         let (status, answer) = stage.api.ask(&Method::POST, &path, &probe);
         status != 201 || !answer["metadata"]["labels"][LABEL].is_null()
     };
-    assert!((0..600).any(is_asked), "the webhook is not asked");
+    assert!(becomes(is_asked), "the webhook is not asked");
 }
 
 #[test]

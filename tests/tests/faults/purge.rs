@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use fairlead_tests::api::Api;
 use fairlead_tests::cluster::Cluster;
-use fairlead_tests::program::{Ended, job};
+use fairlead_tests::program::{Ended, becomes, job};
 use fairlead_tests::proxy::{Asked, Fault, Moment, Proxy};
 use fairlead_tests::state::{State, canonical, differences};
 use serde_json::{Value, json};
@@ -98,13 +98,13 @@ impl Relics {
         }
         // Nobody waits for the kind where it is there.
         self.api.ask(&Method::POST, DEFINITIONS, &self.definition());
-        let is_served = |_| self.api.ask(&Method::GET, &self.objects(), &Value::Null).0 == 200;
-        assert!((0..20_000).any(is_served), "{} are not served", self.plural());
+        let is_served = || self.api.ask(&Method::GET, &self.objects(), &Value::Null).0 == 200;
+        assert!(becomes(is_served), "{} are not served", self.plural());
         for name in OBJECTS {
             self.api.ask(&Method::DELETE, &format!("{}/{name}", self.objects()), &Value::Null);
             let object = json!({"apiVersion": "example.org/v1", "kind": self.kind(), "metadata": {"name": name}, "spec": {"size": 1}});
-            let create = |_| self.api.ask(&Method::POST, &format!("{}?fieldManager=team", self.objects()), &object).0 == 201;
-            assert!((0..5000).any(create), "{name} cannot be created");
+            let create = || self.api.ask(&Method::POST, &format!("{}?fieldManager=team", self.objects()), &object).0 == 201;
+            assert!(becomes(create), "{name} cannot be created");
             let status = json!({"status": {"phase": "Running"}});
             self.api.expect(&Method::PATCH, &format!("{}/{name}/status?fieldManager=controller", self.objects()), &status);
         }

@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 
 use fairlead_tests::cluster::{Cluster, node};
-use fairlead_tests::program::{Ended, root, run, tool};
+use fairlead_tests::program::{Ended, becomes, root, run, tool};
 use serde_json::{Value, json};
 
 use crate::release::Release;
@@ -214,11 +214,11 @@ fn what_is_taken_back_leaves_no_dead_subscriber_behind() {
             .expect(0);
     };
     sleep("0");
-    let is_asleep = |_| {
+    let is_asleep = || {
         let pods = cluster.kubectl(&["get", "pods", "-n", "knative-eventing", "-o", "name"]).expect(0).stdout;
         !pods.contains("eventing-controller") && !pods.contains("mt-broker-controller")
     };
-    assert!((0..300).any(is_asleep), "the controllers do not go to sleep");
+    assert!(becomes(is_asleep), "the controllers do not go to sleep");
     cluster.kubectl(&["delete", "triggers", "-n", "mesh-back", "--all"]).expect(0);
     let plan = run(&mut cluster.job("trigger-replicator", &["plan"]), "").expect(0).stdout;
     sleep("1");
@@ -254,7 +254,7 @@ fn a_broker_that_heals_while_we_wait_is_waited_for() {
     let child = start(&cluster, &["--ready-timeout", "120s"]);
     // The Trigger is there and not ready: now the Broker gets what it lacks.
 
-    assert!((0..600).any(|_| !tenant.triggers().is_empty()), "the job creates a Trigger");
+    assert!(becomes(|| !tenant.triggers().is_empty()), "the job creates a Trigger");
     tenant.config("late");
     let ended = child.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -296,7 +296,7 @@ fn a_channel_that_comes_late_is_waited_for_and_then_every_event_arrives_once() {
     assert_eq!(cluster.list("brokers"), Vec::<Value>::new());
 
     let child = start(&cluster, &["--ready-timeout", "120s"]);
-    assert!((0..600).any(|_| !tenant.carriers("shop").is_empty()), "the job creates a Subscription");
+    assert!(becomes(|| !tenant.carriers("shop").is_empty()), "the job creates a Subscription");
     tenant.channel("shop");
     let ended = child.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -359,6 +359,6 @@ fn a_broken_channel_is_named_as_the_cause_and_what_knative_keeps_is_told() {
     assert_eq!((tenant.triggers(), cluster.list("brokers")), (Vec::<Value>::new(), Vec::<Value>::new()));
     // Without the Channel Knative lets go.
     cluster.kubectl(&["delete", "channels.messaging.knative.dev", "-n", INTEGRATION, "shop"]).expect(0);
-    let is_gone = |_| tenant.carriers("shop").is_empty();
-    assert!((0..600).any(is_gone), "Knative keeps the Subscription");
+    let is_gone = || tenant.carriers("shop").is_empty();
+    assert!(becomes(is_gone), "Knative keeps the Subscription");
 }

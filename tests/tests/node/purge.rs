@@ -1,7 +1,7 @@
 //! What a purge needs real controllers for: pods that end when their workload is held, and the garbage collector.
 
 use fairlead_tests::cluster::node;
-use fairlead_tests::program::{job, root, run};
+use fairlead_tests::program::{becomes, job, root, run};
 use fairlead_tests::state::{canonical, differences, of_kinds};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_com
     let cluster = node();
     let definition = root().join("tests/definitions/widgets.yaml");
     cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
-    assert!((0..100).any(|_| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    assert!(becomes(|| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
     let object = |api_version: &str, kind: &str, name: &str, more: Value| {
         let mut object =
             json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": NAMESPACE, "name": name}});
@@ -83,8 +83,8 @@ fn what_a_real_knative_works_on_comes_back_as_it_was_and_becomes_ready_again() {
     let channel = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "created-x7k2p"});
     let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     cluster.apply(&json!([namespace("kyma-system"), namespace(MESH)]));
-    let is_there = |_| cluster.kubectl(&["get", "namespace", MESH, "-o", "jsonpath={.status.phase}"]).stdout == "Active";
-    assert!((0..600).any(is_there), "an earlier test's namespace is still going");
+    let is_there = || cluster.kubectl(&["get", "namespace", MESH, "-o", "jsonpath={.status.phase}"]).stdout == "Active";
+    assert!(becomes(is_there), "an earlier test's namespace is still going");
     cluster.apply(&json!([
         {"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "metadata": {"namespace": "kyma-system", "name": "created-x7k2p", "labels": labels}},
         {"apiVersion": "messaging.knative.dev/v1", "kind": "Subscription",

@@ -1,6 +1,6 @@
 //! Everything goes, and comes back as it was.
 
-use fairlead_tests::program::{job, run, tool};
+use fairlead_tests::program::{becomes, job, run, tool};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -84,12 +84,12 @@ fn a_kind_that_later_kyma_uses_too_stays() {
             "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "orders", "name": "back-again"},
             "spec": {"source_id": "shop", "event_type": "x", "event_type_version": "v1"},
         });
-        let create = |_| {
+        let create = || {
             let mut kubectl = tool("kubectl");
             kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "-f", "-"]);
             run(&mut kubectl, &legacy.to_string()).status == Some(0)
         };
-        assert!((0..100).any(create), "the fence is still there");
+        assert!(becomes(create), "the fence is still there");
         scene.cluster.kubectl(&["delete", DEFINITIONS[0], "-n", "orders", "back-again"]).expect(0);
         let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
         assert_eq!(again["outcome"], "Unchanged");
@@ -111,8 +111,8 @@ fn it_comes_back_also_where_others_have_made_the_same_again() {
         definition["metadata"] = json!({"name": DEFINITIONS[1], "labels": definition["metadata"]["labels"]});
         scene.cluster.apply(&definition);
         scene.cluster.kubectl(&["wait", "--for=condition=Established", "crd", DEFINITIONS[1], "--timeout=60s"]).expect(0);
-        let is_served = |_| scene.cluster.kubectl(&["get", DEFINITIONS[1], "-A"]).status == Some(0);
-        assert!((0..100).any(is_served), "it is not served");
+        let is_served = || scene.cluster.kubectl(&["get", DEFINITIONS[1], "-A"]).status == Some(0);
+        assert!(becomes(is_served), "it is not served");
         let mut other = activation("shop-events");
         other["spec"]["sourceId"] = "somebody-else".into();
         scene.cluster.apply(&json!([other, activation("theirs")]));

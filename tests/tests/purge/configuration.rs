@@ -1,7 +1,7 @@
 //! Other kinds than those of the legacy bus, by the configuration file.
 
 use fairlead_tests::cluster::lease;
-use fairlead_tests::program::{job, root, run};
+use fairlead_tests::program::{becomes, job, root, run};
 use fairlead_tests::state::{self, differences};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
     let cluster = lease();
     let definition = root().join("tests/definitions/widgets.yaml");
     cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
-    assert!((0..100).any(|_| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    assert!(becomes(|| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
     cluster.apply(&json!([widget("a", "old"), widget("b", "old"), widget("c", "new")]));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("fairlead.yaml");

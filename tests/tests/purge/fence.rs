@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlead_tests::program::{run, tool};
+use fairlead_tests::program::{becomes, run, tool};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn nothing_like_it_can_be_created_while_it_goes() {
     let before = scene.state();
     scene.playing(Duration::from_secs(3), || {
         let child = scene.start(&["apply"]);
-        assert!((0..600).any(|_| is_going(&scene, "shop-events")), "it is not deleted");
+        assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
         let denied = create(&scene, &activation("meanwhile"));
         assert!(
             denied.stderr.contains("release shop in namespace default is purging this kind from the cluster"),
@@ -60,7 +60,7 @@ fn without_a_fence_what_was_created_meanwhile_stops_the_purge_before_it_is_lost(
     let before = scene.state();
     scene.playing(Duration::from_secs(1), || {
         let child = scene.start(&["apply", "--fence", "false"]);
-        assert!((0..600).any(|_| is_going(&scene, "shop-events")), "it is not deleted");
+        assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
         let mut meanwhile = activation("meanwhile");
         meanwhile["metadata"].as_object_mut().expect("an object").remove("finalizers");
         create(&scene, &meanwhile).expect(0);

@@ -1,5 +1,6 @@
 //! Finalizers are somebody's work: it is waited for, and said whose it is.
 
+use fairlead_tests::program::becomes;
 use std::time::Duration;
 
 use fairlead_tests::state::differences;
@@ -86,8 +87,8 @@ fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_com
         scene.run_controller(1);
         let child = scene.start(&["apply", "--deletion-timeout", "3s", "--concurrency", "1"]);
         let is_going =
-            |_| !scene.cluster.get(ACTIVATIONS, "orders", "shop-events")["metadata"]["deletionTimestamp"].is_null();
-        assert!((0..300).any(is_going), "it is not deleted");
+            || !scene.cluster.get(ACTIVATIONS, "orders", "shop-events")["metadata"]["deletionTimestamp"].is_null();
+        assert!(becomes(is_going), "it is not deleted");
         scene.cluster.kubectl(&["scale", "-n", "kyma-system", "deployment/event-bus-subscription-controller", "--replicas=0"]).expect(0);
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -95,8 +96,8 @@ fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_com
         let words = "whose owner Deployment kyma-system/event-bus-subscription-controller has 0 replicas: kubectl -n kyma-system scale";
         assert!(said.contains(words), "{said}");
         scene.run_controller(1);
-        let is_gone = |_| scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", "shop-events"]).status != Some(0);
-        assert!((0..300).any(is_gone), "its owner is back");
+        let is_gone = || scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", "shop-events"]).status != Some(0);
+        assert!(becomes(is_gone), "its owner is back");
         scene.run(&["rollback", "--last"]).expect(0);
         let different = differences(&before, &scene.state());
         // It was scaled by us.
@@ -117,8 +118,8 @@ fn a_finalizer_that_nobody_is_known_to_own_is_warned_of_and_waited_for() {
     let before = scene.state();
     scene.playing(AT_ONCE, || {
         let child = scene.start(&["apply", "--deletion-timeout", "30s"]);
-        let is_going = |_| !scene.cluster.get(SUBSCRIPTIONS, "orders", "paid")["metadata"]["deletionTimestamp"].is_null();
-        assert!((0..300).any(is_going), "it is not deleted");
+        let is_going = || !scene.cluster.get(SUBSCRIPTIONS, "orders", "paid")["metadata"]["deletionTimestamp"].is_null();
+        assert!(becomes(is_going), "it is not deleted");
         scene
             .cluster
             .kubectl(&[

@@ -1,5 +1,6 @@
 //! What speaks against a purge: each refusal names the object, the reason and what to do, and nothing is changed.
 
+use fairlead_tests::program::becomes;
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -180,9 +181,8 @@ fn a_conversion_webhook_that_is_down_stops_everything() {
     let conversion = json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}});
     let patch = json!({"spec": {"versions": [live["spec"]["versions"][0], newer], "conversion": conversion}}).to_string();
     scene.cluster.kubectl(&["patch", "crd", definition, "--type=merge", "-p", &patch]).expect(0);
-    let is_served =
-        |_| scene.cluster.kubectl(&["get", "--raw", "/apis/eventing.kyma-project.io/v1alpha2"]).status == Some(0);
-    assert!((0..300).any(is_served), "the version is not served");
+    let is_served = || scene.cluster.kubectl(&["get", "--raw", "/apis/eventing.kyma-project.io/v1alpha2"]).status == Some(0);
+    assert!(becomes(is_served), "the version is not served");
     // A webhook that is just starting answers so, too: it is asked for a while.
     let ended = scene.run(&["apply", "--request-timeout", "2s"]).expect(4);
     let words =
@@ -235,8 +235,8 @@ fn a_definition_that_could_not_be_created_again_stops_everything() {
     ]));
     let words =
         "! refused LP113 CustomResourceDefinition subscriptions.eventing.kyma-project.io: it could not be created again: ";
-    let is_said = |_| scene.run(&["plan"]).expect(0).stdout.contains(words);
-    assert!((0..100).any(is_said), "the policy does not act");
+    let is_said = || scene.run(&["plan"]).expect(0).stdout.contains(words);
+    assert!(becomes(is_said), "the policy does not act");
     scene.run(&["apply"]).expect(4);
 }
 
@@ -272,7 +272,7 @@ fn a_deletion_that_admission_refuses_is_named_with_who_refuses_it_and_everything
          "spec": {"policyName": "keep", "validationActions": ["Deny"]}},
     ]));
     let delete = ["delete", definition, "-n", "orders", "shop-events", "--dry-run=server"];
-    assert!((0..100).any(|_| scene.cluster.kubectl(&delete).stderr.contains("they stay")), "the policy does not act");
+    assert!(becomes(|| scene.cluster.kubectl(&delete).stderr.contains("they stay")), "the policy does not act");
     let before = scene.state();
     scene.playing(AT_ONCE, || {
         let said = scene.run(&["apply"]).expect(1).output();

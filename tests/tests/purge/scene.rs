@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairlead_tests::api::Api;
 use fairlead_tests::cluster::{Cluster, Lease, lease};
-use fairlead_tests::program::{Ended, root, run};
+use fairlead_tests::program::{Ended, becomes, root, run};
 use fairlead_tests::state::{self, State};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -84,12 +84,12 @@ impl Scene {
         cluster.kubectl(&["apply", "--server-side", "-f", definitions.to_str().expect("UTF-8")]).expect(0);
         cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
         for (path, _) in FINALIZED {
-            let is_served = |_| self.api.ask(&Method::GET, path, &Value::Null).0 == 200;
-            assert!((0..5000).any(is_served), "{path} is not served");
+            let is_served = || self.api.ask(&Method::GET, path, &Value::Null).0 == 200;
+            assert!(becomes(is_served), "{path} is not served");
         }
         // Discovery learns of it a moment later.
-        let is_found = |_| cluster.kubectl(&["get", SUBSCRIPTIONS, "-A"]).status == Some(0);
-        assert!((0..100).any(is_found), "the kind is not found");
+        let is_found = || cluster.kubectl(&["get", SUBSCRIPTIONS, "-A"]).status == Some(0);
+        assert!(becomes(is_found), "the kind is not found");
     }
 
     fn is_as_installed(&self, definition: &str) -> bool {

@@ -88,7 +88,7 @@ fn start(scene: &Scene<'_>, more: &[&str]) -> Child {
     let mut helm = scene.upgrade_command(2, more);
     let child = helm.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let works = || scene.names("triggers.eventing.knative.dev").len() == 2;
-    assert!(becomes(180, works), "the first step makes no Triggers");
+    assert!(becomes(works), "the first step makes no Triggers");
     child
 }
 
@@ -121,7 +121,7 @@ fn late(scene: &Scene<'_>) {
         "-o",
         "jsonpath={.items[*].status.containerStatuses[*].state.terminated.message}",
     ];
-    let ended = becomes(180, || !scene.cluster.kubectl(&terminated).stdout.is_empty());
+    let ended = becomes(|| !scene.cluster.kubectl(&terminated).stdout.is_empty());
     label("fairlead.dev/late-");
     assert!(ended, "the pod does not start");
     let said = scene.termination("shop-trigger-replicator");

@@ -1,5 +1,6 @@
 //! The upgrade has succeeded, and somebody goes back.
 
+use fairlead_tests::program::becomes;
 use serde_json::json;
 
 use super::play;
@@ -125,7 +126,7 @@ fn refused(scene: &Scene<'_>) {
             let created = fairlead_tests::program::run(&mut kubectl, &scene.subscription("rehearsed").to_string());
             (created.status == Some(0)) != expected
         };
-        assert!(fairlead_tests::program::becomes(60, create), "the policy does not begin or end to act");
+        assert!(becomes(create), "the policy does not begin or end to act");
     };
     denies(true);
     let failed = scene.rollback(1);

@@ -273,7 +273,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn assert_is(&self, before: &State) {
         // Controllers may be at it for a moment.
         let is_so = || state::differences(before, &self.state()).is_empty();
-        if !becomes(30, is_so) {
+        if !becomes(is_so) {
             assert_eq!(state::differences(before, &self.state()), Vec::<String>::new(), "{}", self.namespace);
         }
     }
