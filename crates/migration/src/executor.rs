@@ -244,8 +244,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     fn is_due(&self, stage: usize, part: Part) -> bool {
         let is_early = self.plan.stages[stage].undo_at == UndoAt::PreRollback;
         match part {
-            Part::BeforeHelm => is_early && !self.progress.undone_before_helm,
-            Part::Rest => !(is_early && self.progress.undone_before_helm),
+            Part::BeforeHelm => is_early && !self.progress.is_undone_before_helm(),
+            Part::Rest => !(is_early && self.progress.is_undone_before_helm()),
         }
     }
 

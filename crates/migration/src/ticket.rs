@@ -104,9 +104,9 @@ pub struct Progress {
     /// When it was asked for: what becomes of objects that somebody else has changed since.
     #[serde(default)]
     pub on_drift: OnDrift,
-    /// Whether the stages that are undone before Helm applies the old manifests have been taken back, and the others wait for that.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub undone_before_helm: bool,
+    /// Where the first part of a rollback in two parts is: the stages that are undone before Helm applies the old manifests.
+    #[serde(default)]
+    pub first_part: FirstPart,
     /// When it was asked for: the newest revision of the Helm release at that time, if that was to be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_in: Option<u32>,
@@ -125,11 +125,30 @@ impl Progress {
             untouched: Vec::new(),
             cause: None,
             on_drift: OnDrift::Stop,
-            undone_before_helm: false,
+            first_part: FirstPart::NotBegun,
             undone_in: None,
             undone_to: None,
         }
     }
+
+    /// Whether the first part has been taken back, and the rest waits for Helm.
+    #[must_use]
+    pub fn is_undone_before_helm(&self) -> bool {
+        self.first_part == FirstPart::Undone
+    }
+}
+
+/// The first of two parts in which a run is taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FirstPart {
+    /// Nobody has begun it, or everything is taken back at once.
+    #[default]
+    NotBegun,
+    /// Some of it may have been taken back.
+    Begun,
+    /// All of it has been taken back.
+    Undone,
 }
 
 /// Keeps the ticket of the run that is under way.

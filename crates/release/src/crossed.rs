@@ -23,7 +23,7 @@ impl Late {
             let short = change.target.short();
             match stage.undo_at {
                 UndoAt::PostRollback => drop(self.0.insert(short)),
-                UndoAt::PreRollback if !progress.undone_before_helm && self.0.contains(&short) => {
+                UndoAt::PreRollback if !progress.is_undone_before_helm() && self.0.contains(&short) => {
                     return Some(change.target);
                 }
                 UndoAt::PreRollback => {}
@@ -37,6 +37,7 @@ impl Late {
 mod tests {
     use fairlead_migration::change::{Change, Images};
     use fairlead_migration::plan::{Stage, StageKind};
+    use fairlead_migration::ticket::FirstPart;
     use serde_json::json;
 
     use super::*;
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn what_has_been_undone_or_never_begun_crosses_nothing() {
         let (plan, progress) = plan(&[(UndoAt::PreRollback, "a"), (UndoAt::PostRollback, "a")]);
-        let half = Progress { undone_before_helm: true, ..progress.clone() };
+        let half = Progress { first_part: FirstPart::Undone, ..progress.clone() };
         assert_eq!(Late::default().first_crossed(&plan, &half), None);
         assert_eq!(Late::default().first_crossed(&plan, &Progress { begun: 1, ..progress }), None);
     }

@@ -21,6 +21,7 @@
 //! implementation of [`step::Step`] and its arguments, and nothing else could differ.
 
 pub mod args;
+mod cancelled;
 pub mod configuration;
 mod crossed;
 pub mod exclusive;

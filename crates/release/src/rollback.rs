@@ -56,7 +56,7 @@ async fn show(mut ledger: Ledger<'_>, runs: &[Entry], args: &RollbackArgs) -> an
         for (_, change) in plan.changes_rev(0..progress.begun) {
             let is_early = plan.stages[change.stage].undo_at == fairlead_migration::plan::UndoAt::PreRollback;
             let is_later = args.undo_at == Some(UndoAt::PreRollback) && !is_early;
-            if is_later || is_early && progress.undone_before_helm {
+            if is_later || is_early && progress.is_undone_before_helm() {
                 continue;
             }
             let inverse = change.inverse();

@@ -11,7 +11,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::{Entry, Ledger, Outcome};
-use fairlead_migration::ticket::Phase;
+use fairlead_migration::ticket::{FirstPart, Phase};
 use serde_json::{Value, json};
 
 use crate::helm::Helm;
@@ -146,8 +146,11 @@ fn remark(entry: &Entry) -> String {
         Phase::Dirty => format!("NOT as before: a human must look{why}"),
         Phase::RolledBack if entry.progress.begun == 0 => "nothing was changed".to_owned(),
         Phase::RolledBack => format!("taken back{why}"),
-        Phase::RollingBack if entry.progress.undone_before_helm => {
+        Phase::RollingBack if entry.progress.is_undone_before_helm() => {
             "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()
+        }
+        Phase::RollingBack if entry.progress.first_part == FirstPart::Begun => {
+            "being taken back before Helm's manifests, or its process died".to_owned()
         }
         Phase::RollingBack => format!("being taken back, or its process died{why}"),
         Phase::Planned | Phase::Applying | Phase::Verifying => "under way, or its process died".to_owned(),
@@ -160,7 +163,7 @@ fn document(seen: &Seen<'_>, next: &[Next], place: Place<'_>) -> Value {
         json!({"sequence": entry.sequence, "ticket": entry.name, "step": entry.step, "phase": entry.phase.as_str(),
             "helmRevision": entry.helm_revision, "began": entry.created, "inForce": is_in_force(entry),
             "changes": entry.changes, "begun": entry.progress.begun.min(entry.changes), "cause": entry.progress.cause,
-            "undoneBeforeHelm": entry.progress.undone_before_helm})
+            "undoneBeforeHelm": entry.progress.is_undone_before_helm()})
     });
     let revisions = helm.revisions.iter().map(|it| json!({"number": it.number, "status": it.status}));
     let way_back = helm.way_back(entries);

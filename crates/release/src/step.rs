@@ -6,20 +6,19 @@ use fairlead_job::args::Output;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_job::watch::Watch;
 use fairlead_job::{code, manifests, report};
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Reopened};
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::executor::{Outcome, Run, Watcher as _, World};
-use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::executor::{Outcome, Run, World};
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
 
 use crate::args::StepArgs;
+use crate::cancelled;
 use crate::exclusive::{Exclusive, Waiting};
-use crate::helm::Helm;
 use crate::session::Session;
 
 /// What a job brings with it. Everything else is the same for all.
@@ -63,12 +62,12 @@ struct Apply<'a, S> {
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
-        self.check_cancelled().await?;
+        cancelled::check(self.session, S::NAME).await?;
         if let Some(finished) = self.finish().await? {
             return Ok(finished);
         }
         // What was waited for may have been the rollback.
-        self.check_cancelled().await?;
+        cancelled::check(self.session, S::NAME).await?;
         let plan = self.session.watch.guard(self.step.plan()).await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
@@ -85,47 +84,6 @@ impl<S: Step> Apply<'_, S> {
             Ok(()) => self.carry_out(&plan).await.unwrap_or_else(Ended::refused),
         };
         Ok((plan, ended))
-    }
-
-    /// Helm has gone on to another revision, a rollback has come half its way, or one has taken back what an earlier pod of this Job
-    /// has done: to do it (again) is for the next upgrade.
-    async fn check_cancelled(&self) -> Result<(), Failure> {
-        if let Some(revision) = self.session.common.release.helm_revision {
-            let helm = Helm::of(self.session.cluster, self.session.place);
-            let name = self.session.place.helm_release;
-            let newest = self.session.watch.guard_patiently(helm).await?.newest();
-            if let Some(newest) = newest.filter(|newest| *newest > revision) {
-                let message =
-                    format!("this run is of revision {revision}, and Helm is at revision {newest} of release {name}");
-                return Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message));
-            }
-        }
-        let ledger = self.session.ledger();
-        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
-        let is_half = |entry: &&Entry| entry.phase == Phase::RollingBack && entry.progress.undone_before_helm;
-        if let Some(entry) = entries.iter().find(is_half) {
-            let to = entry.progress.undone_to.map_or_else(|| "--to 0".to_owned(), |to| format!("--to-revision {to}"));
-            let rest = self.session.place.command(&format!("rollback {to} --undo-at post-rollback"));
-            let (sequence, step) = (entry.sequence, &entry.step);
-            let message = format!(
-                "run {sequence} ({step}) has been taken back as far as it is before Helm's manifests, and not the rest"
-            );
-            let failure = Failure::new(ExitStatus::Refused, &code::HALF_TAKEN_BACK, message);
-            return Err(failure.with_aftermath(format!("By hand, when the old manifests are there: {rest}\n")));
-        }
-        let Some(job) = &self.session.job else { return Ok(()) };
-        let is_ours = |entry: &&Entry| {
-            let progress = &entry.progress;
-            let was_asked_for = progress.phase == Phase::RolledBack && progress.begun > 0 && progress.cause.is_none();
-            entry.step == S::NAME && entry.created >= job.created && was_asked_for
-        };
-        match entries.iter().find(is_ours) {
-            Some(entry) => {
-                let message = format!("what this Job has done, as {}, has been taken back by a rollback", entry.name);
-                Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message))
-            }
-            None => Ok(()),
-        }
     }
 
     /// What an earlier run of this step has left: nothing, or it is finished now. Returns how, if that is the end of this run.
@@ -169,7 +127,7 @@ impl<S: Step> Apply<'_, S> {
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = run.apply(async || session.watch.guard(self.step.verify(&plan)).await).await;
         drop(world);
-        let outcome = cancelled(outcome, &session.watch);
+        let outcome = cancelled::told(outcome, &session.watch);
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = entry.helm_revision != session.common.release.helm_revision;
         let goes_on = match &outcome {
@@ -210,7 +168,7 @@ impl<S: Step> Apply<'_, S> {
                     }
                     _ => plan,
                 };
-                self.check_cancelled().await?;
+                cancelled::check(self.session, S::NAME).await?;
                 let (ticket, snapshot) = self.ticket(plan)?;
                 let mut ledger = session.ledger();
                 let mark = ledger.open(&ticket, &snapshot).await?;
@@ -219,7 +177,7 @@ impl<S: Step> Apply<'_, S> {
                 let progress = Progress::planned();
                 let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;
-                let outcome = cancelled(outcome, &session.watch);
+                let outcome = cancelled::told(outcome, &session.watch);
                 if let Err(error) = ledger.prune(session.place.release, self.args.history_max).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
@@ -244,16 +202,6 @@ impl<S: Step> Apply<'_, S> {
             snapshot: snapshot.manifest.clone(),
         };
         Ok((ticket, snapshot))
-    }
-}
-
-/// A run that was stopped because its lease was taken by a rollback is cancelled: it must not be run again.
-fn cancelled(outcome: Outcome, watch: &Watch) -> Outcome {
-    match outcome {
-        Outcome::Interrupted(Obstacle::Stopped(Stop::LeaseOver)) if watch.stop() == Some(Stop::Cancelled) => {
-            Outcome::Interrupted(Obstacle::Stopped(Stop::Cancelled))
-        }
-        other => other,
     }
 }
 

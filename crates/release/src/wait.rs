@@ -109,7 +109,7 @@ impl Awaited {
                 (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision),
                 (_, to) => run.sequence > to.unwrap_or_default(),
             };
-            run.progress.undone_before_helm && is_later
+            run.progress.is_undone_before_helm() && is_later
         };
         for run in runs.iter().filter(is_of_this_rollback) {
             let plan = session.watch.guard_patiently(session.ledger().reopen(&run.name)).await?.plan;

@@ -1,7 +1,7 @@
 //! Every wrong answer, once at each kind of write, forward and back.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fairlead_tests::proxy::{Answer, Fault, Moment};
@@ -99,4 +99,24 @@ fn any_wrong_answer_to_any_kind_of_write_ends_fully_new_or_exactly_old() {
         forward.1.len(),
         back.1.len()
     );
+}
+
+/// Whoever takes back the rest goes by what the ledger says of the first part.
+#[test]
+fn the_first_part_of_a_rollback_is_not_done_before_the_ledger_says_so() {
+    let stage = Stage::new(&clusters()[0], "first-part");
+    stage.reset();
+    let old = stage.state();
+    stage.run_to_the_end(Order::Apply).expect(0);
+    let (denied, writes) = (Fault::Instead(Answer::new(403, "Forbidden")), AtomicUsize::new(0));
+    let (ended, _) = stage.run(Order::BeforeHelm, &[], move |asked| {
+        let is_end = kind(asked) == "patch ticket, phase RollingBack" && writes.fetch_add(1, Ordering::SeqCst) > 0;
+        is_end.then(|| denied.clone())
+    });
+    assert!(ended.status != Some(0) && ended.stderr.contains("Ended before it was done"), "{}", ended.output());
+    stage.run_to_the_end(Order::Apply).expect(4);
+    for part in [Order::BeforeHelm, Order::AfterHelm] {
+        stage.run_to_the_end(part).expect(0);
+    }
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }

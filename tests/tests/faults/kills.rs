@@ -83,7 +83,12 @@ fn meet(stage: &Stage, point: Point, ends: &Ends) -> Result<(), String> {
         }
         (Order::Rollback, _) => run(Order::Rollback, &[0, 4]).map(|()| &ends.old),
         (Order::BeforeHelm, _) => {
-            run(Order::BeforeHelm, &[0]).and_then(|()| run(Order::AfterHelm, &[0])).map(|()| &ends.old)
+            // A step that runs now must not finish it: the old manifests are not there. 0: it had not begun.
+            let has_begun = stage.phases().values().any(|phase| phase == "RollingBack");
+            run(Order::Apply, if has_begun { &[4] } else { &[0] })
+                .and_then(|()| run(Order::BeforeHelm, &[0]))
+                .and_then(|()| run(Order::AfterHelm, &[0]))
+                .map(|()| &ends.old)
         }
         (Order::AfterHelm, _) => run(Order::AfterHelm, &[0]).map(|()| &ends.old),
     };

@@ -10,7 +10,7 @@ use super::{OnDrift, Part, Rest, Run, Watcher, World};
 use crate::change::{Change, Target};
 use crate::obstacle::{Obstacle, Stop};
 use crate::plan::StageKind;
-use crate::ticket::{Journal, Phase};
+use crate::ticket::{FirstPart, Journal, Phase};
 
 /// No watcher has a larger one.
 const LARGEST_BATCH: usize = 500;
@@ -43,7 +43,12 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         part: Part,
         ends_at_deadline: bool,
     ) -> Result<Rest, Obstacle> {
-        let was_under_way = self.progress.phase != Phase::Committed && !self.progress.undone_before_helm;
+        let was_under_way = self.progress.phase != Phase::Committed && !self.progress.is_undone_before_helm();
+        self.progress.first_part = match (self.progress.first_part, part) {
+            (FirstPart::Undone, _) => FirstPart::Undone,
+            (_, Part::BeforeHelm) => FirstPart::Begun,
+            (_, Part::Rest) => FirstPart::NotBegun,
+        };
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
@@ -93,7 +98,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let (mut left, kept) = (way.left.into_inner(), way.kept.into_inner());
         left.sort_by(|a, b| a.0.cmp(&b.0));
         left.dedup_by(|a, b| a.0 == b.0);
-        self.progress.undone_before_helm |= left.is_empty() && part == Part::BeforeHelm;
+        if left.is_empty() && part == Part::BeforeHelm {
+            self.progress.first_part = FirstPart::Undone;
+        }
         let is_left = |stage: usize| {
             let is_begun = started[self.plan.positions(stage)].contains(&true);
             self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages[stage].cascaded && has_removed)
