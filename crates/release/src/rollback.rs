@@ -14,6 +14,7 @@ use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
+use fairlead_migration::change::Target;
 use fairlead_migration::executor::{self, Outcome, Part, Run};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::ticket::{Phase, Progress};
@@ -85,6 +86,12 @@ struct Newer {
     late: Late,
 }
 
+/// A run that was looked at.
+struct Looked {
+    plan: Plan,
+    mark: String,
+}
+
 impl Back<'_> {
     async fn go(&self) -> Result<(), Failure> {
         let (session, args) = (self.session, self.args);
@@ -105,13 +112,8 @@ impl Back<'_> {
         // Kinds that a newer run has deleted are those of older ones, too.
         let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
         let mut found = self.told(binary, found).await?;
-        let mut newer = Newer::default();
-        let is_looked_at = runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback);
-        for run in runs.iter().filter(|_| is_looked_at) {
-            let looked = self.look(run, runs.len() > 1, &mut newer, &mut found).await;
-            if let Some((plan, ended)) = self.told(&run.step, looked).await? {
-                session.conclude(&run.step, &plan, ended).await?;
-            }
+        if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
+            self.look_at_all(&runs, &mut found).await?;
         }
         for run in &runs {
             let taken = self.take_back(run, runs.len() > 1, &mut found).await;
@@ -119,6 +121,31 @@ impl Back<'_> {
             session.conclude(&run.step, &plan, ended).await?;
         }
         Ok(())
+    }
+
+    /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
+    /// given for all.
+    async fn look_at_all(&self, runs: &[Entry], found: &mut Discovery) -> Result<(), Failure> {
+        let mut newer = Newer::default();
+        let mut drifted: Option<(&Entry, Looked)> = None;
+        let mut all: Vec<(Target, String)> = Vec::new();
+        for run in runs {
+            let looked = self.told(&run.step, self.look(run, runs.len() > 1, &mut newer, found).await).await?;
+            match looked {
+                None => {}
+                Some((Outcome::Drifted(more), looked)) => {
+                    all.extend(more);
+                    drifted.get_or_insert((run, looked));
+                }
+                Some((outcome, Looked { plan, mark })) => {
+                    let ended = self.ended(outcome, &plan, &mark);
+                    self.session.conclude(&run.step, &plan, ended).await?;
+                }
+            }
+        }
+        let Some((run, Looked { plan, mark })) = drifted else { return Ok(()) };
+        let ended = self.ended(Outcome::Drifted(all), &plan, &mark);
+        self.session.conclude(&run.step, &plan, ended).await.map(drop)
     }
 
     async fn choose(&self) -> Result<Chosen, Failure> {
@@ -140,15 +167,15 @@ impl Back<'_> {
         revision.map_or_else(String::new, |revision| format!(": no run of a revision after {revision} is in force"))
     }
 
-    /// Looks whether a run can be taken back, once those before it have been. Returns how it ends when it cannot. One of several
-    /// is looked at before the first is touched; a single one looks itself.
+    /// Looks whether a run can be taken back, once those before it have been. Returns how it ends when it cannot. A single one
+    /// looks itself.
     async fn look(
         &self,
         run: &Entry,
         is_one_of_several: bool,
         newer: &mut Newer,
         found: &mut Discovery,
-    ) -> Result<Option<(Plan, Ended)>, Failure> {
+    ) -> Result<Option<(Outcome, Looked)>, Failure> {
         let mut ledger = self.session.ledger();
         let Reopened { mark, plan, progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
         if self.args.undo_at == Some(UndoAt::PreRollback)
@@ -167,10 +194,7 @@ impl Back<'_> {
         let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
         let outcome = if stops { run.look(|target| newer.targets.contains(&target.short())).await } else { None };
         newer.targets.extend(plan.changes().map(|change| change.target.short()));
-        Ok(outcome.map(|outcome| {
-            let ended = self.ended(outcome, &plan, &mark);
-            (plan, ended)
-        }))
+        Ok(outcome.map(|outcome| (outcome, Looked { plan, mark })))
     }
 
     async fn take_back(

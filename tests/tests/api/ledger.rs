@@ -205,10 +205,21 @@ fn drift_in_an_older_run_is_found_before_a_newer_one_is_taken_back() {
     cluster.apply(&subscription("default", "late", "order.late"));
     apply(&cluster, &[]).expect(0);
     let elsewhere = r#"{"spec": {"subscriber": {"uri": "http://elsewhere.default/"}}}"#;
-    cluster.kubectl(&["patch", "trigger", "-n", "default", &name, "--type=merge", "-p", elsewhere]).expect(0);
+    let patch = |name: &str| {
+        cluster.kubectl(&["patch", "trigger", "-n", "default", name, "--type=merge", "-p", elsewhere]).expect(0);
+    };
+    patch(&name);
     let before = state::of(&cluster);
     let stopped = replicator(&cluster, "rollback", &["--to", "0"]).expect(6);
     assert!(stopped.stderr.contains(&format!("Trigger default/{name}")), "{}", stopped.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+    // What is decided then is decided for all runs, so those of all are told.
+    let triggers = cluster.list("triggers");
+    let names = triggers.iter().filter_map(|trigger| trigger["metadata"]["name"].as_str());
+    names.filter(|it| *it != name).for_each(patch);
+    let before = state::of(&cluster);
+    let stopped = replicator(&cluster, "rollback", &["--to", "0"]).expect(6);
+    assert!(stopped.stderr.contains("somebody else has changed 3 objects since"), "{}", stopped.stderr);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
     replicator(&cluster, "rollback", &["--to", "0", "--on-drift", "overwrite"]).expect(0);
     assert!(cluster.list("triggers").is_empty());
