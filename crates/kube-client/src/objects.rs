@@ -9,10 +9,12 @@
 //! - `image`: what of an image is written, through which endpoint, and whether an object has it
 //! - `write`: create, update, delete
 //! - `restore`: creates an object again that was deleted, with everything that it was
+//! - `namespace`: whether objects can come back where they were
 //! - `settle`: waits until a write has had its effect
 //! - `rehearse`: asks what would become of a create, and stores nothing
 
 mod image;
+mod namespace;
 mod rehearse;
 mod restore;
 mod settle;
@@ -56,6 +58,8 @@ pub struct Objects<'a> {
     watcher: Option<&'a dyn Watcher>,
     /// Kinds that were waited for in vain.
     unserved: RefCell<HashSet<String>>,
+    /// Namespaces that were asked for: whether they are gone.
+    gone_namespaces: RefCell<HashMap<String, bool>>,
 }
 
 /// One object on the way through a change.
@@ -106,6 +110,12 @@ impl World for Objects<'_> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         let live = self.live(&subject).await?;
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
+        if let (Images::Delete(_), Standing::After, None) = (&task.change.images, &standing, &live)
+            && let Some(namespace) = &subject.target.namespace
+            && self.is_namespace_gone(namespace).await?
+        {
+            return Ok(Standing::Other(namespace::GONE.to_owned()));
+        }
         Ok(if has_ended(task) && matches!(standing, Standing::Other(_)) { Standing::Before } else { standing })
     }
 }
@@ -122,6 +132,7 @@ impl<'a> Objects<'a> {
             patience: settle::TIMEOUT,
             watcher: None,
             unserved: RefCell::default(),
+            gone_namespaces: RefCell::default(),
         }
     }
 

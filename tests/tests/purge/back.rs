@@ -2,6 +2,7 @@
 
 use fairlead_tests::program::{becomes, job, run, tool};
 use fairlead_tests::state::differences;
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
@@ -215,4 +216,30 @@ fn tickets_that_have_been_taken_back_are_forgotten_as_the_history_says() {
         assert!(!has_ticket("fairlead.v1.shop.1") && has_ticket("fairlead.v1.shop.2"));
         scene.run(&["rollback", "--last"]).expect(0);
     });
+}
+
+/// A team that has left does not keep the others from going back, and whoever goes back is told of it before the first change.
+#[test]
+fn a_namespace_that_has_gone_since_is_told_before_anything_comes_back() {
+    let scene = Scene::new();
+    let last = json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "leaving", "name": "last"},
+        "spec": {"source_id": "shop", "event_type": "x", "event_type_version": "v1", "endpoint": "http://mail.leaving/"},
+    });
+    scene.cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}}));
+    scene.cluster.apply(&last);
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply", "--allow-unreplicated", "leaving/last"]).expect(0);
+        // Nobody finishes that here: it is going, as it may be for long in any cluster.
+        scene.cluster.kubectl(&["delete", "namespace", "leaving", "--wait=false"]).expect(0);
+        let told = "! Subscription leaving/last: its namespace has been deleted since";
+        let stopped = scene.run(&["rollback", "--last"]).expect(6).output();
+        assert!(stopped.contains(told), "{stopped}");
+        assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
+        let kept = scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0).output();
+        assert!(kept.contains(told) && kept.contains("1 left as others have changed them"), "{kept}");
+        scene.cluster.get(DEFINITIONS[0], "orders", "paid");
+    });
+    let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}, "spec": {"finalizers": []}});
+    scene.api.ask(&Method::PUT, "/api/v1/namespaces/leaving/finalize", &gone);
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::image::{Part, clamped_status, is_helms, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
-use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, owners, settle};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, owners, settle};
 use crate::request::Error;
 
 impl Objects<'_> {
@@ -147,6 +147,7 @@ impl Objects<'_> {
             Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(None),
             // A quota or a webhook may refuse to create what is there.
             Err(_) if self.live(subject).await?.is_some() => Ok(None),
+            Err(error) if error.status().is_some_and(namespace::is_refused_by) => Err(subject.drift(namespace::GONE)),
             Err(error) => Err(self.refused(subject, "create", error).await),
         }
     }
