@@ -25,11 +25,13 @@ pub struct Revision {
     pub status: String,
     /// When it began; RFC 3339.
     pub created: String,
+    /// Of a rollback that has not come to its end: the number that Helm was told. The hooks that it runs may say an older one.
+    pub goes_to: Option<u32>,
 }
 
 impl Cluster {
     /// The revisions that are recorded, the oldest first; none where Helm has never heard of the release, or keeps its records
-    /// elsewhere. Only labels are read.
+    /// elsewhere. Only labels are read, but of rollbacks that have not come to their end.
     /// Source: Helm's `pkg/storage/driver/secrets.go`, the same in versions 3 and 4.
     pub async fn helm_revisions(&self, namespace: &str, release: &str) -> Result<Vec<Revision>, Obstacle> {
         let secrets = Resource::core("Secret", "secrets", true);
@@ -39,15 +41,24 @@ impl Cluster {
             let number = labels["version"].as_str()?.parse().ok()?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let (status, created) = (text(&labels["status"])?, text(&secret["metadata"]["creationTimestamp"])?);
-            Some(Revision { number, status, created })
+            Some(Revision { number, status, created, goes_to: None })
         };
         let mut revisions = self.list_metadata(&secrets, Some(namespace), Some(&selector), revision).await?;
         revisions.sort_by_key(|revision| revision.number);
+        for revision in revisions.iter_mut().filter(|revision| revision.status == "pending-rollback") {
+            revision.goes_to =
+                self.helm_record(namespace, release, revision.number).await?.as_ref().and_then(rollback_target);
+        }
         Ok(revisions)
     }
 
     /// Whether the record of a revision holds a Job of ours that Helm runs when it goes back there. None when it cannot be read.
     pub async fn is_armed(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<bool>, Obstacle> {
+        Ok(self.helm_record(namespace, release, revision).await?.as_ref().map(has_rollback_hook))
+    }
+
+    /// What is recorded of a revision; none when it cannot be read.
+    async fn helm_record(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<Value>, Obstacle> {
         let secrets = Resource::core("Secret", "secrets", true);
         let name = format!("sh.helm.release.v1.{release}.v{revision}");
         let operation = Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new("get", &secrets) };
@@ -55,7 +66,7 @@ impl Cluster {
         let request =
             request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
         match self.send(request).await {
-            Ok(secret) => Ok(record(&secret).map(|record| has_rollback_hook(&record))),
+            Ok(secret) => Ok(record(&secret)),
             Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
             Err(error) => Err(self.obstacle(operation, error).await),
         }
@@ -77,6 +88,11 @@ fn has_rollback_hook(record: &Value) -> bool {
     let hooks = record["hooks"].as_array().into_iter().flatten();
     let is_ours = |hook: &Value| hook["manifest"].as_str().is_some_and(|manifest| manifest.contains("--undo-at"));
     hooks.filter(|hook| hook["kind"] == "Job").any(is_ours)
+}
+
+/// Source: Helm's `pkg/action/rollback.go`, which says it in words in both versions.
+fn rollback_target(record: &Value) -> Option<u32> {
+    record["info"]["description"].as_str()?.strip_prefix("Rollback to ")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -104,6 +120,10 @@ mod tests {
         assert_eq!(is_armed(&hook("args: [apply]")), Some(false));
         assert_eq!(is_armed("{}"), Some(false));
         assert_eq!(is_armed("no JSON"), None);
+        assert_eq!(rollback_target(&json!({"info": {"description": "Rollback to 12"}})), Some(12));
+        for description in ["Rollback to the one before", "Upgrade complete"] {
+            assert_eq!(rollback_target(&json!({"info": {"description": description}})), None);
+        }
         assert_eq!(record(&json!({"data": {"release": "####"}})), None);
         assert_eq!(record(&json!({"data": {"release": BASE64_STANDARD.encode("no gzip")}})), None);
     }

@@ -9,6 +9,9 @@ use crate::snapshot::{Manifest, Snapshot};
 /// The format of tickets written now. A reader refuses a ticket whose `min_reader` is larger than this.
 pub const FORMAT: u32 = 1;
 
+/// [`Ticket::executor`] of runs that change objects of a cluster.
+pub const KUBERNETES: &str = "kubernetes";
+
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
@@ -72,7 +75,7 @@ pub struct Ticket {
     pub tool: String,
     /// The step, named like its binary.
     pub step: String,
-    /// What carries the changes out: `kubernetes`.
+    /// What carries the changes out: [`KUBERNETES`].
     pub executor: String,
     /// The release.
     pub release: String,

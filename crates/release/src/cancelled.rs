@@ -11,6 +11,7 @@ use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::ticket::{FirstPart, Phase};
 
 use crate::helm::Helm;
+use crate::next::Next;
 use crate::session::Session;
 use crate::status::Place;
 
@@ -35,7 +36,7 @@ pub(crate) async fn check(session: &Session<'_>, step: &str) -> Result<(), Failu
     }
     let entries = watch.guard_patiently(session.ledger().entries(place.release)).await?;
     if let Some(entry) = entries.iter().find(|entry| is_half(entry)) {
-        return Err(half(entry, helm.pending(&entries), place));
+        return Err(half(entry, helm.half_way(std::slice::from_ref(entry)), place));
     }
     let Some(job) = &session.job else { return Ok(()) };
     let is_ours = |entry: &&Entry| {
@@ -53,7 +54,7 @@ pub(crate) async fn check(session: &Session<'_>, step: &str) -> Result<(), Failu
 }
 
 /// Whether a rollback in two parts has begun with a run, and has not come to its end.
-fn is_half(entry: &Entry) -> bool {
+pub(crate) fn is_half(entry: &Entry) -> bool {
     entry.phase == Phase::RollingBack && entry.progress.first_part != FirstPart::NotBegun
 }
 
@@ -66,18 +67,22 @@ fn half(entry: &Entry, helms: Option<String>, place: Place<'_>) -> Failure {
         "is being taken back, or whoever did that has died before the part before Helm's manifests was done"
     };
     let failure = Failure::new(ExitStatus::Refused, &code::HALF_TAKEN_BACK, format!("run {sequence} ({step}) {how_far}"));
-    let to = entry.progress.undone_to.map_or_else(|| "--to 0".to_owned(), |to| format!("--to-revision {to}"));
-    let part = |at: &str| place.command(&format!("rollback {to} --undo-at {at}"));
-    let next = match helms {
-        Some(helms) => format!("Next: {helms}\n"),
-        None if is_first_done => format!("By hand, when the old manifests are there: {}\n", part("post-rollback")),
-        None => format!(
-            "By hand: {}\nand then, when the old manifests are there: {}\n",
-            part("pre-rollback"),
-            part("post-rollback")
-        ),
-    };
+    let next = helms.map_or_else(
+        || {
+            let halves = halves_by_hand(entry, place).into_iter();
+            halves.map(|(command, when)| format!("By hand, {when}: {command}\n")).collect::<Vec<_>>().concat()
+        },
+        |helms| format!("Next: {helms}\n"),
+    );
     failure.with_aftermath(next)
+}
+
+/// What ends a rollback whose oldest run that has come half its way is this one, outside Helm. All newer runs are part of it.
+pub(crate) fn halves_by_hand(entry: &Entry, place: Place<'_>) -> Vec<Next> {
+    let part = |at: &str| place.command(&format!("rollback --to {} --undo-at {at}", entry.sequence.saturating_sub(1)));
+    let first = || (part("pre-rollback"), "while the old manifests are not there".to_owned());
+    let rest = (part("post-rollback --wait-for restored"), "when the old manifests are there".to_owned());
+    (!entry.progress.is_undone_before_helm()).then(first).into_iter().chain([rest]).collect()
 }
 
 /// A run that was stopped because its lease was taken by a rollback is cancelled: it must not be run again.

@@ -22,7 +22,7 @@ use crate::status::{Place, is_in_force, may_be_undone};
 pub(crate) struct Chosen {
     /// The newest first.
     pub(crate) runs: Vec<Entry>,
-    /// In force, and of no revision: somebody else than Helm has started them.
+    /// In force, and not of a revision of this installation of the release.
     pub(crate) stay: Vec<Entry>,
 }
 
@@ -39,12 +39,16 @@ pub(crate) async fn choose(
 ) -> Result<Chosen, Failure> {
     // Of two parts the first may have been all there was.
     let (goal, is_a_part) = (&args.goal, args.undo_at.is_some());
-    let mut entries = ledger.entries(place.release).await?;
+    let entries = ledger.entries(place.release).await?;
     if let Some(revision) = goal.to_revision {
-        entries.retain(|entry| helm.is_ours(entry));
-        let digests = digests(ledger, &entries, revision).await?;
-        let command = helm.pending(&entries);
-        return to_revision(entries, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
+        let (ours, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| helm.is_ours(entry));
+        let digests = digests(ledger, &ours, revision).await?;
+        let command = helm.pending(&ours);
+        let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
+        return chosen.map(|mut chosen| {
+            chosen.stay.extend(others.into_iter().filter(is_in_force));
+            chosen
+        });
     }
     let mut runs: Vec<Entry> = entries.into_iter().filter(may_be_undone).rev().collect();
     match goal.to {
@@ -76,7 +80,8 @@ async fn digests(ledger: &Ledger<'_>, entries: &[Entry], revision: u32) -> Resul
 /// Whether a run was in force at a revision and is not now: it has been taken back since because somebody asked for that.
 fn is_lost(entry: &Entry, revision: u32) -> bool {
     let progress = &entry.progress;
-    let was_asked_for = matches!(entry.phase, Phase::RolledBack | Phase::RollingBack) && progress.cause.is_none();
+    let was_asked_for =
+        matches!(entry.phase, Phase::RolledBack | Phase::RollingBack | Phase::Dirty) && progress.cause.is_none();
     // By hand, while the revision was the newest one: that was its last word. Where Helm keeps its records elsewhere nobody knows.
     let is_since = progress.undone_in.is_some_and(|undone_in| undone_in > revision);
     entry.helm_revision.is_some_and(|its| its <= revision) && was_asked_for && progress.begun > 0 && is_since
@@ -105,6 +110,7 @@ fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32
     let Place { release, .. } = place;
     let what = match lost.phase {
         Phase::RollingBack => "is being taken back",
+        Phase::Dirty => "has been taken back since, but not all of it",
         _ => "has been taken back since",
     };
     let message = format!(
@@ -188,7 +194,10 @@ mod tests {
         let mut half = run(1, "a", Some(2), Some(3));
         (half.phase, half.progress.phase) = (Phase::RollingBack, Phase::RollingBack);
         assert_eq!(to_revision(vec![half.clone()], 2, &HashMap::new()).expect_err("lost").sequence, 1);
-        assert_eq!(sequences(&to_revision(vec![half], 1, &HashMap::new()).expect("it is later")), [1]);
+        assert_eq!(sequences(&to_revision(vec![half.clone()], 1, &HashMap::new()).expect("it is later")), [1]);
+        // Nor is one of which not everything could be taken back.
+        (half.phase, half.progress.phase) = (Phase::Dirty, Phase::Dirty);
+        assert_eq!(to_revision(vec![half], 2, &HashMap::new()).expect_err("lost").sequence, 1);
     }
 
     #[test]

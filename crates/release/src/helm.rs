@@ -44,23 +44,28 @@ impl Helm {
         self.revisions.last().map(|revision| revision.number)
     }
 
-    /// Whether Helm is at it, or has not come to its end.
-    pub(crate) fn is_rolling_back(&self) -> bool {
-        self.revisions.last().is_some_and(|newest| newest.status == "pending-rollback")
-    }
-
     /// The revision that was good before this one, which is the one that Helm itself would go back to.
     fn good_before(&self, revision: u32) -> Option<u32> {
         self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
     }
 
-    /// Whether a run is of this installation of the release: after `helm uninstall` revisions begin again from 1, and the ledger stays.
+    /// The oldest revision that Helm can go back to.
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        self.revisions.first().map(|revision| revision.number)
+    }
+
+    /// Whether a run is of this installation of the release: after `helm uninstall`, which deletes all records, revisions begin again
+    /// from 1, and the ledger stays. The record of its own revision may be younger: somebody may have deleted a stuck one by hand, and
+    /// Helm has used its number again.
     pub(crate) fn is_ours(&self, entry: &Entry) -> bool {
-        let (Some(revision), Some(newest)) = (entry.helm_revision, self.newest()) else { return true };
-        match self.revisions.iter().find(|it| it.number == revision) {
-            Some(it) => it.created <= entry.created,
-            None => revision < newest,
-        }
+        let (Some(revision), Some(oldest)) = (entry.helm_revision, self.revisions.first()) else { return true };
+        oldest.created <= entry.created || revision < oldest.number
+    }
+
+    /// Whether what a rollback has taken back of a run belongs to one that Helm has not come to the end of.
+    pub(crate) fn is_being_taken_back(&self, entry: &Entry) -> bool {
+        let is_over = |since: u32| self.revisions.iter().any(|it| it.number >= since && is_good(it));
+        may_be_undone(entry) || entry.progress.undone_in.is_some_and(|since| !is_over(since))
     }
 
     /// The revision to which `helm rollback` takes back the newest runs of these.
@@ -84,9 +89,25 @@ impl Helm {
     /// To where a rollback was to go that has begun to take back these runs, and that Helm has not come to the end of.
     fn begun(&self, entries: &[Entry]) -> Option<u32> {
         let undone = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
-        let (since, to) = entries.iter().filter_map(undone).max()?;
+        let (since, to) = entries.iter().filter(|entry| self.is_ours(entry)).filter_map(undone).max()?;
         let is_over = self.revisions.iter().any(|it| it.number >= since && is_good(it));
-        (!is_over && self.newest()? >= since).then_some(to)
+        (!is_over && self.newest()? >= since).then(|| self.told(since, to))
+    }
+
+    /// The number that Helm was told for a rollback, whose hooks say `to`: it may have forgotten that revision.
+    fn told(&self, rollback: u32, to: u32) -> u32 {
+        self.revisions.iter().find(|it| it.number == rollback).and_then(|it| it.goes_to).unwrap_or(to)
+    }
+
+    /// What makes the rollback go on that Helm is at, and whose hooks say `to`.
+    pub(crate) fn goes_on(&self, to: u32) -> Option<String> {
+        let newest = self.revisions.last().filter(|newest| newest.status == "pending-rollback")?;
+        Some(self.rollback_to(self.told(newest.number, to)))
+    }
+
+    /// What ends a rollback that has come half its way with one of these runs.
+    pub(crate) fn half_way(&self, entries: &[Entry]) -> Option<String> {
+        self.begun(entries).map(|revision| self.rollback_to(revision))
     }
 
     /// Always with its number: without one Helm goes to the revision before the last, which after a rollback that failed is the
@@ -108,8 +129,12 @@ mod tests {
 
     #[test]
     fn a_run_is_of_the_installation_whose_revision_is_older_than_it() {
-        let revision =
-            |number: u32, created: &str| Revision { number, status: "deployed".to_owned(), created: created.to_owned() };
+        let revision = |number: u32, created: &str| Revision {
+            number,
+            status: "deployed".to_owned(),
+            created: created.to_owned(),
+            goes_to: None,
+        };
         let revisions = vec![revision(4, "2026-11-20T10:00:00Z"), revision(5, "2026-11-20T11:00:00Z")];
         let helm = Helm { revisions, ..Helm::default() };
         let run = |helm_revision: Option<u32>, created: &str| {
@@ -128,6 +153,8 @@ mod tests {
         };
         assert!(helm.is_ours(&run(Some(5), "2026-11-20T11:00:07Z")));
         assert!(!helm.is_ours(&run(Some(5), "2026-11-19T11:00:07Z")));
+        // Somebody has deleted the record of a stuck upgrade, and Helm has used its number again.
+        assert!(helm.is_ours(&run(Some(5), "2026-11-20T10:30:00Z")));
         // Helm has forgotten the revision, or has not come to it yet.
         assert!(helm.is_ours(&run(Some(2), "2026-11-19T11:00:07Z")));
         assert!(!helm.is_ours(&run(Some(7), "2026-11-19T11:00:07Z")));
@@ -137,5 +164,42 @@ mod tests {
         let in_force = |created: &str| Entry { phase: Phase::Committed, ..run(Some(5), created) };
         assert_eq!(helm.way_back(&[in_force("2026-11-20T11:00:07Z")]), Some(4));
         assert_eq!(helm.way_back(&[in_force("2026-11-19T11:00:07Z")]), None);
+        // Nor is where one of theirs was to go back to.
+        let mut half = in_force("2026-11-19T11:00:07Z");
+        (half.progress.undone_in, half.progress.undone_to) = (Some(6), Some(1));
+        let revision = |number| Revision { number, status: "failed".to_owned(), ..helm.revisions[0].clone() };
+        let failed = Helm { revisions: [&helm.revisions[..], &[revision(6)]].concat(), ..Helm::default() };
+        assert_eq!(failed.way_back(&[half.clone(), in_force("2026-11-20T11:00:07Z")]), Some(4));
+        assert_eq!(failed.half_way(&[half]), None);
+    }
+
+    /// 12 was a rollback to 2, which Helm has forgotten by now: its hooks say 2.
+    #[test]
+    fn the_number_that_helm_is_told_again_is_the_one_that_it_was_told() {
+        let revision =
+            |number, status: &str, goes_to| Revision { number, status: status.to_owned(), created: String::new(), goes_to };
+        let revisions = vec![revision(12, "deployed", None), revision(13, "pending-rollback", Some(12))];
+        let helm = Helm { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, is_armed: None };
+        assert_eq!(helm.goes_on(2).as_deref(), Some("helm rollback shop 12 -n shops"));
+        let progress = Progress { undone_in: Some(13), undone_to: Some(2), begun: 1, ..Progress::planned() };
+        let [name, step, created] = [String::new(), String::new(), String::new()];
+        let half = Entry {
+            name,
+            sequence: 1,
+            step,
+            phase: Phase::RollingBack,
+            helm_revision: Some(13),
+            created,
+            changes: 1,
+            progress,
+        };
+        assert_eq!(helm.half_way(std::slice::from_ref(&half)).as_deref(), Some("helm rollback shop 12 -n shops"));
+        // What has come back with it is waited for, also when another attempt has brought it back; not that of an older rollback.
+        let back = |undone_in| {
+            let progress = Progress { undone_in, ..half.progress.clone() };
+            Entry { phase: Phase::RolledBack, progress, ..half.clone() }
+        };
+        assert!(helm.is_being_taken_back(&half) && helm.is_being_taken_back(&back(Some(13))));
+        assert!(!helm.is_being_taken_back(&back(Some(11))) && !helm.is_being_taken_back(&back(None)));
     }
 }

@@ -4,6 +4,7 @@
 use fairlead_kube_client::ledger::Entry;
 use fairlead_migration::ticket::Phase;
 
+use crate::cancelled::{halves_by_hand, is_half};
 use crate::helm::Helm;
 use crate::status::{Place, is_in_force, may_be_undone};
 
@@ -19,6 +20,11 @@ pub(crate) fn next(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next
     let mut next = Vec::new();
     let was_asked_for = |entry: &Entry| entry.phase == Phase::RollingBack && entry.progress.cause.is_none();
     next.extend(with_helm(entries, helm, place));
+    if let Some(half) = entries.iter().find(|entry| is_half(entry))
+        && helm.half_way(std::slice::from_ref(half)).is_none()
+    {
+        next.extend(halves_by_hand(half, place));
+    }
     // What Helm has started is finished by its Job, or by the next upgrade, with the settings of the chart.
     let is_unfinished = |entry: &&Entry| {
         entry.phase.is_unfinished() && !was_asked_for(entry) && (entry.helm_revision.is_none() || helm.revisions.is_empty())
@@ -79,7 +85,7 @@ fn with_helm(entries: &[Entry], helm: &Helm, place: Place<'_>) -> Vec<Next> {
 #[cfg(test)]
 mod tests {
     use fairlead_kube_client::helm::Revision;
-    use fairlead_migration::ticket::Progress;
+    use fairlead_migration::ticket::{FirstPart, Progress};
 
     use super::*;
 
@@ -96,6 +102,7 @@ mod tests {
             number: u32::try_from(index).expect("few") + 1,
             status: (*status).to_owned(),
             created: String::new(),
+            goes_to: None,
         };
         let revisions = statuses.iter().enumerate().map(revision).collect();
         Helm { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, is_armed }
@@ -120,6 +127,17 @@ mod tests {
                 "job rollback --to-revision 1 --undo-at post-rollback --wait-for workloads,restored --release shop --ledger-namespace shops",
             ]
         );
+    }
+
+    #[test]
+    fn outside_helm_a_rollback_that_has_come_half_its_way_goes_on_in_two_parts() {
+        let mut half = run(3, Phase::RollingBack, None);
+        let part = |at: &str| format!("job rollback --to 2 --undo-at {at} --release shop --ledger-namespace shops");
+        let told = |half: &Entry| commands(&[run(1, Phase::Committed, None), half.clone()], &Helm::default());
+        half.progress.first_part = FirstPart::Begun;
+        assert_eq!(told(&half)[..2], [part("pre-rollback"), part("post-rollback --wait-for restored")]);
+        half.progress.first_part = FirstPart::Undone;
+        assert_eq!(told(&half)[0], part("post-rollback --wait-for restored"));
     }
 
     #[test]

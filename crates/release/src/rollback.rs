@@ -25,7 +25,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::goal::{Chosen, choose};
 use crate::helm::Helm;
 use crate::session::Session;
-use crate::wait::wait;
+use crate::wait::{brings_back_late, wait};
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
@@ -99,28 +99,46 @@ impl Back<'_> {
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
         let Chosen { runs, stay } = self.told(binary, self.choose().await).await?;
         for run in stay {
-            let what = "it was not started by Helm, so it stays in force; `rollback --to` takes it back";
-            tracing::warn!(run = run.sequence, step = run.step, "{what}");
+            let why = match run.helm_revision {
+                None => "it was not started by Helm",
+                Some(_) => "it is of an earlier installation of the release",
+            };
+            tracing::warn!(
+                run = run.sequence,
+                step = run.step,
+                "{why}, so it stays in force; `rollback --to` takes it back"
+            );
         }
         if runs.is_empty() {
             let ended = Ended::nothing_to_undo(format!("Nothing to take back{}.", self.goal()));
             return session.conclude(binary, &Plan::new(binary, Vec::new()), ended).await.map(drop);
         }
-        if args.undo_at == Some(UndoAt::PostRollback) {
-            self.told(binary, wait(session, args, self.helm).await.map_err(|failure| self.with_next(failure))).await?;
-        }
+        self.wait().await?;
         // Kinds that a newer run has deleted are those of older ones, too.
         let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
         let mut found = self.told(binary, found).await?;
         if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
             self.look_at_all(&runs, &mut found).await?;
         }
-        for run in &runs {
+        for (index, run) in runs.iter().enumerate() {
             let taken = self.take_back(run, runs.len() > 1, &mut found).await;
             let (plan, ended) = self.told(&run.step, taken).await?;
             session.conclude(&run.step, &plan, ended).await?;
+            // What older runs have added goes only when this is there, too.
+            if index + 1 < runs.len() && brings_back_late(&plan) {
+                self.wait().await?;
+            }
         }
         Ok(())
+    }
+
+    /// Before the rest is taken back: until the old side is there.
+    async fn wait(&self) -> Result<(), Failure> {
+        if self.args.undo_at != Some(UndoAt::PostRollback) {
+            return Ok(());
+        }
+        let waited = wait(self.session, self.args, self.helm).await;
+        self.told(self.session.place.binary, waited.map_err(|failure| self.with_next(failure))).await
     }
 
     /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
@@ -258,8 +276,8 @@ impl Back<'_> {
     /// What makes Helm go on, where Helm has run this. Always with its number: without one it would go to the revision that was to
     /// be left.
     fn helms(&self) -> Option<String> {
-        let is_hook = self.session.job.is_some() && self.helm.is_rolling_back();
-        self.args.goal.to_revision.filter(|_| is_hook).map(|revision| self.helm.rollback_to(revision))
+        let revision = self.args.goal.to_revision.filter(|_| self.session.job.is_some())?;
+        self.helm.goes_on(revision)
     }
 
     /// The same once more, by hand.

@@ -8,17 +8,18 @@ use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
 use fairlead_job::{code, manifests, report};
 use fairlead_kube_client::lease;
-use fairlead_kube_client::ledger::{Entry, Reopened};
+use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::{Outcome, Run, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot::Snapshot;
-use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
+use fairlead_migration::ticket::{self, FORMAT, Journal as _, Phase, Progress, Ticket};
 
 use crate::args::StepArgs;
 use crate::cancelled;
 use crate::exclusive::{Exclusive, Waiting};
+use crate::helm::Helm;
 use crate::session::Session;
 
 /// What a job brings with it. Everything else is the same for all.
@@ -98,6 +99,8 @@ impl<S: Step> Apply<'_, S> {
             .exclusively(Waiting::Patient, async |exclusive| {
                 // Looked at again: whoever was at it may have finished it while we waited.
                 while let Some(entry) = self.unfinished().await? {
+                    // Or a rollback may have come half its way with it, which only another part of that may finish.
+                    cancelled::check(session, S::NAME).await?;
                     if let Some(end) = self.finish_one(&entry, exclusive).await? {
                         return Ok(Some(end));
                     }
@@ -178,12 +181,27 @@ impl<S: Step> Apply<'_, S> {
                 let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;
                 let outcome = cancelled::told(outcome, &session.watch);
-                if let Err(error) = ledger.prune(session.place.release, self.args.history_max).await {
+                if let Err(error) = self.prune(&ledger).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
                 Ok(Ended::of(outcome, plan, &mark))
             })
             .await?
+    }
+
+    /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.
+    async fn prune(&self, ledger: &Ledger<'_>) -> Result<(), Obstacle> {
+        let place = self.session.place;
+        let oldest = match self.session.common.release.helm_revision {
+            Some(_) => Helm::of(self.session.cluster, place).await?.oldest(),
+            None => None,
+        };
+        let may_be_asked_for = |entry: &Entry| {
+            let progress = &entry.progress;
+            let was_asked_for = progress.begun > 0 && progress.cause.is_none();
+            was_asked_for && oldest.is_some_and(|oldest| progress.undone_in.is_some_and(|undone_in| undone_in > oldest))
+        };
+        ledger.prune(place.release, self.args.history_max, may_be_asked_for).await
     }
 
     fn ticket<'p>(&self, plan: &'p Plan) -> Result<(Ticket, Snapshot<'p>), Failure> {
@@ -194,7 +212,7 @@ impl<S: Step> Apply<'_, S> {
             min_reader: FORMAT,
             tool: format!("{} {}", S::NAME, S::VERSION),
             step: S::NAME.to_owned(),
-            executor: "kubernetes".to_owned(),
+            executor: ticket::KUBERNETES.to_owned(),
             release: self.session.place.release.to_owned(),
             helm_revision: self.session.common.release.helm_revision,
             plan_digest: plan.digest(),

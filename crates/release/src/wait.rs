@@ -13,6 +13,7 @@ use fairlead_kube_client::ledger::Entry;
 use fairlead_migration::change::{Action, Change, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, StageKind, UndoAt};
+use fairlead_migration::ticket::Phase;
 use serde_json::Value;
 
 use crate::args::{Goal, RollbackArgs, WaitFor};
@@ -49,7 +50,7 @@ struct Awaited {
 pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
-        awaited.add_restored(session, &args.goal).await?;
+        awaited.add_restored(session, &args.goal, helm).await?;
     }
     // Asked again: kinds have come back.
     let discovery = session.watch.guard_patiently(session.cluster.discover()).await?;
@@ -82,6 +83,20 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     }
 }
 
+/// Whether a run brings something back after Helm's manifests, which older runs must wait for.
+pub(crate) fn brings_back_late(plan: &Plan) -> bool {
+    let is_late = |change: &Change| plan.stages[change.stage].undo_at == UndoAt::PostRollback;
+    plan.changes().any(|change| is_late(&change) && comes_back(&change, plan))
+}
+
+/// Whether a change is undone by bringing something back, not by taking it away.
+fn comes_back(change: &Change, plan: &Plan) -> bool {
+    match change.action() {
+        Action::Update => plan.stages[change.stage].kind == StageKind::Hold,
+        action => action == Action::Delete,
+    }
+}
+
 fn kind_of(target: &Target) -> Kind {
     let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
     Kind::named(group, &target.kind).in_version(version)
@@ -99,21 +114,26 @@ fn unready(object: &Value) -> Option<(Target, String)> {
 }
 
 impl Awaited {
-    /// Adds what this rollback has brought back before Helm applied the old manifests.
-    async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal) -> Result<(), Failure> {
+    /// Adds what this rollback has brought back so far.
+    async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal, helm: &Helm) -> Result<(), Failure> {
         let ledger = session.ledger();
         let runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
         // Not only of this attempt: an earlier one may have come to its first half.
         let is_of_this_rollback = |run: &&Entry| {
             let is_later = match (goal.to_revision, goal.to) {
-                (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision),
+                (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision) && helm.is_ours(run),
                 (_, to) => run.sequence > to.unwrap_or_default(),
             };
-            run.progress.is_undone_before_helm() && is_later
+            is_later && helm.is_being_taken_back(run)
         };
         for run in runs.iter().filter(is_of_this_rollback) {
+            let (is_early_back, is_late_back) = (run.progress.is_undone_before_helm(), run.phase == Phase::RolledBack);
+            if !is_early_back && !is_late_back {
+                continue;
+            }
             let plan = session.watch.guard_patiently(session.ledger().reopen(&run.name)).await?.plan;
-            for change in plan.changes().filter(|change| plan.stages[change.stage].undo_at == UndoAt::PreRollback) {
+            let is_back = |change: &Change| is_late_back || plan.stages[change.stage].undo_at == UndoAt::PreRollback;
+            for change in plan.changes().filter(is_back) {
                 self.add(change, &plan);
             }
         }
@@ -123,19 +143,18 @@ impl Awaited {
     fn add(&mut self, change: Change, plan: &Plan) {
         // What was not ready before need not be now.
         let was_ready = change.before().is_some_and(|before| readiness(before) == Some(Ok(())));
-        match change.action() {
-            Action::Update if was_ready && plan.stages[change.stage].kind == StageKind::Hold => {
-                self.held.push(change.target);
-            }
-            Action::Delete if was_ready => {
-                let kind = kind_of(&change.target);
-                if !self.kinds.contains(&kind) {
-                    self.kinds.push(kind);
-                }
-                self.restored.insert(change.target.short());
-            }
-            _ => {}
+        if !was_ready || !comes_back(&change, plan) {
+            return;
         }
+        if change.action() == Action::Update {
+            self.held.push(change.target);
+            return;
+        }
+        let kind = kind_of(&change.target);
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        self.restored.insert(change.target.short());
     }
 
     /// Any one object that is not ready, and why.
@@ -187,9 +206,26 @@ fn readiness(object: &Value) -> Option<Result<(), String>> {
 
 #[cfg(test)]
 mod tests {
+    use fairlead_migration::change::Images;
+    use fairlead_migration::plan::Stage;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn older_runs_wait_for_what_comes_back_after_helm() {
+        let is_late = |kind: StageKind, undo_at: UndoAt, images: Images| {
+            let mut plan = Plan::new("step", vec![Stage::new("it", kind, undo_at, 1)]);
+            let target = Target { api_version: "v1".into(), kind: "It".into(), namespace: None, name: "it".into() };
+            plan.push(&Change { stage: 0, target, images, reason: String::new() });
+            brings_back_late(&plan)
+        };
+        let [created, deleted] = [Images::Create(json!({})), Images::Delete(json!({}))];
+        assert!(is_late(StageKind::Contract, UndoAt::PostRollback, deleted.clone()));
+        assert!(is_late(StageKind::Hold, UndoAt::PostRollback, Images::Update(json!({}), json!({"spec": 1}))));
+        assert!(!is_late(StageKind::Contract, UndoAt::PreRollback, deleted));
+        assert!(!is_late(StageKind::Expand, UndoAt::PostRollback, created));
+    }
 
     #[test]
     fn an_object_is_waited_for_where_it_says_how_it_is() {

@@ -64,7 +64,7 @@ fn a_step_does_not_run_in_the_middle_of_a_rollback() {
     let refused = apply(&cluster, &["--helm-revision", "4"]).expect(4);
     for word in [
         "error FL026: run 1 (trigger-replicator) has been taken back as far as",
-        "trigger-replicator rollback --to-revision 1 --undo-at post-rollback",
+        "By hand, when the old manifests are there: trigger-replicator rollback --to 0 --undo-at post-rollback",
     ] {
         assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
     }
@@ -93,7 +93,33 @@ fn what_an_earlier_installation_has_done_stays() {
     recorded(&cluster, 3, "pending-rollback");
     let nothing = back(&cluster, "pre-rollback", &[]).expect(0);
     assert!(nothing.stdout.contains("Nothing to take back"), "{}", nothing.stdout);
+    assert!(nothing.stderr.contains("it is of an earlier installation of the release"), "{}", nothing.stderr);
     assert_eq!(cluster.list("triggers").len(), 1);
+}
+
+/// Helm can go back to 2, where the first run was in force: without its ticket nobody would know that it is not any more.
+#[test]
+fn tickets_by_which_a_rollback_is_refused_are_not_pruned() {
+    let cluster = lease();
+    for revision in 1..=2 {
+        recorded(&cluster, revision, "superseded");
+    }
+    for upgrade in [2, 4, 6] {
+        same(&cluster, "one");
+        apply(&cluster, &["--helm-revision", &upgrade.to_string(), "--history-max", "0"]).expect(0);
+        recorded(&cluster, upgrade + 1, "pending-rollback");
+        for part in ["pre-rollback", "post-rollback"] {
+            back(&cluster, part, &[]).expect(0);
+        }
+    }
+    assert_eq!(tickets(&cluster).len(), 3);
+    let args = ["rollback", "--to-revision", "2", "--ledger-namespace", "default"];
+    let refused = run(&mut cluster.job("trigger-replicator", &args), "").expect(4);
+    assert!(
+        refused.stderr.contains("error FL023: run 1 (trigger-replicator) was in force at revision 2"),
+        "{}",
+        refused.stderr
+    );
 }
 
 /// What Helm's hooks of a revision are told, and its newest one is another: a Job that comes late.

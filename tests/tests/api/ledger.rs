@@ -248,17 +248,23 @@ fn a_damaged_ledger_is_named_before_anything_is_taken_back() {
     // A ticket of a later version, which says that this one cannot read it.
     let mut later = cluster.get("secret", "default", "fairlead.v1.fairlead.1");
     let content = BASE64_STANDARD.decode(later["data"]["ticket"].as_str().expect("base64")).expect("base64");
-    let mut ticket: Value = serde_json::from_slice(&content).expect("JSON");
-    (ticket["minReader"], ticket["tool"]) = (json!(9), json!("trigger-replicator 9.0.0"));
-    later["data"]["ticket"] = BASE64_STANDARD.encode(ticket.to_string()).into();
+    let ticket: Value = serde_json::from_slice(&content).expect("JSON");
     for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
         later["metadata"].as_object_mut().expect("an object").remove(field);
     }
-    cluster.kubectl(&["delete", "secret", "-n", "default", "fairlead.v1.fairlead.1"]).expect(0);
-    cluster.apply(&later);
-    let refused = replicator(&cluster, "rollback", &["--last"]).expect(4);
-    let said = "trigger-replicator 9.0.0 wrote it, and this version reads formats up to 1, not 9";
-    assert!(refused.stderr.contains("error FL016") && refused.stderr.contains(said), "{}", refused.stderr);
+    let [mut newer, mut of_a_database] = [ticket.clone(), ticket];
+    (newer["minReader"], newer["tool"]) = (json!(9), json!("trigger-replicator 9.0.0"));
+    (of_a_database["executor"], of_a_database["step"]) = (json!("sql"), json!("schema-migrator"));
+    for (ticket, said) in [
+        (newer, "trigger-replicator 9.0.0 wrote it, and this version reads formats up to 1, not 9"),
+        (of_a_database, "it is of sql; only `schema-migrator rollback` takes it back"),
+    ] {
+        later["data"]["ticket"] = BASE64_STANDARD.encode(ticket.to_string()).into();
+        cluster.kubectl(&["delete", "secret", "-n", "default", "fairlead.v1.fairlead.1"]).expect(0);
+        cluster.apply(&later);
+        let refused = replicator(&cluster, "rollback", &["--last"]).expect(4);
+        assert!(refused.stderr.contains("error FL016") && refused.stderr.contains(said), "{}", refused.stderr);
+    }
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fairlead_tests::proxy::{Answer, Fault, Moment};
+use fairlead_tests::proxy::{Answer, Asked, Fault, Moment};
 use fairlead_tests::state::differences;
 
 use crate::scenario::{Ends, Order, Stage, at_once, clusters, kind};
@@ -103,7 +103,7 @@ fn any_wrong_answer_to_any_kind_of_write_ends_fully_new_or_exactly_old() {
 
 /// Whoever takes back the rest goes by what the ledger says of the first part.
 #[test]
-fn the_first_part_of_a_rollback_is_not_done_before_the_ledger_says_so() {
+fn neither_part_of_a_rollback_is_done_before_the_ledger_says_so() {
     let stage = Stage::new(&clusters()[0], "first-part");
     stage.reset();
     let old = stage.state();
@@ -115,8 +115,12 @@ fn the_first_part_of_a_rollback_is_not_done_before_the_ledger_says_so() {
     });
     assert!(ended.status != Some(0) && ended.stderr.contains("Ended before it was done"), "{}", ended.output());
     stage.run_to_the_end(Order::Apply).expect(4);
-    for part in [Order::BeforeHelm, Order::AfterHelm] {
-        stage.run_to_the_end(part).expect(0);
-    }
+    stage.run_to_the_end(Order::BeforeHelm).expect(0);
+    // Nor is the rest: the next upgrade would be refused.
+    let denied = Fault::Instead(Answer::new(403, "Forbidden"));
+    let at_end = move |asked: &Asked| (kind(asked) == "patch ticket, phase RolledBack").then(|| denied.clone());
+    let (ended, _) = stage.run(Order::AfterHelm, &[], at_end);
+    assert!(ended.status != Some(0) && ended.stderr.contains("Ended before it was done"), "{}", ended.output());
+    stage.run_to_the_end(Order::AfterHelm).expect(0);
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairlead_tests::api::Api;
 use fairlead_tests::program::{Ended, becomes, job, run};
-use fairlead_tests::proxy::{Asked, Fault};
+use fairlead_tests::proxy::{Asked, Fault, Moment};
 use fairlead_tests::state::{State, differences};
 use fairlead_tests::webhook::{LABEL, Mood, Webhook};
 use serde_json::{Value, json};
@@ -28,9 +28,8 @@ fn edit(stage: &Stage, name: &str, patch: &Value) {
 }
 
 /// Runs the job; when it is about to send this kind of write for the first time, somebody else is quicker.
-fn run_beside(stage: &Stage, order: Order, at: &'static str, name: &str, edit: Value) -> Ended {
+fn run_beside(stage: &Stage, order: Order, at: &'static str, path: String, edit: Value) -> Ended {
     let (kubeconfig, is_done) = (clusters()[0].kubeconfig().to_owned(), AtomicBool::new(false));
-    let path = map(stage, name);
     let (ended, _) = stage.run(order, &[], move |asked| {
         if kind(asked) == at && !is_done.swap(true, Ordering::SeqCst) {
             let (kubeconfig, path, edit) = (kubeconfig.clone(), path.clone(), edit.clone());
@@ -56,11 +55,11 @@ fn an_editor_of_other_fields_does_not_disturb_and_keeps_what_is_his() {
     let stage = stage("other-fields");
     let old = stage.state();
     let edit = json!({"data": {"theirs": "x"}});
-    run_beside(&stage, Order::Apply, "patch configmaps", "settings", edit).expect(0);
+    run_beside(&stage, Order::Apply, "patch configmaps", map(&stage, "settings"), edit).expect(0);
     let settings = || stage.api.get(&map(&stage, "settings"))["data"].clone();
     assert_eq!(settings(), json!({"bus": "mesh", "theirs": "x"}));
     let edit = json!({"data": {"theirs": "y"}});
-    run_beside(&stage, Order::Rollback, "patch configmaps", "settings", edit).expect(0);
+    run_beside(&stage, Order::Rollback, "patch configmaps", map(&stage, "settings"), edit).expect(0);
     assert_eq!(settings(), json!({"bus": "legacy", "retries": "3", "theirs": "y"}));
     // But for his field, and that it is his, everything is as it was.
     assert_eq!(differences(&without(&old, "settings"), &without(&stage.state(), "settings")), Vec::<String>::new());
@@ -76,7 +75,7 @@ fn an_editor_of_our_fields_is_drift_and_everything_else_is_taken_back() {
     let stage = stage("our-fields");
     let old = stage.state();
     let edit = json!({"data": {"bus": "theirs"}});
-    let ended = run_beside(&stage, Order::Apply, "patch configmaps", "settings", edit).expect(6);
+    let ended = run_beside(&stage, Order::Apply, "patch configmaps", map(&stage, "settings"), edit).expect(6);
     assert!(
         ended.stderr.contains("ConfigMap our-fields/settings: somebody else has written the same fields"),
         "{}",
@@ -313,4 +312,21 @@ fn what_helm_would_take_back_in_the_wrong_order_is_refused_before_anything() {
     // By hand, in their order.
     stage.run_to_the_end(Order::Rollback).expect(0);
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}
+
+/// It waits for the lease of a run that has died, and a rollback has come half its way meanwhile: the rest of that waits for Helm.
+#[test]
+fn a_run_that_has_waited_does_not_finish_half_a_rollback() {
+    let stage = stage("waited");
+    let verifying = |asked: &Asked| kind(asked) == "patch ticket, phase Verifying";
+    let (killed, _) = stage.run(Order::Apply, &[], move |asked| verifying(asked).then_some(Fault::Kill(Moment::BeforeSent)));
+    assert_eq!(killed.status, None, "{}", killed.output());
+    let before = stage.state();
+    let ticket = stage.phases().into_keys().next().expect("it has begun");
+    let path = format!("{}/{ticket}", stage.path("/api/v1", "secrets"));
+    let progress = json!({"phase": "RollingBack", "begun": 100, "firstPart": "undone"}).to_string();
+    let half = json!({"metadata": {"labels": {"fairlead.dev/phase": "RollingBack"}, "annotations": {"fairlead.dev/progress": progress}}});
+    let refused = run_beside(&stage, Order::Apply, "take lease", path, half).expect(4);
+    assert!(refused.stderr.contains("error FL026"), "{}", refused.stderr);
+    assert_eq!(differences(&before, &stage.state()), Vec::<String>::new());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::snapshot;
-use fairlead_migration::ticket::{FORMAT, Journal as _, Phase, Progress, Ticket};
+use fairlead_migration::ticket::{FORMAT, Journal as _, KUBERNETES, Phase, Progress, Ticket};
 use k8s_openapi::ByteString;
 use kube::api::GetParams;
 use serde_json::Value;
@@ -98,6 +98,10 @@ impl Ledger<'_> {
             );
             return Err(self.damaged(name, what));
         }
+        if ticket.executor != KUBERNETES {
+            let what = format!("it is of {}; only `{} rollback` takes it back", ticket.executor, ticket.step);
+            return Err(self.damaged(name, what));
+        }
         let mut chunks = Vec::new();
         for index in 0..ticket.snapshot.chunks.len() {
             let chunk = format!("{name}-{index}");
@@ -131,11 +135,11 @@ impl Ledger<'_> {
         self.record(&Progress { phase: Phase::RolledBack, ..Progress::planned() }).await
     }
 
-    /// Deletes the tickets of runs that have been taken back, but for the newest `keep` of them. Those in force, unfinished or
-    /// dirty stay for ever.
-    pub async fn prune(&self, release: &str, keep: usize) -> Result<(), Obstacle> {
+    /// Deletes the tickets of runs that have been taken back, but for the newest `keep` of them and those that are `needed`. Those
+    /// in force, unfinished or dirty stay for ever.
+    pub async fn prune(&self, release: &str, keep: usize, needed: impl Fn(&Entry) -> bool) -> Result<(), Obstacle> {
         let mut entries = self.entries(release).await?;
-        entries.retain(|entry| entry.phase == Phase::RolledBack);
+        entries.retain(|entry| entry.phase == Phase::RolledBack && !needed(entry));
         let superfluous = entries.len().saturating_sub(keep);
         for entry in &entries[..superfluous] {
             self.delete(&entry.name).await?;

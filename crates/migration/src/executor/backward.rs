@@ -111,14 +111,12 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             Part::BeforeHelm | Part::Rest => Phase::RolledBack,
         };
         match self.enter(end).await {
-            Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
-            // Who takes back the rest must know that this part is done.
-            Err(obstacle) if part == Part::BeforeHelm => Err(obstacle),
-            Err(obstacle) => {
+            // What failed is told all the same. What was asked for is not done before whoever comes next can know that it is.
+            Err(obstacle) if self.progress.cause.is_some() && !matches!(obstacle, Obstacle::Stopped(_)) => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
                 Ok(Rest { left, kept })
             }
-            Ok(()) => Ok(Rest { left, kept }),
+            recorded => recorded.map(|()| Rest { left, kept }),
         }
     }
 
