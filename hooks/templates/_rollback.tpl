@@ -55,7 +55,7 @@ waitTimeout: 2m
 now: []
 {{- end -}}
 
-{{/* Refuses what would fail only in the rollback, when nobody has time to mend it. */}}
+{{/* Refuses what would fail only in the rollback, when nobody has time to fix it. */}}
 {{- define "fairlead-hooks.checkRollback" -}}
 {{- $asked := include "fairlead-hooks.asked" . -}}
 {{- range .waitFor -}}

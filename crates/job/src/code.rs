@@ -58,7 +58,7 @@ crate::codes! {
     pub REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
          message. What the run had changed before has been taken back.",
-        "Mend what the server names, or exclude that namespace with --exclude-namespace; then run again.";
+        "Fix what the server names, or exclude that namespace with --exclude-namespace; then run again.";
     /// Exit status 6.
     pub DRIFT = "FL004", "Somebody else wrote what we would write",
         "Between the plan and the write another client created or changed the same fields of the same object.",
@@ -66,13 +66,13 @@ crate::codes! {
     /// Exit status 2.
     pub INPUT = "FL005", "An input file cannot be read",
         "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
-        "Mend the document that the message names by file, number and line.";
+        "Fix the document that the message names by file, number and line.";
     /// Exit status 3.
     pub DIRTY = "FL006", "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
-        "Remove what stands in the way, which the report says for each object, then `rollback --last` takes back what is left; or \
-         put the objects right by hand: `export --as-manifests` writes what they were.";
+        "Remove what stands in the way, which the report says for each object, and run again what was under way: `status` has the \
+         command. Or put the objects right by hand: `export --as-manifests` writes what they were.";
     /// Exit status 124.
     pub DEADLINE = "FL007", "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",
@@ -93,7 +93,7 @@ crate::codes! {
     /// Exit status 4.
     pub STRICT = "FL011", "There are refusals, and --strict is set",
         "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
-        "Mend what the report refuses, or leave those namespaces out with --exclude-namespace.";
+        "Fix what the report refuses, or leave those namespaces out with --exclude-namespace.";
     /// Exit status 1.
     pub SNAPSHOT = "FL013", "The snapshot cannot be made",
         "The plan could not be written down or compressed, so nothing was changed.",
@@ -106,7 +106,7 @@ crate::codes! {
     pub LATE = "FL014", "Something did not happen in time",
         "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
          as far as that can be seen. Everything that this run had made has been taken back.",
-        "Mend what the message names as the cause, or allow more time with --ready-timeout; then run again.";
+        "Fix what the message names as the cause, or allow more time with --ready-timeout; then run again.";
     /// Exit status 5.
     pub HELD = "FL015", "Another run is at work",
         "One run works on a release at a time. The other one holds the release's Lease, or was killed and its lease has not run \
@@ -140,7 +140,7 @@ crate::codes! {
     pub INVALID_CONFIGURATION = "FL022", "The configuration cannot be used",
         "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
          the cluster.",
-        "Mend what the message names; `charts/fairlead/README.md` has the whole of the file.";
+        "Fix what the message names; `charts/fairlead/README.md` has the whole of the file.";
     /// Exit status 4.
     pub NOT_UNDONE_AGAIN = "FL023", "Going back to that revision would take doing something again",
         "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
@@ -156,7 +156,7 @@ crate::codes! {
     pub NOT_READY_YET = "FL025", "What has come back is not ready",
         "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
          --wait-timeout allows. Nothing of the new side was taken back.",
-        "Mend what the message names, and run the command above. To go without it, run `rollback` by hand, without --wait-for.";
+        "Fix what the message names, and run the command above. To go without it, run the same `rollback` by hand, without --wait-for.";
     /// Exit status 4.
     pub HALF_TAKEN_BACK = "FL026", "A rollback has come half its way",
         "Helm, or somebody, has begun to go back: what was removed is there again, what was added is still there. To take that away now \

@@ -2,7 +2,7 @@
 
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::{OnDrift, Outcome};
-use fairlead_migration::obstacle::chain;
+use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::plan::Plan;
 
 use crate::code;
@@ -65,6 +65,10 @@ impl Ended {
             }
             Outcome::Restored(cause) => {
                 ended("RolledBack", "Failed, and everything is as before.".to_owned(), Some(cause.into()))
+            }
+            Outcome::Interrupted(cause @ Obstacle::Stopped(Stop::Cancelled)) => {
+                let summary = "Ended before it was done; the rollback goes on from here.";
+                ended("Interrupted", summary.to_owned(), Some(cause.into()))
             }
             Outcome::Interrupted(cause) => {
                 let summary = "Ended before it was done; run it again, it goes on from here.";

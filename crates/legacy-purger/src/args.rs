@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
+use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand, StepArgs};
 
 /// Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.
@@ -13,7 +14,7 @@ use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand, StepArgs};
 /// also of what goes along with it, is stored in the release's ledger; when anything fails, and with `rollback` at any time later,
 /// everything comes back.
 #[derive(Parser, Clone, Debug)]
-#[command(version, propagate_version = true, after_help = EXIT_STATUSES, after_long_help = EXAMPLES)]
+#[command(version, propagate_version = true, after_help = exit::HELP, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -58,11 +59,6 @@ pub struct PurgeArgs {
     pub fence: bool,
 }
 
-const EXIT_STATUSES: &str = "\
-Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
-changed · 75 interrupted, run again · 124 deadline passed, everything as before";
-
 const EXAMPLES: &str = "\
 Examples:
   See what would go, and what speaks against it:
@@ -73,25 +69,25 @@ Examples:
     kubectl get -A -o yaml triggers.eventing.knative.dev,deployments,crds > around.yaml
     cat legacy.yaml <(echo ---) around.yaml | legacy-purger plan --from -
 
+  Do it. --release and --ledger-namespace name the record of what was done, by
+  which it is taken back: give them to every command.
+    legacy-purger apply --release shop --ledger-namespace shop
+
   Do only what was approved:
-    legacy-purger plan -o json > plan.json
-    legacy-purger apply --plan plan.json
+    legacy-purger plan -o json --release shop --ledger-namespace shop > plan.json
+    legacy-purger apply --plan plan.json --release shop --ledger-namespace shop
 
-  One Subscription has no endpoint, and nobody needs it:
-    legacy-purger apply --allow-unreplicated payments/unfinished
+  One Subscription has no endpoint, and nobody needs it: apply with
+    --allow-unreplicated payments/unfinished
 
-  The controller that owns the finalizers is gone for good:
-    legacy-purger apply --strip-finalizers subscription.finalizers.kyma-project.io
+  The controller that owns the finalizers is gone for good: apply with
+    --strip-finalizers subscription.finalizers.kyma-project.io
 
   Everything back:
     legacy-purger rollback --last --release shop --ledger-namespace shop
 
   What does a code mean?
-    legacy-purger explain LP101
-
-Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
-changed · 75 interrupted, run again · 124 deadline passed, everything as before";
+    legacy-purger explain LP101";
 
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]

@@ -6,7 +6,7 @@ fairlead_job::codes! {
     pub(crate) NOT_SAFE = "LP001", "Something still needs what would be removed",
         "A purge is done as a whole or not at all: the kinds themselves go, and with them every object. Each refusal in the report \
          names an object, what speaks against removing it, and what to do. Nothing was changed.",
-        "Mend what the report refuses, see with `legacy-purger plan` that nothing is refused any more, then run again.";
+        "Fix what the report refuses, see with `legacy-purger plan` that nothing is refused any more, then run again.";
     pub(crate) UNREPLICATED = "LP101", "No Trigger delivers what the Subscription asks for",
         "There is no Trigger on the new mesh with the same filter and the same subscriber, at the Broker `default` of its namespace. \
          When the Subscription goes, nothing delivers its events.",
@@ -14,7 +14,7 @@ fairlead_job::codes! {
          --allow-unreplicated NAMESPACE/NAME.";
     pub(crate) NOT_READY = "LP102", "The Trigger is not Ready",
         "The Trigger that is to deliver instead of the Subscription is there, but Knative does not say that it delivers.",
-        "Mend what the condition in the message names (`kubectl describe trigger`); or name the Subscription with \
+        "Fix what the condition in the message names (`kubectl describe trigger`); or name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
     pub(crate) NOT_PRECEDED = "LP103", "A step that must come first has not ended well",
         "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
@@ -36,12 +36,12 @@ fairlead_job::codes! {
     pub(crate) CONVERSION_DOWN = "LP107", "The objects cannot be converted between versions",
         "The definition has a conversion webhook, and it does not answer. What is restored could not be read in every version that is \
          served.",
-        "Mend the webhook that the message names; then run again.";
+        "Fix the webhook that the message names; then run again.";
     pub(crate) TERMINATING = "LP108", "It is being deleted already",
         "Somebody else has deleted it, and it is there only until its finalizers are done. It is not this purge's, so its definition \
          must not go.",
-        "Wait until it is gone, then run again. If it hangs because the controller that owns its finalizers is gone for good: kubectl patch \
-         KIND NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}'.";
+        "Wait until it is gone, then run again. If it hangs because the controller that owns its finalizers is gone for good: kubectl -n \
+         NAMESPACE patch KIND.GROUP NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}', which takes all of them away.";
     pub(crate) UNKNOWN_SHAPE = "LP109", "The Subscription has none of the known shapes",
         "It has neither the fields of the legacy bus (event_type, source_id) nor those of later Kyma (sink, filter or types), so nobody \
          can say whether something still needs it.",

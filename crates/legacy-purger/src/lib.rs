@@ -20,7 +20,7 @@
 //! # Decision: all or nothing
 //!
 //! Situation: the definition of a kind takes every object along, whatever it is. Decision: while one object must stay for a reason that
-//! somebody has to mend, nothing is purged at all (exit 4); an object that is none of the purge's, of a later shape, only keeps its
+//! somebody has to fix, nothing is purged at all (exit 4); an object that is none of the purge's, of a later shape, only keeps its
 //! definition. Consequence: a refusal costs an upgrade, and no event.
 //!
 //! # Decision: what others delete is in the plan

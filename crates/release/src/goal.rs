@@ -119,7 +119,9 @@ fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32
     );
     let failure = Failure::new(ExitStatus::Refused, &code::NOT_UNDONE_AGAIN, message);
     match pending {
-        Some(command) => failure.with_aftermath(format!("Helm waits with that until it has been told: {command}\n")),
+        Some(command) => {
+            failure.with_aftermath(format!("Helm refuses every upgrade until its rollback has ended. First: {command}\n"))
+        }
         None => failure,
     }
 }

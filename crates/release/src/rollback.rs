@@ -253,8 +253,11 @@ impl Back<'_> {
     }
 
     fn ended(&self, outcome: Outcome, plan: &Plan, mark: &str) -> Ended {
-        let has_drifted = matches!(outcome, Outcome::Drifted(_));
+        let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
         let mut ended = Ended::of(outcome, plan, mark);
+        if is_dirty {
+            ended.next = Some(self.helms().unwrap_or_else(|| self.again("")));
+        }
         if has_drifted && self.args.undo_at.is_some() {
             let decided = self.again(" --on-drift keep");
             ended.next = Some(match self.helms() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
@@ -10,7 +11,7 @@ use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand};
 /// A Subscription of Kyma's legacy event bus becomes a Knative Trigger with the same filter and the same subscriber. Where an EventActivation lets the events of an Application into the namespace, the Broker and the Subscription that carries them there are made, too. What is there already is recognised, so it can run twice. Before the first write a snapshot is
 /// stored in the release's ledger; when anything fails, everything that was changed is taken back.
 #[derive(Parser, Clone, Debug)]
-#[command(version, propagate_version = true, after_help = EXIT_STATUSES, after_long_help = EXAMPLES)]
+#[command(version, propagate_version = true, after_help = exit::HELP, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -25,42 +26,37 @@ pub struct Args {
     pub exclude_namespace: Vec<String>,
 }
 
-const EXIT_STATUSES: &str = "\
-Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
-changed · 75 interrupted, run again · 124 deadline passed, everything as before";
-
 const EXAMPLES: &str = "\
 Examples:
   See what would happen in the cluster of the current context:
     trigger-replicator plan
 
-  The same from files, without a cluster, for a pull request:
-    kubectl get -A -o yaml ns,subscriptions.eventing.kyma-project.io,eventactivations,applications,applicationmappings \\
-      > legacy.yaml
-    kubectl get -A -o yaml triggers,brokers,channels,subscriptions.messaging.knative.dev > mesh.yaml
-    cat legacy.yaml <(echo ---) mesh.yaml | trigger-replicator plan --from -
+  The same without the cluster, for a pull request (leave out kinds that it
+  does not serve):
+    legacy=subscriptions.eventing.kyma-project.io,eventactivations
+    legacy+=,applications,applicationmappings,serviceinstances
+    mesh=triggers,brokers,channels,inmemorychannels,httpsources,policies
+    mesh+=,subscriptions.messaging.knative.dev
+    kubectl get -A -o yaml ns,crds,$legacy,$mesh > dump.yaml
+    trigger-replicator plan --from dump.yaml
 
   The same as a comment on it:
     trigger-replicator plan --from manifests/ -o github
 
-  Do only what was approved:
-    trigger-replicator plan -o json > plan.json
-    trigger-replicator apply --plan plan.json
-
-  Do it, and keep the ledger of release shop in namespace shop:
+  Do it. --release and --ledger-namespace name the record of what was done, by
+  which it is taken back: give them to every command.
     trigger-replicator apply --release shop --ledger-namespace shop
+
+  Do only what was approved:
+    trigger-replicator plan -o json --release shop --ledger-namespace shop > plan.json
+    trigger-replicator apply --plan plan.json --release shop --ledger-namespace shop
 
   Where does it stand, and how to go back?
     trigger-replicator status --release shop --ledger-namespace shop
     trigger-replicator rollback --last --release shop --ledger-namespace shop
 
   What does a code mean?
-    trigger-replicator explain TR101
-
-Exit status: 0 done or nothing to do · 1 failed, everything as before · 2 wrong arguments or input · 3 failed and NOT as
-before · 4 a precondition is not met, nothing changed · 5 another run is at work · 6 somebody else wrote the same, nothing
-changed · 75 interrupted, run again · 124 deadline passed, everything as before";
+    trigger-replicator explain TR101";
 
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]

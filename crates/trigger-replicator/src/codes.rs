@@ -95,7 +95,7 @@ fairlead_job::codes! {
     pub(crate) FLOW_REFUSED = "TR210", "The way of the events is refused",
         "An EventActivation lets the Application's events in, but what would carry them is refused, for the reason given there. \
          The Triggers are created all the same, and deliver when the way is open.",
-        "Mend what is refused, then run again: the Triggers need nothing else.";
+        "Fix what is refused, then run again: the Triggers need nothing else.";
     pub(crate) DEAD_SUBSCRIBERS = "TR211", "A channel has subscribers whose Trigger is gone",
         "Several Triggers of one Broker were deleted at once, and Knative has left their subscribers in the channel behind it \
          (knative/eventing#6636). Whoever sends an event to the Broker waits for them in vain, up to minutes.",
