@@ -80,7 +80,7 @@ impl Ended {
             Outcome::Undone { count: 0, rest: rest @ 1.., drifted, .. } => {
                 let theirs = match drifted.len() {
                     0 => String::new(),
-                    theirs => format!(" Somebody else has changed {} of them since.", objects(theirs)),
+                    theirs => format!(" Somebody else has changed {theirs} of them since."),
                 };
                 let summary = format!(
                     "Looked at: {}, to be taken back when Helm has applied the old manifests.{theirs}",
