@@ -31,7 +31,7 @@ pub fn unavailable(object: &Value) -> Option<String> {
     // Available may be old ones: a Deployment ends them only when the new ones are.
     let old = count("replicas") - count(updated);
     if object["kind"] == "Deployment" && old > 0 {
-        return Some(format!("{old} old pods are still there: they go when the new ones are available"));
+        return Some(format!("old pods are still there ({old}): they go when the new ones are available"));
     }
     (count(available) < wanted).then(|| format!("{} of {wanted} pods are available", count(available)))
 }
@@ -71,7 +71,7 @@ mod tests {
         let begun = json!({"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 2});
         assert_eq!(said("Deployment", &two, &begun), "1 of 2 pods are of the last change");
         let broken = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2});
-        assert!(said("Deployment", &two, &broken).starts_with("1 old pods are still there"));
+        assert!(said("Deployment", &two, &broken).starts_with("old pods are still there (1)"));
         let starting = json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1});
         assert_eq!(said("StatefulSet", &two, &starting), "1 of 2 pods are available");
         assert_eq!(said("Deployment", &json!({}), &json!({"observedGeneration": 2})), "0 of 1 pods are of the last change");
