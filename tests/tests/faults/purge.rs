@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Mutex;
 
 use fairlead_tests::api::Api;
@@ -12,7 +11,7 @@ use fairlead_tests::proxy::{Asked, Fault, Moment, Proxy};
 use fairlead_tests::state::{State, canonical, differences};
 use serde_json::{Value, json};
 
-use crate::scenario::{Method, Order, clusters, counted, kind};
+use crate::scenario::{Method, Order, again_while_told, clusters, counted, kind, through_proxy};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
@@ -139,7 +138,6 @@ impl Relics {
     }
 
     fn run(&self, order: Order, fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static) -> (Ended, Proxy) {
-        let proxy = Proxy::start(&self.kubeconfig, fault);
         let mut command = job("legacy-purger");
         match order {
             Order::Apply => command.args(["apply", "--config"]).arg(self.configuration()),
@@ -154,25 +152,11 @@ impl Relics {
             ("LEASE_WAIT", "30s"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
-        command.arg("--kubeconfig").arg(proxy.kubeconfig());
-        let line = format!("{command:?}");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        proxy.set_victim(child.id());
-        let output = child.wait_with_output().expect("it ends");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        (Ended { command: line, status: output.status.code(), stdout, stderr }, proxy)
+        through_proxy(&self.kubeconfig, command, fault)
     }
 
-    /// As a Job does: again, for as long as it says so.
     fn run_to_the_end(&self, order: Order) -> Ended {
-        let mut ended = self.run(order, |_| None).0;
-        for _ in 0..3 {
-            if ended.status.is_some_and(|status| [5, 75].contains(&status)) {
-                ended = self.run(order, |_| None).0;
-            }
-        }
-        ended
+        again_while_told(|| self.run(order, |_| None).0)
     }
 
     fn meet(&self, point: Point, old: &State, new: &State) -> Result<(), String> {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use fairlead_tests::api::Api;
@@ -236,7 +236,6 @@ impl Stage {
         more: &[&str],
         fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
     ) -> (Ended, Proxy) {
-        let proxy = Proxy::start(&self.kubeconfig, fault);
         let mut command = job("every-kind");
         match order {
             Order::Apply => command.args(["apply", "--changes"]).arg(&self.changes),
@@ -256,26 +255,41 @@ impl Stage {
             ("LEASE_WAIT", "30s"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
-        command.arg("--kubeconfig").arg(proxy.kubeconfig());
-        let line = format!("{command:?}");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        proxy.set_victim(child.id());
-        let output = child.wait_with_output().expect("it ends");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        (Ended { command: line, status: output.status.code(), stdout, stderr }, proxy)
+        through_proxy(&self.kubeconfig, command, fault)
     }
 
-    /// Runs the job as a Job does: again, for as long as it says so.
+    /// Runs the job to its end.
     pub(crate) fn run_to_the_end(&self, order: Order) -> Ended {
-        let mut ended = self.run(order, &[], |_| None).0;
-        for _ in 0..3 {
-            if ended.status.is_some_and(|status| RETRIED.contains(&status)) {
-                ended = self.run(order, &[], |_| None).0;
-            }
-        }
-        ended
+        again_while_told(|| self.run(order, &[], |_| None).0)
     }
+}
+
+/// Runs a job once, through a proxy that does this to its requests.
+pub(crate) fn through_proxy(
+    kubeconfig: &Path,
+    mut command: Command,
+    fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+) -> (Ended, Proxy) {
+    let proxy = Proxy::start(kubeconfig, fault);
+    command.arg("--kubeconfig").arg(proxy.kubeconfig());
+    let line = format!("{command:?}");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    proxy.set_victim(child.id());
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    (Ended { command: line, status: output.status.code(), stdout, stderr }, proxy)
+}
+
+/// Runs as a Job does: again, for as long as it says so.
+pub(crate) fn again_while_told(run: impl Fn() -> Ended) -> Ended {
+    let mut ended = run();
+    for _ in 0..3 {
+        if ended.status.is_some_and(|status| RETRIED.contains(&status)) {
+            ended = run();
+        }
+    }
+    ended
 }
 
 /// What the job is told to make of it.
