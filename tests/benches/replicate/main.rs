@@ -43,7 +43,8 @@ struct Args {
     #[arg(long, env = "BENCH_PURGER")]
     purger: PathBuf,
 
-    /// So many objects are purged; the first number is also compared with kubectl [default: 10000,100000, quick: 10000].
+    /// So many objects are purged; up to 10,000 also put back, and compared with kubectl [default: 500,10000,100000, quick:
+    /// 500,10000].
     #[arg(long, env = "BENCH_PURGE_SIZES", value_delimiter = ',')]
     purge_sizes: Vec<usize>,
 
@@ -74,7 +75,8 @@ fn main() {
     let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
-    let mut rows = purge::measure(&purger, if purge_sizes.is_empty() { sizes } else { &purge_sizes });
+    let purge_sizes = if purge_sizes.is_empty() { [&[500], sizes].concat() } else { purge_sizes };
+    let mut rows = purge::measure(&purger, &purge_sizes);
     if !purge_only {
         rows.extend(rate::measure(&job, objects, &concurrency));
         rows.extend(size::measure(&job, sizes));
