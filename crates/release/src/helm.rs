@@ -62,12 +62,6 @@ impl Helm {
         oldest.created <= entry.created || revision < oldest.number
     }
 
-    /// Whether what a rollback has taken back of a run belongs to one that Helm has not come to the end of.
-    pub(crate) fn is_being_taken_back(&self, entry: &Entry) -> bool {
-        let is_over = |since: u32| self.revisions.iter().any(|it| it.number >= since && is_good(it));
-        may_be_undone(entry) || entry.progress.undone_in.is_some_and(|since| !is_over(since))
-    }
-
     /// The revision to which `helm rollback` takes back the newest runs of these.
     pub(crate) fn way_back(&self, entries: &[Entry]) -> Option<u32> {
         if let Some(revision) = self.begun(entries) {
@@ -193,13 +187,6 @@ mod tests {
             changes: 1,
             progress,
         };
-        assert_eq!(helm.half_way(std::slice::from_ref(&half)).as_deref(), Some("helm rollback shop 12 -n shops"));
-        // What has come back with it is waited for, also when another attempt has brought it back; not that of an older rollback.
-        let back = |undone_in| {
-            let progress = Progress { undone_in, ..half.progress.clone() };
-            Entry { phase: Phase::RolledBack, progress, ..half.clone() }
-        };
-        assert!(helm.is_being_taken_back(&half) && helm.is_being_taken_back(&back(Some(13))));
-        assert!(!helm.is_being_taken_back(&back(Some(11))) && !helm.is_being_taken_back(&back(None)));
+        assert_eq!(helm.half_way(&[half]).as_deref(), Some("helm rollback shop 12 -n shops"));
     }
 }

@@ -20,6 +20,7 @@ use crate::args::{Goal, RollbackArgs, WaitFor};
 use crate::helm::Helm;
 use crate::observe::{Kind, Source, target};
 use crate::session::Session;
+use crate::status::may_be_undone;
 
 /// Pods start within seconds; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -83,6 +84,14 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     }
 }
 
+/// Whether a run is being taken back, or has been, in this attempt or an earlier one: not when a newer one is still to be taken back,
+/// because that began later; nor when it failed by itself, or came to nothing.
+fn is_of_this_rollback(run: &Entry, runs: &[Entry]) -> bool {
+    let is_newer = |other: &&Entry| other.sequence > run.sequence;
+    let was_asked_for = run.progress.begun > 0 && run.progress.cause.is_none();
+    was_asked_for && (may_be_undone(run) || !runs.iter().filter(is_newer).any(may_be_undone))
+}
+
 /// Whether a run brings something back after Helm's manifests, which older runs must wait for.
 pub(crate) fn brings_back_late(plan: &Plan) -> bool {
     let is_late = |change: &Change| plan.stages[change.stage].undo_at == UndoAt::PostRollback;
@@ -117,16 +126,12 @@ impl Awaited {
     /// Adds what this rollback has brought back so far.
     async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal, helm: &Helm) -> Result<(), Failure> {
         let ledger = session.ledger();
-        let runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
-        // Not only of this attempt: an earlier one may have come to its first half.
-        let is_of_this_rollback = |run: &&Entry| {
-            let is_later = match (goal.to_revision, goal.to) {
-                (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision) && helm.is_ours(run),
-                (_, to) => run.sequence > to.unwrap_or_default(),
-            };
-            is_later && helm.is_being_taken_back(run)
-        };
-        for run in runs.iter().filter(is_of_this_rollback) {
+        let mut runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
+        runs.retain(|run| match (goal.to_revision, goal.to) {
+            (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision) && helm.is_ours(run),
+            (_, to) => run.sequence > to.unwrap_or_default(),
+        });
+        for run in runs.iter().filter(|run| is_of_this_rollback(run, &runs)) {
             let (is_early_back, is_late_back) = (run.progress.is_undone_before_helm(), run.phase == Phase::RolledBack);
             if !is_early_back && !is_late_back {
                 continue;
@@ -208,9 +213,28 @@ fn readiness(object: &Value) -> Option<Result<(), String>> {
 mod tests {
     use fairlead_migration::change::Images;
     use fairlead_migration::plan::Stage;
+    use fairlead_migration::ticket::Progress;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_an_older_rollback_has_brought_back_is_not_waited_for() {
+        let run = |sequence, phase| {
+            let [name, step, created] = [String::new(), String::new(), String::new()];
+            let progress = Progress { phase, begun: 1, ..Progress::planned() };
+            Entry { name, sequence, step, phase, helm_revision: None, created, changes: 1, progress }
+        };
+        // A purge and a replication that were taken back; the same once more, of which the purge has been taken back by now.
+        let phases = [Phase::RolledBack, Phase::RolledBack, Phase::RollingBack, Phase::RolledBack];
+        let runs: Vec<Entry> = (1..).zip(phases).map(|(sequence, phase)| run(sequence, phase)).collect();
+        let theirs: Vec<bool> = runs.iter().map(|run| is_of_this_rollback(run, &runs)).collect();
+        assert_eq!(theirs, [false, false, true, true]);
+        // The snapshot of one that was abandoned may not even be whole.
+        let mut abandoned = run(5, Phase::RolledBack);
+        abandoned.progress.begun = 0;
+        assert!(!is_of_this_rollback(&abandoned, std::slice::from_ref(&abandoned)));
+    }
 
     #[test]
     fn older_runs_wait_for_what_comes_back_after_helm() {
