@@ -71,8 +71,8 @@ crate::codes! {
     pub DIRTY = "FL006", "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
-        "Remove what stands in the way, which the report says for each object, and run again what was under way: `status` has the \
-         command. Or put the objects right by hand: `export --as-manifests` writes what they were.";
+        "Remove what stands in the way, which the report says for each object, and run the command above, which takes back what \
+         is left. Or put the objects right by hand: `export --as-manifests` writes what they were.";
     /// Exit status 124.
     pub DEADLINE = "FL007", "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",

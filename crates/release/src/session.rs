@@ -13,6 +13,7 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::events::Job;
 use fairlead_kube_client::ledger::{Ledger, Outcome};
+use fairlead_migration::executor;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
 
@@ -82,6 +83,12 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn ledger(&self) -> Ledger<'_> {
         Ledger::new(self.cluster, self.place.namespace)
+    }
+
+    /// How a run of a step ended.
+    pub(crate) fn ended(&self, outcome: executor::Outcome, plan: &Plan, ticket: &str) -> Ended {
+        let next = matches!(outcome, executor::Outcome::Dirty { .. }).then(|| self.place.command("rollback --last"));
+        Ended { next, ..Ended::of(outcome, plan, ticket) }
     }
 
     /// Tells how a run ended: on stdout, in the termination log, in the ledger, and as an Event.

@@ -138,7 +138,7 @@ impl<S: Step> Apply<'_, S> {
             Outcome::Restored(_) => is_other_upgrade,
             _ => false,
         };
-        let ended = Ended::of(outcome, &plan, &mark);
+        let ended = session.ended(outcome, &plan, &mark);
         if goes_on {
             tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
             session.remember(S::NAME, &ended).await;
@@ -184,7 +184,7 @@ impl<S: Step> Apply<'_, S> {
                 if let Err(error) = self.prune(&ledger).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
-                Ok(Ended::of(outcome, plan, &mark))
+                Ok(session.ended(outcome, plan, &mark))
             })
             .await?
     }
