@@ -90,9 +90,11 @@ fn has_rollback_hook(record: &Value) -> bool {
     hooks.filter(|hook| hook["kind"] == "Job").any(is_ours)
 }
 
-/// Source: Helm's `pkg/action/rollback.go`, which says it in words in both versions.
+/// Source: Helm's `pkg/action/rollback.go`: version 4 says it as a number, and both in words, unless they were told others.
 fn rollback_target(record: &Value) -> Option<u32> {
-    record["info"]["description"].as_str()?.strip_prefix("Rollback to ")?.parse().ok()
+    let info = &record["info"];
+    let in_words = || info["description"].as_str()?.strip_prefix("Rollback to ")?.parse().ok();
+    info["rollback_revision"].as_u64().and_then(|number| number.try_into().ok()).or_else(in_words)
 }
 
 #[cfg(test)]
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(is_armed("{}"), Some(false));
         assert_eq!(is_armed("no JSON"), None);
         assert_eq!(rollback_target(&json!({"info": {"description": "Rollback to 12"}})), Some(12));
+        let told_otherwise = json!({"info": {"description": "our own words", "rollback_revision": 12}});
+        assert_eq!(rollback_target(&told_otherwise), Some(12));
         for description in ["Rollback to the one before", "Upgrade complete"] {
             assert_eq!(rollback_target(&json!({"info": {"description": description}})), None);
         }
