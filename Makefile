@@ -37,7 +37,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 
 .PHONY: test test-fast
 test: ## everything: checks, tests without and with a node; about 30 minutes, the first time 40
-	@rm -rf target/stages target/audit
+	@rm -rf target/stages target/audit target/kube-cache
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
 	@$(STAGE) 'check' $(MAKE) check

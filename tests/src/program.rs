@@ -69,7 +69,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 pub fn becomes(mut is_so: impl FnMut() -> bool) -> bool {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(10))
-        .with_max_delay(Duration::from_millis(300))
+        .with_max_delay(Duration::from_millis(100))
         .without_max_times()
         .with_total_delay(Some(PATIENCE));
     (|| is_so().then_some(()).ok_or(())).retry(pauses).call().is_ok()
@@ -84,7 +84,10 @@ pub fn root() -> &'static Path {
 /// A program that the Makefile has built.
 #[must_use]
 pub fn tool(name: &str) -> Command {
-    Command::new(root().join("target/tools/bin").join(name))
+    let mut command = Command::new(root().join("target/tools/bin").join(name));
+    // Each of the clusters would leave what it serves in the home folder.
+    command.env("KUBECACHEDIR", root().join("target/kube-cache"));
+    command
 }
 
 /// The binary of a job, built from the sources as they are.

@@ -1,12 +1,13 @@
 //! What Helm has recorded of a release, where it keeps its records in Secrets, which is its default.
 
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fairlead_migration::obstacle::Obstacle;
 use flate2::read::GzDecoder;
 use kube::api::GetParams;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -58,7 +59,7 @@ impl Cluster {
     }
 
     /// What is recorded of a revision; none when it cannot be read.
-    async fn helm_record(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<Value>, Obstacle> {
+    async fn helm_record(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<Record>, Obstacle> {
         let secrets = Resource::core("Secret", "secrets", true);
         let name = format!("sh.helm.release.v1.{release}.v{revision}");
         let operation = Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new("get", &secrets) };
@@ -73,28 +74,49 @@ impl Cluster {
     }
 }
 
+/// What is read of a record: whole it may be as large as a chart.
+/// Source: Helm's `pkg/release`, in versions 3 and 4.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Record {
+    #[serde(default)]
+    info: Info,
+    hooks: Option<Vec<Hook>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Info {
+    #[serde(default)]
+    description: String,
+    /// Only Helm 4 writes it.
+    rollback_revision: Option<u32>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Hook {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    manifest: String,
+}
+
 /// The record in a Secret: JSON, gzip, base64, and once more base64 because it is a Secret's.
 /// Source: Helm's `pkg/storage/driver/util.go`.
-fn record(secret: &Value) -> Option<Value> {
+fn record(secret: &Value) -> Option<Record> {
     let text = BASE64_STANDARD.decode(secret["data"]["release"].as_str()?).ok()?;
     let packed = BASE64_STANDARD.decode(text).ok()?;
-    let mut json = Vec::new();
-    GzDecoder::new(packed.as_slice()).take(LARGEST_RECORD).read_to_end(&mut json).ok()?;
-    serde_json::from_slice(&json).ok()
+    serde_json::from_reader(BufReader::new(GzDecoder::new(packed.as_slice()).take(LARGEST_RECORD))).ok()
 }
 
 /// Our Jobs are told at which point of `helm rollback` they run, and nothing else has such a flag.
-fn has_rollback_hook(record: &Value) -> bool {
-    let hooks = record["hooks"].as_array().into_iter().flatten();
-    let is_ours = |hook: &Value| hook["manifest"].as_str().is_some_and(|manifest| manifest.contains("--undo-at"));
-    hooks.filter(|hook| hook["kind"] == "Job").any(is_ours)
+fn has_rollback_hook(record: &Record) -> bool {
+    let hooks = record.hooks.iter().flatten();
+    hooks.filter(|hook| hook.kind == "Job").any(|hook| hook.manifest.contains("--undo-at"))
 }
 
 /// Source: Helm's `pkg/action/rollback.go`: version 4 says it as a number, and both in words, unless they were told others.
-fn rollback_target(record: &Value) -> Option<u32> {
-    let info = &record["info"];
-    let in_words = || info["description"].as_str()?.strip_prefix("Rollback to ")?.parse().ok();
-    info["rollback_revision"].as_u64().and_then(|number| number.try_into().ok()).or_else(in_words)
+fn rollback_target(record: &Record) -> Option<u32> {
+    let in_words = || record.info.description.strip_prefix("Rollback to ")?.parse().ok();
+    record.info.rollback_revision.or_else(in_words)
 }
 
 #[cfg(test)]
@@ -122,11 +144,11 @@ mod tests {
         assert_eq!(is_armed(&hook("args: [apply]")), Some(false));
         assert_eq!(is_armed("{}"), Some(false));
         assert_eq!(is_armed("no JSON"), None);
-        assert_eq!(rollback_target(&json!({"info": {"description": "Rollback to 12"}})), Some(12));
-        let told_otherwise = json!({"info": {"description": "our own words", "rollback_revision": 12}});
-        assert_eq!(rollback_target(&told_otherwise), Some(12));
+        let target = |info: Value| record(&secret(&json!({"info": info}).to_string())).and_then(|it| rollback_target(&it));
+        assert_eq!(target(json!({"description": "Rollback to 12"})), Some(12));
+        assert_eq!(target(json!({"description": "our own words", "rollback_revision": 12})), Some(12));
         for description in ["Rollback to the one before", "Upgrade complete"] {
-            assert_eq!(rollback_target(&json!({"info": {"description": description}})), None);
+            assert_eq!(target(json!({"description": description})), None);
         }
         assert_eq!(record(&json!({"data": {"release": "####"}})), None);
         assert_eq!(record(&json!({"data": {"release": BASE64_STANDARD.encode("no gzip")}})), None);
