@@ -113,6 +113,9 @@ pub struct Progress {
     /// When it was asked for: the newest revision of the Helm release at that time, if that was to be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_in: Option<u32>,
+    /// When it was asked for: the newest run of the release at that time, by its number. What has the same was taken back together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_after: Option<u64>,
     /// To which revision, if one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_to: Option<u32>,
@@ -130,6 +133,7 @@ impl Progress {
             on_drift: OnDrift::Stop,
             first_part: FirstPart::NotBegun,
             undone_in: None,
+            undone_after: None,
             undone_to: None,
         }
     }

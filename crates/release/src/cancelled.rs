@@ -22,20 +22,17 @@ use crate::status::Place;
 /// `FL020` when it is cancelled; `FL026` in the middle of a rollback.
 pub(crate) async fn check(session: &Session<'_>, step: &str) -> Result<(), Failure> {
     let (watch, place) = (&session.watch, session.place);
-    let ours = session.common.release.helm_revision;
-    let helm = match ours {
-        Some(_) => watch.guard_patiently(Helm::of(session.cluster, place)).await?,
-        None => Helm::default(),
-    };
-    if let (Some(revision), Some(newest)) = (ours, helm.newest())
-        && newest > revision
-    {
-        let name = place.helm_release;
-        let message = format!("this run is of revision {revision}, and Helm is at revision {newest} of release {name}");
-        return Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message));
+    if let Some(revision) = session.common.release.helm_revision {
+        let newest = watch.guard_patiently(Helm::of(session.cluster, place)).await?.newest();
+        if let Some(newest) = newest.filter(|newest| *newest > revision) {
+            let name = place.helm_release;
+            let message = format!("this run is of revision {revision}, and Helm is at revision {newest} of release {name}");
+            return Err(Failure::new(ExitStatus::Failed, &code::CANCELLED, message));
+        }
     }
     let entries = watch.guard_patiently(session.ledger().entries(place.release)).await?;
     if let Some(entry) = entries.iter().find(|entry| is_half(entry)) {
+        let helm = watch.guard_patiently(Helm::of(session.cluster, place)).await?;
         return Err(half(entry, helm.half_way(std::slice::from_ref(entry)), place));
     }
     let Some(job) = &session.job else { return Ok(()) };

@@ -24,6 +24,8 @@ pub(crate) struct Chosen {
     pub(crate) runs: Vec<Entry>,
     /// In force, and not of a revision of this installation of the release.
     pub(crate) stay: Vec<Entry>,
+    /// The number of the newest run there is.
+    pub(crate) newest: Option<u64>,
 }
 
 /// Chooses them from the ledger.
@@ -40,13 +42,16 @@ pub(crate) async fn choose(
     // Of two parts the first may have been all there was.
     let (goal, is_a_part) = (&args.goal, args.undo_at.is_some());
     let entries = ledger.entries(place.release).await?;
+    let newest = entries.last().map(|entry| entry.sequence);
     if let Some(revision) = goal.to_revision {
         let (ours, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| helm.is_ours(entry));
         let digests = digests(ledger, &ours, revision).await?;
-        let command = helm.pending(&ours);
+        // Never the one that is refused.
+        let command = helm.pending(&ours).filter(|command| *command != helm.rollback_to(revision));
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
             chosen.stay.extend(others.into_iter().filter(is_in_force));
+            chosen.newest = newest;
             chosen
         });
     }
@@ -59,7 +64,7 @@ pub(crate) async fn choose(
         let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
         return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message));
     }
-    Ok(Chosen { runs, stay: Vec::new() })
+    Ok(Chosen { runs, stay: Vec::new(), newest })
 }
 
 /// The digests of plans, by the names of their runs, where they matter: only when something is not in force that was.
@@ -78,7 +83,7 @@ async fn digests(ledger: &Ledger<'_>, entries: &[Entry], revision: u32) -> Resul
 }
 
 /// Whether a run was in force at a revision and is not now: it has been taken back since because somebody asked for that.
-fn is_lost(entry: &Entry, revision: u32) -> bool {
+pub(crate) fn is_lost(entry: &Entry, revision: u32) -> bool {
     let progress = &entry.progress;
     let was_asked_for =
         matches!(entry.phase, Phase::RolledBack | Phase::RollingBack | Phase::Dirty) && progress.cause.is_none();
@@ -88,7 +93,7 @@ fn is_lost(entry: &Entry, revision: u32) -> bool {
 }
 
 /// Those of later revisions, but for one of the same step and with the same plan for each that is lost.
-fn to_revision(entries: Vec<Entry>, revision: u32, digests: &HashMap<String, String>) -> Result<Chosen, Entry> {
+fn to_revision(entries: Vec<Entry>, revision: u32, digests: &HashMap<String, String>) -> Result<Chosen, Box<Entry>> {
     let mut instead: Vec<String> = Vec::new();
     for lost in entries.iter().filter(|entry| is_lost(entry, revision)) {
         let is_same = |entry: &&Entry| {
@@ -97,13 +102,13 @@ fn to_revision(entries: Vec<Entry>, revision: u32, digests: &HashMap<String, Str
         };
         match entries.iter().find(is_same) {
             Some(same) => instead.push(same.name.clone()),
-            None => return Err(lost.clone()),
+            None => return Err(Box::new(lost.clone())),
         }
     }
     let stay = entries.iter().filter(|entry| is_in_force(entry) && entry.helm_revision.is_none()).cloned().collect();
     let is_later = |entry: &Entry| entry.helm_revision.is_some_and(|its| its > revision) && may_be_undone(entry);
     let runs = entries.into_iter().rev().filter(|entry| is_later(entry) && !instead.contains(&entry.name)).collect();
-    Ok(Chosen { runs, stay })
+    Ok(Chosen { runs, stay, newest: None })
 }
 
 fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32) -> Failure {

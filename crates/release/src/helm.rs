@@ -5,6 +5,8 @@ use fairlead_kube_client::helm::Revision;
 use fairlead_kube_client::ledger::Entry;
 use fairlead_migration::obstacle::Obstacle;
 
+use crate::cancelled::is_half;
+use crate::goal::is_lost;
 use crate::status::{Place, may_be_undone};
 
 /// A Helm release as its records say; without any where Helm knows nothing of it, or keeps them elsewhere.
@@ -64,7 +66,7 @@ impl Helm {
 
     /// The revision to which `helm rollback` takes back the newest runs of these.
     pub(crate) fn way_back(&self, entries: &[Entry]) -> Option<u32> {
-        if let Some(revision) = self.begun(entries) {
+        if let Some(revision) = self.begun(entries).or_else(|| self.stopped(entries)) {
             return Some(revision);
         }
         let is_to_go = |entry: &&Entry| may_be_undone(entry) && self.is_ours(entry);
@@ -80,8 +82,20 @@ impl Helm {
         self.begun(entries).or_else(good).map(|revision| self.rollback_to(revision))
     }
 
-    /// To where a rollback was to go that has begun to take back these runs, and that Helm has not come to the end of.
+    /// To where a rollback was to go that stopped before it had taken back anything; not one that is refused there.
+    fn stopped(&self, entries: &[Entry]) -> Option<u32> {
+        let to = self.revisions.last()?.goes_to?;
+        (!entries.iter().any(|entry| self.is_ours(entry) && is_lost(entry, to))).then_some(to)
+    }
+
+    /// To where a rollback was to go that has begun to take back these runs, and that Helm has not come to the end of; by hand it may
+    /// have begun before Helm has.
     fn begun(&self, entries: &[Entry]) -> Option<u32> {
+        let half = entries.iter().find(|entry| is_half(entry) && self.is_ours(entry) && self.newest().is_some());
+        let by_hand = |entry: &Entry| Some(self.told(entry.progress.undone_in?, entry.progress.undone_to?));
+        if let Some(to) = half.and_then(by_hand) {
+            return Some(to);
+        }
         let undone = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
         let (since, to) = entries.iter().filter(|entry| self.is_ours(entry)).filter_map(undone).max()?;
         let is_over = self.revisions.iter().any(|it| it.number >= since && is_good(it));
@@ -117,7 +131,7 @@ fn is_good(revision: &Revision) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use fairlead_migration::ticket::{Phase, Progress};
+    use fairlead_migration::ticket::{FirstPart, Phase, Progress};
 
     use super::*;
 
@@ -187,6 +201,35 @@ mod tests {
             changes: 1,
             progress,
         };
-        assert_eq!(helm.half_way(&[half]).as_deref(), Some("helm rollback shop 12 -n shops"));
+        assert_eq!(helm.half_way(std::slice::from_ref(&half)).as_deref(), Some("helm rollback shop 12 -n shops"));
+        // It stopped before it had taken back anything; but not where it is refused for ever.
+        let in_force = |helm_revision| Entry {
+            phase: Phase::Committed,
+            helm_revision: Some(helm_revision),
+            progress: Progress::planned(),
+            ..half.clone()
+        };
+        assert_eq!(helm.way_back(&[in_force(13)]), Some(12));
+        let lost = Entry { phase: Phase::RolledBack, helm_revision: Some(12), ..half.clone() };
+        assert_eq!(helm.stopped(&[lost]), None);
+    }
+
+    /// Where Helm has not begun yet: its newest revision is the one that is left.
+    #[test]
+    fn a_first_part_that_was_taken_back_by_hand_says_where_it_goes() {
+        let revision = |number| Revision { number, status: "deployed".to_owned(), created: String::new(), goes_to: None };
+        let helm = Helm { revisions: (1..=3).map(revision).collect(), ..Helm::default() };
+        let [name, step, created] = [String::new(), String::new(), String::new()];
+        let progress = Progress {
+            phase: Phase::RollingBack,
+            first_part: FirstPart::Undone,
+            undone_in: Some(3),
+            undone_to: Some(1),
+            begun: 1,
+            ..Progress::planned()
+        };
+        let (sequence, changes, helm_revision, phase) = (1, 1, Some(3), progress.phase);
+        let half = Entry { name, sequence, step, phase, helm_revision, created, changes, progress };
+        assert_eq!(helm.way_back(&[half]), Some(1));
     }
 }

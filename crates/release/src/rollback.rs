@@ -1,8 +1,10 @@
 //! Goes back: takes back runs, the newest first, each from its own ticket; all of a run, or the part that is due before or after
 //! Helm applies the old manifests.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -16,7 +18,7 @@ use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::{self, Outcome, Part, Run};
-use fairlead_migration::plan::Plan;
+use fairlead_migration::plan::{Plan, StageKind};
 use fairlead_migration::ticket::{Phase, Progress};
 
 use crate::args::{OnDrift, RollbackArgs, UndoAt};
@@ -25,7 +27,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::goal::{Chosen, choose};
 use crate::helm::Helm;
 use crate::session::Session;
-use crate::wait::{brings_back_late, wait};
+use crate::wait::wait;
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
@@ -44,7 +46,7 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
     watch.guard_patiently(session.cluster.require(&needs)).await.map_err(Failure::from)?;
     // Also when there is nothing to take back: one that is about to begin must end.
     session
-        .exclusively(Waiting::Insisting, async |exclusive| Back { session, args, exclusive, helm: &helm }.go().await)
+        .exclusively(Waiting::Insisting, async |exclusive| Back::of(session, args, exclusive, &helm).go().await)
         .await??;
     Ok(ExitStatus::Done)
 }
@@ -76,6 +78,8 @@ struct Back<'a> {
     args: &'a RollbackArgs,
     exclusive: &'a Exclusive<'a>,
     helm: &'a Helm,
+    /// All waiting of one rollback has one limit.
+    waits_until: OnceCell<Instant>,
 }
 
 /// What is known of the runs that were looked at, which are newer than those that follow.
@@ -92,12 +96,16 @@ struct Looked {
     mark: String,
 }
 
-impl Back<'_> {
+impl<'a> Back<'a> {
+    fn of(session: &'a Session<'a>, args: &'a RollbackArgs, exclusive: &'a Exclusive<'a>, helm: &'a Helm) -> Self {
+        Self { session, args, exclusive, helm, waits_until: OnceCell::new() }
+    }
+
     async fn go(&self) -> Result<(), Failure> {
         let (session, args) = (self.session, self.args);
         let binary = session.place.binary;
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        let Chosen { runs, stay } = self.told(binary, self.choose().await).await?;
+        let Chosen { runs, stay, newest } = self.told(binary, self.choose().await).await?;
         for run in stay {
             let why = match run.helm_revision {
                 None => "it was not started by Helm",
@@ -113,32 +121,30 @@ impl Back<'_> {
             let ended = Ended::nothing_to_undo(format!("Nothing to take back{}.", self.goal()));
             return session.conclude(binary, &Plan::new(binary, Vec::new()), ended).await.map(drop);
         }
-        self.wait().await?;
         // Kinds that a newer run has deleted are those of older ones, too.
         let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
         let mut found = self.told(binary, found).await?;
         if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
             self.look_at_all(&runs, &mut found).await?;
         }
-        for (index, run) in runs.iter().enumerate() {
-            let taken = self.take_back(run, runs.len() > 1, &mut found).await;
+        for run in &runs {
+            let taken = self.take_back(run, runs.len() > 1, newest, &mut found).await;
             let (plan, ended) = self.told(&run.step, taken).await?;
             session.conclude(&run.step, &plan, ended).await?;
-            // What older runs have added goes only when this is there, too.
-            if index + 1 < runs.len() && brings_back_late(&plan) {
-                self.wait().await?;
-            }
         }
         Ok(())
     }
 
-    /// Before the rest is taken back: until the old side is there.
-    async fn wait(&self) -> Result<(), Failure> {
-        if self.args.undo_at != Some(UndoAt::PostRollback) {
+    /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
+    async fn wait_before(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
+        let has_added = plan.stages.iter().enumerate().any(|(index, stage)| {
+            stage.kind == StageKind::Expand && plan.positions(index).any(|position| position < progress.begun)
+        });
+        if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
             return Ok(());
         }
-        let waited = wait(self.session, self.args, self.helm).await;
-        self.told(self.session.place.binary, waited.map_err(|failure| self.with_next(failure))).await
+        let deadline = *self.waits_until.get_or_init(|| Instant::now() + self.args.wait_timeout);
+        wait(self.session, self.args, self.helm, deadline).await.map_err(|failure| self.with_next(failure))
     }
 
     /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
@@ -219,15 +225,19 @@ impl Back<'_> {
         &self,
         run: &Entry,
         is_one_of_several: bool,
+        newest: Option<u64>,
         found: &mut Discovery,
     ) -> Result<(Plan, Ended), Failure> {
         let mut ledger = self.session.ledger();
         let Reopened { mark, plan, mut progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+        self.wait_before(&plan, &progress).await?;
         let objects = self.objects(&plan, found).await?;
         let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
         tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
         let on_drift = self.on_drift(&progress);
-        (progress.undone_in, progress.undone_to) = (self.helm.newest(), self.args.goal.to_revision);
+        (progress.undone_in, progress.undone_after) = (self.helm.newest(), newest);
+        // Where Helm was going is where it is to go on to, also when the rest is done by hand.
+        progress.undone_to = self.args.goal.to_revision.or(progress.undone_to);
         // Of several, all have been looked at: what a newer one has changed, too, it takes back itself, and maybe only later.
         let look = if is_one_of_several { part } else { Part::Rest };
         let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };

@@ -192,10 +192,7 @@ impl<S: Step> Apply<'_, S> {
     /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.
     async fn prune(&self, ledger: &Ledger<'_>) -> Result<(), Obstacle> {
         let place = self.session.place;
-        let oldest = match self.session.common.release.helm_revision {
-            Some(_) => Helm::of(self.session.cluster, place).await?.oldest(),
-            None => None,
-        };
+        let oldest = Helm::of(self.session.cluster, place).await?.oldest();
         let may_be_asked_for = |entry: &Entry| {
             let progress = &entry.progress;
             let was_asked_for = progress.begun > 0 && progress.cause.is_none();

@@ -13,14 +13,13 @@ use fairlead_kube_client::ledger::Entry;
 use fairlead_migration::change::{Action, Change, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, StageKind, UndoAt};
-use fairlead_migration::ticket::Phase;
+use fairlead_migration::ticket::{Phase, Progress};
 use serde_json::Value;
 
 use crate::args::{Goal, RollbackArgs, WaitFor};
 use crate::helm::Helm;
 use crate::observe::{Kind, Source, target};
 use crate::session::Session;
-use crate::status::may_be_undone;
 
 /// Pods start within seconds; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -47,8 +46,8 @@ struct Awaited {
     restored: HashSet<u64>,
 }
 
-/// Waits as the arguments say.
-pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm) -> Result<(), Failure> {
+/// Waits as the arguments say, until `deadline`.
+pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm, deadline: Instant) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
         awaited.add_restored(session, &args.goal, helm).await?;
@@ -56,7 +55,7 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     // Asked again: kinds have come back.
     let discovery = session.watch.guard_patiently(session.cluster.discover()).await?;
     let source = Source::Cluster(session.cluster, &discovery);
-    let (began, mut reported) = (Instant::now(), Instant::now());
+    let mut reported = Instant::now();
     // One that came back and is not ready is looked at until it is; only then all of them again, of which there may be many.
     let mut last: Option<Target> = None;
     loop {
@@ -66,7 +65,7 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
             if found.is_some() { Ok(found) } else { awaited.first_unready(&source, helm).await }
         };
         let Some((target, why)) = session.watch.guard_patiently(look).await? else { return Ok(()) };
-        if began.elapsed() >= args.wait_timeout {
+        if Instant::now() >= deadline {
             let patience = humantime::format_duration(args.wait_timeout);
             let message = format!("{target} is not ready after {patience}: {why}");
             return Err(Failure::new(ExitStatus::Failed, &code::NOT_READY_YET, message));
@@ -84,18 +83,11 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     }
 }
 
-/// Whether a run is being taken back, or has been, in this attempt or an earlier one: not when a newer one is still to be taken back,
-/// because that began later; nor when it failed by itself, or came to nothing.
-fn is_of_this_rollback(run: &Entry, runs: &[Entry]) -> bool {
-    let is_newer = |other: &&Entry| other.sequence > run.sequence;
-    let was_asked_for = run.progress.begun > 0 && run.progress.cause.is_none();
-    was_asked_for && (may_be_undone(run) || !runs.iter().filter(is_newer).any(may_be_undone))
-}
-
-/// Whether a run brings something back after Helm's manifests, which older runs must wait for.
-pub(crate) fn brings_back_late(plan: &Plan) -> bool {
-    let is_late = |change: &Change| plan.stages[change.stage].undo_at == UndoAt::PostRollback;
-    plan.changes().any(|change| is_late(&change) && comes_back(&change, plan))
+/// Whether a run has been taken back, or a part of it, in this rollback: in this attempt or an earlier one, but not in one that was over
+/// before the newest run began; nor because it failed by itself, or came to nothing.
+fn is_of_this_rollback(run: &Entry, newest: Option<u64>) -> bool {
+    let Progress { begun, cause, undone_after, .. } = &run.progress;
+    *begun > 0 && cause.is_none() && undone_after.is_some() && *undone_after == newest
 }
 
 /// Whether a change is undone by bringing something back, not by taking it away.
@@ -127,11 +119,12 @@ impl Awaited {
     async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal, helm: &Helm) -> Result<(), Failure> {
         let ledger = session.ledger();
         let mut runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
+        let newest = runs.last().map(|run| run.sequence);
         runs.retain(|run| match (goal.to_revision, goal.to) {
             (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision) && helm.is_ours(run),
             (_, to) => run.sequence > to.unwrap_or_default(),
         });
-        for run in runs.iter().filter(|run| is_of_this_rollback(run, &runs)) {
+        for run in runs.iter().filter(|run| is_of_this_rollback(run, newest)) {
             let (is_early_back, is_late_back) = (run.progress.is_undone_before_helm(), run.phase == Phase::RolledBack);
             if !is_early_back && !is_late_back {
                 continue;
@@ -211,44 +204,24 @@ fn readiness(object: &Value) -> Option<Result<(), String>> {
 
 #[cfg(test)]
 mod tests {
-    use fairlead_migration::change::Images;
-    use fairlead_migration::plan::Stage;
-    use fairlead_migration::ticket::Progress;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn what_an_older_rollback_has_brought_back_is_not_waited_for() {
-        let run = |sequence, phase| {
+        let run = |sequence, undone_after| {
             let [name, step, created] = [String::new(), String::new(), String::new()];
-            let progress = Progress { phase, begun: 1, ..Progress::planned() };
-            Entry { name, sequence, step, phase, helm_revision: None, created, changes: 1, progress }
+            let progress = Progress { phase: Phase::RolledBack, begun: 1, undone_after, ..Progress::planned() };
+            Entry { name, sequence, step, phase: progress.phase, helm_revision: None, created, changes: 1, progress }
         };
-        // A purge and a replication that were taken back; the same once more, of which the purge has been taken back by now.
-        let phases = [Phase::RolledBack, Phase::RolledBack, Phase::RollingBack, Phase::RolledBack];
-        let runs: Vec<Entry> = (1..).zip(phases).map(|(sequence, phase)| run(sequence, phase)).collect();
-        let theirs: Vec<bool> = runs.iter().map(|run| is_of_this_rollback(run, &runs)).collect();
-        assert_eq!(theirs, [false, false, true, true]);
+        let is_of_this = |run: &Entry| is_of_this_rollback(run, Some(4));
+        assert!(is_of_this(&run(4, Some(4))) && is_of_this(&run(1, Some(4))));
+        assert!(!is_of_this(&run(2, Some(2))) && !is_of_this(&run(2, None)) && !is_of_this_rollback(&run(2, None), None));
         // The snapshot of one that was abandoned may not even be whole.
-        let mut abandoned = run(5, Phase::RolledBack);
+        let mut abandoned = run(4, Some(4));
         abandoned.progress.begun = 0;
-        assert!(!is_of_this_rollback(&abandoned, std::slice::from_ref(&abandoned)));
-    }
-
-    #[test]
-    fn older_runs_wait_for_what_comes_back_after_helm() {
-        let is_late = |kind: StageKind, undo_at: UndoAt, images: Images| {
-            let mut plan = Plan::new("step", vec![Stage::new("it", kind, undo_at, 1)]);
-            let target = Target { api_version: "v1".into(), kind: "It".into(), namespace: None, name: "it".into() };
-            plan.push(&Change { stage: 0, target, images, reason: String::new() });
-            brings_back_late(&plan)
-        };
-        let [created, deleted] = [Images::Create(json!({})), Images::Delete(json!({}))];
-        assert!(is_late(StageKind::Contract, UndoAt::PostRollback, deleted.clone()));
-        assert!(is_late(StageKind::Hold, UndoAt::PostRollback, Images::Update(json!({}), json!({"spec": 1}))));
-        assert!(!is_late(StageKind::Contract, UndoAt::PreRollback, deleted));
-        assert!(!is_late(StageKind::Expand, UndoAt::PostRollback, created));
+        assert!(!is_of_this(&abandoned));
     }
 
     #[test]

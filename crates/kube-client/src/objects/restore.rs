@@ -21,7 +21,11 @@ impl Objects<'_> {
     pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
         let mut has_status = false;
         // Nearly always it is gone, and its name is free: where it is not, the server says so.
-        let mut last = self.create_again(subject, image, task).await?;
+        let mut last = match self.create_again(subject, image, task).await {
+            // Its namespace is gone: there is nothing that others have left as it was.
+            Err(Obstacle::Drift { .. }) if task.on_drift == OnDrift::Merge => return Ok(()),
+            created => created?,
+        };
         // What is different later was made so by a controller, which works on it as soon as it is there.
         let is_stored = last.as_ref().is_some_and(|created| content(created) == content(image));
         for _ in 0..CONFLICT_ATTEMPTS {
@@ -45,6 +49,7 @@ impl Objects<'_> {
             if !is_marked(&live, task.mark) {
                 if is_restored(image, &live) || is_helms(image, &live) {
                     self.note(image, &live);
+                    self.give_status(subject, image, &live, task).await?;
                     return self.wait_until_settled(subject, task).await;
                 }
                 return match task.on_drift {
@@ -103,6 +108,25 @@ impl Objects<'_> {
             }
         }
         Err(subject.drift("others write to it so often that it cannot be put back"))
+    }
+
+    /// Helm creates objects without their status. Whoever waits for it should not wait for a controller that has long gone.
+    async fn give_status(
+        &self,
+        subject: &Subject<'_>,
+        image: &Value,
+        live: &Value,
+        task: &Task<'_>,
+    ) -> Result<(), Obstacle> {
+        let is_ours_to_give = subject.resource.has_status && task.stage.settled.is_none() && live["status"].is_null();
+        let Some(status) = clamped_status(image, &live["metadata"]["generation"]).filter(|_| is_ours_to_give) else {
+            return Ok(());
+        };
+        match self.patch(subject, Part::Status, json!({ "status": status }), live).await? {
+            // Its controller was quicker.
+            Err(error) if !is_conflict(&error) => Err(self.refused(subject, "patch", error).await),
+            _ => Ok(()),
+        }
     }
 
     /// The object as it was created; none when there is one already.

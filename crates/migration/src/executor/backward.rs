@@ -111,12 +111,18 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             Part::BeforeHelm | Part::Rest => Phase::RolledBack,
         };
         match self.enter(end).await {
-            // What failed is told all the same. What was asked for is not done before whoever comes next can know that it is.
-            Err(obstacle) if self.progress.cause.is_some() && !matches!(obstacle, Obstacle::Stopped(_)) => {
+            Ok(()) => Ok(Rest { left, kept }),
+            Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
+            // What failed, and what is left, is told all the same.
+            Err(obstacle) if self.progress.cause.is_some() || !left.is_empty() => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
                 Ok(Rest { left, kept })
             }
-            recorded => recorded.map(|()| Rest { left, kept }),
+            // What was asked for is not done before whoever comes next can know that it is: it is to be run again.
+            Err(obstacle) => {
+                let operation = "record that everything has been taken back".to_owned();
+                Err(Obstacle::Unreachable { operation, source: obstacle.into() })
+            }
         }
     }
 
