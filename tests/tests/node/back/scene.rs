@@ -195,7 +195,8 @@ impl<'a> Scene<'a> {
     pub(crate) fn helm(&self, args: &[&str]) -> Command {
         let mut helm = tool(self.helm);
         helm.args(args).args(["-n", &self.namespace, "--kubeconfig", self.cluster.kubeconfig(), "--timeout", "4m"]);
-        helm.env("HOME", self.folder.path()).current_dir(root());
+        // What it remembers of the cluster lies there, too.
+        helm.env("HOME", self.folder.path()).env_remove("KUBECACHEDIR").current_dir(root());
         helm
     }
 
