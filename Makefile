@@ -110,7 +110,7 @@ node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAG
 
 .PHONY: test-cluster
 test-cluster:
-	cd tests/cluster && FAIRLEAD_CLUSTER=$(CURDIR)/$(TOOLS)/cluster $(GO) test -trimpath -count=1 . ./internal/...
+	cd tests/cluster && KUBECACHEDIR=$(CURDIR)/target/kube-cache FAIRLEAD_CLUSTER=$(CURDIR)/$(TOOLS)/cluster $(GO) test -trimpath -count=1 . ./internal/...
 
 # Charts and operators read the version and refuse an unstamped one.
 STAMP := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
