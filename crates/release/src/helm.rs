@@ -91,15 +91,13 @@ impl Helm {
     /// To where a rollback was to go that has begun to take back these runs, and that Helm has not come to the end of; by hand it may
     /// have begun before Helm has.
     fn begun(&self, entries: &[Entry]) -> Option<u32> {
-        let half = entries.iter().find(|entry| is_half(entry) && self.is_ours(entry) && self.newest().is_some());
-        let by_hand = |entry: &Entry| Some(self.told(entry.progress.undone_in?, entry.progress.undone_to?));
-        if let Some(to) = half.and_then(by_hand) {
-            return Some(to);
-        }
-        let undone = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
-        let (since, to) = entries.iter().filter(|entry| self.is_ours(entry)).filter_map(undone).max()?;
-        let is_over = self.revisions.iter().any(|it| it.number >= since && is_good(it));
-        (!is_over && self.newest()? >= since).then(|| self.told(since, to))
+        let newest = self.newest()?;
+        let ours = || entries.iter().filter(|entry| self.is_ours(entry));
+        let goes = |entry: &Entry| Some((entry.progress.undone_in?, entry.progress.undone_to?));
+        let is_over = |since: u32| self.revisions.iter().any(|it| it.number >= since && is_good(it));
+        let half = ours().filter(|entry| is_half(entry)).find_map(goes);
+        let last = || ours().filter_map(goes).max().filter(|(since, _)| newest >= *since && !is_over(*since));
+        half.or_else(last).map(|(since, to)| self.told(since, to))
     }
 
     /// The number that Helm was told for a rollback, whose hooks say `to`: it may have forgotten that revision.

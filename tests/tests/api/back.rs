@@ -97,6 +97,27 @@ fn what_an_earlier_installation_has_done_stays() {
     assert_eq!(cluster.list("triggers").len(), 1);
 }
 
+/// Helm waits in its rollback to 1, and the rest is taken back by hand without that number: it is still where Helm is to go on to.
+#[test]
+fn a_rest_that_is_taken_back_by_hand_does_not_forget_where_helm_goes() {
+    let cluster = lease();
+    same(&cluster, "one");
+    for (revision, status) in [(1, "superseded"), (2, "superseded")] {
+        recorded(&cluster, revision, status);
+    }
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    recorded(&cluster, 3, "pending-rollback");
+    back(&cluster, "pre-rollback", &[]).expect(0);
+    let refused = apply(&cluster, &[]).expect(4);
+    assert!(refused.stderr.contains("Next: helm rollback fairlead 1 -n default"), "{}", refused.stderr);
+    let ask = |args: &[&str]| {
+        run(&mut cluster.job("trigger-replicator", &[args, &["--ledger-namespace", "default"]].concat()), "").expect(0)
+    };
+    ask(&["rollback", "--last"]);
+    let status = ask(&["status"]).stdout;
+    assert!(status.contains("  helm rollback fairlead 1 -n default\n"), "{status}");
+}
+
 /// Helm can go back to 2, where the first run was in force: without its ticket nobody would know that it is not any more.
 #[test]
 fn tickets_by_which_a_rollback_is_refused_are_not_pruned() {
