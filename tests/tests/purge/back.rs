@@ -243,3 +243,34 @@ fn a_namespace_that_has_gone_since_is_told_before_anything_comes_back() {
     let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}, "spec": {"finalizers": []}});
     scene.api.ask(&Method::PUT, "/api/v1/namespaces/leaving/finalize", &gone);
 }
+
+/// Helm brings back what its chart holds, but for its status, which nobody else would write again.
+#[test]
+fn what_helm_has_created_again_gets_its_status_back() {
+    let scene = Scene::new();
+    let release = json!({"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "orders"});
+    let charted = json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": "orders", "name": "charted", "annotations": release},
+        "spec": {"source_id": "shop", "event_type": "x", "event_type_version": "v1", "endpoint": "http://mail.orders/"},
+    });
+    scene.cluster.apply(&charted);
+    let status = json!({"status": {"conditions": [{"type": "is-ready", "status": "True"}]}});
+    scene.patch_status("eventing.kyma-project.io/v1alpha1/namespaces/orders/subscriptions", "charted", &status);
+    let state = || scene.cluster.get(DEFINITIONS[0], "orders", "charted")["status"].clone();
+    let before = state();
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply", "--allow-unreplicated", "orders/charted", "--allow-helm-owned", "crm"]).expect(0);
+        scene.run(&["rollback", "--to", "0", "--undo-at", "pre-rollback"]).expect(0);
+        // The fence is gone, and the API server forgets it a second later.
+        let create = || {
+            let mut kubectl = tool("kubectl");
+            kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "-f", "-"]);
+            run(&mut kubectl, &charted.to_string()).status == Some(0)
+        };
+        assert!(becomes(create), "the fence is still there");
+        assert_eq!(state(), Value::Null);
+        scene.run(&["rollback", "--to", "0", "--undo-at", "post-rollback"]).expect(0);
+        assert_eq!((state(), before.is_null()), (before.clone(), false));
+    });
+}
