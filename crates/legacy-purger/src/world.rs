@@ -8,7 +8,7 @@ use fairlead_kube_client::objects::{Objects, Rehearsal};
 use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, StageKind};
+use fairlead_migration::plan::{Plan, Stage, StageKind};
 use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use fairlead_release::session::Session;
 
@@ -38,15 +38,19 @@ pub(crate) struct Guarded<'a> {
 }
 
 impl World for Guarded<'_> {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        if stage.kind == StageKind::Contract && !self.is_checked.replace(true) {
+            self.expect_no_objections().await?;
+        }
+        Ok(())
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let (target, action) = (&task.change.target, task.change.action());
         if task.is_undo {
             return self.objects.bring(task).await;
         }
         let is = |kind: &Kind| target.kind == kind.kind;
-        if task.stage.kind == StageKind::Contract && !self.is_checked.replace(true) {
-            self.expect_no_objections().await?;
-        }
         match &task.change.images {
             Images::Delete(definition) if is(&DEFINITION) => self.expect_no_objects(definition).await?,
             _ => {}

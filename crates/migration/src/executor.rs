@@ -19,6 +19,11 @@ use crate::ticket::{Journal, Phase, Progress};
 
 /// Where changes are made: a cluster, a database.
 pub trait World {
+    /// Looks whether a stage may begin, before any of its changes is made; in each process that carries out the plan.
+    fn admit(&self, _stage: &Stage) -> impl Future<Output = Result<(), Obstacle>> {
+        std::future::ready(Ok(()))
+    }
+
     /// Brings the target of a change from its before-image to its after-image. What has been done is recognised and is no
     /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
     fn bring(&self, task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>>;
@@ -33,6 +38,10 @@ pub trait World {
 }
 
 impl<W: World> World for &W {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        (**self).admit(stage).await
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         (**self).bring(task).await
     }

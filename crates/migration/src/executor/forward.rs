@@ -38,6 +38,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let last = if begun.contains(&true) { self.last_of_updated(Part::Rest) } else { HashMap::new() };
         let mut changes = self.plan.changes().enumerate().peekable();
         let mut is_first = true;
+        let mut admitted = None;
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {
             let end = self.plan.len().min(first + self.watcher.batch().max(1));
             if is_first || end > self.progress.begun {
@@ -49,6 +50,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                     self.journal.record(&self.progress).await?;
                 }
                 is_first = false;
+            }
+            if admitted.replace(stage) != Some(stage) {
+                self.world.admit(&self.plan.stages[stage]).await?;
             }
             let batch = std::iter::from_fn(|| changes.next_if(|(position, next)| next.stage == stage && *position < end));
             self.batch(batch, self.plan.stages[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;

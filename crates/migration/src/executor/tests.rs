@@ -33,11 +33,18 @@ struct Map {
     /// Undoing this object fails.
     stuck: Option<&'static str>,
     brought: Cell<usize>,
+    /// The stage that may not begin.
+    closed: Option<&'static str>,
     /// No change that is taken back is answered.
     dies_undoing: Cell<bool>,
 }
 
 impl World for Map {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        let is_closed = self.closed == Some(stage.name.as_str());
+        if is_closed { Err(Obstacle::Refused { operation: "begin".into(), source: "no".into() }) } else { Ok(()) }
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let change = task.change;
         if task.is_undo && self.dies_undoing.get() {
@@ -178,6 +185,17 @@ fn a_failure_at_any_change_leaves_everything_as_it_was() {
                 assert_eq!(world.objects, before, "{fault:?} at {at}");
             }
         }
+    }
+}
+
+#[test]
+fn a_stage_that_may_not_begin_changes_nothing_and_what_came_before_is_taken_back() {
+    for (stage, made) in [("one", 0), ("two", 4)] {
+        let (before, world) = (world().objects, Map { closed: Some(stage), ..world() });
+        let (outcome, phases) = run(&world, &endless(), 3);
+        assert!(matches!(outcome, Outcome::Restored(Obstacle::Refused { .. })), "{stage}: {outcome:?}");
+        assert_eq!((world.brought.get(), phases.0.last()), (2 * made, Some(&Phase::RolledBack)), "{stage}");
+        assert_eq!(world.objects, before);
     }
 }
 
