@@ -8,21 +8,21 @@ use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::World;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::args::StepArgs;
 use fairlead_release::observe::Source;
 use fairlead_release::session::Session;
 use fairlead_release::step::Step;
 
+use crate::args::ApplyArgs;
 use crate::findings::first_refusals;
 use crate::plan::{self, Options, STEP};
 use crate::world::Guarded;
-use crate::{codes, verify};
+use crate::{codes, ready, verify};
 
 /// Removes what nothing needs any more.
 pub(crate) struct Purging<'a> {
     pub(crate) session: &'a Session<'a>,
     pub(crate) options: Options<'a>,
-    pub(crate) args: &'a StepArgs,
+    pub(crate) args: &'a ApplyArgs,
 }
 
 impl Step for Purging<'_> {
@@ -30,11 +30,14 @@ impl Step for Purging<'_> {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        // Asked again: an earlier run that was finished first may have brought kinds back.
-        let discovery = self.session.cluster.discover().await?;
-        let source = Source::Cluster(self.session.cluster, &discovery);
-        let outcomes = self.session.ledger().outcomes(self.session.place.release).await?;
-        Ok(plan::make(&source, &self.options, Some(&outcomes)).await?)
+        let look = async || {
+            // Asked again: an earlier run that was finished first may have brought kinds back.
+            let discovery = self.session.cluster.discover().await?;
+            let source = Source::Cluster(self.session.cluster, &discovery);
+            let outcomes = self.session.ledger().outcomes(self.session.place.release).await?;
+            plan::make(&source, &self.options, Some(&outcomes)).await
+        };
+        Ok(ready::wait(self.args.ready_timeout, look, |plan| &plan.refusals).await?)
     }
 
     fn check(&self, plan: &Plan) -> Result<(), Failure> {
@@ -45,7 +48,7 @@ impl Step for Purging<'_> {
     }
 
     async fn verify(&self, plan: &Plan) -> Result<(), Obstacle> {
-        verify::verify(self.session.cluster, &self.options, self.args.deletion_timeout, plan).await
+        verify::verify(self.session.cluster, &self.options, self.args.step.deletion_timeout, plan).await
     }
 
     fn world<'w>(&'w self, objects: &'w Objects<'w>, plan: &'w Plan) -> impl World + 'w {
@@ -54,7 +57,8 @@ impl Step for Purging<'_> {
             plan,
             session: self.session,
             options: &self.options,
-            patience: self.args.deletion_timeout,
+            patience: self.args.step.deletion_timeout,
+            ready_timeout: self.args.ready_timeout,
             is_checked: Cell::new(false),
         }
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 use fairlead_job::exit;
@@ -95,7 +96,7 @@ pub enum Command {
     /// Show what `apply` would remove, and what speaks against it; change nothing.
     Plan(PlanArgs),
     /// Remove it, when nothing speaks against it; give everything back when something fails.
-    Apply(StepArgs),
+    Apply(ApplyArgs),
     /// On the runs of the release.
     #[command(flatten)]
     Release(ReleaseCommand),
@@ -104,6 +105,20 @@ pub enum Command {
         /// The code, like LP101.
         code: String,
     },
+}
+
+/// Arguments of `apply`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// What every step takes.
+    #[command(flatten)]
+    pub step: StepArgs,
+
+    /// How long Triggers may take to become Ready where nothing else speaks against the purge; after that it is refused. New ones
+    /// may lose that for a moment.
+    #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_READY_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub ready_timeout: Duration,
 }
 
 #[cfg(test)]

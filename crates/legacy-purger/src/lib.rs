@@ -11,6 +11,7 @@
 //! - `fence`: what keeps others from creating objects meanwhile
 //! - `stages`: in which order everything goes
 //! - `findings`: what speaks against it, all guards put together
+//! - `ready`: waits where that is only that Triggers are not Ready
 //! - [`plan`]: what goes, all of this put together
 //! - `apply`: the step, whose changes are made in the `world` that it guards
 //! - `verify`: looks whether it has been done
@@ -40,6 +41,7 @@ mod findings;
 mod index;
 mod kinds;
 pub mod plan;
+mod ready;
 mod replicas;
 mod stages;
 mod steps;
@@ -71,12 +73,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let purge = Purge::read(args.purge.config.as_deref())?;
             show(&args.common, plan, &kinds::ALL, async |source| make_plan(source, &args, &purge).await).await
         }
-        Command::Apply(step) => {
+        Command::Apply(apply) => {
             let purge = Purge::read(args.purge.config.as_deref())?;
             let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, STEP, "apply", step.run_timeout).await?;
+            let session = Session::begin(&args.common, &cluster, STEP, "apply", apply.step.run_timeout).await?;
             let options = options(&args, &purge, session.place.namespace)?;
-            step::apply(&session, step, &Purging { session: &session, options, args: step }).await
+            step::apply(&session, &apply.step, &Purging { session: &session, options, args: apply }).await
         }
         Command::Release(command) => fairlead_release::run(&args.common, command, STEP).await,
         Command::Explain { code } => explain(STEP, codes::CODES, code),

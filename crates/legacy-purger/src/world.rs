@@ -15,10 +15,10 @@ use fairlead_release::session::Session;
 use crate::fence::is_covered;
 use crate::findings::{first_refusals, objections};
 use crate::index::finalizers;
-use crate::kinds;
 use crate::plan::Options;
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
+use crate::{kinds, ready};
 
 /// How often something is looked at that takes a moment.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -33,6 +33,7 @@ pub(crate) struct Guarded<'a> {
     pub(crate) session: &'a Session<'a>,
     pub(crate) options: &'a Options<'a>,
     pub(crate) patience: Duration,
+    pub(crate) ready_timeout: Duration,
     /// Whether the guards were looked at again before the first deletion.
     pub(crate) is_checked: Cell<bool>,
 }
@@ -141,9 +142,11 @@ impl Guarded<'_> {
 
     /// Until workloads are held and the fence is up, and longer where an earlier process has died, much can happen.
     async fn expect_no_objections(&self) -> Result<(), Obstacle> {
-        let discovery = self.session.cluster.discover().await?;
-        let source = Source::Cluster(self.session.cluster, &discovery);
-        let refusals = objections(&source, self.options).await?;
+        let look = async || {
+            let discovery = self.session.cluster.discover().await?;
+            objections(&Source::Cluster(self.session.cluster, &discovery), self.options).await
+        };
+        let refusals = self.session.watch.guard(ready::wait(self.ready_timeout, look, Vec::as_slice)).await?;
         if refusals.is_empty() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 //! - `scene`: a legacy event bus that has been replicated, and who plays its controllers
 //! - `back`: everything goes and comes back
 //! - `refused`: what speaks against a purge
+//! - `meanwhile`: what comes to speak against it after it was planned
 //! - `finalizers`: their owners run, are slow, have gone
 //! - `fence`: objects that are created while they are purged
 //! - `configuration`: other kinds
@@ -11,5 +12,6 @@ mod back;
 mod configuration;
 mod fence;
 mod finalizers;
+mod meanwhile;
 mod refused;
 mod scene;

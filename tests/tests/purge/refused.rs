@@ -4,6 +4,7 @@ use fairlead_tests::program::becomes;
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
+use crate::meanwhile::IS_WAITED_FOR;
 use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
 
 /// Runs apply, which must be refused with these words, and must change nothing.
@@ -48,6 +49,17 @@ fn a_subscription_without_a_trigger_that_is_ready_stops_everything() {
         scene.run(&["rollback", "--last"]).expect(0);
         assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
     });
+}
+
+#[test]
+fn a_trigger_that_does_not_become_ready_stops_everything_after_a_while() {
+    let scene = Scene::new();
+    scene.subscribe("unready", &json!({}));
+    scene.replicate("unready", "False");
+    // Nothing is waited for where only the plan is wanted.
+    let planned = scene.run(&["plan", "-o", "json"]).expect(0).json();
+    assert_eq!(planned["refusals"][0]["code"], "LP102", "{planned}");
+    refused(&scene, &["--ready-timeout", "2s"], &["! refused LP102 Subscription orders/unready", IS_WAITED_FOR]);
 }
 
 #[test]

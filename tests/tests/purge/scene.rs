@@ -11,7 +11,7 @@ use fairlead_tests::state::{self, State};
 use hyper::Method;
 use serde_json::{Value, json};
 
-const SUBSCRIPTIONS: &str = "subscriptions.eventing.kyma-project.io";
+pub(crate) const SUBSCRIPTIONS: &str = "subscriptions.eventing.kyma-project.io";
 const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
 pub(crate) const SUBSCRIPTION_FINALIZER: &str = "subscription.finalizers.kyma-project.io";
 pub(crate) const ACTIVATION_FINALIZER: &str = "eventactivation.finalizers.kyma-project.io";
@@ -110,7 +110,8 @@ impl Scene {
         self.is_ready(event_type, ready);
     }
 
-    fn is_ready(&self, trigger: &str, ready: &str) {
+    /// What Knative says of a Trigger.
+    pub(crate) fn is_ready(&self, trigger: &str, ready: &str) {
         let conditions = json!([{"type": "BrokerReady", "status": ready, "reason": "BrokerDoesNotExist"}, {"type": "Ready", "status": ready}]);
         let status = json!({"status": {"conditions": conditions}});
         self.patch_status("eventing.knative.dev/v1/namespaces/orders/triggers", trigger, &status);
@@ -137,7 +138,8 @@ impl Scene {
         run(&mut self.command(args), "")
     }
 
-    fn command(&self, args: &[&str]) -> std::process::Command {
+    /// The same, not yet begun.
+    pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
         self.cluster.job("legacy-purger", &[args, &["--ledger-namespace", "default", "--release", "shop"]].concat())
     }
 

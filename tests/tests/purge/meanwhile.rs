@@ -1,0 +1,101 @@
+//! What happens between the plan and the first deletion.
+
+use std::fs::read_to_string;
+use std::process::Child;
+
+use fairlead_tests::program::becomes;
+use fairlead_tests::state::differences;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::scene::{AT_ONCE, SUBSCRIPTIONS, Scene, replicas};
+
+/// What the log says of the Trigger of Subscription `unready`.
+pub(crate) const IS_WAITED_FOR: &str =
+    "waiting until Triggers are Ready open=1 first=Subscription orders/unready why=\"Trigger orders/unready: BrokerReady";
+
+/// A run of apply, and its log.
+struct Running {
+    child: Child,
+    log: NamedTempFile,
+}
+
+impl Running {
+    fn start(scene: &Scene, args: &[&str]) -> Self {
+        let log = NamedTempFile::new().expect("a temporary file");
+        let mut command = scene.command(&[&["apply"], args].concat());
+        Self { child: command.stderr(log.reopen().expect("it is there")).spawn().expect("it starts"), log }
+    }
+
+    fn said(&self) -> String {
+        read_to_string(self.log.path()).expect("its log")
+    }
+
+    fn waits(&self) -> usize {
+        self.said().matches(IS_WAITED_FOR).count()
+    }
+
+    #[track_caller]
+    fn expect(mut self, status: i32) -> String {
+        let ended = self.child.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(status), "{}", self.said());
+        self.said()
+    }
+}
+
+/// How many pods the held workload has. While there is one the plan has been made, and nothing is deleted.
+fn has_pods(scene: &Scene, pods: u32) {
+    let path = "apps/v1/namespaces/kyma-integration/deployments";
+    scene.patch_status(path, "application-broker", &json!({"status": {"replicas": pods}}));
+}
+
+fn is_held(scene: &Scene) -> bool {
+    replicas(&scene.cluster, "kyma-integration", "application-broker") == 0
+}
+
+#[test]
+fn a_trigger_that_is_not_ready_for_a_moment_is_waited_for() {
+    let scene = Scene::new();
+    scene.subscribe("unready", &json!({}));
+    scene.replicate("unready", "True");
+    has_pods(&scene, 1);
+    let before = scene.state();
+    scene.is_ready("unready", "False");
+    scene.playing(AT_ONCE, || {
+        let run = Running::start(&scene, &["--ready-timeout", "3m"]);
+        assert!(becomes(|| run.waits() > 0), "{}", run.said());
+        scene.is_ready("unready", "True");
+        assert!(becomes(|| is_held(&scene)), "{}", run.said());
+        let waits_of_the_plan = run.waits();
+        scene.is_ready("unready", "False");
+        has_pods(&scene, 0);
+        assert!(becomes(|| run.waits() > waits_of_the_plan), "{}", run.said());
+        assert!(!run.said().contains("changed action=delete"), "{}", run.said());
+        scene.is_ready("unready", "True");
+        run.expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    has_pods(&scene, 1);
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn what_has_come_to_speak_against_it_stops_it_before_anything_is_deleted() {
+    let scene = Scene::new();
+    has_pods(&scene, 1);
+    let uids = || scene.cluster.kubectl(&["get", SUBSCRIPTIONS, "-A", "-o", "jsonpath={.items[*].metadata.uid}"]).stdout;
+    scene.playing(AT_ONCE, || {
+        let run = Running::start(&scene, &[]);
+        assert!(becomes(|| is_held(&scene)), "{}", run.said());
+        scene.subscribe("nobody-delivers", &json!({}));
+        let (before, before_uids) = (scene.state(), uids());
+        has_pods(&scene, 0);
+        let said = run.expect(1);
+        let words = "something has come to speak against it since it was planned: LP101 Subscription orders/nobody-delivers";
+        assert!(said.contains(words) && !said.contains("changed action=delete"), "{said}");
+        assert_eq!(uids(), before_uids);
+        let different = differences(&before, &scene.state());
+        // It runs again.
+        assert!(different.iter().all(|it| it.contains("application-broker")), "{different:?}");
+    });
+}
