@@ -58,7 +58,7 @@ crate::codes! {
     pub REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
          message. What the run had changed before has been taken back.",
-        "Fix what the server names, or exclude that namespace with --exclude-namespace; then run again.";
+        "Fix what the message names, or leave it out (trigger-replicator: --exclude-namespace); then run again.";
     /// Exit status 6.
     pub DRIFT = "FL004", "Somebody else wrote what we would write",
         "Between the plan and the write another client created or changed the same fields of the same object.",
