@@ -36,15 +36,15 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 30 minutes, the first time 40
+test: ## everything: checks, tests without and with a node; about 28 minutes, the first time 40
 	@rm -rf target/stages target/audit target/kube-cache
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
 	@$(STAGE) 'check' $(MAKE) check
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
-	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api
-	@$(STAGE) 'tests of the purge' cargo test --quiet -p fairlead-tests --test purge
+	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api -- --test-threads 4
+	@$(STAGE) 'tests of the purge' cargo test --quiet -p fairlead-tests --test purge -- --test-threads 4
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
@@ -54,7 +54,7 @@ test: ## everything: checks, tests without and with a node; about 30 minutes, th
 
 test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
-	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults
+	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
