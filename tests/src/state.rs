@@ -31,6 +31,13 @@ pub fn of_kinds(cluster: &Cluster, kinds: &str) -> State {
     items.into_iter().map(|object| (key(&object), object)).collect()
 }
 
+/// Whether an object says that it is Ready.
+#[must_use]
+pub fn is_ready(object: &Value) -> bool {
+    let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
 /// What is different, object by object; empty when nothing is.
 #[must_use]
 pub fn differences(before: &State, after: &State) -> Vec<String> {

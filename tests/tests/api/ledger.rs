@@ -152,7 +152,7 @@ fn a_rollback_that_was_killed_is_finished_by_the_next() {
 fn two_runs_at_once_take_turns() {
     let cluster = lease();
     many(&cluster, 300);
-    let mut first = start_until(&cluster, "apply", &["--concurrency", "2"], "changed");
+    let mut first = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
     let impatient = apply(&cluster, &["--lease-wait", "0s"]).expect(5);
     assert!(
         impatient.stderr.contains("error FL015") && impatient.stderr.contains("holds Lease default/fairlead-fairlead"),
@@ -193,7 +193,7 @@ fn a_holder_that_wakes_writes_nothing() {
 
 #[test]
 fn a_holder_that_wakes_with_many_writes_on_their_way_writes_nothing() {
-    a_holder_that_wakes_after_another_has_taken_over_writes_nothing("32");
+    a_holder_that_wakes_after_another_has_taken_over_writes_nothing("8");
 }
 
 #[test]

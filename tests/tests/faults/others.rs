@@ -245,7 +245,8 @@ fn go_back_beside(
     std::thread::scope(|scope| {
         let (begun, begins) = mpsc::channel();
         let apply = scope.spawn(|| {
-            stage.run(Order::Apply, &[], move |asked| {
+            // Renewed long before it ends, however slow the answers are.
+            stage.run(Order::Apply, &["--request-timeout", "3s", "--lease-duration", "10s"], move |asked| {
                 if kind(asked) == "patch deployments/scale" {
                     // Nobody may listen any more.
                     let _ = begun.send(());

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use fairlead_tests::cluster::{Cluster, node};
-use fairlead_tests::program::{Ended, root, run, tool};
+use fairlead_tests::program::{Ended, becomes, root, run, tool};
 use fairlead_tests::state;
 use serde_json::json;
 
@@ -56,6 +56,12 @@ fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
     assert_eq!(state::differences(&before, &state::of_kinds(&cluster, KINDS)), Vec::<String>::new());
 
     run(tool("cluster").args(["knative", "--name", cluster.name()]), "").expect(0);
+    let has_bundle = |name: &str| {
+        let bundle = "jsonpath={.spec.conversion.webhook.clientConfig.caBundle}";
+        !cluster.kubectl(&["get", "crd", name, "-o", bundle]).stdout.is_empty()
+    };
+    let are_complete = || ["pingsources.sources.knative.dev", "eventtypes.eventing.knative.dev"].into_iter().all(has_bundle);
+    assert!(becomes(are_complete), "Knative's webhook does not write into its kinds");
     let before = state::of_kinds(&cluster, KINDS);
     for helm in ["helm4", "helm3"] {
         let shown = demo(&cluster, "up", helm).expect(0).stdout;

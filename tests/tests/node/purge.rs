@@ -78,6 +78,8 @@ fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_com
 #[test]
 fn what_a_real_knative_works_on_comes_back_as_it_was_and_becomes_ready_again() {
     let cluster = node();
+    // What another test has left would speak against the purge.
+    fairlead_tests::cluster::empty(&cluster);
     let finalizer = "subscription.finalizers.kyma-project.io";
     let labels = json!({"kyma-source-id": "shop", "kyma-event-type": "created", "kyma-event-type-version": "v1"});
     let channel = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "created-x7k2p"});

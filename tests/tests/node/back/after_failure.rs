@@ -113,15 +113,7 @@ fn late(scene: &Scene<'_>) {
     scene.assert_is(&before);
     let label = |value: &str| scene.cluster.kubectl(&["label", "nodes", "--all", value]).expect(0);
     label("fairlead.dev/late=yes");
-    let terminated = [
-        "get",
-        "pods",
-        "-n",
-        &scene.namespace,
-        "-o",
-        "jsonpath={.items[*].status.containerStatuses[*].state.terminated.message}",
-    ];
-    let ended = becomes(|| !scene.cluster.kubectl(&terminated).stdout.is_empty());
+    let ended = becomes(|| !scene.termination("shop-trigger-replicator").is_empty());
     label("fairlead.dev/late-");
     assert!(ended, "the pod does not start");
     let said = scene.termination("shop-trigger-replicator");
@@ -168,7 +160,8 @@ fn evicted(scene: &Scene<'_>) {
     // But for what Knative has made now that the Broker is ready.
     let is_same = |name: &str| !name.contains("-kne-trigger") && !name.contains("\"late\"");
     let kept = |state: State| -> State { state.into_iter().filter(|(name, _)| is_same(name)).collect() };
-    assert_eq!(state::differences(&kept(before), &kept(scene.state())), Vec::<String>::new());
+    let (before, now) = (kept(before), || kept(scene.state()));
+    assert!(becomes(|| state::differences(&before, &now()).is_empty()), "{:?}", state::differences(&before, &now()));
 }
 
 /// By its own pid: its name is that of others, too.
@@ -215,7 +208,8 @@ fn not_ready(scene: &Scene<'_>) {
             .for_each(|it| it["metadata"]["managedFields"] = Value::Null);
         state
     };
-    assert_eq!(state::differences(&labels(before), &labels(scene.state())), Vec::<String>::new());
+    let (before, now) = (labels(before), || labels(scene.state()));
+    assert!(becomes(|| state::differences(&before, &now()).is_empty()), "{:?}", state::differences(&before, &now()));
 }
 
 #[test]

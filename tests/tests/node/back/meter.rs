@@ -1,11 +1,15 @@
-//! Numbered events, steadily: has each a way from where it is published to where it is wanted? Looked at, not sent.
+//! Numbered events, steadily: has each a way from where it is published to where it is wanted? Looked at, not sent. A Trigger that has
+//! been Ready is a way until it goes: Knative may say otherwise for a moment, and delivers.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fairlead_tests::api::Api;
+use fairlead_tests::program::becomes;
+use fairlead_tests::state::is_ready;
 use hyper::Method;
 use serde_json::Value;
 
@@ -29,14 +33,23 @@ pub(crate) struct Count {
     pub(crate) nowhere: Vec<usize>,
     /// Numbers of those for which the side that they were published to had none.
     pub(crate) lost: Vec<usize>,
+    /// The uids of Triggers that have been Ready.
+    ready: HashSet<String>,
 }
 
 impl Meter {
     pub(crate) fn start(kubeconfig: &Path, namespace: &str) -> Self {
         let (more, over) = channel();
         let (api, namespace) = (Api::new(kubeconfig), namespace.to_owned());
+        let mut count = Count::default();
+        if is_mesh(&api.get(&settings(&namespace))) {
+            let all_carry = || {
+                let triggers = api.get(&triggers(&namespace));
+                SUBSCRIPTIONS.iter().all(|name| count.carries(&triggers, &namespace, name))
+            };
+            assert!(becomes(all_carry), "{namespace}: no way before anything has begun");
+        }
         let thread = std::thread::spawn(move || {
-            let mut count = Count::default();
             while over.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 count.publish(&api, &namespace);
             }
@@ -59,20 +72,19 @@ impl Count {
             let (status, answer) = api.ask(&Method::GET, path, &Value::Null);
             (status != 429 && status < 500).then_some(answer)
         };
-        let settings = || get(&format!("/api/v1/namespaces/{namespace}/configmaps/settings"));
+        let settings = || get(&settings(namespace));
         let before = settings();
         let legacy = get(&format!("/apis/eventing.kyma-project.io/v1alpha1/namespaces/{namespace}/subscriptions"));
-        let mesh = get(&format!("/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers"));
+        let mesh = get(&triggers(namespace));
         let (Some(legacy), Some(mesh), Some(before), Some(settings)) = (legacy, mesh, before, settings()) else { return };
         // Where it was published to is not known for the moment in which that changes.
-        if before["data"]["bus"] != settings["data"]["bus"] {
+        if is_mesh(&before) != is_mesh(&settings) {
             return;
         }
-        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
         for name in SUBSCRIPTIONS {
-            let has_legacy = items(&legacy).iter().any(|subscription| subscription["metadata"]["name"] == name);
-            let has_mesh = items(&mesh).iter().any(|trigger| carries(trigger, namespace, name));
-            let has_way = if settings["data"]["bus"] == "mesh" { has_mesh } else { has_legacy };
+            let has_legacy = items(&legacy).any(|subscription| subscription["metadata"]["name"] == name);
+            let has_mesh = self.carries(&mesh, namespace, name);
+            let has_way = if is_mesh(&settings) { has_mesh } else { has_legacy };
             if !has_way {
                 self.lost.push(self.published);
             }
@@ -83,6 +95,17 @@ impl Count {
         }
     }
 
+    /// Whether a Trigger delivers what the Subscription asks for.
+    fn carries(&mut self, triggers: &Value, namespace: &str, name: &str) -> bool {
+        items(triggers).filter(|trigger| is_for(trigger, namespace, name)).fold(false, |carries, trigger| {
+            let uid = trigger["metadata"]["uid"].as_str().unwrap_or_default();
+            if is_ready(trigger) {
+                self.ready.insert(uid.to_owned());
+            }
+            carries || self.ready.contains(uid)
+        })
+    }
+
     /// Each had a way, and there were some.
     #[track_caller]
     pub(crate) fn assert_none_lost(&self) {
@@ -90,10 +113,26 @@ impl Count {
     }
 }
 
-/// Whether a Trigger delivers what the Subscription asks for.
-fn carries(trigger: &Value, namespace: &str, name: &str) -> bool {
+/// The path of the application's settings.
+fn settings(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps/settings")
+}
+
+/// Whether they say that events are published to the mesh.
+fn is_mesh(settings: &Value) -> bool {
+    settings["data"]["bus"] == "mesh"
+}
+
+/// The path of the Triggers.
+fn triggers(namespace: &str) -> String {
+    format!("/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers")
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list["items"].as_array().into_iter().flatten()
+}
+
+fn is_for(trigger: &Value, namespace: &str, name: &str) -> bool {
     let whose = trigger["metadata"]["annotations"]["fairlead.dev/replicated-from"].as_str().unwrap_or_default();
-    let conditions = trigger["status"]["conditions"].as_array().into_iter().flatten();
-    let is_ready = conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
-    is_ready && whose.split(',').any(|it| it == format!("{namespace}/{name}") || it == name)
+    whose.split(',').any(|it| it == format!("{namespace}/{name}") || it == name)
 }

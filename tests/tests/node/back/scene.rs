@@ -298,14 +298,16 @@ fn is_record(object: &Value) -> bool {
 /// Without what controllers write about how they got there.
 fn settled(mut object: Value) -> Value {
     let is = |kind: &str| object["kind"] == kind;
-    if is("CustomResourceDefinition") {
+    let is_of_knative = object["apiVersion"].as_str().is_some_and(|version| version.contains(".knative.dev/"));
+    let is_worked_on = is("Deployment") || is("InMemoryChannel") || is("Broker");
+    if is("CustomResourceDefinition") || is_of_knative && !is_worked_on {
         object["status"] = Value::Null;
         if let Some(managers) = object["metadata"]["managedFields"].as_array_mut() {
             managers.retain(|manager| manager["subresource"] != "status");
         }
         return object;
     }
-    if is("Deployment") || is("InMemoryChannel") || is("Broker") {
+    if is_worked_on {
         object["status"] = Value::Null;
         object["metadata"]["managedFields"] = Value::Null;
         object["spec"]["subscribers"] = Value::Null;
