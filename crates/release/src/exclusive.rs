@@ -1,7 +1,7 @@
 //! One run at a time.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlead_job::code;
 use fairlead_job::exit::ExitStatus;
@@ -18,8 +18,6 @@ use crate::session::Session;
 pub struct Exclusive<'a> {
     watch: &'a Watch,
     cluster: &'a Cluster,
-    /// Whether another run had to be waited for: what was observed before is old.
-    pub has_waited: bool,
 }
 
 impl Watcher for Exclusive<'_> {
@@ -64,14 +62,13 @@ impl Session<'_> {
         let (namespace, release) = (self.place.namespace, self.place.release);
         let insists = waiting == Waiting::Insisting;
         let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait, insists };
-        let began = Instant::now();
         let acquire = Lease::acquire(cluster, terms, holder());
         let lease = match waiting {
             Waiting::UntilDeadline => watch.guard(acquire).await,
             Waiting::Patient | Waiting::Insisting => watch.guard_patiently(acquire).await,
         };
         let lease = lease.map_err(Failure::from)?;
-        let exclusive = Exclusive { watch, cluster, has_waited: began.elapsed() > cluster.request_timeout() / 10 };
+        let exclusive = Exclusive { watch, cluster };
         let result = {
             let mut work = pin!(work(&exclusive));
             tokio::select! {

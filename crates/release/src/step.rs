@@ -7,6 +7,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
 use fairlead_job::{code, manifests, report};
+use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::lease;
 use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
 use fairlead_kube_client::objects::Objects;
@@ -69,6 +70,7 @@ impl<S: Step> Apply<'_, S> {
         }
         // What was waited for may have been the rollback.
         cancelled::check(self.session, S::NAME).await?;
+        let seen = self.runs().await?;
         let plan = self.session.watch.guard(self.step.plan()).await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
@@ -82,7 +84,7 @@ impl<S: Step> Apply<'_, S> {
         let ended = match checked {
             Err(failure) => Ended::refused(failure),
             Ok(()) if plan.is_empty() => Ended::unchanged(&plan),
-            Ok(()) => self.carry_out(&plan).await.unwrap_or_else(Ended::refused),
+            Ok(()) => self.carry_out(&plan, &seen).await.unwrap_or_else(Ended::refused),
         };
         Ok((plan, ended))
     }
@@ -122,9 +124,7 @@ impl<S: Step> Apply<'_, S> {
         let (phase, changes) = (progress.phase.as_str(), plan.len());
         tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
         let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, &plan)
-            .with_patience(self.args.deletion_timeout)
-            .watched_by(&session.watch);
+        let objects = self.objects(&discovery, &plan);
         session.watch.guard_patiently(session.cluster.require(&objects.needs(&plan)?)).await?;
         let world = self.step.world(&objects, &plan);
         let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan: &plan, mark: &mark, progress };
@@ -153,30 +153,43 @@ impl<S: Step> Apply<'_, S> {
         Ok(entries.into_iter().find(|entry| entry.step == S::NAME && entry.phase.is_unfinished()))
     }
 
-    async fn carry_out(&self, plan: &Plan) -> Result<Ended, Failure> {
+    fn objects<'o>(&'o self, discovery: &'o Discovery, plan: &Plan) -> Objects<'o> {
+        let objects = Objects::of_plan(self.session.cluster, discovery, plan);
+        objects.with_patience(self.args.deletion_timeout).watched_by(&self.session.watch)
+    }
+
+    /// The runs of the release, and where each is: whoever works on it changes that first.
+    async fn runs(&self) -> Result<Vec<(String, Phase)>, Obstacle> {
+        let ledger = self.session.ledger();
+        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
+        Ok(entries.into_iter().map(|entry| (entry.name, entry.phase)).collect())
+    }
+
+    /// Carries out a plan that was made when the runs of the release were those that were `seen`.
+    async fn carry_out(&self, plan: &Plan, seen: &[(String, Phase)]) -> Result<Ended, Failure> {
         let session = self.session;
         let discovery = session.watch.guard(session.cluster.discover_for(plan, &session.discovery)).await?;
-        let objects = Objects::of_plan(session.cluster, &discovery, plan)
-            .with_patience(self.args.deletion_timeout)
-            .watched_by(&session.watch);
+        let objects = self.objects(&discovery, plan);
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace), objects.needs(plan)?].concat();
         session.watch.guard(session.cluster.require(&needs)).await?;
         session
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
-                let again = if exclusive.has_waited { Some(session.watch.guard(self.step.plan()).await?) } else { None };
-                let plan = match &again {
-                    Some(again) if again.digest() != plan.digest() => {
-                        let message = "another run has changed what there was to do, while this one waited for it";
-                        return Err(Failure::new(ExitStatus::Interrupted, &code::HELD, message));
-                    }
-                    _ => plan,
-                };
+                let is_old = self.runs().await? != seen;
+                let again = if is_old { Some(session.watch.guard(self.step.plan()).await?) } else { None };
+                let is_different = again.as_ref().is_some_and(|again| again.digest() != plan.digest());
+                if is_different || is_old && self.unfinished().await?.is_some() {
+                    let message = "another run has changed what there was to do, while this one waited for it";
+                    return Err(Failure::new(ExitStatus::Interrupted, &code::HELD, message));
+                }
+                // The same changes, of objects as they are now.
+                let fresh = again.as_ref().map(|again| (again, self.objects(&discovery, again)));
+                let (plan, objects) = fresh.as_ref().map_or((plan, &objects), |(plan, objects)| (*plan, objects));
                 cancelled::check(self.session, S::NAME).await?;
                 let (ticket, snapshot) = self.ticket(plan)?;
                 let mut ledger = session.ledger();
                 let mark = ledger.open(&ticket, &snapshot).await?;
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
-                let world = self.step.world(&objects, plan);
+                let world = self.step.world(objects, plan);
                 let progress = Progress::planned();
                 let run = Run { world: &world, journal: &mut ledger, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(async || session.watch.guard(self.step.verify(plan)).await).await;
