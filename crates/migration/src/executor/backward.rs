@@ -133,8 +133,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let last = end.saturating_sub(self.watcher.batch().max(LARGEST_BATCH))..end;
         for (position, change) in self.plan.changes_rev(last) {
             if started[position] && !self.plan.stages[change.stage].cascaded {
-                // It is waited for once more when it is taken back, which then tells.
-                if let Err(obstacle) = self.world.settle(&self.task(&change, false, OnDrift::Stop)).await {
+                // A part of going back, which a deadline does not end. It is waited for once more when it is taken back, which then tells.
+                if let Err(obstacle) = self.world.settle(&self.task(&change, true, OnDrift::Stop)).await {
                     tracing::warn!(target = %change.target, error = %obstacle, "its deletion is not over");
                     return;
                 }
