@@ -58,6 +58,10 @@ pub struct Objects<'a> {
     watcher: Option<&'a dyn Watcher>,
     /// Kinds that were waited for in vain.
     unserved: RefCell<HashSet<String>>,
+    /// Kinds of objects that did not go, and objects that did not let go of others: waited for in vain once.
+    lingering: RefCell<HashSet<String>>,
+    /// Hashes of the uids of objects that this process has put back.
+    restored: RefCell<HashSet<u64>>,
     /// Namespaces that were asked for: whether they are gone.
     gone_namespaces: RefCell<HashMap<String, bool>>,
 }
@@ -132,6 +136,8 @@ impl<'a> Objects<'a> {
             patience: settle::TIMEOUT,
             watcher: None,
             unserved: RefCell::default(),
+            lingering: RefCell::default(),
+            restored: RefCell::default(),
             gone_namespaces: RefCell::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
 //! carries no mark and is what it was is done.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use fairlead_migration::executor::{OnDrift, Task};
@@ -42,12 +43,12 @@ impl Objects<'_> {
                     // It was never deleted.
                     return Ok(());
                 }
-                // Whoever was impatient going forward has more time going back.
-                self.wait_until_gone(subject, &live, self.patience.max(settle::TIMEOUT), task).await?;
+                self.wait_until_gone_once(subject, &live, task).await?;
                 continue;
             }
             if !is_marked(&live, task.mark) {
-                if is_restored(image, &live) || is_helms(image, &live) {
+                let is_ours = uid(&live).is_some_and(|uid| self.restored.borrow().contains(&hashed(uid)));
+                if is_ours || is_restored(image, &live) || is_helms(image, &live) {
                     self.note(image, &live);
                     self.give_status(subject, image, &live, task).await?;
                     return self.wait_until_settled(subject, task).await;
@@ -89,6 +90,10 @@ impl Objects<'_> {
             }
             match self.patch(subject, Part::Object, finish, &live).await? {
                 Ok(restored) if is_restored(image, &restored) || (is_stored && is_named(image, &restored)) => {
+                    // What others delete is looked at a second time, when its controller may have worked on it.
+                    if let Some(uid) = uid(&restored).filter(|_| task.stage.cascaded) {
+                        self.restored.borrow_mut().insert(hashed(uid));
+                    }
                     return self.wait_until_settled(subject, task).await;
                 }
                 Ok(restored) => {
@@ -108,6 +113,18 @@ impl Objects<'_> {
             }
         }
         Err(subject.drift("others write to it so often that it cannot be put back"))
+    }
+
+    /// Whoever was impatient going forward has more time going back; but when one of a kind does not go, the others hardly will.
+    async fn wait_until_gone_once(&self, subject: &Subject<'_>, live: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+        let kind = subject.resource.full_name();
+        let is_in_vain = self.lingering.borrow().contains(&kind);
+        let patience = if is_in_vain { Duration::ZERO } else { self.patience.max(settle::TIMEOUT) };
+        let gone = self.wait_until_gone(subject, live, patience, task).await;
+        if let Err(Obstacle::Late { .. }) = gone {
+            self.lingering.borrow_mut().insert(kind);
+        }
+        gone
     }
 
     /// Helm creates objects without their status. Whoever waits for it should not wait for a controller that has long gone.
@@ -216,6 +233,12 @@ impl Objects<'_> {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }
+}
+
+fn hashed(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Everything but metadata and status.

@@ -15,6 +15,9 @@ use super::{Objects, Subject};
 /// How long an effect may take: finalizers and controllers need that time.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same where it was waited for in vain before.
+const LINGERING_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) fn pauses() -> ExponentialBackoff {
     let longest = Duration::from_secs(1);
     let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(longest);
@@ -110,7 +113,9 @@ impl Objects<'_> {
             name: filled(&pacing.holder_name, deleted),
         };
         let (holder, deleted) = (Subject { target: &target, resource: resource.clone() }, uid(deleted).unwrap_or_default());
-        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
+        // Where one was waited for in vain its controller does not work, and there may be thousands.
+        let patience = if self.lingering.borrow().contains(&target.to_string()) { LINGERING_TIMEOUT } else { TIMEOUT };
+        let (deadline, mut pauses) = (Instant::now() + patience, pauses());
         loop {
             let live = self.live(&holder).await?.unwrap_or_default();
             let refers = live.pointer(&pacing.holder_field).is_some_and(|field| field.to_string().contains(deleted));
@@ -119,7 +124,8 @@ impl Objects<'_> {
             }
             if Instant::now() >= deadline {
                 // It is gone, which is what was asked for; events to the holder may hang until somebody repairs it.
-                tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {TIMEOUT:?} after it was deleted");
+                tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {patience:?} after it was deleted");
+                self.lingering.borrow_mut().insert(target.to_string());
                 return Ok(());
             }
             self.pause(&mut pauses, task).await?;
