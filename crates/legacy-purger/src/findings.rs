@@ -96,14 +96,15 @@ fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]
     plan.warnings.push(codes::DURABLES.finding(first, message));
 }
 
-/// What has come to speak against a purge since it was planned. What it has begun to delete, and what it holds, is no objection.
+/// What has come to speak against a purge since it was planned. What it has begun to delete is no objection.
 pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
     let found = Found::of(source, options).await?;
     let mut plan = Plan::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
         add_findings(&mut plan, source, options, &found, None);
     }
-    plan.refusals.retain(|refusal| ![codes::TERMINATING.id, codes::CONSUMER_RUNS.id].contains(&refusal.code.as_ref()));
+    plan.refusals.retain(|refusal| refusal.code != codes::TERMINATING.id);
+    plan.refusals.extend(found.workloads.started());
     Ok(plan.refusals)
 }
 

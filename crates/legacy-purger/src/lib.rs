@@ -12,6 +12,7 @@
 //! - `stages`: in which order everything goes
 //! - `findings`: what speaks against it, all guards put together
 //! - `ready`: waits where that is only that Triggers are not Ready
+//! - `along`: what goes along, compared with the snapshot before it goes
 //! - [`plan`]: what goes, all of this put together
 //! - `apply`: the step, whose changes are made in the `world` that it guards
 //! - `verify`: looks whether it has been done
@@ -30,6 +31,7 @@
 //! when we go back. Decision: they are changes of stages that are `cascaded`: read into the snapshot, not written, put back when they
 //! are gone. Consequence: the plan says all that goes, and the way back needs no code of this job.
 
+mod along;
 mod apply;
 pub mod args;
 pub mod codes;

@@ -140,6 +140,12 @@ pub(crate) async fn make(
     Ok(plan.sorted())
 }
 
+/// What others delete along with what goes, and what nobody else deletes.
+pub(crate) async fn along(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+    let plan = Plan::new(STEP, stages(options.concurrency, found.helm_owned(options)));
+    push_products(push_dependents(plan, source, options, found).await?, source, options, found).await
+}
+
 /// The fence of this purge, where there is one.
 pub(crate) fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Option<Fence> {
     // Files are of a cluster that has it, whatever else it has in which version.

@@ -11,10 +11,12 @@ use fairlead_migration::plan::Plan;
 use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use serde_json::Value;
 
-use crate::decide::{Verdict, decide};
+use crate::codes;
+use crate::configuration::PurgedKind;
+use crate::decide::{Verdict, decide, is_kyma_subscription};
 use crate::plan::Options;
 use crate::replicas::Replicas;
-use crate::stages::HOLDS;
+use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;
 
 /// How often what others delete is looked at.
@@ -40,6 +42,7 @@ pub(crate) async fn verify(
             tracing::warn!(workload = %held.target, replicas = wanted, "somebody has started what was held; it breaks without what is gone");
         }
     }
+    expect_replicas(&Source::Cluster(cluster, &discovery), options, plan).await?;
     let targets = plan.changes().map(|change| change.target);
     let removed: HashSet<Target> = targets.filter(|target| target.kind == DEFINITION.kind).collect();
     let discovery = cluster.discover().await?;
@@ -53,6 +56,29 @@ pub(crate) async fn verify(
     }
     // The fence is gone by now, and its kind stays: that is its creator's business.
     tracing::warn!(%target, "somebody has created it since");
+    Ok(())
+}
+
+/// A Trigger that somebody has deleted meanwhile delivered what nothing else delivers any more. One that is not Ready is only told of: it
+/// was, and may be again in a moment.
+async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan) -> Result<(), Obstacle> {
+    let is_entry = |change: &Change, entry: &&PurgedKind| {
+        change.target.kind == entry.kind && change.target.api_version.split_once('/').is_some_and(|it| it.0 == entry.group)
+    };
+    if !options.purge.kinds.iter().any(is_kyma_subscription) {
+        return Ok(());
+    }
+    let replicas = Replicas::of(source).await?;
+    let known = options.known(&replicas);
+    for change in plan.changes().filter(|change| [OBJECTS, HELM_OBJECTS].contains(&change.stage)) {
+        let Some(entry) = options.purge.kinds.iter().find(|entry| is_entry(&change, entry)) else { continue };
+        let Some(Verdict::Refuse(finding)) = change.before().map(|before| decide(before, entry, &known)) else { continue };
+        if finding.code == codes::UNREPLICATED.id {
+            return Err(Obstacle::Drift { target: change.target, what: format!("{} any more", finding.message) });
+        } else if finding.code == codes::NOT_READY.id {
+            tracing::warn!(subscription = %change.target, why = finding.message, "its Trigger was Ready, and is not");
+        }
+    }
     Ok(())
 }
 

@@ -101,6 +101,17 @@ impl Workloads {
         }
     }
 
+    /// Those that run although they have been held.
+    pub(crate) fn started(&self) -> impl Iterator<Item = Finding> {
+        self.held.iter().filter_map(|(target, image)| match Running::of(Some(image)) {
+            Running::Pods { wanted: wanted @ 1.., .. } => {
+                let message = format!("it was held, and has {wanted} replicas again");
+                Some(codes::CONSUMER_RUNS.finding(target.clone(), message))
+            }
+            _ => None,
+        })
+    }
+
     /// Whether the owner of a finalizer that is taken away stands still.
     pub(crate) fn guard_stripped(&self, finalizer: &str, first: &Target) -> Option<Finding> {
         let (owner, running) = self.owners.get(finalizer)?;

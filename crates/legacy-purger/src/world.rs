@@ -18,7 +18,7 @@ use crate::index::finalizers;
 use crate::plan::Options;
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
-use crate::{kinds, ready};
+use crate::{along, kinds, ready};
 
 /// How often something is looked at that takes a moment.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -82,10 +82,6 @@ fn pods_of(image: Option<&Image>) -> Option<u64> {
 }
 
 impl Guarded<'_> {
-    fn source(&self) -> Source<'_> {
-        Source::Cluster(self.session.cluster, &self.session.discovery)
-    }
-
     /// Held is not stopped: its pods are given time to end.
     async fn see_stop(&self, workload: &Target) -> Result<(), Obstacle> {
         let deadline = Instant::now() + self.patience;
@@ -148,7 +144,9 @@ impl Guarded<'_> {
         };
         let refusals = self.session.watch.guard(ready::wait(self.ready_timeout, look, Vec::as_slice)).await?;
         if refusals.is_empty() {
-            return Ok(());
+            let discovery = self.session.cluster.discover().await?;
+            let source = Source::Cluster(self.session.cluster, &discovery);
+            return self.session.watch.guard(along::check(&source, self.options, self.plan)).await;
         }
         let operation = "purge: something has come to speak against it since it was planned".to_owned();
         Err(Obstacle::Refused { operation, source: first_refusals(&refusals).into() })
@@ -159,14 +157,17 @@ impl Guarded<'_> {
         let spec = &definition["spec"];
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let kind = Kind::named(&text(&spec["group"]), &text(&spec["names"]["kind"]));
-        match self.source().first(&kind).await {
+        // Not as it was when this process began: an earlier run may have brought the kind back since.
+        let discovery = self.session.cluster.discover_for(self.plan, &self.session.discovery).await?;
+        let source = Source::Cluster(self.session.cluster, &discovery);
+        match source.first(&kind).await {
             Ok(None) => Ok(()),
             Ok(Some(object)) => {
                 let what = "it was created while its kind was purged, and would go without a snapshot".to_owned();
                 Err(Obstacle::Drift { target: target(&object), what })
             }
             // An earlier process has deleted the definition already.
-            Err(obstacle) => match self.source().get(&DEFINITION, "", &text(&definition["metadata"]["name"])).await? {
+            Err(obstacle) => match source.get(&DEFINITION, "", &text(&definition["metadata"]["name"])).await? {
                 Some(live) if live["metadata"]["deletionTimestamp"].is_null() => Err(obstacle),
                 _ => Ok(()),
             },
@@ -176,13 +177,14 @@ impl Guarded<'_> {
     /// Which finalizers keep an object, whose they are, and what to do.
     async fn who_keeps(&self, target: &Target) -> Result<Option<String>, Obstacle> {
         let Some(live) = self.objects.get(target).await? else { return Ok(None) };
+        let source = Source::Cluster(self.session.cluster, &self.session.discovery);
         let mut kept = Vec::new();
         for name in finalizers(&live) {
             kept.push(match self.options.purge.finalizer(name) {
                 None => format!("finalizer {name}, whose owner is not configured: see that its controller runs"),
                 Some(finalizer) => {
                     let owner = &finalizer.owner;
-                    let running = Running::of(get(&self.source(), owner).await?.as_ref());
+                    let running = Running::of(get(&source, owner).await?.as_ref());
                     match running.trouble() {
                         Some(trouble) => {
                             let command = running.remedy(owner, name);

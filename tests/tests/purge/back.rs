@@ -116,7 +116,14 @@ fn it_comes_back_also_where_others_have_made_the_same_again() {
         assert!(becomes(is_served), "it is not served");
         let mut other = activation("shop-events");
         other["spec"]["sourceId"] = "somebody-else".into();
-        scene.cluster.apply(&json!([other, activation("theirs")]));
+        // The API server forgets the fence a second after the purge.
+        let both = json!({"apiVersion": "v1", "kind": "List", "items": [other, activation("theirs")]}).to_string();
+        let apply = || {
+            let mut kubectl = tool("kubectl");
+            kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "apply", "--server-side", "-f", "-"]);
+            run(&mut kubectl, &both).status == Some(0)
+        };
+        assert!(becomes(apply), "the fence is still there");
 
         let stopped = scene.run(&["rollback", "--last"]).expect(6);
         let said = stopped.output();

@@ -14,7 +14,8 @@ fn create(scene: &Scene, object: &Value) -> fairlead_tests::program::Ended {
     run(tool("kubectl").args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "-f", "-"]), &object.to_string())
 }
 
-fn is_going(scene: &Scene, name: &str) -> bool {
+/// Whether an EventActivation is being deleted.
+pub(crate) fn is_going(scene: &Scene, name: &str) -> bool {
     let found =
         scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", name, "-o", "jsonpath={.metadata.deletionTimestamp}"]);
     !found.stdout.is_empty()
@@ -58,7 +59,7 @@ fn without_a_fence_what_was_created_meanwhile_stops_the_purge_before_it_is_lost(
         "{planned}"
     );
     let before = scene.state();
-    scene.playing(Duration::from_secs(1), || {
+    scene.playing(Duration::from_secs(3), || {
         let child = scene.start(&["apply", "--fence", "false"]);
         assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
         let mut meanwhile = activation("meanwhile");

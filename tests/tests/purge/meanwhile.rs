@@ -2,13 +2,15 @@
 
 use std::fs::read_to_string;
 use std::process::Child;
+use std::time::Duration;
 
 use fairlead_tests::program::becomes;
 use fairlead_tests::state::differences;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::scene::{AT_ONCE, SUBSCRIPTIONS, Scene, replicas};
+use crate::fence::is_going;
+use crate::scene::{AT_ONCE, SUBSCRIPTIONS, Scene, replicas, served};
 
 /// What the log says of the Trigger of Subscription `unready`.
 pub(crate) const IS_WAITED_FOR: &str =
@@ -79,23 +81,83 @@ fn a_trigger_that_is_not_ready_for_a_moment_is_waited_for() {
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
 }
 
+/// Runs apply, and `meanwhile` after the plan and before the first deletion; it must end with `status`, and delete nothing. What it then
+/// has said.
+fn stopped_by(scene: &Scene, status: i32, meanwhile: impl FnOnce()) -> String {
+    has_pods(scene, 1);
+    scene.playing(AT_ONCE, || {
+        let run = Running::start(scene, &[]);
+        assert!(becomes(|| is_held(scene)), "{}", run.said());
+        meanwhile();
+        has_pods(scene, 0);
+        let said = run.expect(status);
+        assert!(!said.contains("changed action=delete"), "{said}");
+        said
+    })
+}
+
+#[test]
+fn a_consumer_that_somebody_starts_again_stops_it() {
+    let scene = Scene::new();
+    let said = stopped_by(&scene, 1, || {
+        scene
+            .cluster
+            .kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=2"])
+            .expect(0);
+    });
+    let words = "LP104 Deployment kyma-integration/application-broker: it was held, and has 2 replicas again";
+    assert!(said.contains(words), "{said}");
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 2);
+}
+
+#[test]
+fn what_would_go_along_without_a_snapshot_stops_it() {
+    let scene = Scene::new();
+    let [channel, _] = served("late");
+    let said = stopped_by(&scene, 6, || scene.cluster.apply(&channel));
+    let words = "Channel kyma-system/late-x7k2p: it was created since the snapshot, and would go along with what is purged";
+    assert!(said.contains(words), "{said}");
+    // Now it is in the snapshot.
+    let before = scene.state();
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply"]).expect(0);
+        scene.run(&["rollback", "--last"]).expect(0);
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn a_trigger_that_somebody_deletes_meanwhile_brings_everything_back() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.playing(Duration::from_secs(3), || {
+        let run = Running::start(&scene, &[]);
+        assert!(becomes(|| is_going(&scene, "shop-events")), "{}", run.said());
+        scene.cluster.kubectl(&["delete", "trigger", "-n", "orders", "paid"]).expect(0);
+        let said = run.expect(6);
+        assert!(
+            said.contains("Subscription orders/paid: no Trigger delivers paid v1 of shop to http://mail.orders/ any more"),
+            "{said}"
+        );
+    });
+    let different = differences(&before, &scene.state());
+    assert!(
+        different.iter().all(|it| it.starts_with("\"Trigger\" orders/\"paid\"")) && different.len() == 1,
+        "{different:?}"
+    );
+}
+
 #[test]
 fn what_has_come_to_speak_against_it_stops_it_before_anything_is_deleted() {
     let scene = Scene::new();
-    has_pods(&scene, 1);
     let uids = || scene.cluster.kubectl(&["get", SUBSCRIPTIONS, "-A", "-o", "jsonpath={.items[*].metadata.uid}"]).stdout;
-    scene.playing(AT_ONCE, || {
-        let run = Running::start(&scene, &[]);
-        assert!(becomes(|| is_held(&scene)), "{}", run.said());
+    let mut before = String::new();
+    let said = stopped_by(&scene, 1, || {
         scene.subscribe("nobody-delivers", &json!({}));
-        let (before, before_uids) = (scene.state(), uids());
-        has_pods(&scene, 0);
-        let said = run.expect(1);
-        let words = "something has come to speak against it since it was planned: LP101 Subscription orders/nobody-delivers";
-        assert!(said.contains(words) && !said.contains("changed action=delete"), "{said}");
-        assert_eq!(uids(), before_uids);
-        let different = differences(&before, &scene.state());
-        // It runs again.
-        assert!(different.iter().all(|it| it.contains("application-broker")), "{different:?}");
+        before = uids();
     });
+    let words = "something has come to speak against it since it was planned: LP101 Subscription orders/nobody-delivers";
+    assert!(said.contains(words), "{said}");
+    assert_eq!(uids(), before);
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
 }

@@ -150,12 +150,9 @@ impl Scene {
 
     /// Everything there is. What the API server says of a definition is its own.
     pub(crate) fn state(&self) -> State {
-        let mut objects: Vec<Value> = state::of_kinds(&self.cluster, KINDS).into_values().collect();
-        for kind in [SUBSCRIPTIONS, ACTIVATIONS] {
-            if self.is_defined(kind) {
-                objects.extend(state::of_kinds(&self.cluster, kind).into_values());
-            }
-        }
+        let defined = [SUBSCRIPTIONS, ACTIVATIONS].into_iter().filter(|kind| self.is_defined(kind));
+        let kinds = std::iter::once(KINDS).chain(defined).collect::<Vec<_>>().join(",");
+        let mut objects: Vec<Value> = state::of_kinds(&self.cluster, &kinds).into_values().collect();
         for definition in objects.iter_mut().filter(|object| object["kind"] == "CustomResourceDefinition") {
             definition.as_object_mut().expect("an object").remove("status");
             let managers = definition["metadata"]["managedFields"].as_array_mut().expect("a list");
@@ -165,7 +162,8 @@ impl Scene {
     }
 
     pub(crate) fn is_defined(&self, definition: &str) -> bool {
-        self.cluster.kubectl(&["get", "crd", definition]).status == Some(0)
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition}");
+        self.api.ask(&Method::GET, &path, &Value::Null).0 == 200
     }
 
     /// Plays the legacy controller while `work` runs: it deletes what it has made for a Subscription that goes, and takes its
@@ -262,7 +260,7 @@ fn trigger(event_type: &str) -> Value {
 }
 
 /// What the legacy controller makes for a Subscription.
-fn served(name: &str) -> [Value; 2] {
+pub(crate) fn served(name: &str) -> [Value; 2] {
     let labels = json!({"kyma-source-id": "shop", "kyma-event-type": name, "kyma-event-type-version": "v1"});
     let template = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "InMemoryChannel"});
     [
