@@ -43,13 +43,13 @@ test: ## everything: checks, tests without and with a node; about 28 minutes, th
 	@$(STAGE) 'check' $(MAKE) check
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
-	@$(STAGE) 'tests with API servers' cargo test --quiet -p fairlead-tests --test api -- --test-threads 4
-	@$(STAGE) 'tests of the purge' cargo test --quiet -p fairlead-tests --test purge -- --test-threads 4
+	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
+	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build the images' $(MAKE) images
 	@$(STAGE) 'build Knative' $(MAKE) node
-	@$(STAGE) 'tests with faults' cargo test --quiet -p fairlead-tests --test faults -- --nocapture
-	@$(STAGE) 'tests with a node' cargo test --quiet -p fairlead-tests --test node -- --test-threads 6
-	@$(STAGE) 'is every permission used?' cargo test --quiet -p fairlead-tests --test audit -- --ignored
+	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture
+	@$(STAGE) 'tests with a node' cargo test --quiet --workspace --test node -- --test-threads 6
+	@$(STAGE) 'is every permission used?' cargo test --quiet --workspace --test audit -- --ignored
 	@$(STAGE)
 
 test-fast: packages cluster ## the inner loop: everything that needs no node

@@ -102,7 +102,7 @@ pub fn job(name: &str) -> Command {
         {
             build.env_remove(name);
         }
-        run(build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root()), "").expect(0);
+        run(build.args(["build", "--quiet", "--workspace", "--bins", "--test", "chart"]).current_dir(root()), "").expect(0);
         root().join("target/debug")
     });
     let mut command = Command::new(folder.join(name));
