@@ -65,22 +65,22 @@ impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
         cancelled::check(self.session, S::NAME).await?;
-        if let Some(finished) = self.finish().await? {
-            return Ok(finished);
+        let mut seen = self.runs().await?;
+        if unfinished::<S>(&seen).is_some() {
+            if let Some(finished) = self.finish().await? {
+                return Ok(finished);
+            }
+            // What was waited for may have been the rollback.
+            cancelled::check(self.session, S::NAME).await?;
+            seen = self.runs().await?;
         }
-        // What was waited for may have been the rollback.
-        cancelled::check(self.session, S::NAME).await?;
-        let seen = self.runs().await?;
         let plan = self.session.watch.guard(self.step.plan()).await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
         {
             tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
         }
-        let strict = self.session.common.strict;
-        let checked = check_strict(strict, &plan)
-            .and_then(|()| self.step.check(&plan))
-            .and_then(|()| check_approved(approved.as_deref(), &plan));
+        let checked = self.check(&plan).and_then(|()| check_approved(approved.as_deref(), &plan));
         let ended = match checked {
             Err(failure) => Ended::refused(failure),
             Ok(()) if plan.is_empty() => Ended::unchanged(&plan),
@@ -89,21 +89,18 @@ impl<S: Step> Apply<'_, S> {
         Ok((plan, ended))
     }
 
-    /// What an earlier run of this step has left: nothing, or it is finished now. Returns how, if that is the end of this run.
+    /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
     async fn finish(&self) -> Result<Option<(Plan, Ended)>, Failure> {
-        if self.unfinished().await?.is_none() {
-            return Ok(None);
-        }
         let session = self.session;
         let needs = [session.ledger().needs(), lease::needs(session.place.namespace)].concat();
         session.watch.guard_patiently(session.cluster.require(&needs)).await?;
         session
             .exclusively(Waiting::Patient, async |exclusive| {
                 // Looked at again: whoever was at it may have finished it while we waited.
-                while let Some(entry) = self.unfinished().await? {
+                while let Some(entry) = unfinished::<S>(&self.runs().await?) {
                     // Or a rollback may have come half its way with it, which only another part of that may finish.
                     cancelled::check(session, S::NAME).await?;
-                    if let Some(end) = self.finish_one(&entry, exclusive).await? {
+                    if let Some(end) = self.finish_one(entry, exclusive).await? {
                         return Ok(Some(end));
                     }
                 }
@@ -147,10 +144,9 @@ impl<S: Step> Apply<'_, S> {
         Ok(Some((plan, ended)))
     }
 
-    async fn unfinished(&self) -> Result<Option<Entry>, Obstacle> {
-        let ledger = self.session.ledger();
-        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
-        Ok(entries.into_iter().find(|entry| entry.step == S::NAME && entry.phase.is_unfinished()))
+    /// Whether a plan may be carried out.
+    fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        check_strict(self.session.common.strict, plan).and_then(|()| self.step.check(plan))
     }
 
     fn objects<'o>(&'o self, discovery: &'o Discovery, plan: &Plan) -> Objects<'o> {
@@ -158,15 +154,14 @@ impl<S: Step> Apply<'_, S> {
         objects.with_patience(self.args.deletion_timeout).watched_by(&self.session.watch)
     }
 
-    /// The runs of the release, and where each is: whoever works on it changes that first.
-    async fn runs(&self) -> Result<Vec<(String, Phase)>, Obstacle> {
+    /// The runs of the release, and how far each is: whoever works on it changes that.
+    async fn runs(&self) -> Result<Vec<Entry>, Obstacle> {
         let ledger = self.session.ledger();
-        let entries = self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await?;
-        Ok(entries.into_iter().map(|entry| (entry.name, entry.phase)).collect())
+        self.session.watch.guard_patiently(ledger.entries(self.session.place.release)).await
     }
 
     /// Carries out a plan that was made when the runs of the release were those that were `seen`.
-    async fn carry_out(&self, plan: &Plan, seen: &[(String, Phase)]) -> Result<Ended, Failure> {
+    async fn carry_out(&self, plan: &Plan, seen: &[Entry]) -> Result<Ended, Failure> {
         let session = self.session;
         let discovery = session.watch.guard(session.cluster.discover_for(plan, &session.discovery)).await?;
         let objects = self.objects(&discovery, plan);
@@ -174,12 +169,15 @@ impl<S: Step> Apply<'_, S> {
         session.watch.guard(session.cluster.require(&needs)).await?;
         session
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
-                let is_old = self.runs().await? != seen;
-                let again = if is_old { Some(session.watch.guard(self.step.plan()).await?) } else { None };
+                let runs = self.runs().await?;
+                let again = if runs == seen { None } else { Some(session.watch.guard(self.step.plan()).await?) };
                 let is_different = again.as_ref().is_some_and(|again| again.digest() != plan.digest());
-                if is_different || is_old && self.unfinished().await?.is_some() {
+                if is_different || unfinished::<S>(&runs).is_some() {
                     let message = "another run has changed what there was to do, while this one waited for it";
                     return Err(Failure::new(ExitStatus::Interrupted, &code::HELD, message));
+                }
+                if let Some(again) = &again {
+                    self.check(again)?;
                 }
                 // The same changes, of objects as they are now.
                 let fresh = again.as_ref().map(|again| (again, self.objects(&discovery, again)));
@@ -231,6 +229,11 @@ impl<S: Step> Apply<'_, S> {
         };
         Ok((ticket, snapshot))
     }
+}
+
+/// What a process of this step has left that has died.
+fn unfinished<S: Step>(runs: &[Entry]) -> Option<&Entry> {
+    runs.iter().find(|entry| entry.step == S::NAME && entry.phase.is_unfinished())
 }
 
 /// The digest of the plan that was approved.
