@@ -34,7 +34,7 @@ use kube::api::GetParams;
 use serde_json::Value;
 
 pub use self::image::writable;
-use self::image::{is_helms, is_marked, is_restored, patches, uid};
+use self::image::{is_back, is_marked, patches, uid};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::{Discovery, Resource};
@@ -58,10 +58,10 @@ pub struct Objects<'a> {
     watcher: Option<&'a dyn Watcher>,
     /// Kinds that were waited for in vain.
     unserved: RefCell<HashSet<String>>,
-    /// Kinds of objects that did not go, and objects that did not let go of others: waited for in vain once.
+    /// Kinds of which the last object that was waited for did not go.
     lingering: RefCell<HashSet<String>>,
-    /// Hashes of the uids of objects that this process has put back.
-    restored: RefCell<HashSet<u64>>,
+    /// Objects that did not let go of the last one that was deleted.
+    holding: RefCell<HashSet<Target>>,
     /// Namespaces that were asked for: whether they are gone.
     gone_namespaces: RefCell<HashMap<String, bool>>,
 }
@@ -104,7 +104,7 @@ impl World for Objects<'_> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         match self.live(&subject).await? {
             Some(live) if uid(&live) == uid(before) && !live["metadata"]["deletionTimestamp"].is_null() => {
-                self.wait_until_gone(&subject, &live, self.patience.max(settle::TIMEOUT), task).await
+                self.wait_until_gone_once(&subject, &live, task).await
             }
             _ => Ok(()),
         }
@@ -137,7 +137,7 @@ impl<'a> Objects<'a> {
             watcher: None,
             unserved: RefCell::default(),
             lingering: RefCell::default(),
-            restored: RefCell::default(),
+            holding: RefCell::default(),
             gone_namespaces: RefCell::default(),
         }
     }
@@ -330,9 +330,11 @@ fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: 
         }
         (Images::Delete(_), None) => Standing::After,
         (Images::Delete(before), Some(live)) if uid(live) == uid(before) => Standing::Before,
+        // As good as gone.
+        (Images::Delete(_), Some(live)) if !live["metadata"]["deletionTimestamp"].is_null() => Standing::After,
         // Ours, on the way back: an earlier undo ended in the middle.
         (Images::Delete(_), Some(live)) if is_marked(live, mark) => Standing::After,
-        (Images::Delete(before), Some(live)) if is_restored(before, live) || is_helms(before, live) => Standing::Before,
+        (Images::Delete(before), Some(live)) if is_back(before, live) => Standing::Before,
         (Images::Delete(_), Some(_)) => other("somebody else has created it again since"),
     }
 }

@@ -19,7 +19,7 @@ use crate::ticket::{Journal, Phase, Progress};
 
 /// Where changes are made: a cluster, a database.
 pub trait World {
-    /// Looks whether a stage may begin, before any of its changes is made; in each process that carries out the plan.
+    /// Looks whether a stage may begin, before this process makes any of its changes.
     fn admit(&self, _stage: &Stage) -> impl Future<Output = Result<(), Obstacle>> {
         std::future::ready(Ok(()))
     }
@@ -28,7 +28,8 @@ pub trait World {
     /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
     fn bring(&self, task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>>;
 
-    /// Waits until what a change has begun is over, as far as that is to be seen; before what follows from it is looked at.
+    /// Waits until what a change has begun is over, as far as that is to be seen; before what follows from it is looked at. The change
+    /// is the one that was made, also on the way back.
     fn settle(&self, _task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>> {
         std::future::ready(Ok(()))
     }

@@ -139,6 +139,51 @@ fn it_comes_back_also_where_others_have_made_the_same_again() {
 }
 
 #[test]
+fn what_an_earlier_attempt_has_put_back_may_have_been_worked_on_since() {
+    let scene = Scene::new();
+    let before = scene.state();
+    let of_kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "no-activations"}, "spec": spec});
+    let rules = json!([{"apiGroups": ["applicationconnector.kyma-project.io"], "apiVersions": ["*"], "resources": ["eventactivations"], "operations": ["CREATE"]}]);
+    let deny = json!({"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "false"}]});
+    let bound = json!({"policyName": "no-activations", "validationActions": ["Deny"]});
+    scene
+        .cluster
+        .apply(&json!([of_kind("ValidatingAdmissionPolicy", deny), of_kind("ValidatingAdmissionPolicyBinding", bound)]));
+    let is_denied = || {
+        let mut kubectl = tool("kubectl");
+        kubectl.args(["--kubeconfig", scene.cluster.kubeconfig(), "create", "--dry-run=server", "-f", "-"]);
+        run(&mut kubectl, &activation("denied").to_string()).status != Some(0)
+    };
+    assert!(becomes(is_denied), "the policy does not act");
+    scene.playing(AT_ONCE, || {
+        scene.run(&["apply"]).expect(0);
+        scene.run(&["rollback", "--last"]).expect(3);
+        // Knative makes this of a Channel that has come back.
+        let channel = "/apis/messaging.knative.dev/v1/namespaces/kyma-system/channels/created-x7k2p";
+        let subscribers = json!({"spec": {"subscribers": [{"uid": "new", "generation": 1}]}});
+        scene.api.expect(&Method::PATCH, &format!("{channel}?fieldManager=controller"), &subscribers);
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            scene.cluster.kubectl(&["delete", kind, "no-activations"]).expect(0);
+        }
+        // The API server forgets the policy a second later.
+        let mut last = String::new();
+        let is_back = || {
+            let ended = scene.run(&["rollback", "--last"]);
+            last = ended.output();
+            ended.status == Some(0)
+        };
+        assert!(becomes(is_back), "{last}");
+        assert_eq!(scene.api.get(channel)["spec"]["subscribers"], subscribers["spec"]["subscribers"]);
+        scene.api.expect(
+            &Method::PATCH,
+            &format!("{channel}?fieldManager=controller"),
+            &json!({"spec": {"subscribers": null}}),
+        );
+    });
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
 fn a_hold_that_somebody_has_ended_is_no_drift() {
     let scene = Scene::new();
     scene.playing(AT_ONCE, || {

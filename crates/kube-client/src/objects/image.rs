@@ -99,8 +99,25 @@ pub(super) fn is_restored(image: &Value, live: &Value) -> bool {
     has_finalizers && image == live
 }
 
+/// Whether an object that was deleted is there again, by us or by Helm: nothing of it is to be put back.
+pub(super) fn is_back(image: &Value, live: &Value) -> bool {
+    is_restored(image, live) || is_put_back(image, live) || is_helms(image, live)
+}
+
+/// Whether `live` was put back from `image`, whatever its controllers have made of it since: entries of its managedFields are those of
+/// the image, and older than the object itself. Nobody leaves such who creates an object anew.
+fn is_put_back(image: &Value, live: &Value) -> bool {
+    let entries = |object: &Value| object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let created = live["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+    // Times in one form, that of RFC 3339 in UTC, so that texts stand to each other as times do.
+    let is_older = |entry: &Value| entry["time"].as_str().is_some_and(|time| time < created);
+    let key = |entry: &Value| ["manager", "operation", "subresource", "time"].map(|field| entry[field].clone());
+    let old: Vec<_> = entries(image).iter().map(key).collect();
+    entries(live).iter().any(|entry| is_older(entry) && old.contains(&key(entry)))
+}
+
 /// Whether both belong to the same Helm release: Helm has created it again, from the manifest that it was created from.
-pub(super) fn is_helms(image: &Value, live: &Value) -> bool {
+fn is_helms(image: &Value, live: &Value) -> bool {
     let release = |object: &Value| {
         let annotations = &object["metadata"]["annotations"];
         let text = |key: &str| annotations[key].as_str().map(str::to_owned);
@@ -253,6 +270,24 @@ mod tests {
         assert!(!is_restored(&live, &image));
         live["metadata"]["labels"]["c"] = "d".into();
         assert!(!is_restored(&image, &live));
+    }
+
+    #[test]
+    fn what_was_put_back_is_known_by_what_is_older_than_itself() {
+        let object = |uid: &str, created: &str, managers: &[(&str, &str)], spec: u32| {
+            let entry = |(manager, time): &(&str, &str)| json!({"manager": manager, "operation": "Update", "time": time});
+            let managers: Vec<Value> = managers.iter().map(entry).collect();
+            json!({"metadata": {"uid": uid, "creationTimestamp": created, "managedFields": managers}, "spec": spec})
+        };
+        let (helm, controller) = (("helm", "2026-01-01T00:00:01Z"), ("controller", "2026-03-01T00:00:09Z"));
+        let image = object("u", "2026-01-01T00:00:01Z", &[helm], 1);
+        assert!(is_back(&image, &object("v", "2026-03-01T00:00:00Z", &[helm, controller], 2)));
+        // By the same manager, anew.
+        let anew = ("helm", "2026-03-01T00:00:00Z");
+        assert!(!is_back(&image, &object("v", "2026-03-01T00:00:00Z", &[anew, controller], 2)));
+        // Older, and not of the image.
+        assert!(!is_back(&image, &object("v", "2026-03-01T00:00:00Z", &[("other", "2026-01-01T00:00:01Z")], 2)));
+        assert!(!is_back(&object("u", "2026-01-01T00:00:01Z", &[], 1), &object("v", "2026-03-01T00:00:00Z", &[], 2)));
     }
 
     #[test]

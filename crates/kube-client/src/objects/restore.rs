@@ -4,7 +4,6 @@
 //! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
 //! carries no mark and is what it was is done.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use fairlead_migration::executor::{OnDrift, Task};
@@ -13,7 +12,7 @@ use fairlead_migration::obstacle::Obstacle;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::image::{Part, clamped_status, is_helms, is_marked, is_restored, managers_of, uid, writable};
+use super::image::{Part, clamped_status, is_back, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, owners, settle};
 use crate::request::Error;
@@ -46,9 +45,13 @@ impl Objects<'_> {
                 self.wait_until_gone_once(subject, &live, task).await?;
                 continue;
             }
+            if !live["metadata"]["deletionTimestamp"].is_null() {
+                // Put back, and taken away again by whoever was still at it; or somebody else's that makes room.
+                self.wait_until_gone_once(subject, &live, task).await?;
+                continue;
+            }
             if !is_marked(&live, task.mark) {
-                let is_ours = uid(&live).is_some_and(|uid| self.restored.borrow().contains(&hashed(uid)));
-                if is_ours || is_restored(image, &live) || is_helms(image, &live) {
+                if is_back(image, &live) {
                     self.note(image, &live);
                     self.give_status(subject, image, &live, task).await?;
                     return self.wait_until_settled(subject, task).await;
@@ -90,10 +93,6 @@ impl Objects<'_> {
             }
             match self.patch(subject, Part::Object, finish, &live).await? {
                 Ok(restored) if is_restored(image, &restored) || (is_stored && is_named(image, &restored)) => {
-                    // What others delete is looked at a second time, when its controller may have worked on it.
-                    if let Some(uid) = uid(&restored).filter(|_| task.stage.cascaded) {
-                        self.restored.borrow_mut().insert(hashed(uid));
-                    }
                     return self.wait_until_settled(subject, task).await;
                 }
                 Ok(restored) => {
@@ -116,14 +115,20 @@ impl Objects<'_> {
     }
 
     /// Whoever was impatient going forward has more time going back; but when one of a kind does not go, the others hardly will.
-    async fn wait_until_gone_once(&self, subject: &Subject<'_>, live: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
+    pub(super) async fn wait_until_gone_once(
+        &self,
+        subject: &Subject<'_>,
+        live: &Value,
+        task: &Task<'_>,
+    ) -> Result<(), Obstacle> {
         let kind = subject.resource.full_name();
         let is_in_vain = self.lingering.borrow().contains(&kind);
-        let patience = if is_in_vain { Duration::ZERO } else { self.patience.max(settle::TIMEOUT) };
+        let patience = if is_in_vain { settle::LINGERING_TIMEOUT } else { self.patience.max(settle::TIMEOUT) };
         let gone = self.wait_until_gone(subject, live, patience, task).await;
-        if let Err(Obstacle::Late { .. }) = gone {
-            self.lingering.borrow_mut().insert(kind);
-        }
+        match &gone {
+            Err(Obstacle::Late { .. }) => self.lingering.borrow_mut().insert(kind),
+            _ => self.lingering.borrow_mut().remove(&kind),
+        };
         gone
     }
 
@@ -233,12 +238,6 @@ impl Objects<'_> {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }
-}
-
-fn hashed(uid: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Everything but metadata and status.

@@ -16,7 +16,7 @@ use super::{Objects, Subject};
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same where it was waited for in vain before.
-const LINGERING_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const LINGERING_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn pauses() -> ExponentialBackoff {
     let longest = Duration::from_secs(1);
@@ -114,18 +114,19 @@ impl Objects<'_> {
         };
         let (holder, deleted) = (Subject { target: &target, resource: resource.clone() }, uid(deleted).unwrap_or_default());
         // Where one was waited for in vain its controller does not work, and there may be thousands.
-        let patience = if self.lingering.borrow().contains(&target.to_string()) { LINGERING_TIMEOUT } else { TIMEOUT };
+        let patience = if self.holding.borrow().contains(&target) { LINGERING_TIMEOUT } else { TIMEOUT };
         let (deadline, mut pauses) = (Instant::now() + patience, pauses());
         loop {
             let live = self.live(&holder).await?.unwrap_or_default();
             let refers = live.pointer(&pacing.holder_field).is_some_and(|field| field.to_string().contains(deleted));
             if !refers {
+                self.holding.borrow_mut().remove(&target);
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 // It is gone, which is what was asked for; events to the holder may hang until somebody repairs it.
                 tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {patience:?} after it was deleted");
-                self.lingering.borrow_mut().insert(target.to_string());
+                self.holding.borrow_mut().insert(target);
                 return Ok(());
             }
             self.pause(&mut pauses, task).await?;

@@ -77,8 +77,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             left: RefCell::default(),
             kept: RefCell::default(),
         };
-        if !cascaded.is_empty() && was_under_way {
-            self.settle(started).await;
+        if was_under_way && others.iter().any(|positions| !positions.is_empty()) {
+            self.settle(started, ends_at_deadline).await;
         }
         for stage in stages.iter().filter(|stage| !is_cascaded(stage) || has_removed) {
             self.restore_stage(*stage, &way).await;
@@ -128,10 +128,13 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// Waits until the last deletions that were begun are over: what others delete with them is then deleted, too. Only those of the
     /// last batch can be under way.
-    async fn settle(&self, started: &[bool]) {
+    async fn settle(&self, started: &[bool], ends_at_deadline: bool) {
         let end = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
         let last = end.saturating_sub(self.watcher.batch().max(LARGEST_BATCH))..end;
         for (position, change) in self.plan.changes_rev(last) {
+            if self.watcher.stop().is_some_and(|stop| self.may_end(stop, ends_at_deadline)) {
+                return;
+            }
             if started[position] && !self.plan.stages[change.stage].cascaded {
                 // A part of going back, which a deadline does not end. It is waited for once more when it is taken back, which then tells.
                 if let Err(obstacle) = self.world.settle(&self.task(&change, true, OnDrift::Stop)).await {

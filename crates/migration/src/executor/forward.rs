@@ -38,6 +38,8 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         let last = if begun.contains(&true) { self.last_of_updated(Part::Rest) } else { HashMap::new() };
         let mut changes = self.plan.changes().enumerate().peekable();
         let mut is_first = true;
+        // What has all been made needs no admission to any stage.
+        let is_made = self.progress.phase == Phase::Verifying;
         let mut admitted = None;
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {
             let end = self.plan.len().min(first + self.watcher.batch().max(1));
@@ -51,7 +53,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 }
                 is_first = false;
             }
-            if admitted.replace(stage) != Some(stage) {
+            if admitted.replace(stage) != Some(stage) && !is_made {
                 self.world.admit(&self.plan.stages[stage]).await?;
             }
             let batch = std::iter::from_fn(|| changes.next_if(|(position, next)| next.stage == stage && *position < end));
