@@ -55,8 +55,8 @@ crate::codes! {
         "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
          again.";
     /// Exit status 1.
-    pub REFUSED_BY_API = "FL003", "The Kubernetes API refused a request",
-        "Admission (a webhook or a policy), the schema of the kind, or a quota said no. The server's own words are in the \
+    pub REFUSED_BY_API = "FL003", "A change was refused",
+        "Admission (a webhook or a policy), the schema of the kind, or a quota said no, or the job's own last look. The words are in the \
          message. What the run had changed before has been taken back.",
         "Fix what the message names, or leave it out (trigger-replicator: --exclude-namespace); then run again.";
     /// Exit status 6.

@@ -1,52 +1,64 @@
-//! What others delete along with what is purged, compared with the snapshot: none of it is our write, so no precondition guards it.
+//! What others delete along with what is purged: none of it is our write, so no precondition guards what is not in the snapshot.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use fairlead_kube_client::objects::writable;
-use fairlead_migration::change::{Change, Image};
+use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
+use fairlead_release::observe::{Kind, Source, target};
+use serde_json::Value;
 
-use crate::plan::{Found, Options, along};
-use crate::stages::{DEPENDENTS, HELM_OBJECTS, OBJECTS};
+use crate::plan::{Found, Options, product_of, served};
+use crate::stages::{DEPENDENTS, PRODUCTS, STRIPPED_PRODUCTS};
 
-/// Fails where something would go along that is not in the snapshot, or is there as something else.
-///
-/// What the owners of finalizers delete is worked on by their controllers all the time, and what is left of a purge that was
-/// interrupted is on its way: of those only whether they are the same objects is compared.
-pub(crate) async fn check(source: &Source<'_>, options: &Options<'_>, plan: &Plan) -> Result<(), Obstacle> {
-    let found = Found::of(source, options).await?;
-    let is_untouched = found.index.purged() == plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len();
-    let is_along = |change: &Change| plan.stages[change.stage].cascaded;
+/// Fails where something would go along that is not in the snapshot of `plan`.
+pub(crate) async fn check(source: &Source<'_>, options: &Options<'_>, found: &Found, plan: &Plan) -> Result<(), Obstacle> {
+    let goes_along = [DEPENDENTS, PRODUCTS, STRIPPED_PRODUCTS];
     // Hashes: there may be as much of it as of what is purged.
-    let known: HashMap<u64, [u64; 2]> = plan
+    let known: HashSet<u64> = plan
         .changes()
-        .filter(is_along)
-        .filter_map(|change| Some((change.target.short(), hashes(change.before()?))))
+        .filter(|change| goes_along.contains(&change.stage))
+        .filter_map(|change| change.before().map(hashed_uid))
         .collect();
-    for change in along(source, options, &found).await?.changes().filter(is_along) {
-        let Some([uid, content]) = change.before().map(hashes) else { continue };
-        let is_compared = is_untouched && change.stage == DEPENDENTS;
-        let what = match known.get(&change.target.short()) {
-            Some([known_uid, _]) if *known_uid != uid => "it was created since the snapshot",
-            Some([_, known]) if is_compared && *known != content => "it was changed since the snapshot",
-            Some(_) => continue,
-            None => "it was created since the snapshot",
-        };
-        let what = format!("{what}, and would go along with what is purged");
-        return Err(Obstacle::Drift { target: change.target, what });
-    }
-    Ok(())
+    let is_new = |object: &Value| object["metadata"]["deletionTimestamp"].is_null() && !known.contains(&hashed_uid(object));
+    let Some(target) = first(source, options, found, is_new).await? else { return Ok(()) };
+    Err(Obstacle::Drift {
+        target,
+        what: "it was created since the snapshot, and would go along with what is purged".to_owned(),
+    })
 }
 
-/// Of an object's uid, and of everything that is not the server's.
-fn hashes(image: &Image) -> [u64; 2] {
-    let hash = |text: String| {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        hasher.finish()
-    };
-    [hash(image["metadata"]["uid"].to_string()), hash(writable(image).to_string())]
+/// The first of what goes along that is so.
+async fn first(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<Option<Target>, Obstacle> {
+    for kind in options.dependents(source) {
+        let read = |object: Value| (found.index.owns(&object) && is_so(&object)).then(|| target(&object));
+        if let Some(first) = source.find(&kind, read).await? {
+            return Ok(Some(first));
+        }
+    }
+    // Where objects of the same kinds stay, what is made for them looks the same.
+    if found.index.tallies.iter().any(|tally| tally.not_selected > 0) {
+        return Ok(None);
+    }
+    let products = options.products(&found.index);
+    for kind in served(source, products.keys().map(|(group, kind)| Kind::named(group, kind))) {
+        let read =
+            |object: Value| (product_of(&object, &products, &kind).is_some() && is_so(&object)).then(|| target(&object));
+        if let Some(first) = source.find(&kind, read).await? {
+            return Ok(Some(first));
+        }
+    }
+    Ok(None)
+}
+
+fn hashed_uid(object: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object["metadata"]["uid"].as_str().hash(&mut hasher);
+    hasher.finish()
 }

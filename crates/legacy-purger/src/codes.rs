@@ -14,7 +14,7 @@ fairlead_job::codes! {
          --allow-unreplicated NAMESPACE/NAME.";
     pub(crate) NOT_READY = "LP102", "The Trigger is not Ready",
         "The Trigger that is to deliver instead of the Subscription is there, but Knative does not say that it delivers. \
-         `apply` has waited for that as long as --ready-timeout.",
+         Where nothing else speaks against the purge, `apply` waits for that as long as --ready-timeout.",
         "Fix what the condition in the message names (`kubectl describe trigger`); or name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
     pub(crate) NOT_PRECEDED = "LP103", "A step that must come first has not ended well",

@@ -17,6 +17,9 @@ use crate::replicas::{Replica, Replicas};
 /// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 
+/// Why an object goes that something speaks against.
+pub(crate) const ALLOWED: &str = "allowed by name";
+
 /// What one object is to this purge.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -83,7 +86,7 @@ pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Ve
         Err(finding) if known.unreplicated.contains(&address(object)) => {
             let message = format!("allowed by name: {}", finding.message);
             warnings.push(codes::GOES_UNREPLICATED.finding(target, message));
-            Verdict::Purge { reason: "allowed by name".to_owned(), warnings, is_helm_owned }
+            Verdict::Purge { reason: ALLOWED.to_owned(), warnings, is_helm_owned }
         }
         Err(finding) => Verdict::Refuse(finding),
     }
@@ -107,7 +110,7 @@ fn not_selected(object: &Value, kind: &PurgedKind) -> Option<String> {
 }
 
 /// The Trigger that delivers instead, in words.
-fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Result<String, Finding> {
+pub(crate) fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Result<String, Finding> {
     let unreplicated = |message: String| codes::UNREPLICATED.finding(target.clone(), message);
     let legacy = Legacy::read(object)
         .map_err(|errors| unreplicated(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))?;

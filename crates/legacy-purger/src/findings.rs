@@ -2,7 +2,6 @@
 //! before the first deletion.
 
 use fairlead_kube_client::ledger::Outcome;
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Finding, Plan};
 use fairlead_release::observe::Source;
 
@@ -97,15 +96,14 @@ fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]
 }
 
 /// What has come to speak against a purge since it was planned. What it has begun to delete is no objection.
-pub(crate) async fn objections(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Finding>, Obstacle> {
-    let found = Found::of(source, options).await?;
+pub(crate) fn objections(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Vec<Finding> {
     let mut plan = Plan::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
-        add_findings(&mut plan, source, options, &found, None);
+        add_findings(&mut plan, source, options, found, None);
+        plan.refusals.extend(found.workloads.started());
     }
     plan.refusals.retain(|refusal| refusal.code != codes::TERMINATING.id);
-    plan.refusals.extend(found.workloads.started());
-    Ok(plan.refusals)
+    plan.refusals
 }
 
 /// What of the refusals is said where the report cannot be seen.

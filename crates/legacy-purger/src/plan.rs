@@ -95,12 +95,13 @@ impl Options<'_> {
         Known { release: self.release, replicas, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
     }
 
-    fn dependents(&self, source: &Source<'_>) -> Vec<Kind> {
+    /// The kinds whose objects the garbage collector deletes with their owners.
+    pub(crate) fn dependents(&self, source: &Source<'_>) -> Vec<Kind> {
         served(source, self.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind)))
     }
 
     /// Finalizers that objects which go carry, and what their owners delete.
-    fn products(&self, index: &Index) -> BTreeMap<(String, String), Vec<(&Finalizer, &Product)>> {
+    pub(crate) fn products(&self, index: &Index) -> BTreeMap<(String, String), Vec<(&Finalizer, &Product)>> {
         let mut products: BTreeMap<(String, String), Vec<(&Finalizer, &Product)>> = BTreeMap::new();
         for finalizer in self.purge.finalizers.iter().filter(|it| index.finalizers.contains_key(&it.name)) {
             for product in &finalizer.deletes {
@@ -138,12 +139,6 @@ pub(crate) async fn make(
     add_instances(&mut plan, source).await?;
     add_findings(&mut plan, source, options, &found, outcomes);
     Ok(plan.sorted())
-}
-
-/// What others delete along with what goes, and what nobody else deletes.
-pub(crate) async fn along(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
-    let plan = Plan::new(STEP, stages(options.concurrency, found.helm_owned(options)));
-    push_products(push_dependents(plan, source, options, found).await?, source, options, found).await
 }
 
 /// The fence of this purge, where there is one.
@@ -208,7 +203,7 @@ async fn push_dependents(
 }
 
 /// Those that are served, in the order of their objects in a plan.
-fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<Kind> {
+pub(crate) fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<Kind> {
     let mut served: Vec<(String, Kind)> = kinds.filter_map(|kind| Some((source.api_version(&kind)?, kind))).collect();
     served.sort_by(|(a, one), (b, other)| (a, &one.kind).cmp(&(b, &other.kind)));
     served.dedup_by(|(a, one), (b, other)| a == b && one.kind == other.kind);
@@ -263,7 +258,7 @@ async fn push_objects(mut plan: Plan, source: &Source<'_>, options: &Options<'_>
 }
 
 /// The finalizer whose owner deletes an object.
-fn product_of<'a>(
+pub(crate) fn product_of<'a>(
     object: &Value,
     products: &BTreeMap<(String, String), Vec<(&'a Finalizer, &'a Product)>>,
     kind: &Kind,

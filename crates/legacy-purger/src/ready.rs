@@ -24,7 +24,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn wait<T>(
     timeout: Duration,
     look: impl AsyncFn() -> Result<T, Obstacle>,
-    refusals: impl Fn(&T) -> &[Finding],
+    refusals: impl Fn(&T) -> &Vec<Finding>,
 ) -> Result<T, Obstacle> {
     let deadline = Instant::now() + timeout;
     let mut reported: Option<Instant> = None;

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::change::{Change, Target};
+use fairlead_migration::change::{Change, Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_release::observe::{DEFINITION, Kind, Source, target};
 use serde_json::Value;
 
 use crate::codes;
-use crate::configuration::PurgedKind;
-use crate::decide::{Verdict, decide, is_kyma_subscription};
+use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
 use crate::plan::Options;
 use crate::replicas::Replicas;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
@@ -62,22 +61,24 @@ pub(crate) async fn verify(
 /// A Trigger that somebody has deleted meanwhile delivered what nothing else delivers any more. One that is not Ready is only told of: it
 /// was, and may be again in a moment.
 async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan) -> Result<(), Obstacle> {
-    let is_entry = |change: &Change, entry: &&PurgedKind| {
-        change.target.kind == entry.kind && change.target.api_version.split_once('/').is_some_and(|it| it.0 == entry.group)
+    let is_replicated = |change: &Change| {
+        let is_object = [OBJECTS, HELM_OBJECTS].contains(&change.stage) && change.reason != ALLOWED;
+        let is_of =
+            |image: &Image| options.purge.kinds.iter().any(|it| is_kyma_subscription(it) && it.observed_kind().is_of(image));
+        is_object && change.before().is_some_and(is_of)
     };
-    if !options.purge.kinds.iter().any(is_kyma_subscription) {
+    let mut subscriptions = plan.changes().filter(is_replicated).peekable();
+    if subscriptions.peek().is_none() {
         return Ok(());
     }
     let replicas = Replicas::of(source).await?;
     let known = options.known(&replicas);
-    for change in plan.changes().filter(|change| [OBJECTS, HELM_OBJECTS].contains(&change.stage)) {
-        let Some(entry) = options.purge.kinds.iter().find(|entry| is_entry(&change, entry)) else { continue };
-        let Some(Verdict::Refuse(finding)) = change.before().map(|before| decide(before, entry, &known)) else { continue };
+    for change in subscriptions {
+        let Some(Err(finding)) = change.before().map(|before| replaced(before, &change.target, &known)) else { continue };
         if finding.code == codes::UNREPLICATED.id {
             return Err(Obstacle::Drift { target: change.target, what: format!("{} any more", finding.message) });
-        } else if finding.code == codes::NOT_READY.id {
-            tracing::warn!(subscription = %change.target, why = finding.message, "its Trigger was Ready, and is not");
         }
+        tracing::warn!(subscription = %change.target, why = finding.message, "its Trigger was Ready, and is not");
     }
     Ok(())
 }

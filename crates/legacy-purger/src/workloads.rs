@@ -101,11 +101,11 @@ impl Workloads {
         }
     }
 
-    /// Those that run although they have been held.
+    /// Those that run, where none may any more.
     pub(crate) fn started(&self) -> impl Iterator<Item = Finding> {
         self.held.iter().filter_map(|(target, image)| match Running::of(Some(image)) {
             Running::Pods { wanted: wanted @ 1.., .. } => {
-                let message = format!("it was held, and has {wanted} replicas again");
+                let message = format!("it has {wanted} replicas, and should have none by now: see who has started it");
                 Some(codes::CONSUMER_RUNS.finding(target.clone(), message))
             }
             _ => None,

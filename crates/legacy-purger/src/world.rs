@@ -15,7 +15,7 @@ use fairlead_release::session::Session;
 use crate::fence::is_covered;
 use crate::findings::{first_refusals, objections};
 use crate::index::finalizers;
-use crate::plan::Options;
+use crate::plan::{Found, Options};
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
 use crate::{along, kinds, ready};
@@ -140,13 +140,16 @@ impl Guarded<'_> {
     async fn expect_no_objections(&self) -> Result<(), Obstacle> {
         let look = async || {
             let discovery = self.session.cluster.discover().await?;
-            objections(&Source::Cluster(self.session.cluster, &discovery), self.options).await
-        };
-        let refusals = self.session.watch.guard(ready::wait(self.ready_timeout, look, Vec::as_slice)).await?;
-        if refusals.is_empty() {
-            let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
-            return self.session.watch.guard(along::check(&source, self.options, self.plan)).await;
+            let found = Found::of(&source, self.options).await?;
+            let refusals = objections(&source, self.options, &found);
+            Ok((discovery, found, refusals))
+        };
+        let look = ready::wait(self.ready_timeout, look, |(_, _, refusals)| refusals);
+        let (discovery, found, refusals) = self.session.watch.guard(look).await?;
+        if refusals.is_empty() {
+            let source = Source::Cluster(self.session.cluster, &discovery);
+            return self.session.watch.guard(along::check(&source, self.options, &found, self.plan)).await;
         }
         let operation = "purge: something has come to speak against it since it was planned".to_owned();
         Err(Obstacle::Refused { operation, source: first_refusals(&refusals).into() })

@@ -105,7 +105,7 @@ fn a_consumer_that_somebody_starts_again_stops_it() {
             .kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=2"])
             .expect(0);
     });
-    let words = "LP104 Deployment kyma-integration/application-broker: it was held, and has 2 replicas again";
+    let words = "LP104 Deployment kyma-integration/application-broker: it has 2 replicas, and should have none by now: see who has started it";
     assert!(said.contains(words), "{said}");
     assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 2);
 }
