@@ -36,7 +36,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 28 minutes, the first time 40
+test: ## everything: checks, tests without and with a node; about 30 minutes, the first time 41
 	@rm -rf target/stages target/audit target/kube-cache
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
