@@ -199,6 +199,17 @@ fn a_stage_that_may_not_begin_changes_nothing_and_what_came_before_is_taken_back
     }
 }
 
+#[test]
+fn what_has_all_been_made_is_not_admitted_again() {
+    let (world, mut phases, plan) = (world(), Phases::default(), plan(1));
+    let unanswered = async || Err(Obstacle::Unreachable { operation: "look".into(), source: "no answer".into() });
+    block_on(of(&world, &mut phases, &endless(), &plan).apply(unanswered));
+    assert_eq!(phases.0.last(), Some(&Phase::Verifying));
+    let world = Map { closed: Some("two"), ..world };
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    assert!(matches!(outcome, Outcome::Committed), "{outcome:?}");
+}
+
 /// A deletion, and one that others make when that is done.
 fn cascading_plan() -> Plan {
     let stage = |name: &str| Stage::new(name, StageKind::Contract, UndoAt::PreRollback, 1);
