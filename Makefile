@@ -103,7 +103,7 @@ packages:
 	@scripts/packages
 
 .PHONY: cluster
-cluster: $(TOOLS)/cluster $(TOOLS)/kubectl $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crds.yaml
+cluster: $(TOOLS)/cluster $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crds.yaml
 
 # What only clusters with a node need.
 .PHONY: node
@@ -121,11 +121,10 @@ STAMP := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/ve
 $(TOOLS)/cluster: $(shell find tests/cluster -name '*.go' -o -path '*/files/*' -type f) tests/cluster/go.mod tests/cluster/go.sum
 	@echo 'Building Kubernetes, etcd and CoreDNS (the first time about 6 minutes)'
 	@mkdir -p $(TOOLS)
-	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o $(CURDIR)/$(TOOLS)/ . ./kubernetes ./coredns ./pause ./mailbox
+	@rm -f $(TOOLS)/kubectl
+	cd tests/cluster && $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o $(CURDIR)/$(TOOLS)/ . ./kubernetes ./kubectl ./coredns ./pause ./mailbox
+	@for program in etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet; do ln -sfn kubernetes $(TOOLS)/$$program; done
 	@touch $@
-
-$(TOOLS)/kubectl: $(TOOLS)/cluster
-	@for program in etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet kubectl; do ln -sfn kubernetes $(TOOLS)/$$program; done
 
 # A plain build believes in the Kubernetes of its client library, and our chart asks for 1.30.
 target/tools/helm-$(HELM3)/helm:
