@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::access;
-use crate::program::{Ended, becomes, job, root, run, tool};
+use crate::program::{Ended, becomes, binaries, builder, job, root, run, tool};
+use crate::timing;
 
 /// Kyma's legacy kinds, which have no controller here.
 const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
@@ -22,12 +23,17 @@ const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
 /// Kinds of Istio and of Kyma's event-sources, which some clusters have.
 const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
 
+/// The jobs that pods of the tests run.
+const IMAGES: [&str; 2] = ["trigger-replicator", "legacy-purger"];
+
 /// A running cluster.
 pub struct Cluster {
     name: String,
     kubeconfig: PathBuf,
     /// The first process of its box.
     pid: u64,
+    /// Whether it has the images of the jobs.
+    jobs: Once,
     /// Kubeconfigs of jobs with the chart's permissions, each made when its job first runs.
     accounts: Mutex<BTreeMap<String, PathBuf>>,
     folder: TempDir,
@@ -81,6 +87,7 @@ impl Cluster {
     }
 
     fn start(args: &[&str]) -> Self {
+        timing::begin();
         // Read by the test `audit`, when all others have run.
         let folder = tempfile::tempdir().expect("a temporary folder");
         let audit = root().join("target/audit");
@@ -111,7 +118,17 @@ impl Cluster {
             |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("{command:?}: no {field}: {line}")).to_owned();
         let (name, kubeconfig) = (text("name"), text("kubeconfig").into());
         let pid = ready["pid"].as_u64().unwrap_or_else(|| panic!("{command:?}: no pid: {line}"));
-        Self { name, kubeconfig, pid, accounts: Mutex::default(), folder, child, _messages: stderr, alive }
+        Self {
+            name,
+            kubeconfig,
+            pid,
+            jobs: Once::new(),
+            accounts: Mutex::default(),
+            folder,
+            child,
+            _messages: stderr,
+            alive,
+        }
     }
 
     fn with_definitions(self, files: &[&str]) -> Self {
@@ -121,6 +138,37 @@ impl Cluster {
         }
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
         self
+    }
+
+    /// Loads the images of the jobs, if they are not there, made of the binaries that the tests build anyway, with the tag `dev`.
+    pub fn load_jobs(&self) {
+        self.jobs.call_once_force(|_| {
+            for job in IMAGES {
+                let archive = self.folder.path().join(job).with_extension("tar");
+                let mut image = tool("cluster");
+                image.arg("image").arg("--binary").arg(binaries().join(job)).arg("--output").arg(&archive);
+                let reference = format!("docker.io/fairlead/{job}:dev");
+                run(image.args(["--compressed=false", "--reference", &reference]), "").expect(0);
+                self.load_image(&archive);
+            }
+        });
+    }
+
+    /// Loads the release images of the jobs, with the tag `release`. Making them takes minutes.
+    pub fn load_release(&self) {
+        for job in IMAGES {
+            self.load_image(&release_images().join(job).with_extension("tar"));
+        }
+    }
+
+    /// Loads the image of the subscriber that notes what it gets.
+    pub fn load_mailbox(&self) {
+        self.load_image(&root().join("target/images/mailbox.tar"));
+    }
+
+    /// Loads an image.
+    fn load_image(&self, archive: &Path) {
+        run(tool("cluster").args(["load-image", "--name", self.name()]).arg(archive), "").expect(0);
     }
 
     /// The first process of its box.
@@ -221,86 +269,148 @@ impl Drop for Cluster {
     }
 }
 
-/// Tests wait for what takes its time: with as many API servers as processors a fifth of these would rest (measured with two).
-const POOL_SIZE: usize = 4;
-
+/// Clusters that are started when they are needed, each used by one test at a time.
 struct Pool {
+    clusters: Mutex<Clusters>,
+    returned: Condvar,
+    size: usize,
+    start: fn() -> Cluster,
+}
+
+struct Clusters {
     free: Vec<Cluster>,
     started: usize,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), started: 0 });
-static RETURNED: Condvar = Condvar::new();
+/// Tests wait for what takes its time: with as many API servers as processors a fifth of these would rest (measured with two).
+static CONTROL_PLANES: Pool = Pool::new(4, Cluster::control_plane);
 
-/// A control plane that nobody else uses until it is dropped, empty but for the custom resource definitions.
-pub struct Lease(Option<Cluster>);
+static NODES: Pool = Pool::new(2, Cluster::with_node);
+
+impl Pool {
+    const fn new(size: usize, start: fn() -> Cluster) -> Self {
+        let clusters = Mutex::new(Clusters { free: Vec::new(), started: 0 });
+        Self { clusters, returned: Condvar::new(), size, start }
+    }
+
+    fn clusters(&self) -> MutexGuard<'_, Clusters> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a cluster, and says whether another test has used it.
+    fn lease(&'static self) -> (Lease, bool) {
+        let mut clusters = self.clusters();
+        loop {
+            if let Some(cluster) = clusters.free.pop() {
+                return (Lease { cluster: Some(cluster), pool: self }, true);
+            }
+            if clusters.started < self.size {
+                clusters.started += 1;
+                drop(clusters);
+                let place = Place(self);
+                let cluster = timing::wait(self.start);
+                std::mem::forget(place);
+                return (Lease { cluster: Some(cluster), pool: self }, false);
+            }
+            clusters = timing::wait(|| self.returned.wait(clusters)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A cluster that nobody else uses until it is dropped.
+pub struct Lease {
+    cluster: Option<Cluster>,
+    pool: &'static Pool,
+}
 
 impl Deref for Lease {
     type Target = Cluster;
 
     fn deref(&self) -> &Cluster {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.cluster.as_ref().expect("it is there until it is dropped")
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut pool = pool();
-        pool.free.extend(self.0.take());
-        RETURNED.notify_one();
+        // A test that failed leaves it as usable as any other.
+        self.pool.clusters().free.extend(self.cluster.take());
+        self.pool.returned.notify_one();
     }
 }
 
-/// A place in the pool whose control plane does not start goes to the next who waits, who will then say why, too.
-struct Place;
+/// A place in the pool whose cluster does not start goes to the next who waits, who will then say why, too.
+struct Place(&'static Pool);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        pool().started -= 1;
-        RETURNED.notify_one();
+        self.0.clusters().started -= 1;
+        self.0.returned.notify_one();
     }
 }
 
-/// Waits for a control plane.
+/// Waits for a control plane, empty but for the custom resource definitions.
 #[must_use]
 pub fn lease() -> Lease {
-    let mut pool = pool();
-    loop {
-        if let Some(cluster) = pool.free.pop() {
-            drop(pool);
-            empty(&cluster);
-            return Lease(Some(cluster));
-        }
-        if pool.started < POOL_SIZE {
-            pool.started += 1;
-            drop(pool);
-            let place = Place;
-            let cluster = Cluster::control_plane();
-            std::mem::forget(place);
-            return Lease(Some(cluster));
-        }
-        pool = RETURNED.wait(pool).unwrap_or_else(PoisonError::into_inner);
+    let (lease, is_used) = CONTROL_PLANES.lease();
+    if is_used {
+        empty(&lease);
+    }
+    lease
+}
+
+/// Waits for a cluster with a node.
+#[must_use]
+pub fn node() -> Lease {
+    NODES.lease().0
+}
+
+/// Makes the release images of the jobs, behind everything else on this machine: tests wait more than they work.
+pub fn release_images() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = root().join("target/images/release");
+        let mut make = builder("nice");
+        make.args(["-n", "10", "make", "images", "TAG=release"]).arg(format!("IMAGES={}", folder.display()));
+        run(&mut make, "").expect(0);
+        folder
+    })
+}
+
+/// As many tests at a time share a node: with more the processors are no busier, and everything takes longer than it may.
+const SHARES: usize = 7;
+
+static SHARED: Mutex<usize> = Mutex::new(0);
+static LEFT: Condvar = Condvar::new();
+
+/// A place on the shared node.
+pub struct Share(&'static Cluster);
+
+impl Deref for Share {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.0
     }
 }
 
-/// The one cluster with a node, for one test at a time.
-pub fn node() -> RwLockWriteGuard<'static, Cluster> {
-    // A test that failed while it held the node leaves it as usable as any other.
-    the_node().write().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Share {
+    fn drop(&mut self) {
+        *SHARED.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        LEFT.notify_one();
+    }
 }
 
-/// The same for tests that touch nothing outside namespaces of their own: several at a time.
-pub fn shared_node() -> RwLockReadGuard<'static, Cluster> {
-    the_node().read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn the_node() -> &'static RwLock<Cluster> {
-    static NODE: OnceLock<RwLock<Cluster>> = OnceLock::new();
-    NODE.get_or_init(|| RwLock::new(Cluster::with_node()))
-}
-
-fn pool() -> MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+/// Another one, for several tests at a time that touch nothing outside namespaces of their own. With one node for both, these
+/// would have to end before each of those begins, and the processors would rest.
+pub fn shared_node() -> Share {
+    static NODE: OnceLock<Cluster> = OnceLock::new();
+    let cluster = timing::wait(|| NODE.get_or_init(Cluster::with_node));
+    let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared =
+        timing::wait(|| LEFT.wait_while(shared, |shared| *shared >= SHARES)).unwrap_or_else(PoisonError::into_inner);
+    *shared += 1;
+    Share(cluster)
 }
 
 /// Custom resources that tests make.

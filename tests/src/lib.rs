@@ -8,6 +8,7 @@
 //! - [`proxy`]: faults between a job and the API server
 //! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
 //! - [`state`]: all objects of some kinds, in a form that can be compared
+//! - `timing`: how long each test takes
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
 
@@ -24,4 +25,5 @@ pub mod cluster;
 pub mod program;
 pub mod proxy;
 pub mod state;
+mod timing;
 pub mod webhook;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
+use crate::timing;
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -47,6 +49,7 @@ impl Ended {
 /// Runs `command` to its end with `input` on stdin.
 #[track_caller]
 pub fn run(command: &mut Command, input: &str) -> Ended {
+    timing::begin();
     let line = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
@@ -87,26 +90,46 @@ pub fn tool(name: &str) -> Command {
     let mut command = Command::new(root().join("target/tools/bin").join(name));
     // Each of the clusters would leave what it serves in the home folder.
     command.env("KUBECACHEDIR", root().join("target/kube-cache"));
+    // kubectl and Helm end before their garbage is worth collecting: a fifth of their processor time. A cluster stays.
+    if name != "cluster" {
+        command.env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
+    }
     command
 }
 
-/// The binary of a job, built from the sources as they are.
+/// The binary of a job, built from the sources as they are, with the profile and the flags of the tests.
 #[must_use]
 pub fn job(name: &str) -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        // What cargo tells tests of their package is for build scripts a change: they would run again, now and after us.
-        for (name, _) in
-            std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        {
-            build.env_remove(name);
-        }
-        run(build.args(["build", "--quiet", "--workspace", "--bins", "--test", "chart"]).current_dir(root()), "").expect(0);
-        root().join("target/debug")
-    });
-    let mut command = Command::new(folder.join(name));
+    let mut command = Command::new(binaries().join(name));
     // The machine's own settings must not decide what a test does.
     command.env_remove("KUBECONFIG").env("NO_COLOR", "1");
     command
+}
+
+/// The folder of the jobs' binaries.
+#[must_use]
+pub fn binaries() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut build = builder(env!("CARGO"));
+        // With a test among what is built, the dependencies have the features that they have for the tests.
+        run(build.args(["build", "--quiet", "--workspace", "--bins", "--test", "chart"]), "").expect(0);
+        let test = std::env::current_exe().expect("a test has a file");
+        // FOLDER/deps/TEST
+        test.ancestors().nth(2).expect("cargo puts it into a folder").to_owned()
+    })
+}
+
+/// A program that runs cargo, in the root of the repository.
+#[must_use]
+pub fn builder(program: &str) -> Command {
+    let mut build = Command::new(program);
+    // What cargo tells tests of their package is for build scripts a change: they would run again, now and after us.
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    {
+        build.env_remove(name);
+    }
+    build.current_dir(root());
+    build
 }

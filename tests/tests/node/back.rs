@@ -12,15 +12,13 @@ mod definitions;
 mod meter;
 pub(crate) mod scene;
 
-use std::sync::Once;
-
-use fairlead_tests::cluster::{Cluster, empty, node, shared_node};
-use fairlead_tests::program::{root, run, tool};
+use fairlead_tests::cluster::{empty, node, shared_node};
 
 use self::scene::Scene;
 
 /// The namespaces of all plays that may be on at the same time: the jobs of each leave those of the others alone.
-const NAMESPACES: [&str; 32] = [
+const NAMESPACES: [&str; 33] = [
+    "released-helm4",
     "kinds-helm3",
     "kinds-helm4",
     "owned-helm4",
@@ -57,27 +55,15 @@ const NAMESPACES: [&str; 32] = [
 
 /// Plays something on the shared node, in a namespace that is gone afterwards.
 pub(crate) fn play(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
-    static READY: Once = Once::new();
     let cluster = shared_node();
-    READY.call_once_force(|_| {
-        empty(&cluster);
-        load_images(&cluster);
-    });
+    cluster.load_jobs();
     what(&Scene::set(&cluster, helm, &format!("{name}-{helm}")));
 }
 
-/// The same while nothing else is played.
+/// The same on a node where nothing else is played.
 pub(crate) fn alone(helm: &'static str, name: &str, what: fn(&Scene<'_>)) {
     let cluster = node();
     empty(&cluster);
-    load_images(&cluster);
+    cluster.load_jobs();
     what(&Scene::set(&cluster, helm, &format!("{name}-{helm}")));
-}
-
-/// Loads the images of the jobs.
-fn load_images(cluster: &Cluster) {
-    for image in ["trigger-replicator", "legacy-purger"] {
-        let archive = root().join("target/images").join(image).with_extension("tar");
-        run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(archive), "").expect(0);
-    }
 }

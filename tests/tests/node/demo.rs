@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use fairlead_tests::cluster::{Cluster, node};
-use fairlead_tests::program::{Ended, becomes, root, run, tool};
+use fairlead_tests::program::{Ended, becomes, binaries, root, run, tool};
 use fairlead_tests::state;
 use serde_json::json;
 
 fn demo(cluster: &Cluster, what: &str, helm: &str) -> Ended {
     let mut command = Command::new(root().join("scripts/demo"));
-    run(command.arg(what).env("KUBECONFIG", cluster.kubeconfig()).env("HELM", helm), "")
+    command.arg(what).env("KUBECONFIG", cluster.kubeconfig()).env("HELM", helm).env("BINARIES", binaries());
+    run(&mut command, "")
 }
 
 const KINDS: &str = "namespaces,customresourcedefinitions,configmaps,serviceaccounts,clusterroles,clusterrolebindings";
@@ -41,13 +42,11 @@ fn arrivals(shown: &str) -> Vec<String> {
 
 #[test]
 fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
-    // The other tests' cluster is not there at the same time: two nodes are much for two processors.
+    // Instead of a test on that node: a third node at work is much for two processors.
     let _turn = node();
     let cluster = Cluster::bare_node();
-    for image in ["trigger-replicator", "legacy-purger", "mailbox"] {
-        let archive = root().join("target/images").join(image).with_extension("tar");
-        run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(archive), "").expect(0);
-    }
+    cluster.load_jobs();
+    cluster.load_mailbox();
     let before = state::of_kinds(&cluster, KINDS);
     let refused = demo(&cluster, "up", "helm4").expect(1);
     for word in ["no Knative Eventing", "missing: brokers.eventing.knative.dev", "  kubectl apply -f https://"] {

@@ -1,5 +1,7 @@
-//! The chart on a cluster with a node: real pods, real Helm. The tests take turns.
+//! The chart on a cluster with a node: real pods, real Helm. Plays in namespaces of their own share one node; the other tests take
+//! turns on a second one.
 //!
+//! - `as_released`: the images as they are released. The name comes first, because what it needs is made while the others run
 //! - `back`: `helm rollback`
 //! - `demo`: the demo on a cluster that somebody else has
 //! - `leftovers`: a cluster that was killed leaves nothing
@@ -8,6 +10,7 @@
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
+mod as_released;
 mod back;
 mod demo;
 mod failing;

@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 
 use fairlead_tests::cluster::{Cluster, node};
-use fairlead_tests::program::{Ended, becomes, root, run, tool};
+use fairlead_tests::program::{Ended, becomes, run};
 use fairlead_tests::state::is_ready;
 use serde_json::{Value, json};
 
@@ -136,11 +136,6 @@ impl Drop for Tenant<'_> {
     }
 }
 
-fn load_mailbox(cluster: &Cluster) {
-    let image = root().join("target/images/mailbox.tar");
-    run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(image), "").expect(0);
-}
-
 fn start(cluster: &Cluster, more: &[&str]) -> Child {
     let args: Vec<&str> = ["apply", "--ledger-namespace", "default"].iter().chain(more).copied().collect();
     let mut command = cluster.job("trigger-replicator", &args);
@@ -156,7 +151,7 @@ fn apply(cluster: &Cluster, more: &[&str]) -> Ended {
 fn after_the_upgrade_every_event_arrives_exactly_once() {
     let cluster = node();
     let shop = Release::install(&cluster, "helm4", "mesh");
-    load_mailbox(&cluster);
+    cluster.load_mailbox();
     let tenant = Tenant::new(&cluster, "mesh-arrives");
     tenant.config("channel");
     tenant.broker("channel");
@@ -180,7 +175,7 @@ fn after_the_upgrade_every_event_arrives_exactly_once() {
 fn what_is_taken_back_leaves_no_dead_subscriber_behind() {
     let cluster = node();
     let tenant = Tenant::new(&cluster, "mesh-back");
-    load_mailbox(&cluster);
+    cluster.load_mailbox();
     tenant.config("channel");
     tenant.broker("channel");
     for number in 1..8 {
@@ -276,7 +271,7 @@ fn without_a_broker_triggers_are_pending_and_not_waited_for() {
 fn a_channel_that_comes_late_is_waited_for_and_then_every_event_arrives_once() {
     let cluster = node();
     fairlead_tests::cluster::empty(&cluster);
-    load_mailbox(&cluster);
+    cluster.load_mailbox();
     let tenant = Tenant::new(&cluster, "mesh-late");
     tenant.activate("shop");
 
@@ -314,7 +309,7 @@ fn a_channel_that_comes_late_is_waited_for_and_then_every_event_arrives_once() {
 fn a_subscription_of_kymas_own_carries_to_where_the_broker_is_now() {
     let cluster = node();
     fairlead_tests::cluster::empty(&cluster);
-    load_mailbox(&cluster);
+    cluster.load_mailbox();
     let tenant = Tenant::new(&cluster, "mesh-foreign");
     tenant.config("channel");
     tenant.broker("channel");

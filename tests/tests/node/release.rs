@@ -15,11 +15,10 @@ pub(crate) struct Release<'a> {
 }
 
 impl<'a> Release<'a> {
-    /// Empties the cluster, loads the image, and installs the shop without any job.
+    /// Empties the cluster, loads the images, and installs the shop without any job.
     pub(crate) fn install(cluster: &'a Cluster, helm: &'static str, name: &str) -> Self {
         empty(cluster);
-        let image = root().join("target/images/trigger-replicator.tar");
-        run(tool("cluster").args(["load-image", "--name", cluster.name()]).arg(image), "").expect(0);
+        cluster.load_jobs();
         // The strictest standard, enforced: a pod that does not meet it is refused.
         let namespace = format!("{name}-{helm}");
         cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace,

@@ -9,7 +9,7 @@ import (
 )
 
 func newImage() *cobra.Command {
-	spec := image.Spec{Compressed: true}
+	spec := image.Spec{}
 	var output string
 	command := &cobra.Command{
 		Use:   "image",
@@ -36,6 +36,7 @@ manifest's digest and the compressed size in bytes.`,
 	command.Flags().StringVar(&output, "output", "", "archive to write")
 	command.Flags().StringVar(&spec.User, "user", "65532:65532", "numeric user and group that the binary runs as")
 	command.Flags().StringVar(&spec.Entrypoint, "entrypoint", "", "path of the binary in the image (default: its name in the root folder)")
+	command.Flags().BoolVar(&spec.Compressed, "compressed", true, "compress it; a node on this machine has it sooner without")
 	command.Flags().StringToStringVar(&spec.Labels, "label", nil, "label as key=value; may be repeated")
 	for _, flag := range []string{"binary", "reference", "output"} {
 		if err := command.MarkFlagRequired(flag); err != nil {

@@ -4,7 +4,6 @@ use fairlead_tests::cluster::{Cluster, empty, node};
 use fairlead_tests::program::root;
 use serde_json::Value;
 
-use super::load_images;
 use super::scene::Scene;
 
 /// Purges the legacy kinds as they are built in, of the whole cluster.
@@ -28,7 +27,7 @@ impl Drop for Kinds<'_> {
 
 fn alone(cluster: &Cluster) -> Kinds<'_> {
     empty(cluster);
-    load_images(cluster);
+    cluster.load_jobs();
     Kinds(cluster)
 }
 
