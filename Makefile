@@ -47,7 +47,7 @@ test: ## everything: checks, tests without and with a node; about 30 minutes, th
 	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
 	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build Knative' $(MAKE) node
-	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture
+	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture --test-threads 4
 # Each test has a thread and waits there for its turn on a node.
 	@$(STAGE) 'tests with a node' cargo test --quiet --workspace --test node -- --test-threads 64 | \
 	  { grep -v 'has been running for over' || true; }

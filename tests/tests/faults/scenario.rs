@@ -49,7 +49,7 @@ const KINDS: [(&str, &str, &str); 4] = [
 ];
 
 /// At work at once: most of the time each waits for the lease of what was killed.
-const WORKERS: usize = 24;
+const WORKERS: usize = 16;
 
 /// The states that there may be in the end.
 pub(crate) struct Ends {
