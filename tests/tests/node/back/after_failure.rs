@@ -147,12 +147,14 @@ fn evicted(scene: &Scene<'_>) {
     hold(scene);
     scene.install(&[]);
     let before = scene.state();
-    let mut helm = start(scene, &[]);
+    // It is a while until the kubelet has come again and ended the pod.
+    let mut helm = start(scene, &["--set", "fairlead.triggerReplicator.args={--ready-timeout,170s}"]);
     kill_kubelet(scene.cluster);
     let selector = "batch.kubernetes.io/job-name=shop-trigger-replicator";
     scene.cluster.kubectl(&["delete", "pods", "-n", &scene.namespace, "-l", selector, "--timeout=120s"]).expect(0);
     release(scene);
-    assert_eq!(helm.wait().expect("it ends").code(), Some(0));
+    let ended = helm.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{}", scene.termination("shop-trigger-replicator"));
     assert_eq!((scene.sides(), scene.phases().len()), ((0, 2), 2));
     scene.rollback(1).expect(0);
     let knative = ["wait", "-n", "knative-eventing", "--for=condition=Available", "deployments", "--all", "--timeout=120s"];
