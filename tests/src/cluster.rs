@@ -378,7 +378,7 @@ pub fn release_images() -> &'static Path {
 }
 
 /// As many tests at a time share a node: with more the processors are no busier, and everything takes longer than it may.
-const SHARES: usize = 7;
+const SHARES: usize = 6;
 
 static SHARED: Mutex<usize> = Mutex::new(0);
 static LEFT: Condvar = Condvar::new();

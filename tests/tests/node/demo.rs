@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fairlead_tests::cluster::{Cluster, node};
+use fairlead_tests::cluster::Cluster;
 use fairlead_tests::program::{Ended, becomes, binaries, root, run, tool};
 use fairlead_tests::state;
 use serde_json::json;
@@ -42,8 +42,6 @@ fn arrivals(shown: &str) -> Vec<String> {
 
 #[test]
 fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
-    // Instead of a test on that node: a third node at work is much for two processors.
-    let _turn = node();
     let cluster = Cluster::bare_node();
     cluster.load_jobs();
     cluster.load_mailbox();
