@@ -7,7 +7,7 @@
 //! - [`trigger`]: Knative's Trigger, and whether it carries out a delivery
 //! - [`application`]: what binds a namespace to the events of an Application
 //! - [`messaging`]: Knative's Subscription, which carries the events of a Channel to a Broker
-//! - [`status`]: whether an object is well
+//! - [`status`]: whether an object with conditions is well; [`readiness`]: whether any object is ready
 //! - [`workload`]: whether a workload has its pods
 //! - [`object`]: what every object has
 
@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod messaging;
 pub mod object;
+pub mod readiness;
 pub mod status;
 pub mod subscription;
 pub mod trigger;

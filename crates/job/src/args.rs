@@ -89,6 +89,10 @@ pub struct ReleaseArgs {
     /// end; the chart sets it.
     #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_JOB")]
     pub job: Option<String>,
+
+    /// Image that this process runs from, recorded as the one that can take the run back; the chart sets it.
+    #[arg(long, global = true, value_name = "IMAGE", env = "FAIRLEAD_IMAGE")]
+    pub image: Option<String>,
 }
 
 impl ReleaseArgs {

@@ -1,17 +1,17 @@
-//! Stable codes: what is the matter, and what to do next.
-//!
-//! `FL` is shared, each job has its own two letters. A code is never used again for anything else.
-
-use std::fmt::Write as _;
+//! What a code is: what is the matter, what follows from it, and what to do next.
 
 use fairlead_migration::change::Target;
-use fairlead_migration::plan::Finding;
+use fairlead_migration::finding::Finding;
+
+use crate::exit::ExitStatus;
 
 /// One code. All texts are sentences for the person who reads them at three in the morning.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
     /// `TR101`.
     pub id: &'static str,
+    /// What a process exits with that ends for this; of a warning, [`ExitStatus::Done`].
+    pub exit: ExitStatus,
     /// What is the matter, in one line.
     pub title: &'static str,
     /// Why that happens and what it means.
@@ -33,193 +33,12 @@ impl Code {
 macro_rules! codes {
     (
         $(#[$list_doc:meta])* $list_vis:vis list $list:ident;
-        $($(#[$doc:meta])* $vis:vis $name:ident = $id:literal, $title:literal, $cause:literal, $next:literal;)*
+        $($(#[$doc:meta])* $vis:vis $name:ident = $id:literal, $exit:ident, $title:literal, $cause:literal, $next:literal;)*
     ) => {
-        $($(#[$doc])* $vis static $name: $crate::code::Code =
-            $crate::code::Code { id: $id, title: $title, cause: $cause, next: $next };)*
+        $($(#[$doc])* #[doc = $title] $vis static $name: $crate::code::Code =
+            $crate::code::Code {
+                id: $id, exit: $crate::exit::ExitStatus::$exit, title: $title, cause: $cause, next: $next,
+            };)*
         $(#[$list_doc])* $list_vis static $list: &[&$crate::code::Code] = &[$(&$name),*];
     };
-}
-
-crate::codes! {
-    /// Codes that every job has.
-    pub list SHARED;
-    /// Exit status 75.
-    pub UNREACHABLE = "FL001", "The Kubernetes API cannot be reached",
-        "No answer came, or the server no longer accepted our token (Helm re-creates ServiceAccounts of hooks), also after \
-         all retries. Nothing was restored, because nothing can be.",
-        "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
-    /// Exit status 4.
-    pub FORBIDDEN = "FL002", "A permission is missing",
-        "The API server does not allow what has to be done, or answered 403. The message has every rule that is missing.",
-        "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
-         again.";
-    /// Exit status 1.
-    pub REFUSED_BY_API = "FL003", "A change was refused",
-        "Admission (a webhook or a policy), the schema of the kind, or a quota said no, or the job's own last look. The words are in the \
-         message. What the run had changed before has been taken back.",
-        "Fix what the message names, or leave it out (trigger-replicator: --exclude-namespace); then run again.";
-    /// Exit status 6.
-    pub DRIFT = "FL004", "Somebody else wrote what we would write",
-        "Between the plan and the write another client created or changed the same fields of the same object.",
-        "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
-    /// Exit status 2.
-    pub INPUT = "FL005", "An input file cannot be read",
-        "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
-        "Fix the document that the message names by file, number and line.";
-    /// Exit status 3.
-    pub DIRTY = "FL006", "Failed, and not everything is as before",
-        "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
-         meanwhile, or the API stopped answering.",
-        "Remove what stands in the way, which the report says for each object, and run the command above, which takes back what \
-         is left. Or put the objects right by hand: `export --as-manifests` writes what they were.";
-    /// Exit status 124.
-    pub DEADLINE = "FL007", "The deadline of the run has passed",
-        "The run did not finish within --run-timeout and has taken back what it had changed.",
-        "Raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
-    /// Exit status 75.
-    pub INTERRUPTED = "FL008", "The run was told to end",
-        "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. What was done stays done.",
-        "Run the same command again: it finds what was done and does the rest.";
-    /// Exit status 2.
-    pub CONFIGURATION = "FL009", "The connection to the cluster cannot be set up",
-        "The kubeconfig is missing or damaged, names a context that it does not have, or this is no pod with a \
-         ServiceAccount.",
-        "Check with `kubectl config view`, or name another one with --kubeconfig and --context.";
-    /// Exit status 2.
-    pub UNKNOWN_CODE = "FL010", "There is no such code",
-        "Codes are two letters and three digits, and each job explains its own and the shared ones.",
-        "Copy the code from the report of the same job.";
-    /// Exit status 4.
-    pub STRICT = "FL011", "There are refusals, and --strict is set",
-        "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
-        "Fix what the report refuses, or leave those namespaces out with --exclude-namespace.";
-    /// Exit status 1.
-    pub SNAPSHOT = "FL013", "The snapshot cannot be made",
-        "The plan could not be written down or compressed, so nothing was changed.",
-        "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
-    /// Exit status 4.
-    pub NOT_APPROVED = "FL012", "The plan is not the one that was approved",
-        "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
-        "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
-    /// Exit status 1.
-    pub LATE = "FL014", "Something did not happen in time",
-        "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
-         as far as that can be seen. Everything that this run had made has been taken back.",
-        "Fix what the message names as the cause, or allow more time with --ready-timeout; then run again.";
-    /// Exit status 5.
-    pub HELD = "FL015", "Another run is at work",
-        "One run works on a release at a time. The other one holds the release's Lease, or was killed and its lease has not run \
-         out yet. Nothing was changed.",
-        "Wait for the other run, or run again: a lease that nobody renews runs out. `status` shows what is under way.";
-    /// Exit status 4.
-    pub DAMAGED = "FL016", "The record of a run is damaged",
-        "A Secret of the ledger is missing, was changed, or was written by a later version, so the run can be neither finished \
-         nor undone from it. Nothing was changed.",
-        "Restore the Secret that the message names from a backup; or, if a later version wrote it, use that version.";
-    /// Exit status 75.
-    pub LEASE_OVER = "FL017", "The lease of the run has run out",
-        "The API did not answer in time to renew it, or the process was paused; another run may have taken over, so this one has \
-         stopped writing.",
-        "See `status`; if nobody has taken over, run the same command again: it goes on where this run ended.";
-    /// Exit status 4.
-    pub NOTHING_IN_FORCE = "FL018", "There is no such run to take back",
-        "The ledger of the release holds no run that is in force and that was asked for.",
-        "See `status` for what is in force, and check --release and --ledger-namespace.";
-    /// Exit status 2.
-    pub LEASE_TOO_SHORT = "FL019", "The lease is too short",
-        "A run may write until its lease ends less --request-timeout, and renews it when a third is over. With such a short one it \
-         would never be allowed to write.",
-        "Make --lease-duration at least one second and twice --request-timeout.";
-    /// Exit status 1, so that a Job does not try again what is being taken back.
-    pub CANCELLED = "FL020", "A rollback has asked this run to end",
-        "Somebody, or `helm rollback`, has begun to go back while this run was at work, or before it had begun. It has ended where it \
-         was, and the rollback takes back what it had done.",
-        "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
-    /// Exit status 2.
-    pub INVALID_CONFIGURATION = "FL022", "The configuration cannot be used",
-        "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
-         the cluster.",
-        "Fix what the message names; `charts/fairlead/README.md` has the whole of the file.";
-    /// Exit status 4.
-    pub NOT_UNDONE_AGAIN = "FL023", "Going back to that revision would take doing something again",
-        "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
-         again, because what there is to do may be something else by now. Nothing was changed.",
-        "Go there with `helm upgrade`, with the chart and the values of that revision (`helm get values RELEASE --revision N`): its \
-         jobs do it anew. Where Helm says that another operation is in progress, first go back to the revision that the message names.";
-    /// Exit status 4.
-    pub CROSSED = "FL024", "Helm's order and ours do not fit",
-        "Two runs have changed the same object. The newer change would be taken back after Helm has applied the old manifests, the \
-         older one before it. Nothing was changed.",
-        "Take both back by hand, in their order, with the command above; then `helm rollback` finds nothing left to do.";
-    /// Exit status 1.
-    pub NOT_READY_YET = "FL025", "What has come back is not ready",
-        "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
-         --wait-timeout allows. Nothing of the new side was taken back.",
-        "Fix what the message names, and run the command above. To go without it, run the same `rollback` by hand, without --wait-for.";
-    /// Exit status 4.
-    pub HALF_TAKEN_BACK = "FL026", "A rollback has come half its way",
-        "Helm, or somebody, has begun to go back: what was removed is there again, what was added is still there. To take that away now \
-         would leave events without a way, as long as the old manifests are not there. Nothing was changed.",
-        "Let the rollback come to its end first: `status` has the command. Then run again.";
-    /// Exit status 6.
-    pub CHANGED_SINCE = "FL021", "Others have changed since what would be taken back",
-        "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \
-         before the first change, so nothing was taken back.",
-        "Look at the objects that the report lists (`kubectl get … --show-managed-fields -o yaml`); then run the same command with \
-         --on-drift keep, merge or overwrite.";
-}
-
-/// The text behind `explain`.
-#[must_use]
-pub fn explain(own: &[&Code], id: &str) -> Option<String> {
-    let code = SHARED.iter().chain(own).find(|code| code.id.eq_ignore_ascii_case(id))?;
-    let mut text = format!("{}: {}\n\n", code.id, code.title);
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "Cause: {}\n\nNext: {}", code.cause, code.next);
-    Some(text)
-}
-
-/// What a test of each job asserts of its codes: well-formed, distinct, and every text there.
-#[must_use]
-pub fn defects(prefix: &str, codes: &[&Code]) -> Vec<String> {
-    let mut defects = Vec::new();
-    for (index, code) in codes.iter().enumerate() {
-        let digits = code.id.strip_prefix(prefix).unwrap_or_default();
-        if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            defects.push(format!("{} is not {prefix} and three digits", code.id));
-        }
-        if codes[..index].iter().any(|other| other.id == code.id) {
-            defects.push(format!("{} stands twice", code.id));
-        }
-        let texts = [code.title, code.cause, code.next];
-        if texts.iter().any(|text| text.trim().is_empty()) || code.title.ends_with('.') {
-            defects.push(format!("{} lacks a text", code.id));
-        }
-        if texts.iter().any(|text| text.contains("  ")) {
-            defects.push(format!("{} has a hole in a text", code.id));
-        }
-    }
-    defects
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shared_code_is_complete() {
-        assert_eq!(defects("FL", SHARED), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_defect_is_found() {
-        assert_eq!(defects("XX", &[&DRIFT, &DRIFT]).len(), 3);
-    }
-
-    #[test]
-    fn a_code_is_explained_whatever_its_case() {
-        assert!(explain(&[], "fl004").expect("a shared code").starts_with("FL004: "));
-        assert_eq!(explain(&[], "FL999"), None);
-    }
 }

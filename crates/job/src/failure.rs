@@ -4,15 +4,14 @@ use std::fmt;
 
 use fairlead_migration::obstacle::{Obstacle, Stop};
 
-use crate::code::{self, Code};
+use crate::code::Code;
+use crate::codes::{self, shared};
 use crate::exit::ExitStatus;
 
 /// Why a job ends without having done its work.
 #[derive(Debug)]
 pub struct Failure {
-    /// What the process exits with.
-    pub status: ExitStatus,
-    /// What `explain` says about it.
+    /// What `explain` says about it, and what the process exits with.
     pub code: &'static Code,
     message: String,
     aftermath: String,
@@ -22,24 +21,29 @@ pub struct Failure {
 impl Failure {
     /// A failure without a cause in another error.
     #[must_use]
-    pub fn new(status: ExitStatus, code: &'static Code, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), aftermath: String::new(), source: None }
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), aftermath: String::new(), source: None }
     }
 
     /// A failure caused by another error.
     pub fn caused(
-        status: ExitStatus,
         code: &'static Code,
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { source: Some(Box::new(source)), ..Self::new(status, code, message) }
+        Self { source: Some(Box::new(source)), ..Self::new(code, message) }
     }
 
     /// Wrong input.
     #[must_use]
     pub fn input(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::caused(ExitStatus::Usage, &code::INPUT, "failed to read the input", source)
+        Self::caused(&shared::INPUT, "failed to read the input", source)
+    }
+
+    /// What the process exits with.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.code.exit
     }
 
     /// The same failure, with a word on what became of the changes.
@@ -57,18 +61,20 @@ impl Failure {
 
 impl From<Obstacle> for Failure {
     fn from(obstacle: Obstacle) -> Self {
-        let (status, code) = match &obstacle {
-            Obstacle::Drift { .. } => (ExitStatus::Drift, &code::DRIFT),
-            Obstacle::Forbidden { .. } => (ExitStatus::Refused, &code::FORBIDDEN),
-            Obstacle::Refused { .. } => (ExitStatus::Failed, &code::REFUSED_BY_API),
-            Obstacle::Late { .. } => (ExitStatus::Failed, &code::LATE),
-            Obstacle::Unreachable { .. } => (ExitStatus::Interrupted, &code::UNREACHABLE),
-            Obstacle::Held { .. } => (ExitStatus::Held, &code::HELD),
-            Obstacle::Damaged { .. } => (ExitStatus::Refused, &code::DAMAGED),
-            Obstacle::Stopped(Stop::LeaseOver) => (ExitStatus::Interrupted, &code::LEASE_OVER),
-            Obstacle::Stopped(Stop::Cancelled) => (ExitStatus::Failed, &code::CANCELLED),
-            Obstacle::Stopped(Stop::Interrupted) => (ExitStatus::Interrupted, &code::INTERRUPTED),
-            Obstacle::Stopped(Stop::DeadlinePassed) => (ExitStatus::Deadline, &code::DEADLINE),
+        let code = match &obstacle {
+            Obstacle::Drift { .. } => &shared::DRIFT,
+            Obstacle::Forbidden { .. } => &shared::FORBIDDEN,
+            Obstacle::Refused { .. } => &shared::REFUSED_BY_API,
+            Obstacle::Late { .. } => &shared::LATE,
+            Obstacle::Unreachable { .. } => &shared::UNREACHABLE,
+            Obstacle::Held { .. } => &shared::HELD,
+            Obstacle::Damaged { .. } => &shared::DAMAGED,
+            Obstacle::Verdict { code, .. } => codes::find(code).unwrap_or(&shared::REFUSED_BY_API),
+            Obstacle::OtherExecutor { .. } => &shared::OTHER_EXECUTOR,
+            Obstacle::Stopped(Stop::LeaseOver) => &shared::LEASE_OVER,
+            Obstacle::Stopped(Stop::Cancelled) => &shared::CANCELLED,
+            Obstacle::Stopped(Stop::Interrupted) => &shared::INTERRUPTED,
+            Obstacle::Stopped(Stop::DeadlinePassed) => &shared::DEADLINE,
         };
         let message = obstacle.to_string();
         let source = match obstacle {
@@ -77,9 +83,13 @@ impl From<Obstacle> for Failure {
             | Obstacle::Late { source, .. }
             | Obstacle::Damaged { source, .. }
             | Obstacle::Unreachable { source, .. } => Some(source),
-            Obstacle::Drift { .. } | Obstacle::Held { .. } | Obstacle::Stopped(_) => None,
+            Obstacle::Drift { .. }
+            | Obstacle::Held { .. }
+            | Obstacle::Verdict { .. }
+            | Obstacle::OtherExecutor { .. }
+            | Obstacle::Stopped(_) => None,
         };
-        Self { status, code, message, aftermath: String::new(), source }
+        Self { code, message, aftermath: String::new(), source }
     }
 }
 

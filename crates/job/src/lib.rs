@@ -1,7 +1,8 @@
 //! What every process shares, and nothing that only one job needs. It sends no request.
 //!
 //! - [`args`]: groups of arguments that are flattened into each job's own
-//! - [`code`]: stable codes with a cause and a next step, behind `explain`
+//! - [`code`]: what a code is; [`codes`]: all of them, with a cause and a next step, behind `explain`
+//! - [`configuration`]: the one file for all jobs
 //! - [`exit`]: what exit statuses mean
 //! - [`failure`]: an error that knows its code and exit status
 //! - [`log`]: tracing to stderr
@@ -18,6 +19,8 @@
 
 pub mod args;
 pub mod code;
+pub mod codes;
+pub mod configuration;
 pub mod exit;
 pub mod failure;
 pub mod log;

@@ -5,15 +5,14 @@ use std::io::{IsTerminal as _, stderr};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, OutputArgs};
-use crate::code;
-use crate::exit::ExitStatus;
+use crate::codes::shared;
 use crate::failure::Failure;
 
 /// Starts logging as `args` ask.
 pub fn init(args: &OutputArgs) -> Result<(), Failure> {
     // kube logs an error for every failed attempt, also for those that we repeat; whoever wants that names it.
     let filter = EnvFilter::try_new(format!("kube_client=off,{}", args.log_level))
-        .map_err(|error| Failure::new(ExitStatus::Usage, &code::INPUT, format!("--log-level is no filter: {error}")))?;
+        .map_err(|error| Failure::new(&shared::INPUT, format!("--log-level is no filter: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match args.log_format {
         LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),

@@ -1,11 +1,12 @@
 //! How a run ended, for people and for machines.
 
 use fairlead_migration::change::Target;
-use fairlead_migration::executor::{OnDrift, Outcome};
+use fairlead_migration::executor::Outcome;
+use fairlead_migration::progress::OnDrift;
 use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::plan::Plan;
 
-use crate::code;
+use crate::codes::shared;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 
@@ -60,8 +61,16 @@ impl Ended {
         };
         match outcome {
             Outcome::Committed => {
-                let summary = format!("Done: {} changes, verified{}.", plan.len(), remarks(plan));
+                let summary = if plan.is_empty() {
+                    format!("Done: looked, and found it so{}.", remarks(plan))
+                } else {
+                    format!("Done: {} changes, verified{}.", plan.len(), remarks(plan))
+                };
                 ended("Committed", summary, None)
+            }
+            Outcome::Background(left) => {
+                let summary = format!("Made: {} changes; the run goes on in the background: {left}.", plan.len());
+                ended("Background", summary, None)
             }
             Outcome::Restored(cause) => {
                 ended("RolledBack", "Failed, and everything is as before.".to_owned(), Some(cause.into()))
@@ -69,6 +78,10 @@ impl Ended {
             Outcome::Interrupted(cause @ Obstacle::Stopped(Stop::Cancelled)) => {
                 let summary = "Ended before it was done; the rollback goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))
+            }
+            Outcome::Interrupted(cause @ Obstacle::Late { .. }) => {
+                let failure = Failure::new(&shared::NOT_DRAINED_YET, chain(&cause));
+                ended("Interrupted", "Ended before everything was taken back.".to_owned(), Some(failure))
             }
             Outcome::Interrupted(cause) => {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
@@ -118,14 +131,14 @@ impl Ended {
                 let what = objects(drifted.len());
                 let summary = format!("Nothing was taken back: somebody else has changed {what} since.");
                 let failure =
-                    Failure::new(ExitStatus::Drift, &code::CHANGED_SINCE, "what would be taken back is not as it was left");
+                    Failure::new(&shared::CHANGED_SINCE, "what would be taken back is not as it was left");
                 Self { left: drifted, ..ended("Drifted", summary, Some(failure)) }
             }
             Outcome::Dirty { cause, left } => {
                 let left: Vec<_> = left.into_iter().map(|(target, obstacle)| (target, chain(&obstacle))).collect();
                 let are = if left.len() == 1 { "is" } else { "are" };
                 let summary = format!("Failed, and {} {are} NOT as before.", objects(left.len()));
-                let failure = Failure::new(ExitStatus::Dirty, &code::DIRTY, chain(&cause));
+                let failure = Failure::new(&shared::DIRTY, chain(&cause));
                 Self { left, ..ended("Dirty", summary, Some(failure)) }
             }
         }
@@ -134,7 +147,7 @@ impl Ended {
     /// What the process exits with.
     #[must_use]
     pub fn status(&self) -> ExitStatus {
-        self.failure.as_ref().map_or(ExitStatus::Done, |failure| failure.status)
+        self.failure.as_ref().map_or(ExitStatus::Done, |failure| failure.status())
     }
 
     /// For people, in whole lines: the verdict first, because a termination log is cut at its end.
@@ -165,7 +178,7 @@ fn objects(count: usize) -> String {
 
 /// What the plan leaves to a person; said once more at the end, because that is what is read.
 fn remarks(plan: &Plan) -> String {
-    match (plan.refusals.len(), plan.warnings.len()) {
+    match (plan.refusals().len(), plan.warnings().len()) {
         (0, 0) => String::new(),
         (refused, warnings) => format!("; {refused} refused, {warnings} warned of, see above"),
     }

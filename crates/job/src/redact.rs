@@ -18,6 +18,7 @@ pub fn change(mut change: Change) -> Change {
             value(before);
             value(after);
         }
+        Images::Sweep(..) => {}
     }
     change
 }

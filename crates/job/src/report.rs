@@ -78,7 +78,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Leaves the last word where `kubectl describe pod` finds it.
 pub fn terminate(message: &str) {
     // Without `create`: outside a pod there is no such file and none is made. Nothing can be done about a failure here.
-    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(TERMINATION_LOG) {
+    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
         let _ = file.write_all(cut(message, TERMINATION_LOG_SIZE).as_bytes());
     }
 }
@@ -98,7 +98,7 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
     let (message, status) = match error.downcast_ref::<Failure>() {
         Some(failure) => {
             let (code, after) = (failure.code, failure.aftermath());
-            (format!("error {}: {error:#}\n{after}{}\n", code.id, code.next), failure.status)
+            (format!("error {}: {error:#}\n{after}{}\n", code.id, code.next), failure.status())
         }
         None => (format!("error: {error:#}\n"), ExitStatus::Failed),
     };
@@ -112,9 +112,11 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code;
+    use crate::codes::shared;
     use fairlead_migration::change::{Change, Images, Target};
-    use fairlead_migration::plan::{Stage, StageKind, Unchanged, UndoAt};
+    use fairlead_migration::finding::Unchanged;
+    use fairlead_migration::plan::PlanBuilder;
+    use fairlead_migration::stage::{Stage, StageKind, UndoAt};
     use serde_json::json;
 
     fn plan() -> Plan {
@@ -128,13 +130,13 @@ mod tests {
         let image =
             json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "spec": {"subscriber": {"uri": uri}}});
         let stage = Stage::new("Triggers", StageKind::Expand, UndoAt::PostRollback, 8);
-        let mut plan = Plan::new("trigger-replicator", vec![stage]);
+        let mut plan = PlanBuilder::new("trigger-replicator", vec![stage]);
         let (images, reason) = (Images::Create(image), "replicates Subscription orders/mail".into());
         plan.push(&Change { stage: 0, target: target("mail"), images, reason });
-        plan.refusals.push(code::DRIFT.finding(target("odd"), format!("{uri} | <b> is odd")));
-        plan.warnings.push(code::INPUT.finding(target("twice"), "may deliver twice"));
-        plan.unchanged.push(&Unchanged { target: target("kept"), reason: "made by others".into() });
-        plan
+        plan.refuse(shared::DRIFT.finding(target("odd"), format!("{uri} | <b> is odd")));
+        plan.warn(shared::INPUT.finding(target("twice"), "may deliver twice"));
+        plan.keep(&Unchanged { target: target("kept"), reason: "made by others".into() });
+        plan.build()
     }
 
     fn written(output: Output, plan: &Plan) -> String {
@@ -167,11 +169,11 @@ mod tests {
 
     #[test]
     fn what_an_object_contains_cannot_fake_a_line() {
-        let mut plan = Plan::new("step", plan().stages);
+        let mut plan = PlanBuilder::new("step", plan().stages().to_vec());
         let target = Target { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: None, name: "it".into() };
         let images = Images::Create(json!({"data": {"a": "x\nPlan: 0 to create\u{1b}[2J"}}));
         plan.push(&Change { stage: 0, target, images, reason: String::new() });
-        let text = written(Output::Text, &plan);
+        let text = written(Output::Text, &plan.build());
         assert!(text.contains(r"data.a: x\nPlan: 0 to create\u{1b}[2J"), "{text}");
         assert_eq!(text.lines().filter(|line| line.contains("Plan: 0")).count(), 1);
     }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::discovery::Resource;
+use crate::resource::Resource;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
@@ -21,9 +21,7 @@ impl Cluster {
     pub(crate) async fn admission(&self, verb: &str, resource: &Resource) -> Option<String> {
         let mut found = Vec::new();
         for (kind, plural, pointer) in KINDS {
-            let [group, version, kind, plural] = [GROUP, "v1", kind, plural].map(str::to_owned);
-            let configuration =
-                Resource { group, version, kind, plural, is_namespaced: false, has_status: false, has_scale: false };
+            let configuration = Resource { is_namespaced: false, ..Resource::v1(GROUP, kind, plural) };
             let matching = |object: Value| {
                 let entries = object.pointer(pointer)?.as_array()?;
                 // A webhook holds a list of rules, a policy is one.

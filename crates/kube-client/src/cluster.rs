@@ -1,8 +1,7 @@
 //! The connection, and paged lists.
 
-use std::cell::Cell;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlead_migration::obstacle::Obstacle;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,9 +15,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::discovery::Resource;
+use crate::resource::Resource;
 use crate::pace::Pace;
-use crate::request::Operation;
+use crate::operation::Operation;
 
 /// A page of a list; what kubectl and client-go use.
 pub const PAGE_SIZE: u32 = 500;
@@ -36,8 +35,7 @@ pub struct Cluster {
     pub(crate) server: String,
     pub(crate) request_timeout: Duration,
     pub(crate) pace: Pace,
-    /// Until when a write must have been answered; `None` before there is a lease.
-    writing_until: Cell<Option<Instant>>,
+    concurrency: u16,
 }
 
 /// The connection cannot be set up; nothing was sent.
@@ -111,33 +109,24 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let client = client(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, server, request_timeout, pace: Pace::new(1), writing_until: Cell::new(None) })
+        Ok(Self { client, server, request_timeout, pace: Pace::new(1), concurrency: 1 })
     }
 
     /// Allows so many writes at once; how many there really are is found while writing.
     #[must_use]
     pub fn with_concurrency(self, max: u16) -> Self {
-        Self { pace: Pace::new(max), ..self }
+        Self { pace: Pace::new(max), concurrency: max, ..self }
+    }
+
+    /// How many writes may be asked for at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.into()
     }
 
     /// How long one request may take.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
-    }
-
-    /// Whether a write that is sent now is answered, or given up, while the lease lasts. Without a lease it always is.
-    #[must_use]
-    pub fn may_write(&self) -> bool {
-        self.writing_until.get().is_none_or(|until| Instant::now() + self.request_timeout < until)
-    }
-
-    pub(crate) fn allow_writing_until(&self, until: Instant) {
-        self.writing_until.set(Some(until));
-    }
-
-    pub(crate) fn forbid_writing(&self) {
-        self.writing_until.set(Some(Instant::now()));
     }
 
     /// The namespace of the pod or of the context.

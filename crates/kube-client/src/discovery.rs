@@ -1,5 +1,7 @@
 //! Which kinds the cluster serves.
 
+use std::borrow::Cow;
+
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::request::obstacle;
+use crate::resource::Resource;
 
 /// One request for all groups; in every supported Kubernetes (stable since 1.30).
 /// Source: KEP-3352, aggregated discovery.
@@ -15,53 +18,6 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// Kind of custom resource definitions.
 const DEFINITION: &str = "CustomResourceDefinition";
-
-/// A kind in one version, as the cluster serves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource {
-    /// Empty for the core group.
-    pub group: String,
-    /// `v1`.
-    pub version: String,
-    /// `Trigger`.
-    pub kind: String,
-    /// `triggers`, the last part of the path.
-    pub plural: String,
-    /// Whether its objects live in namespaces.
-    pub is_namespaced: bool,
-    /// Whether the status is written through a subresource of its own.
-    pub has_status: bool,
-    /// Whether replicas are written through a subresource of their own.
-    pub has_scale: bool,
-}
-
-impl Resource {
-    /// A kind of the core group, which needs no discovery where only its objects' content is written.
-    #[must_use]
-    pub fn core(kind: &str, plural: &str, is_namespaced: bool) -> Self {
-        let [group, version, kind, plural] = ["", "v1", kind, plural].map(str::to_owned);
-        Self { group, version, kind, plural, is_namespaced, has_status: false, has_scale: false }
-    }
-
-    /// `eventing.knative.dev/v1`.
-    #[must_use]
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
-    }
-
-    /// `triggers.eventing.knative.dev`, as kubectl takes it.
-    #[must_use]
-    pub fn full_name(&self) -> String {
-        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
-    }
-
-    /// The path of the collection; all namespaces without one.
-    pub(crate) fn path(&self, namespace: Option<&str>) -> String {
-        let root = if self.group.is_empty() { "/api" } else { "/apis" };
-        let namespace = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
-        format!("{root}/{}{namespace}/{}", self.api_version(), self.plural)
-    }
-}
 
 /// The kinds that a custom resource definition serves.
 fn defined_by(definition: &Image) -> Vec<Resource> {
@@ -86,6 +42,18 @@ fn defined_by(definition: &Image) -> Vec<Resource> {
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
     resources: Vec<Resource>,
+}
+
+impl<'a> From<&'a Discovery> for Cow<'a, Discovery> {
+    fn from(discovery: &'a Discovery) -> Self {
+        Cow::Borrowed(discovery)
+    }
+}
+
+impl From<Discovery> for Cow<'_, Discovery> {
+    fn from(discovery: Discovery) -> Self {
+        Cow::Owned(discovery)
+    }
 }
 
 impl Discovery {

@@ -10,8 +10,8 @@ use kube::api::{GetParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, FIELD_MANAGER};
-use crate::discovery::Resource;
-use crate::request::Operation;
+use crate::resource::Resource;
+use crate::operation::Operation;
 
 /// What the API server takes for the note of an Event.
 /// Source: the API reference of events.k8s.io/v1, field `note`.
@@ -32,7 +32,7 @@ pub struct Job {
 impl Cluster {
     /// Reads the Job of this name.
     pub async fn job(&self, namespace: &str, name: &str) -> Result<Job, Obstacle> {
-        let jobs = resource("batch", "Job", "jobs");
+        let jobs = Resource::v1("batch", "Job", "jobs");
         let operation = Operation { namespace: Some(namespace), name: Some(name), ..Operation::new("get", &jobs) };
         let request = kube::core::Request::new(jobs.path(Some(namespace))).get(name, &GetParams::default());
         let request =
@@ -65,7 +65,7 @@ impl Cluster {
             "reason": reason, "action": "Ran", "note": note, "regarding": job.reference,
             "reportingController": "fairlead.dev/job", "reportingInstance": format!("{FIELD_MANAGER}-{}", job.name),
         });
-        let events = resource("events.k8s.io", "Event", "events");
+        let events = Resource::v1("events.k8s.io", "Event", "events");
         let operation = || Operation { namespace: Some(&job.namespace), ..Operation::new("create", &events) };
         let request: Result<Request<Vec<u8>>, _> = kube::core::Request::new(events.path(Some(&job.namespace)))
             .create(&PostParams::default(), event.to_string().into_bytes());
@@ -76,9 +76,4 @@ impl Cluster {
             Err(error) => Err(self.obstacle(operation(), error).await),
         }
     }
-}
-
-fn resource(group: &str, kind: &str, plural: &str) -> Resource {
-    let [group, version, kind, plural] = [group, "v1", kind, plural].map(str::to_owned);
-    Resource { group, version, kind, plural, is_namespaced: true, has_status: false, has_scale: false }
 }

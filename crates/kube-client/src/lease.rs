@@ -2,8 +2,9 @@
 //!
 //! Clocks of two machines are not compared. A holder stops writing when its lease has run out by its own clock, less the time
 //! that a request may still be under way; a successor takes over when it has itself seen no renewal for a whole lease and that
-//! time. So the two never write at once, also when the holder was paused and wakes up. Writes to the ledger are guarded once
-//! more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old holder fail.
+//! time. So the two never write at once, also when the holder was paused, or its machine suspended, and wakes up. Writes to the
+//! ledger are guarded once more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old
+//! holder fail.
 //!
 //! A rollback asks the holder to stop, by an annotation that the holder sees when it renews; another rollback goes on all the
 //! same, because it does what it is asked to. One that does not stop within the successor's patience loses the lease all the
@@ -13,19 +14,23 @@
 //! Decision: our own. The crates for it (`kube-leader-election`, `kubert`) compare the clocks of two machines and elect for
 //! ever; a run has to know until when it may write.
 
-use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::store::{Lock, Terms};
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{GetParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::boot_clock;
 use crate::cluster::Cluster;
-use crate::discovery::Resource;
+use crate::resource::Resource;
 use crate::permission::Need;
-use crate::request::{Error, Operation};
+use crate::operation::Operation;
+use crate::request::Error;
 
 /// How often a run that waits looks whether the lease is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,40 +50,29 @@ const CANCEL_ANNOTATION: &str = "fairlead.dev/cancel";
 /// Which holder was not given the time to do so: when it wakes up, it must not be run again.
 const CANCELLED_ANNOTATION: &str = "fairlead.dev/cancelled";
 
-/// Who wants the lease of which release, and how patiently.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
-    /// Namespace of the ledger.
-    pub namespace: &'a str,
-    /// The release.
-    pub release: &'a str,
-    /// How long it lasts without renewal; in whole seconds.
-    pub duration: Duration,
-    /// How long to wait for another run.
-    pub patience: Duration,
-    /// Whether the holder is asked to stop, and loses the lease after that time.
-    pub insists: bool,
-}
-
 /// The lease of a release, held.
-pub struct Lease<'a> {
+pub(crate) struct Lease<'a> {
     cluster: &'a Cluster,
+    /// Namespace of the ledger.
+    namespace: &'a str,
     terms: Terms<'a>,
     resource: Resource,
     name: String,
-    holder: String,
     resource_version: RefCell<String>,
+    /// Until when a write must have been answered, by the boot clock.
+    until: Cell<Duration>,
 }
 
 /// The lease as somebody else holds it.
 struct Seen {
     resource_version: String,
-    since: Instant,
+    /// By the boot clock.
+    since: Duration,
 }
 
 /// What holding a lease takes.
 #[must_use]
-pub fn needs(namespace: &str) -> Vec<Need> {
+pub(crate) fn needs(namespace: &str) -> Vec<Need> {
     let need = |verb| Need { resource: resource(), verb, subresource: None, namespaces: [namespace.to_owned()].into() };
     ["get", "create", "patch"].map(need).into()
 }
@@ -89,15 +83,22 @@ impl<'a> Lease<'a> {
     /// # Errors
     ///
     /// [`Obstacle::Held`] when that takes longer than `terms.patience`.
-    pub async fn acquire(cluster: &'a Cluster, terms: Terms<'a>, holder: String) -> Result<Self, Obstacle> {
-        let name = format!("fairlead-{}", terms.release);
-        let now = Instant::now();
-        let lease = Self { cluster, terms, resource: resource(), name, holder, resource_version: RefCell::default() };
-        let (mut seen, mut reported): (Option<Seen>, Option<Instant>) = (None, None);
+    pub(crate) async fn acquire(
+        cluster: &'a Cluster,
+        namespace: &'a str,
+        release: &str,
+        terms: Terms<'a>,
+    ) -> Result<Self, Obstacle> {
+        let (name, resource) = (format!("fairlead-{release}"), resource());
+        let (resource_version, until) = (RefCell::default(), Cell::default());
+        let lease = Self { cluster, namespace, terms, resource, name, resource_version, until };
+        let began = boot_clock::now();
+        let waited = || boot_clock::now() - began;
+        let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
         // Who has been asked to stop, and from when on a lease that was taken by force is ours.
-        let (mut asked, mut ours_from): (Option<String>, Option<Instant>) = (None, None);
+        let (mut asked, mut ours_from): (Option<String>, Option<Duration>) = (None, None);
         loop {
-            let sent = Instant::now();
+            let sent = boot_clock::now();
             let Some(live) = lease.get().await? else {
                 if lease.create(sent).await? {
                     return Ok(lease);
@@ -108,20 +109,20 @@ impl<'a> Lease<'a> {
             let (holder, version) = (text(&live["spec"]["holderIdentity"]), text(&live["metadata"]["resourceVersion"]));
             if seen.as_ref().is_none_or(|seen| seen.resource_version != version) {
                 // From now on: before this answer it may have been renewed.
-                seen = Some(Seen { resource_version: version.clone(), since: Instant::now() });
+                seen = Some(Seen { resource_version: version.clone(), since: boot_clock::now() });
             }
             let held_for = Duration::from_secs(live["spec"]["leaseDurationSeconds"].as_u64().unwrap_or_default());
-            let is_over = seen.as_ref().is_some_and(|seen| seen.since.elapsed() >= held_for + cluster.request_timeout);
-            if holder != lease.holder {
+            let is_over = seen.as_ref().is_some_and(|seen| boot_clock::now() - seen.since >= held_for + cluster.request_timeout);
+            if holder != terms.holder {
                 ours_from = None;
             }
-            if ours_from.is_some_and(|from| Instant::now() < from) {
+            if ours_from.is_some_and(|from| boot_clock::now() < from) {
                 // Renewed meanwhile, and not used: the holder that it was taken from may still believe in it.
                 lease.take(&version, &live, sent, held_for.max(terms.duration)).await?;
                 tokio::time::sleep(POLL_INTERVAL.min(terms.duration / RENEWALS)).await;
                 continue;
             }
-            if holder.is_empty() || holder == lease.holder || is_over {
+            if holder.is_empty() || holder == terms.holder || is_over {
                 if lease.take(&version, &live, sent, terms.duration).await? {
                     return Ok(lease);
                 }
@@ -133,107 +134,42 @@ impl<'a> Lease<'a> {
                 }
                 continue;
             }
-            if now.elapsed() >= terms.patience && terms.insists {
+            if waited() >= terms.patience && terms.insists {
                 tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
                 // Whether or not the answer arrives: from now on it waits as long as the holder may believe in its lease.
-                ours_from = Some(Instant::now() + held_for + cluster.request_timeout * 2);
+                ours_from = Some(boot_clock::now() + held_for + cluster.request_timeout * 2);
                 lease.take(&version, &live, sent, held_for.max(terms.duration)).await?;
                 continue;
             }
-            if now.elapsed() >= terms.patience {
-                return Err(Obstacle::Held { name: format!("Lease {}/{}", terms.namespace, lease.name), holder });
+            if waited() >= terms.patience {
+                return Err(Obstacle::Held { name: format!("Lease {namespace}/{}", lease.name), holder });
             }
-            if reported.is_none_or(|at: Instant| at.elapsed() >= REPORT_INTERVAL) {
-                reported = Some(Instant::now());
-                let at_most = terms.patience.saturating_sub(now.elapsed()).as_secs();
+            if reported.is_none_or(|at| waited() - at >= REPORT_INTERVAL) {
+                reported = Some(waited());
+                let at_most = terms.patience.saturating_sub(waited()).as_secs();
                 tracing::info!(holder, lease = lease.name, at_most_seconds = at_most, "waiting for another run to end");
             }
             tokio::time::sleep(POLL_INTERVAL.min(terms.patience)).await;
         }
     }
 
-    /// Renews the lease for as long as this is waited for. `cancelled` is called when somebody asks this run to stop.
-    pub async fn keep(&self, cancelled: impl Fn()) {
-        let interval = (self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL);
-        let mut pause = interval;
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = interval;
-            let sent = Instant::now();
-            let version = self.resource_version.borrow().clone();
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
-            match self.patch(&patch).await {
-                Ok(live) => self.note(&live, sent),
-                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
-                    // Somebody wrote to it: ourselves, when an answer was lost, or a successor, or one who asks us to stop.
-                    match self.get().await {
-                        Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => {
-                            // Not renewed yet: that comes at once.
-                            self.adopt(&live);
-                            pause = Duration::ZERO;
-                            let by = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str();
-                            // One that goes back already need not be asked to.
-                            if let Some(by) = by.filter(|_| !self.terms.insists) {
-                                tracing::warn!(lease = self.name, by, "asked to stop");
-                                cancelled();
-                            }
-                        }
-                        Ok(live) => {
-                            self.cluster.forbid_writing();
-                            let annotations = &live.unwrap_or_default()["metadata"]["annotations"];
-                            if annotations[CANCELLED_ANNOTATION] == *self.holder {
-                                cancelled();
-                            }
-                            return tracing::warn!(lease = self.name, "another run has taken over");
-                        }
-                        Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
-                    }
-                }
-                Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
-            }
-        }
-    }
-
-    /// Gives it back, so that the next run need not wait.
-    pub async fn release(self) {
-        self.cluster.forbid_writing();
-        loop {
-            let version = self.resource_version.borrow().clone();
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
-            let Err(error) = self.patch(&patch).await else { return };
-            if error.status().is_some_and(kube::core::Status::is_conflict) {
-                match self.get().await {
-                    // Somebody has asked us to stop, or a renewal of ours was on its way.
-                    Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.holder => {
-                        self.adopt(&live);
-                        continue;
-                    }
-                    // Somebody else has it.
-                    Ok(_) => return,
-                    Err(_) => {}
-                }
-            }
-            return tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
-        }
-    }
-
     fn operation(&self, verb: &'static str) -> Operation<'_> {
-        Operation { namespace: Some(self.terms.namespace), name: Some(&self.name), ..Operation::new(verb, &self.resource) }
+        Operation { namespace: Some(self.namespace), name: Some(&self.name), ..Operation::new(verb, &self.resource) }
     }
 
     fn requests(&self) -> kube::core::Request {
-        kube::core::Request::new(self.resource.path(Some(self.terms.namespace)))
+        kube::core::Request::new(self.resource.path(Some(self.namespace)))
     }
 
     fn spec(&self, transitions: i64, duration: Duration) -> Value {
         let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
-        json!({"holderIdentity": self.holder, "leaseDurationSeconds": duration.as_secs(), "leaseTransitions": transitions,
+        json!({"holderIdentity": self.terms.holder, "leaseDurationSeconds": duration.as_secs(), "leaseTransitions": transitions,
             "acquireTime": now, "renewTime": now})
     }
 
-    fn note(&self, live: &Value, sent: Instant) {
+    fn note(&self, live: &Value, sent: Duration) {
         // Counted from when it was sent: the server may have renewed it at once.
-        self.cluster.allow_writing_until(sent + self.terms.duration);
+        self.until.set(sent + self.terms.duration);
         self.adopt(live);
     }
 
@@ -251,9 +187,9 @@ impl<'a> Lease<'a> {
     }
 
     /// False when somebody else was quicker.
-    async fn create(&self, sent: Instant) -> Result<bool, Obstacle> {
+    async fn create(&self, sent: Duration) -> Result<bool, Obstacle> {
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": self.name, "namespace": self.terms.namespace}, "spec": self.spec(0, self.terms.duration)});
+            "metadata": {"name": self.name, "namespace": self.namespace}, "spec": self.spec(0, self.terms.duration)});
         let request = self.requests().create(&PostParams::default(), lease.to_string().into_bytes());
         match self.cluster.send(self.request("create", request)?).await {
             Ok(live) => {
@@ -267,7 +203,7 @@ impl<'a> Lease<'a> {
 
     /// False when somebody else was quicker.
     async fn ask_to_stop(&self, version: &str) -> Result<bool, Obstacle> {
-        let annotations = json!({ CANCEL_ANNOTATION: self.holder });
+        let annotations = json!({ CANCEL_ANNOTATION: self.terms.holder });
         match self.patch(&json!({"metadata": {"resourceVersion": version, "annotations": annotations}})).await {
             Ok(_) => Ok(true),
             Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => Ok(false),
@@ -276,11 +212,11 @@ impl<'a> Lease<'a> {
     }
 
     /// Takes it for so long without renewal: as long as the one before may believe in it. False when somebody else was quicker.
-    async fn take(&self, version: &str, live: &Value, sent: Instant, duration: Duration) -> Result<bool, Obstacle> {
+    async fn take(&self, version: &str, live: &Value, sent: Duration, duration: Duration) -> Result<bool, Obstacle> {
         let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
         let mut annotations = json!({ CANCEL_ANNOTATION: null });
         let holder = &live["spec"]["holderIdentity"];
-        if self.terms.insists && *holder != *self.holder && *holder != "" {
+        if self.terms.insists && *holder != *self.terms.holder && *holder != "" {
             annotations[CANCELLED_ANNOTATION] = holder.clone();
         }
         let metadata = json!({"resourceVersion": version, "annotations": annotations});
@@ -310,7 +246,75 @@ impl<'a> Lease<'a> {
     }
 }
 
+#[async_trait(?Send)]
+impl Lock for Lease<'_> {
+    fn lasts(&self, within: Duration) -> bool {
+        boot_clock::now() + within < self.until.get()
+    }
+
+    async fn keep(&self, cancelled: &dyn Fn()) {
+        let interval = (self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL);
+        let mut pause = interval;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = interval;
+            let sent = boot_clock::now();
+            let version = self.resource_version.borrow().clone();
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
+            match self.patch(&patch).await {
+                Ok(live) => self.note(&live, sent),
+                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
+                    // Somebody wrote to it: ourselves, when an answer was lost, or a successor, or one who asks us to stop.
+                    match self.get().await {
+                        Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.terms.holder => {
+                            // Not renewed yet: that comes at once.
+                            self.adopt(&live);
+                            pause = Duration::ZERO;
+                            let by = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str();
+                            // One that goes back already need not be asked to.
+                            if let Some(by) = by.filter(|_| !self.terms.insists) {
+                                tracing::warn!(lease = self.name, by, "asked to stop");
+                                cancelled();
+                            }
+                        }
+                        Ok(live) => {
+                            self.until.set(Duration::ZERO);
+                            let annotations = &live.unwrap_or_default()["metadata"]["annotations"];
+                            if annotations[CANCELLED_ANNOTATION] == *self.terms.holder {
+                                cancelled();
+                            }
+                            return tracing::warn!(lease = self.name, "another run has taken over");
+                        }
+                        Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+                    }
+                }
+                Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+            }
+        }
+    }
+
+    async fn release(self: Box<Self>) {
+        loop {
+            let version = self.resource_version.borrow().clone();
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
+            let Err(error) = self.patch(&patch).await else { return };
+            if error.status().is_some_and(kube::core::Status::is_conflict) {
+                match self.get().await {
+                    // Somebody has asked us to stop, or a renewal of ours was on its way.
+                    Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.terms.holder => {
+                        self.adopt(&live);
+                        continue;
+                    }
+                    // Somebody else has it.
+                    Ok(_) => return,
+                    Err(_) => {}
+                }
+            }
+            return tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
+        }
+    }
+}
+
 fn resource() -> Resource {
-    let [group, version, kind, plural] = ["coordination.k8s.io", "v1", "Lease", "leases"].map(str::to_owned);
-    Resource { group, version, kind, plural, is_namespaced: true, has_status: false, has_scale: false }
+    Resource::v1("coordination.k8s.io", "Lease", "leases")
 }

@@ -8,6 +8,7 @@
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`lease`]: one run at a time
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
+//! - [`resource`]: a kind as the cluster serves it; `operation`: what is done to it
 //! - [`permission`]: may I do all of this?
 //! - `pace`: how many requests are in flight at once
 //! - `request`: one request with its deadline and its retries
@@ -20,6 +21,7 @@
 //! deadline, and `request` repeats within a bound. Consequence: every write must bear being sent twice; see [`objects`].
 
 mod admission;
+mod boot_clock;
 pub mod cluster;
 pub mod discovery;
 pub mod events;
@@ -27,7 +29,9 @@ pub mod helm;
 pub mod lease;
 pub mod ledger;
 pub mod objects;
+mod operation;
 mod pace;
 pub mod permission;
 mod request;
+pub mod resource;
 pub mod selector;

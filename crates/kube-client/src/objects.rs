@@ -11,6 +11,8 @@
 //! - `restore`: creates an object again that was deleted, with everything that it was
 //! - `namespace`: whether objects can come back where they were
 //! - `settle`: waits until a write has had its effect
+//! - `sweep`: has every object of a kind stored anew
+//! - `wait`: waits until a stage may be undone
 //! - `rehearse`: asks what would become of a create, and stores nothing
 
 mod image;
@@ -18,17 +20,24 @@ mod namespace;
 mod rehearse;
 mod restore;
 mod settle;
+mod sweep;
+mod wait;
 mod write;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, StageKind};
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::Swept;
+use fairlead_migration::stage::{Stage, UndoWait};
+use fairlead_migration::store::Lock;
 use http::Request;
 use kube::api::GetParams;
 use serde_json::Value;
@@ -37,9 +46,11 @@ pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
-use crate::discovery::{Discovery, Resource};
+use crate::discovery::Discovery;
+use crate::resource::Resource;
 use crate::permission::Need;
-use crate::request::{Error, Operation};
+use crate::operation::Operation;
+use crate::request::Error;
 
 /// Created objects carry it: namespace and name of the ticket that they can be undone from.
 pub const TICKET_ANNOTATION: &str = "fairlead.dev/ticket";
@@ -47,7 +58,9 @@ pub const TICKET_ANNOTATION: &str = "fairlead.dev/ticket";
 /// The objects of a cluster.
 pub struct Objects<'a> {
     cluster: &'a Cluster,
-    discovery: &'a Discovery,
+    discovery: Cow<'a, Discovery>,
+    /// Held by whoever writes; none for reading.
+    lock: Option<&'a dyn Lock>,
     /// The uids of objects that were created again: before and now.
     renamed: RefCell<HashMap<String, String>>,
     /// The uids of objects that own others, where the plan deletes both: they come back first.
@@ -87,6 +100,7 @@ impl Subject<'_> {
     }
 }
 
+#[async_trait(?Send)]
 impl World for Objects<'_> {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
@@ -96,7 +110,17 @@ impl World for Objects<'_> {
             Images::Create(after) => self.create(&subject, after, task).await,
             Images::Update(before, after) => self.update(&subject, before, after, task).await,
             Images::Delete(before) => self.delete(&subject, before, task).await,
+            // The executor brings a sweep page by page.
+            Images::Sweep(..) => Ok(()),
         }
+    }
+
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        self.sweep_page(&Subject { target: &task.change.target, resource: self.resource(&task.change.target)? }, next).await
+    }
+
+    async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        self.wait_before_undo(wait, stop).await
     }
 
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
@@ -111,6 +135,10 @@ impl World for Objects<'_> {
     }
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        if matches!(task.change.images, Images::Sweep(..)) {
+            // Going back sweeps again whatever there is by then.
+            return Ok(Standing::After);
+        }
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         let live = self.live(&subject).await?;
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
@@ -120,17 +148,18 @@ impl World for Objects<'_> {
         {
             return Ok(Standing::Other(namespace::GONE.to_owned()));
         }
-        Ok(if has_ended(task) && matches!(standing, Standing::Other(_)) { Standing::Before } else { standing })
+        Ok(if may_have_ended(task) && matches!(standing, Standing::Other(_)) { Standing::Before } else { standing })
     }
 }
 
 impl<'a> Objects<'a> {
     /// The objects of `cluster`, whose kinds `discovery` has found.
     #[must_use]
-    pub fn new(cluster: &'a Cluster, discovery: &'a Discovery) -> Self {
+    pub fn new(cluster: &'a Cluster, discovery: impl Into<Cow<'a, Discovery>>) -> Self {
         Self {
             cluster,
-            discovery,
+            discovery: discovery.into(),
+            lock: None,
             renamed: RefCell::default(),
             owners: HashSet::new(),
             patience: settle::TIMEOUT,
@@ -144,7 +173,7 @@ impl<'a> Objects<'a> {
 
     /// The same for carrying out or taking back `plan`.
     #[must_use]
-    pub fn of_plan(cluster: &'a Cluster, discovery: &'a Discovery, plan: &Plan) -> Self {
+    pub fn of_plan(cluster: &'a Cluster, discovery: impl Into<Cow<'a, Discovery>>, plan: &Plan) -> Self {
         let deleted = || {
             plan.changes().filter_map(|change| if let Images::Delete(before) = change.images { Some(before) } else { None })
         };
@@ -158,6 +187,12 @@ impl<'a> Objects<'a> {
             owners = deleted;
         }
         Self { owners, ..Self::new(cluster, discovery) }
+    }
+
+    /// The same for writing while this lock is held.
+    #[must_use]
+    pub fn under(self, lock: &'a dyn Lock) -> Self {
+        Self { lock: Some(lock), ..self }
     }
 
     /// The same with another time that a deleted object may take until it is gone: its finalizers are somebody's work.
@@ -206,21 +241,22 @@ impl<'a> Objects<'a> {
                 Images::Update(..) => [&[], &["get", "patch"]],
                 // One that was made by the plan itself.
                 Images::Delete(before) if uid(before).is_none() => [&["delete"], &["create", "get"]],
-                Images::Delete(_) if plan.stages[change.stage].cascaded => [&[], &["create", "get", "patch"]],
+                Images::Delete(_) if plan.stages()[change.stage].cascaded => [&[], &["create", "get", "patch"]],
                 Images::Delete(_) => [&["delete"], &["create", "get", "patch"]],
+                Images::Sweep(..) => [&[], &["list", "patch"]],
             };
             for verb in forward.iter().filter(|_| goes_forward).chain(back) {
                 add(&resource, verb, None, namespace);
             }
             match &change.images {
-                Images::Create(_) => {}
+                Images::Create(_) | Images::Sweep(..) => {}
                 Images::Update(before, after) => {
                     for (part, _) in patches(before, after, &resource) {
                         add(&resource, "patch", part.subresource(), namespace);
                     }
                 }
                 Images::Delete(before) => {
-                    let is_written = resource.has_status && plan.stages[change.stage].settled.is_none();
+                    let is_written = resource.has_status && plan.stages()[change.stage].settled.is_none();
                     if is_written && before.get("status").is_some() {
                         add(&resource, "patch", Some("status"), namespace);
                     }
@@ -233,7 +269,11 @@ impl<'a> Objects<'a> {
                 }
             }
         }
-        for pacing in plan.stages.iter().filter(|stage| !stage.pacing.is_empty()).flat_map(|stage| &stage.pacing) {
+        for wait in plan.stages().iter().flat_map(|stage| &stage.undo_waits) {
+            let UndoWait::Condition { target, .. } = wait else { continue };
+            add(&self.resource(target)?, "get", None, target.namespace.as_ref());
+        }
+        for pacing in plan.stages().iter().filter(|stage| !stage.pacing.is_empty()).flat_map(|stage| &stage.pacing) {
             for namespace in plan
                 .changes()
                 .filter(|change| change.target.kind == pacing.kind)
@@ -293,7 +333,14 @@ impl<'a> Objects<'a> {
     ) -> Result<Result<Value, Error>, Obstacle> {
         let request = request
             .map_err(|source| Obstacle::Refused { operation: subject.operation(verb).to_string(), source: source.into() })?;
-        Ok(if verb == "get" { self.cluster.send(request).await } else { self.cluster.write(request).await })
+        if verb == "get" {
+            return Ok(self.cluster.send(request).await);
+        }
+        let unlocked = || Obstacle::Refused {
+            operation: subject.operation(verb).to_string(),
+            source: "nothing is written without the lock of a release".into(),
+        };
+        Ok(self.cluster.write(request, self.lock.ok_or_else(unlocked)?).await)
     }
 
     /// Why a write was refused; when admission did it, also who has a say there.
@@ -302,14 +349,20 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// An update of a hold has ended when somebody else has written the same: Helm, say, with the chart's replicas.
-fn has_ended(task: &Task<'_>) -> bool {
-    task.stage.kind == StageKind::Hold && matches!(task.change.images, Images::Update(..))
+/// An update of a hold or a switch has ended when somebody else has written the same fields: Helm, say, with the chart's replicas.
+fn may_have_ended(task: &Task<'_>) -> bool {
+    task.stage.kind.may_be_ended() && matches!(task.change.images, Images::Update(..))
+}
+
+/// Whether a forward update must leave the owners of the fields as they were: Helm applies the same objects, and would conflict.
+fn returns_managers(stage: &Stage) -> bool {
+    stage.kind.may_be_ended()
 }
 
 fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: &str) -> Standing {
     let other = |what: &str| Standing::Other(what.to_owned());
     match (images, live) {
+        (Images::Sweep(..), _) => Standing::After,
         (Images::Create(_), None) => Standing::Before,
         (Images::Create(after), Some(live)) => match (is_marked(live, mark), fields::holds(&writable(after), live)) {
             // Somebody else's of the same name; ours is gone.

@@ -7,8 +7,9 @@ use http::{Request, header};
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::discovery::Resource;
-use crate::request::{Error, Operation, obstacle};
+use crate::operation::{Operation, rule};
+use crate::request::{Error, obstacle};
+use crate::resource::Resource;
 
 /// Something that will be done, to one kind.
 #[derive(Clone, Debug)]
@@ -74,12 +75,4 @@ impl Cluster {
             .map_err(Error::Request)?;
         Ok(self.send(request).await?["status"]["allowed"] == true)
     }
-}
-
-/// The rule that is missing, as it stands in a Role.
-pub(crate) fn rule(operation: Operation<'_>) -> String {
-    let Operation { verb, resource, subresource, namespace, .. } = operation;
-    let plural = subresource.map_or_else(|| resource.plural.clone(), |part| format!("{}/{part}", resource.plural));
-    let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
-    format!("{kind} must have the rule {{apiGroups: [{:?}], resources: [{plural:?}], verbs: [{verb:?}]}}", resource.group)
 }

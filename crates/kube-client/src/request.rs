@@ -1,11 +1,11 @@
 //! One request with its deadline and its retries, and what follows from the answer.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::store::Lock;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -13,9 +13,8 @@ use kube::core::Status;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::discovery::Resource;
-use crate::pace::{Pace, Turn};
-use crate::permission::rule;
+use crate::operation::{Operation, rule};
+use crate::pace::Pace;
 
 /// The first pause; an overloaded server says itself how long (Retry-After).
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -25,37 +24,6 @@ const MAX_DELAY: Duration = Duration::from_secs(5);
 
 /// A request is given up after this many of its own timeouts: an apiserver that restarts is back by then.
 const PATIENCE: u32 = 4;
-
-/// What a request is for: names it in errors, and says which rule allows it.
-#[derive(Clone, Copy)]
-pub(crate) struct Operation<'a> {
-    /// Verb of RBAC.
-    pub(crate) verb: &'static str,
-    pub(crate) resource: &'a Resource,
-    /// `status` or `scale`.
-    pub(crate) subresource: Option<&'static str>,
-    pub(crate) namespace: Option<&'a str>,
-    /// None for lists.
-    pub(crate) name: Option<&'a str>,
-}
-
-impl<'a> Operation<'a> {
-    /// On all objects of a kind.
-    pub(crate) fn new(verb: &'static str, resource: &'a Resource) -> Self {
-        Self { verb, resource, subresource: None, namespace: None, name: None }
-    }
-}
-
-impl fmt::Display for Operation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, resource, namespace, name, .. } = self;
-        match (name, namespace) {
-            (None, _) => write!(f, "{verb} {}", resource.full_name()),
-            (Some(name), None) => write!(f, "{verb} {} {name}", resource.kind),
-            (Some(name), Some(namespace)) => write!(f, "{verb} {} {namespace}/{name}", resource.kind),
-        }
-    }
-}
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +83,12 @@ impl Cluster {
         self.send_until(request, None).await
     }
 
-    /// The same for one of many writes: as many at once as the server bears.
-    pub(crate) async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, Error> {
-        read(&self.send_until(request, Some(&self.pace)).await?)
+    /// The same for one of many writes, which the lock must outlast: as many at once as the server bears.
+    pub(crate) async fn write(&self, request: Request<Vec<u8>>, lock: &dyn Lock) -> Result<Value, Error> {
+        read(&self.send_until(request, Some((&self.pace, lock))).await?)
     }
 
-    async fn send_until(&self, request: Request<Vec<u8>>, pace: Option<&Pace>) -> Result<Bytes, Error> {
+    async fn send_until(&self, request: Request<Vec<u8>>, write: Option<(&Pace, &dyn Lock)>) -> Result<Bytes, Error> {
         let given_up = Instant::now() + self.request_timeout * PATIENCE;
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(MIN_DELAY)
@@ -129,20 +97,24 @@ impl Cluster {
             .with_jitter()
             .build();
         loop {
-            let turn = match pace {
-                Some(pace) => Some(pace.turn().await),
-                None => None,
+            let answer = match write {
+                None => self.send_once(request.clone()).await,
+                Some((pace, lock)) => {
+                    let turn = pace.turn().await;
+                    // Asked when it is our turn: waiting for it may have taken longer than the lease.
+                    if !lock.lasts(self.request_timeout) {
+                        return Err(Error::LeaseOver);
+                    }
+                    let answer = self.send_once(request.clone()).await;
+                    match &answer {
+                        Ok(_) => turn.answered(),
+                        Err((error, _)) if error.is_overload() => turn.overloaded(),
+                        // A refusal takes another time than a write.
+                        Err(_) => {}
+                    }
+                    answer
+                }
             };
-            // Asked when it is our turn: waiting for it may have taken longer than the lease.
-            if pace.is_some() && !self.may_write() {
-                return Err(Error::LeaseOver);
-            }
-            let answer = self.send_once(request.clone()).await;
-            match &answer {
-                Err((error, _)) if error.is_overload() => turn.iter().for_each(Turn::overloaded),
-                _ => turn.iter().for_each(Turn::answered),
-            }
-            drop(turn);
             let (error, asked) = match answer {
                 Ok(body) => return Ok(body),
                 Err(answer) => answer,

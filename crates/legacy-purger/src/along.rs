@@ -6,7 +6,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::{Kind, Source, target};
+use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::plan::{Found, Options, product_of, served};

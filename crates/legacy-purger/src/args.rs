@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 use fairlead_job::exit;
-use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand, StepArgs};
+use fairlead_driver::args::{PlanArgs, StepArgs};
+use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
 /// Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.
 ///
@@ -58,6 +59,23 @@ pub struct PurgeArgs {
     /// Deny the creation of what is purged while it is purged, with an admission policy that is taken away in the end.
     #[arg(long, global = true, value_name = "BOOL", default_value = "true", action = ArgAction::Set, env = "FAIRLEAD_FENCE")]
     pub fence: bool,
+}
+
+impl PurgeArgs {
+    /// Words of the command line that change the plan, as a command that finishes the run needs them.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let lists = [
+            ("--allow-unreplicated", &self.allow_unreplicated),
+            ("--allow-helm-owned", &self.allow_helm_owned),
+            ("--strip-finalizers", &self.strip_finalizers),
+            ("--require-step", &self.require_step),
+        ];
+        let config = self.config.iter().flat_map(|file| ["--config".to_owned(), file.display().to_string()]);
+        let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
+        let lists = lists.flat_map(|(flag, values)| [flag.to_owned(), values.join(",")]);
+        let fence = (!self.fence).then(|| ["--fence".to_owned(), "false".to_owned()]);
+        config.chain(lists).chain(fence.into_iter().flatten()).collect()
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -6,13 +6,13 @@ use std::fmt;
 use std::path::Path;
 
 use fairlead_apis::trigger;
-use fairlead_job::code;
-use fairlead_job::exit::ExitStatus;
+use fairlead_job::codes::shared;
+use fairlead_job::configuration::{Section, section, section_of_text};
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::selector::Selector;
 use fairlead_migration::change::Target;
-use fairlead_release::configuration::{section, section_of_text};
-use fairlead_release::observe::Kind;
+
+use fairlead_observe::kind::Kind;
 use serde::Deserialize;
 
 const SECTION: &str = "purge";
@@ -133,18 +133,18 @@ impl PurgedKind {
 
 impl Purge {
     /// Reads the file, or what is built in.
-    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn read(file: Option<&Path>) -> Result<Section<Self>, Failure> {
         let purge = match file {
             Some(file) => section::<Self>(file, SECTION)?,
             None => None,
         };
         let Some(purge) = purge else { return Self::built_in() };
-        purge.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
+        purge.content.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
         Ok(purge)
     }
 
     /// Kyma's legacy event bus.
-    pub(crate) fn built_in() -> Result<Self, Failure> {
+    pub(crate) fn built_in() -> Result<Section<Self>, Failure> {
         let built_in = section_of_text("the built-in configuration", BUILT_IN, SECTION)?;
         built_in.ok_or_else(|| invalid("the built-in configuration is empty"))
     }
@@ -194,7 +194,7 @@ fn is_built_in(group: &str) -> bool {
 }
 
 pub(crate) fn invalid(what: &str) -> Failure {
-    Failure::new(ExitStatus::Usage, &code::INVALID_CONFIGURATION, what.to_owned())
+    Failure::new(&shared::INVALID_CONFIGURATION, what.to_owned())
 }
 
 #[cfg(test)]
@@ -204,13 +204,13 @@ mod tests {
     fn read(section: &str) -> Result<Purge, String> {
         let text = format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:\n{section}");
         let purge = section_of_text::<Purge>("f.yaml", &text, SECTION).map_err(|failure| failure.to_string())?;
-        let purge = purge.expect("it has the section");
+        let purge = purge.expect("it has the section").content;
         purge.check().map(|()| purge)
     }
 
     #[test]
     fn what_is_built_in_is_complete() {
-        let purge = Purge::built_in().expect("it can be read");
+        let purge = Purge::built_in().expect("it can be read").content;
         assert_eq!((purge.kinds.len(), purge.consumers.len(), purge.finalizers.len()), (2, 1, 2));
         assert!(purge.consumers[0].hold);
         purge.check().expect("it may be purged");

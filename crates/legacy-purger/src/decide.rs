@@ -6,11 +6,11 @@ use fairlead_apis::delivery::Delivery;
 use fairlead_apis::object;
 use fairlead_apis::subscription::{self, Legacy, Shape};
 use fairlead_migration::change::Target;
-use fairlead_migration::plan::Finding;
-use fairlead_release::observe::{other_release, target};
+use fairlead_migration::finding::Finding;
+use fairlead_observe::address::{other_release, target};
 use serde_json::Value;
 
-use crate::codes;
+use fairlead_job::codes::legacy_purger as codes;
 use crate::configuration::PurgedKind;
 use crate::replicas::{Replica, Replicas};
 

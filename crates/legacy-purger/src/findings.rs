@@ -1,36 +1,40 @@
 //! What speaks against a purge, and what should be known about it: the guards, put together. Looked at when it is planned, and once more
 //! before the first deletion.
 
-use fairlead_kube_client::ledger::Outcome;
-use fairlead_migration::plan::{Finding, Plan};
-use fairlead_release::observe::Source;
+use fairlead_driver::preceded::{self, has_preceded};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::plan::PlanBuilder;
+use fairlead_migration::run::RecordedRun;
+use fairlead_observe::source::Source;
 
-use crate::codes;
+use fairlead_job::codes::legacy_purger as codes;
 use crate::fence::is_fenced;
 use crate::index::counted;
 use crate::plan::{Found, Options, STEP, fence};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
-use crate::steps::{self, DRAIN};
+
+/// The step that proves that nothing is in flight any more.
+const DRAIN: &str = "drain-waiter";
 
 /// Adds what every guard says.
 pub(crate) fn add_findings(
-    plan: &mut Plan,
+    plan: &mut PlanBuilder,
     source: &Source<'_>,
     options: &Options<'_>,
     found: &Found,
-    outcomes: Option<&[Outcome]>,
+    runs: Option<&[RecordedRun]>,
 ) {
     let Found { definitions, index, workloads, .. } = found;
-    plan.refusals.extend(index.refusals.iter().chain(&workloads.findings.refusals).cloned());
-    plan.warnings.extend(index.warnings.iter().chain(&workloads.findings.warnings).cloned());
-    plan.unchanged.extend(workloads.unchanged.clone());
+    index.refusals.iter().chain(&workloads.findings.refusals).for_each(|finding| plan.refuse(finding.clone()));
+    index.warnings.iter().chain(&workloads.findings.warnings).for_each(|finding| plan.warn(finding.clone()));
+    workloads.unchanged.iter().for_each(|unchanged| plan.keep(unchanged));
     let has_fence = fence(source, options, found).is_some();
     for (position, definition) in definitions.iter().enumerate() {
         let tally = &index.tallies[position];
         let goes = found.goes(position);
         let findings = definition.guard(goes, &options.helm_releases);
-        plan.refusals.extend(findings.refusals);
-        plan.warnings.extend(findings.warnings);
+        findings.refusals.into_iter().for_each(|finding| plan.refuse(finding));
+        findings.warnings.into_iter().for_each(|finding| plan.warn(finding));
         let Some(target) = definition.target() else { continue };
         if !goes {
             let kind = &definition.entry.kind;
@@ -39,50 +43,50 @@ pub(crate) fn add_findings(
                 None if definition.entry.keep_definition => "the configuration keeps it".to_owned(),
                 None => "it has no objects, and is not that of the legacy bus but of later Kyma".to_owned(),
             };
-            plan.warnings.push(codes::DEFINITION_STAYS.finding(target.clone(), message));
+            plan.warn(codes::DEFINITION_STAYS.finding(target.clone(), message));
         }
         if !(has_fence && is_fenced(&definition.entry)) && tally.purged > 0 {
-            plan.warnings.push(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
+            plan.warn(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
         }
     }
     let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
     for (finalizer, (first, count)) in &index.finalizers {
         if !options.stripped.contains(finalizer) {
             match workloads.guard_finalizer(finalizer, first, *count) {
-                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refusals.push(finding),
-                other => plan.warnings.extend(other.err()),
+                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refuse(finding),
+                other => other.err().into_iter().for_each(|finding| plan.warn(finding)),
             }
             continue;
         }
         let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
-        plan.warnings.push(codes::STRIPPED.finding(first.clone(), message));
-        plan.refusals.extend(workloads.guard_stripped(finalizer, first));
+        plan.warn(codes::STRIPPED.finding(first.clone(), message));
+        workloads.guard_stripped(finalizer, first).into_iter().for_each(|finding| plan.refuse(finding));
         let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
         if makes && not_selected > 0 {
             let message = format!("{} of the same kinds stay", counted(not_selected, "object"));
-            plan.refusals.push(codes::SHARED_PRODUCTS.finding(first.clone(), message));
+            plan.refuse(codes::SHARED_PRODUCTS.finding(first.clone(), message));
         }
     }
-    add_steps(plan, options, outcomes);
+    add_steps(plan, options, runs);
 }
 
 /// What must have come before, and what that proves.
-fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]>) {
-    let Some(outcomes) = outcomes else { return };
+fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[RecordedRun]>) {
+    let Some(runs) = runs else { return };
     let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
-    if outcomes.iter().any(|outcome| outcome.step == DRAIN) && !required.contains(&DRAIN) {
+    if runs.iter().any(|run| run.step == DRAIN) && !required.contains(&DRAIN) {
         required.push(DRAIN);
     }
     for step in &required {
-        if let Err(message) = steps::has_preceded(step, outcomes, options.helm_revision) {
-            plan.refusals.push(codes::NOT_PRECEDED.finding(steps::target(step), message));
+        if let Err(message) = has_preceded(step, runs, options.helm_revision) {
+            plan.refuse(codes::NOT_PRECEDED.finding(preceded::target(step), message));
         }
     }
     if required.contains(&DRAIN) {
         return;
     }
     if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
-        plan.warnings.push(codes::NOT_DRAINED.finding(steps::target(DRAIN), "it has not run for this release"));
+        plan.warn(codes::NOT_DRAINED.finding(preceded::target(DRAIN), "it has not run for this release"));
     }
     // After a proven drain there is nothing in them.
     let mut durables = plan
@@ -92,18 +96,18 @@ fn add_steps(plan: &mut Plan, options: &Options<'_>, outcomes: Option<&[Outcome]
     let Some(first) = durables.next() else { return };
     let count = counted(1 + durables.count(), "Knative Subscription");
     let message = format!("durables go with {count}, of which this is the first");
-    plan.warnings.push(codes::DURABLES.finding(first, message));
+    plan.warn(codes::DURABLES.finding(first, message));
 }
 
 /// What has come to speak against a purge since it was planned. What it has begun to delete is no objection.
 pub(crate) fn objections(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Vec<Finding> {
-    let mut plan = Plan::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
+    let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
         add_findings(&mut plan, source, options, found, None);
-        plan.refusals.extend(found.workloads.started());
+        found.workloads.started().for_each(|finding| plan.refuse(finding));
     }
-    plan.refusals.retain(|refusal| refusal.code != codes::TERMINATING.id);
-    plan.refusals
+    let plan = plan.build();
+    plan.refusals().iter().filter(|refusal| refusal.code != codes::TERMINATING.id).cloned().collect()
 }
 
 /// What of the refusals is said where the report cannot be seen.

@@ -3,7 +3,7 @@
 use fairlead_apis::application::{self, SERVICE_CATALOG_GROUP};
 use fairlead_apis::subscription;
 use fairlead_apis::trigger::{self, KNATIVE_VERSIONS};
-use fairlead_release::observe::Kind;
+use fairlead_observe::kind::Kind;
 
 pub(crate) static TRIGGER: Kind = Kind::namespaced(trigger::GROUP, trigger::KIND, KNATIVE_VERSIONS);
 pub(crate) static INSTANCE: Kind = Kind::namespaced(SERVICE_CATALOG_GROUP, "ServiceInstance", &[]);

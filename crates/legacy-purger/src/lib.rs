@@ -7,16 +7,14 @@
 //! - `decide`: whether one object goes
 //! - `index`: the first look at all objects
 //! - `workloads`: what is held, and who owns finalizers
-//! - `steps`: what must have come before
 //! - `fence`: what keeps others from creating objects meanwhile
 //! - `stages`: in which order everything goes
 //! - `findings`: what speaks against it, all guards put together
 //! - `ready`: waits where that is only that Triggers are not Ready
 //! - `along`: what goes along, compared with the snapshot before it goes
 //! - [`plan`]: what goes, all of this put together
-//! - `apply`: the step, whose changes are made in the `world` that it guards
+//! - `step`: the step, whose changes are made in the `world` that it guards
 //! - `verify`: looks whether it has been done
-//! - [`codes`]: what can be the matter
 //! - `kinds`: what is read beside what is purged
 //!
 //! # Decision: all or nothing
@@ -32,9 +30,7 @@
 //! are gone. Consequence: the plan says all that goes, and the way back needs no code of this job.
 
 mod along;
-mod apply;
 pub mod args;
-pub mod codes;
 mod configuration;
 mod decide;
 mod definitions;
@@ -46,7 +42,7 @@ pub mod plan;
 mod ready;
 mod replicas;
 mod stages;
-mod steps;
+mod step;
 mod verify;
 mod workloads;
 mod world;
@@ -57,12 +53,13 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_kube_client::ledger::Ledger;
-use fairlead_release::observe::Source;
-use fairlead_release::session::{Session, connect};
-use fairlead_release::show::{explain, show};
-use fairlead_release::step;
+use fairlead_migration::store::Store as _;
+use fairlead_observe::source::Source;
+use fairlead_release::session::{self, Session, connect};
+use fairlead_driver::show::{explain, show};
+use fairlead_driver::apply;
 
-use crate::apply::Purging;
+use crate::step::Purging;
 use crate::args::{Args, Command};
 use crate::configuration::{Purge, invalid};
 use crate::plan::{Options, STEP};
@@ -72,18 +69,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
     match &args.command {
         Command::Plan(plan) => {
-            let purge = Purge::read(args.purge.config.as_deref())?;
+            let purge = Purge::read(args.purge.config.as_deref())?.content;
             show(&args.common, plan, &kinds::ALL, async |source| make_plan(source, &args, &purge).await).await
         }
-        Command::Apply(apply) => {
+        Command::Apply(arguments) => {
             let purge = Purge::read(args.purge.config.as_deref())?;
+            let configuration = args.purge.config.is_some().then(|| purge.document.clone());
             let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, STEP, "apply", apply.step.run_timeout).await?;
-            let options = options(&args, &purge, session.place.namespace)?;
-            step::apply(&session, &apply.step, &Purging { session: &session, options, args: apply }).await
+            let session = Session::begin(&args.common, &cluster, STEP, session::Command::Apply, arguments.step.run_timeout).await?;
+            let options = options(&args, &purge.content, session.place.namespace)?;
+            let flags = args.purge.flags();
+            let purging = Purging { session: &session, options, args: arguments, configuration, flags };
+            apply::apply(&session, &arguments.step, &purging).await
         }
-        Command::Release(command) => fairlead_release::run(&args.common, command, STEP).await,
-        Command::Explain { code } => explain(STEP, codes::CODES, code),
+        Command::Release(command) => {
+            let cluster = connect(&args.common).await?;
+            fairlead_release::run(&cluster, &args.common, command, STEP, |session| session).await
+        }
+        Command::Explain { code } => explain(code),
     }
 }
 
@@ -93,8 +96,8 @@ async fn make_plan(source: &Source<'_>, args: &Args, purge: &Purge) -> Result<fa
     match source {
         Source::Cluster(cluster, _) => {
             let namespace = named.unwrap_or(cluster.default_namespace());
-            let outcomes = Ledger::new(cluster, namespace).outcomes(&release.release).await?;
-            Ok(plan::make(source, &options(args, purge, namespace)?, Some(&outcomes)).await?)
+            let runs = Ledger::new(cluster, namespace, &release.release).runs().await?;
+            Ok(plan::make(source, &options(args, purge, namespace)?, Some(&runs)).await?)
         }
         Source::Manifests(_) => Ok(plan::make(source, &options(args, purge, named.unwrap_or("default"))?, None).await?),
     }
@@ -102,7 +105,7 @@ async fn make_plan(source: &Source<'_>, args: &Args, purge: &Purge) -> Result<fa
 
 fn options<'a>(args: &'a Args, purge: &'a Purge, namespace: &'a str) -> Result<Options<'a>, Failure> {
     let set = |names: &[String]| names.iter().cloned().collect::<HashSet<String>>();
-    let known = Purge::built_in()?;
+    let known = Purge::built_in()?.content;
     for finalizer in &args.purge.strip_finalizers {
         if known.finalizer(finalizer).is_none() {
             let names: Vec<&str> = known.finalizers.iter().map(|finalizer| finalizer.name.as_str()).collect();

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use fairlead_apis::object;
-use fairlead_kube_client::ledger::Outcome;
 use fairlead_migration::change::{Change, Images};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, Unchanged};
-use fairlead_release::observe::{Kind, Source, target};
+use fairlead_migration::finding::Unchanged;
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::run::RecordedRun;
+use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::configuration::{Finalizer, Product, Purge};
@@ -112,17 +115,17 @@ impl Options<'_> {
     }
 }
 
-/// Decides what goes. `outcomes` are those of earlier runs of the release, where there is a ledger to ask.
+/// Decides what goes. `runs` are the earlier runs of the release, where there is a ledger to ask.
 pub(crate) async fn make(
     source: &Source<'_>,
     options: &Options<'_>,
-    outcomes: Option<&[Outcome]>,
+    runs: Option<&[RecordedRun]>,
 ) -> Result<Plan, Obstacle> {
     let found = Found::of(source, options).await?;
-    let mut plan = Plan::new(STEP, stages(options.concurrency, found.helm_owned(options)));
-    plan.unchanged.extend(found.index.unchanged.iter());
+    let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, found.helm_owned(options)));
+    found.index.unchanged.iter().for_each(|unchanged| plan.keep(&unchanged));
     if found.is_idle() {
-        return Ok(plan);
+        return Ok(plan.build());
     }
     let plan = push_holds_and_fence(plan, source, options, &found);
     let plan = push_dependents(plan, source, options, &found).await?;
@@ -137,8 +140,8 @@ pub(crate) async fn make(
         }
     }
     add_instances(&mut plan, source).await?;
-    add_findings(&mut plan, source, options, &found, outcomes);
-    Ok(plan.sorted())
+    add_findings(&mut plan, source, options, &found, runs);
+    Ok(plan.build())
 }
 
 /// The fence of this purge, where there is one.
@@ -149,7 +152,7 @@ pub(crate) fn fence(source: &Source<'_>, options: &Options<'_>, found: &Found) -
     has_fence.then(|| Fence::around(&found.definitions, options.namespace, options.release)).flatten()
 }
 
-fn push_holds_and_fence(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Plan {
+fn push_holds_and_fence(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> PlanBuilder {
     for (target, before) in &found.workloads.held {
         let mut after = before.clone();
         after["spec"]["replicas"] = 0.into();
@@ -168,12 +171,12 @@ fn push_holds_and_fence(mut plan: Plan, source: &Source<'_>, options: &Options<'
 
 /// Adds what `make` makes of the objects of one kind.
 async fn push_from(
-    plan: Plan,
+    plan: PlanBuilder,
     source: &Source<'_>,
     kind: &Kind,
     make: impl Fn(Value) -> Option<Change>,
-) -> Result<Plan, Obstacle> {
-    let add = |plan: &mut Plan, object: Value| {
+) -> Result<PlanBuilder, Obstacle> {
+    let add = |plan: &mut PlanBuilder, object: Value| {
         // Files may hold the same object twice.
         if let Some(change) = make(object).filter(|change| !plan.ends_with(change)) {
             plan.push(&change);
@@ -187,11 +190,11 @@ fn deletion(stage: usize, image: Value, reason: String) -> Change {
 }
 
 async fn push_dependents(
-    mut plan: Plan,
+    mut plan: PlanBuilder,
     source: &Source<'_>,
     options: &Options<'_>,
     found: &Found,
-) -> Result<Plan, Obstacle> {
+) -> Result<PlanBuilder, Obstacle> {
     for kind in options.dependents(source) {
         let make = |object: Value| {
             let goes = found.index.owns(&object) && object["metadata"]["deletionTimestamp"].is_null();
@@ -210,7 +213,7 @@ pub(crate) fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> 
     served.into_iter().map(|(_, kind)| kind).collect()
 }
 
-async fn push_stripped(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+async fn push_stripped(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
     if options.stripped.is_empty() {
         return Ok(plan);
     }
@@ -238,7 +241,7 @@ async fn push_stripped(mut plan: Plan, source: &Source<'_>, options: &Options<'_
     Ok(plan)
 }
 
-async fn push_objects(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+async fn push_objects(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
     let known = options.known(&found.replicas);
     let passes: &[usize] =
         if found.helm_owned(options) > HelmOwned::Nothing { &[OBJECTS, HELM_OBJECTS] } else { &[OBJECTS] };
@@ -275,7 +278,7 @@ pub(crate) fn product_of<'a>(
         .map(|(finalizer, _)| *finalizer)
 }
 
-async fn push_products(mut plan: Plan, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<Plan, Obstacle> {
+async fn push_products(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
     let products = options.products(&found.index);
     let kinds = served(source, products.keys().map(|(group, kind)| Kind::named(group, kind)));
     for (stage, is_stripped) in [(PRODUCTS, false), (STRIPPED_PRODUCTS, true)] {
@@ -298,7 +301,7 @@ async fn push_products(mut plan: Plan, source: &Source<'_>, options: &Options<'_
     Ok(plan)
 }
 
-fn push_definitions(mut plan: Plan, options: &Options<'_>, found: &Found) -> Plan {
+fn push_definitions(mut plan: PlanBuilder, options: &Options<'_>, found: &Found) -> PlanBuilder {
     for (stage, is_late) in [(DEFINITIONS, false), (HELM_DEFINITIONS, true)] {
         let mut changes: Vec<Change> = Vec::new();
         for (position, definition) in found.definitions.iter().enumerate() {
@@ -320,9 +323,9 @@ fn push_definitions(mut plan: Plan, options: &Options<'_>, found: &Found) -> Pla
 }
 
 /// Their effects are outside the cluster: they are never deleted, and said to stay.
-async fn add_instances(plan: &mut Plan, source: &Source<'_>) -> Result<(), Obstacle> {
+async fn add_instances(plan: &mut PlanBuilder, source: &Source<'_>) -> Result<(), Obstacle> {
     let reason = "stays: what it provisioned is outside the cluster".to_owned();
     let instances = source.list(&kinds::INSTANCE, |object| Some(target(&object))).await?;
-    plan.unchanged.extend(instances.into_iter().map(|target| Unchanged { target, reason: reason.clone() }));
+    instances.into_iter().for_each(|target| plan.keep(&Unchanged { target, reason: reason.clone() }));
     Ok(())
 }

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::Finding;
+use fairlead_migration::finding::Finding;
 
-use crate::codes;
+use fairlead_job::codes::legacy_purger as codes;
 
 /// Each look reads everything again.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn wait<T>(
     timeout: Duration,
     look: impl AsyncFn() -> Result<T, Obstacle>,
-    refusals: impl Fn(&T) -> &Vec<Finding>,
+    refusals: impl Fn(&T) -> &[Finding],
 ) -> Result<T, Obstacle> {
     let deadline = Instant::now() + timeout;
     let mut reported: Option<Instant> = None;

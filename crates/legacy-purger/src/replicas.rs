@@ -8,7 +8,7 @@ use fairlead_apis::object;
 use fairlead_apis::status::Status;
 use fairlead_apis::trigger::{DEFAULT_BROKER, Trigger};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_release::observe::Source;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

@@ -1,6 +1,6 @@
 //! The stages of a purge, in their order. Going back they are undone in the opposite one: definitions first, holds last.
 
-use fairlead_migration::plan::{Stage, StageKind, UndoAt};
+use fairlead_migration::stage::{Stage, StageKind, UndoAt};
 
 /// Workloads are scaled to zero.
 pub(crate) const HOLDS: usize = 0;

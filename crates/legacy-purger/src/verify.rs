@@ -8,10 +8,12 @@ use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::{DEFINITION, Kind, Source, target};
+use fairlead_observe::address::target;
+use fairlead_observe::kind::{DEFINITION, Kind};
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::codes;
+use fairlead_job::codes::legacy_purger as codes;
 use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
 use crate::plan::Options;
 use crate::replicas::Replicas;
@@ -87,7 +89,7 @@ async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan
 async fn wait_for_others(source: &Source<'_>, plan: &Plan, patience: Duration) -> Result<(), Obstacle> {
     let mut kinds: BTreeSet<(String, String)> = BTreeSet::new();
     let mut uids: HashSet<String> = HashSet::new();
-    for change in plan.changes().filter(|change| plan.stages[change.stage].cascaded) {
+    for change in plan.changes().filter(|change| plan.stages()[change.stage].cascaded) {
         uids.extend(change.before().and_then(|image| image["metadata"]["uid"].as_str()).map(str::to_owned));
         kinds.insert((change.target.api_version, change.target.kind));
     }

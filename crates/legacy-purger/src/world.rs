@@ -4,12 +4,17 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+
 use fairlead_kube_client::objects::{Objects, Rehearsal};
 use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, Stage, StageKind};
-use fairlead_release::observe::{DEFINITION, Kind, Source, target};
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::plan::Plan;
+use fairlead_migration::stage::{Stage, StageKind, UndoWait};
+use fairlead_observe::address::target;
+use fairlead_observe::kind::{DEFINITION, Kind};
+use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 
 use crate::fence::is_covered;
@@ -19,6 +24,7 @@ use crate::plan::{Found, Options};
 use crate::stages::{HELM_OBJECTS, OBJECTS};
 use crate::workloads::{Running, get, pods};
 use crate::{along, kinds, ready};
+use fairlead_job::codes::legacy_purger as codes;
 
 /// How often something is looked at that takes a moment.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -28,7 +34,10 @@ const FENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The objects of a purge.
 pub(crate) struct Guarded<'a> {
-    pub(crate) objects: &'a Objects<'a>,
+    /// Where changes are made.
+    pub(crate) world: Box<dyn World + 'a>,
+    /// For reading.
+    pub(crate) objects: Objects<'a>,
     pub(crate) plan: &'a Plan,
     pub(crate) session: &'a Session<'a>,
     pub(crate) options: &'a Options<'a>,
@@ -38,6 +47,7 @@ pub(crate) struct Guarded<'a> {
     pub(crate) is_checked: Cell<bool>,
 }
 
+#[async_trait(?Send)]
 impl World for Guarded<'_> {
     async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
         if stage.kind == StageKind::Contract && !self.is_checked.replace(true) {
@@ -49,14 +59,14 @@ impl World for Guarded<'_> {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let (target, action) = (&task.change.target, task.change.action());
         if task.is_undo {
-            return self.objects.bring(task).await;
+            return self.world.bring(task).await;
         }
         let is = |kind: &Kind| target.kind == kind.kind;
         match &task.change.images {
             Images::Delete(definition) if is(&DEFINITION) => self.expect_no_objects(definition).await?,
             _ => {}
         }
-        match self.objects.bring(task).await {
+        match self.world.bring(task).await {
             Err(Obstacle::Late { operation, source }) if action == Action::Delete => {
                 let source = self.who_keeps(target).await?.map_or(source, Into::into);
                 Err(Obstacle::Late { operation, source })
@@ -68,11 +78,15 @@ impl World for Guarded<'_> {
     }
 
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
-        self.objects.settle(task).await
+        self.world.settle(task).await
     }
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
-        self.objects.look(task).await
+        self.world.look(task).await
+    }
+
+    async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        self.world.wait(wait, stop).await
     }
 }
 
@@ -151,8 +165,9 @@ impl Guarded<'_> {
             let source = Source::Cluster(self.session.cluster, &discovery);
             return self.session.watch.guard(along::check(&source, self.options, &found, self.plan)).await;
         }
-        let operation = "purge: something has come to speak against it since it was planned".to_owned();
-        Err(Obstacle::Refused { operation, source: first_refusals(&refusals).into() })
+        let what = first_refusals(&refusals);
+        let message = format!("something has come to speak against the purge since it was planned: {what}");
+        Err(Obstacle::Verdict { code: codes::NOT_SAFE.id.into(), message })
     }
 
     /// A definition takes all its objects along; only those of the snapshot come back.

@@ -1,6 +1,7 @@
 //! One mutation of one object, as a pair of images.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -28,12 +29,47 @@ pub struct Target {
 }
 
 impl Target {
-    /// A hash of it: for sets of many targets, in little memory, where a mistake in 2^64 does no harm.
+    /// Its hash: for sets of many targets, in little memory, where a mistake in 2^64 does no harm.
     #[must_use]
     pub fn short(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+/// A set of many targets, in little memory: their hashes.
+#[derive(Clone, Debug, Default)]
+pub struct Targets(HashSet<u64>);
+
+impl Targets {
+    /// Adds a target.
+    pub fn insert(&mut self, target: &Target) {
+        self.0.insert(target.short());
+    }
+
+    /// Whether the target was added.
+    #[must_use]
+    pub fn contains(&self, target: &Target) -> bool {
+        self.0.contains(&target.short())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> FromIterator<&'a Target> for Targets {
+    fn from_iter<I: IntoIterator<Item = &'a Target>>(targets: I) -> Self {
+        Self(targets.into_iter().map(Target::short).collect())
     }
 }
 
@@ -74,6 +110,8 @@ pub enum Action {
     Update,
     /// There is no object after.
     Delete,
+    /// Every object of a kind is stored in another version.
+    Sweep,
 }
 
 impl fmt::Display for Action {
@@ -82,6 +120,7 @@ impl fmt::Display for Action {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Sweep => "sweep",
         })
     }
 }
@@ -95,9 +134,12 @@ pub enum Images {
     Update(Image, Image),
     /// This becomes nothing.
     Delete(Image),
+    /// Every object of the target's kind, also one that is made meanwhile, is stored as the second version instead of the first. The
+    /// target names the kind; its name is `*`.
+    Sweep(String, String),
 }
 
-/// One mutation of one object.
+/// One mutation of one object, or of the stored form of a whole kind.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Document")]
 pub struct Change {
@@ -119,6 +161,7 @@ impl Change {
             Images::Create(_) => Action::Create,
             Images::Update(..) => Action::Update,
             Images::Delete(_) => Action::Delete,
+            Images::Sweep(..) => Action::Sweep,
         }
     }
 
@@ -126,7 +169,7 @@ impl Change {
     #[must_use]
     pub fn before(&self) -> Option<&Image> {
         match &self.images {
-            Images::Create(_) => None,
+            Images::Create(_) | Images::Sweep(..) => None,
             Images::Update(before, _) | Images::Delete(before) => Some(before),
         }
     }
@@ -136,7 +179,7 @@ impl Change {
     pub fn after(&self) -> Option<&Image> {
         match &self.images {
             Images::Create(after) | Images::Update(_, after) => Some(after),
-            Images::Delete(_) => None,
+            Images::Delete(_) | Images::Sweep(..) => None,
         }
     }
 
@@ -147,6 +190,7 @@ impl Change {
             Images::Create(after) => Images::Delete(after),
             Images::Update(before, after) => Images::Update(after, before),
             Images::Delete(before) => Images::Create(before),
+            Images::Sweep(from, to) => Images::Sweep(to, from),
         };
         Self { images, ..self }
     }
@@ -170,8 +214,13 @@ impl Serialize for Change {
         document.serialize_field("action", &self.action())?;
         document.serialize_field("stage", &self.stage)?;
         document.serialize_field("target", &self.target)?;
-        document.serialize_field("before", &self.before())?;
-        document.serialize_field("after", &self.after())?;
+        if let Images::Sweep(from, to) = &self.images {
+            document.serialize_field("before", from)?;
+            document.serialize_field("after", to)?;
+        } else {
+            document.serialize_field("before", &self.before())?;
+            document.serialize_field("after", &self.after())?;
+        }
         document.serialize_field("reason", &self.reason)?;
         document.end()
     }
@@ -186,6 +235,7 @@ impl TryFrom<Document> for Change {
             (Action::Create, None, Some(after)) => Images::Create(after),
             (Action::Update, Some(before), Some(after)) => Images::Update(before, after),
             (Action::Delete, Some(before), None) => Images::Delete(before),
+            (Action::Sweep, Some(Value::String(from)), Some(Value::String(to))) => Images::Sweep(from, to),
             _ => return Err(format!("the images of {target} do not fit the action {action}")),
         };
         Ok(Self { stage, target, images, reason })
@@ -223,6 +273,7 @@ mod tests {
             Images::Create(json!({"a": 1})),
             Images::Update(json!({"a": 1}), json!({"a": 2})),
             Images::Delete(json!({"a": 1})),
+            Images::Sweep("v1".into(), "v2".into()),
         ] {
             let change = change(images);
             assert_eq!(change.clone().inverse().inverse(), change);
@@ -232,10 +283,13 @@ mod tests {
 
     #[test]
     fn a_change_is_read_back_as_it_was_written() {
-        let change = change(Images::Update(json!({"a": 1}), json!({"a": 2})));
-        let document = serde_json::to_value(&change).expect("a change is plain data");
-        assert_eq!(document["action"], "update");
-        assert_eq!(serde_json::from_value::<Change>(document).expect("written by us"), change);
+        let (update, sweep) = (Images::Update(json!({"a": 1}), json!({"a": 2})), Images::Sweep("v1".into(), "v2".into()));
+        for (images, action) in [(update, "update"), (sweep, "sweep")] {
+            let change = change(images);
+            let document = serde_json::to_value(&change).expect("a change is plain data");
+            assert_eq!(document["action"], action);
+            assert_eq!(serde_json::from_value::<Change>(document).expect("written by us"), change);
+        }
     }
 
     #[test]

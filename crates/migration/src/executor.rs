@@ -2,58 +2,88 @@
 
 mod backward;
 mod forward;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
-
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::change::{Action, Change, Target};
 use crate::obstacle::{Obstacle, Stop, chain};
-use crate::plan::{Plan, Stage, UndoAt};
-use crate::ticket::{Journal, Phase, Progress};
+use crate::plan::Plan;
+use crate::progress::{Asked, Cause, OnDrift, Phase, Progress, Swept, WhyBack};
+use crate::stage::{Stage, UndoAt, UndoWait};
+use crate::store::Journal;
 
 /// Where changes are made: a cluster, a database.
+#[async_trait(?Send)]
 pub trait World {
     /// Looks whether a stage may begin, before this process makes any of its changes.
-    fn admit(&self, _stage: &Stage) -> impl Future<Output = Result<(), Obstacle>> {
-        std::future::ready(Ok(()))
+    async fn admit(&self, _stage: &Stage) -> Result<(), Obstacle> {
+        Ok(())
     }
 
     /// Brings the target of a change from its before-image to its after-image. What has been done is recognised and is no
     /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
-    fn bring(&self, task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>>;
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle>;
+
+    /// Goes on with a sweep, page by page, and says where to go on next. An object that is stored as it should be is no error.
+    async fn sweep(&self, task: &Task<'_>, _next: Option<&str>) -> Result<Swept, Obstacle> {
+        let source = "this executor has no sweeps".into();
+        Err(Obstacle::Refused { operation: format!("sweep {}", task.change.target), source })
+    }
 
     /// Waits until what a change has begun is over, as far as that is to be seen; before what follows from it is looked at. The change
     /// is the one that was made, also on the way back.
-    fn settle(&self, _task: &Task<'_>) -> impl Future<Output = Result<(), Obstacle>> {
-        std::future::ready(Ok(()))
+    async fn settle(&self, _task: &Task<'_>) -> Result<(), Obstacle> {
+        Ok(())
     }
 
     /// Looks how the target of a change stands to its images, and changes nothing.
-    fn look(&self, task: &Task<'_>) -> impl Future<Output = Result<Standing, Obstacle>>;
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle>;
+
+    /// Waits until a stage may be undone. `stop` says when waiting is to end.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Late`] after the timeout of the wait.
+    async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle>;
 }
 
-impl<W: World> World for &W {
-    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
-        (**self).admit(stage).await
-    }
+/// What the changes of a run are to have brought about.
+#[async_trait(?Send)]
+pub trait Proof {
+    /// Looks at the world, not at the return codes.
+    async fn verify(&self) -> Result<Verified, Obstacle>;
 
-    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
-        (**self).bring(task).await
+    /// What was seen: it is kept with the ticket, whether the run is committed or taken back.
+    fn evidence(&self) -> Option<Value> {
+        None
     }
+}
 
-    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
-        (**self).settle(task).await
-    }
+/// What a look at the world has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// Everything is as planned.
+    AsPlanned,
+    /// All changes are made, and what follows from them takes longer than a hook may: how much is left, in words.
+    InBackground(String),
+}
 
-    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
-        (**self).look(task).await
-    }
+/// What becomes of the changes of a run when they have been verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// They stay.
+    #[default]
+    Lasting,
+    /// They are taken back at once: a heartbeat.
+    Probe,
 }
 
 /// One change, and how it is to be made.
@@ -69,21 +99,6 @@ pub struct Task<'a> {
     pub is_undo: bool,
     /// What to do about an object that somebody else has changed.
     pub on_drift: OnDrift,
-}
-
-/// What to do about objects that somebody else has changed since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDrift {
-    /// Change nothing at all.
-    #[default]
-    Stop,
-    /// Leave those objects as they are.
-    Keep,
-    /// Take back the fields that nobody else has changed.
-    Merge,
-    /// Take back everything, and lose what others have written.
-    Overwrite,
 }
 
 /// How much of a run is taken back.
@@ -111,6 +126,8 @@ pub enum Standing {
 pub enum Outcome {
     /// Everything is as planned.
     Committed,
+    /// All changes are made; what is left goes on without this process.
+    Background(String),
     /// Something failed; everything is as before.
     Restored(Obstacle),
     /// Something failed, and what it had changed could not be taken back everywhere.
@@ -147,14 +164,19 @@ pub trait Watcher {
 
     /// How many changes are begun before that is written down again.
     fn batch(&self) -> usize;
+
+    /// The most that [`Self::batch`] ever says, of any version: so many changes may be under way when a process dies.
+    fn largest_batch(&self) -> usize {
+        500
+    }
 }
 
 /// One run: a plan whose ticket the journal has opened.
-pub struct Run<'a, W, J, T> {
+pub struct Run<'a, T: ?Sized> {
     /// Where changes are made.
-    pub world: &'a W,
+    pub world: &'a dyn World,
     /// Keeps the ticket.
-    pub journal: &'a mut J,
+    pub journal: &'a mut dyn Journal,
     /// Tells when to stop.
     pub watcher: &'a T,
     /// What is to be done, or taken back.
@@ -165,45 +187,83 @@ pub struct Run<'a, W, J, T> {
     pub progress: Progress,
 }
 
-impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
-    /// Carries out the plan from where its ticket says that it is; `verify` then looks whether the world really is as planned.
+impl<T: Watcher + ?Sized> Run<'_, T> {
+    /// Carries out the plan from where its ticket says that it is; `proof` then looks whether the world really is as planned.
     /// Changes that are made already are recognised. A run that was being taken back when its process died is taken back to
     /// the end.
-    pub async fn apply(mut self, verify: impl AsyncFnOnce() -> Result<(), Obstacle>) -> Outcome {
+    pub async fn apply(mut self, proof: &dyn Proof, purpose: Purpose) -> Outcome {
         if self.progress.phase == Phase::RollingBack {
             return self.finish_undo().await;
         }
         // Of what an earlier process has begun nobody knows what it has done.
         let begun = self.begun();
         let started = RefCell::new(begun.clone());
-        match self.forward(&begun, &started, verify).await {
-            Ok(()) => Outcome::Committed,
-            Err(cause) if is_interruption(&cause) => Outcome::Interrupted(cause),
-            Err(cause) => {
-                let started = started.into_inner();
-                self.progress.cause = Some(chain(&cause));
-                self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
-                self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
-                match self.restore(&started, OnDrift::Stop, Part::Rest, false).await {
-                    Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
-                    Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
-                    Err(interruption) => Outcome::Interrupted(interruption),
-                }
-            }
+        let result = self.forward(&begun, &started, proof).await;
+        let why_back = match result {
+            Ok(Verified::InBackground(left)) => return self.leave_to_background(proof, left).await,
+            Ok(Verified::AsPlanned) if purpose == Purpose::Lasting => match self.commit(proof).await {
+                Ok(()) => return Outcome::Committed,
+                Err(cause) if is_interruption(&cause) => return Outcome::Interrupted(cause),
+                Err(cause) => return self.fail(cause, started.into_inner(), proof).await,
+            },
+            Ok(Verified::AsPlanned) => WhyBack::Planned,
+            Err(cause) if is_interruption(&cause) => return Outcome::Interrupted(cause),
+            Err(cause) => return self.fail(cause, started.into_inner(), proof).await,
+        };
+        self.attest(proof).await;
+        self.progress.why_back = Some(why_back);
+        self.finish_undo().await
+    }
+
+    /// A gate whose evidence is lost has proved nothing.
+    async fn commit(&mut self, proof: &dyn Proof) -> Result<(), Obstacle> {
+        if let Some(evidence) = proof.evidence() {
+            self.journal.attest(&evidence, &mut self.progress).await?;
+        }
+        self.enter(Phase::Committed).await
+    }
+
+    async fn leave_to_background(&mut self, proof: &dyn Proof, left: String) -> Outcome {
+        self.attest(proof).await;
+        match self.enter(Phase::Background).await {
+            Ok(()) => Outcome::Background(left),
+            Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
+        }
+    }
+
+    async fn fail(&mut self, cause: Obstacle, started: Vec<bool>, proof: &dyn Proof) -> Outcome {
+        self.attest(proof).await;
+        let code = if let Obstacle::Verdict { code, .. } = &cause { Some(code.clone().into_owned()) } else { None };
+        self.progress.why_back = Some(WhyBack::Failed(Cause { code, message: chain(&cause) }));
+        self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
+        self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
+        match self.restore(&started, OnDrift::Stop, Part::Rest, false).await {
+            Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
+            Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
+            Err(interruption) => Outcome::Interrupted(interruption),
+        }
+    }
+
+    /// Keeps what was seen where losing it costs nothing but that.
+    async fn attest(&mut self, proof: &dyn Proof) {
+        let Some(evidence) = proof.evidence() else { return };
+        if let Err(obstacle) = self.journal.attest(&evidence, &mut self.progress).await {
+            tracing::warn!(error = %chain(&obstacle), "what was seen is not kept with the ticket");
         }
     }
 
     /// Takes back what the run has changed, or a part of it. Whether somebody else has changed it since is looked at first, in
     /// everything of the part `look`: also in what is taken back only later, unless it has been looked at already.
-    pub async fn undo(mut self, on_drift: OnDrift, part: Part, look: Part) -> Outcome {
+    pub async fn undo(mut self, asked: Asked, part: Part, look: Part) -> Outcome {
         let drifted = match self.drifted(look, |_| false).await {
             Ok(drifted) => drifted,
             Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
         };
+        let on_drift = asked.on_drift;
         if !drifted.is_empty() && on_drift == OnDrift::Stop {
             return Outcome::Drifted(drifted);
         }
-        (self.progress.cause, self.progress.on_drift) = (None, on_drift);
+        self.progress.why_back = Some(WhyBack::Asked(asked));
         let (started, due) = (self.begun(), self.due(part));
         let rest = count(&self.due(Part::Rest)) - count(&due);
         match self.restore(&started, on_drift, part, true).await {
@@ -228,11 +288,9 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// Goes on with taking back.
     async fn finish_undo(mut self) -> Outcome {
-        let cause = self.progress.cause.clone().map(|cause| Obstacle::Refused {
-            operation: "do what the plan says".to_owned(),
-            source: format!("{cause} (its process ended while everything was being taken back)").into(),
-        });
-        let (started, on_drift, count) = (self.begun(), self.progress.on_drift, count(&self.due(Part::Rest)));
+        let cause = self.progress.cause().cloned().map(earlier);
+        let on_drift = self.progress.asked().map(|asked| asked.on_drift).unwrap_or_default();
+        let (started, count) = (self.begun(), count(&self.due(Part::Rest)));
         // The deadline is that of a step, which this is no more.
         match (self.restore(&started, on_drift, Part::Rest, false).await, cause) {
             (Ok(Rest { left, .. }), Some(cause)) if left.is_empty() => Outcome::Restored(cause),
@@ -246,13 +304,15 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// The changes that may have been made.
     fn begun(&self) -> Vec<bool> {
-        let Progress { begun, untouched, .. } = &self.progress;
-        (0..self.plan.len()).map(|position| position < *begun && !untouched.contains(&position)).collect()
+        let Progress { begun, untouched, ended, .. } = &self.progress;
+        // A hold that has ended is somebody else's business since.
+        let is_left = |position: &usize| untouched.contains(position) || ended.contains(position);
+        (0..self.plan.len()).map(|position| position < *begun && !is_left(&position)).collect()
     }
 
     /// Whether what a stage has changed is to be taken back with this part.
     fn is_due(&self, stage: usize, part: Part) -> bool {
-        let is_early = self.plan.stages[stage].undo_at == UndoAt::PreRollback;
+        let is_early = self.plan.stages()[stage].undo_at == UndoAt::PreRollback;
         match part {
             Part::BeforeHelm => is_early && !self.progress.is_undone_before_helm(),
             Part::Rest => !(is_early && self.progress.is_undone_before_helm()),
@@ -262,7 +322,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// The changes that may have been made, and are to be taken back with this part.
     fn due(&self, part: Part) -> Vec<bool> {
         let mut due = self.begun();
-        for stage in (0..self.plan.stages.len()).filter(|stage| !self.is_due(*stage, part)) {
+        for stage in (0..self.plan.stages().len()).filter(|stage| !self.is_due(*stage, part)) {
             due[self.plan.positions(stage)].fill(false);
         }
         due
@@ -270,7 +330,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     /// What somebody else has changed since.
     async fn drifted(&self, part: Part, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
-        let concurrency = self.plan.stages.iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
+        let concurrency = self.plan.stages().iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
         let last = self.last_of_updated(part);
         let is_last = |position, change: &Change| last.get(&change.target.short()).is_none_or(|last| *last == position);
         let due = self
@@ -311,7 +371,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     }
 
     fn task<'t>(&'t self, change: &'t Change, is_undo: bool, on_drift: OnDrift) -> Task<'t> {
-        Task { change, stage: &self.plan.stages[change.stage], mark: self.mark, is_undo, on_drift }
+        Task { change, stage: &self.plan.stages()[change.stage], mark: self.mark, is_undo, on_drift }
     }
 
     async fn enter(&mut self, phase: Phase) -> Result<(), Obstacle> {
@@ -327,6 +387,15 @@ struct Rest {
     left: Vec<(Target, Obstacle)>,
     /// What others have changed, and was to be kept.
     kept: Vec<(Target, String)>,
+}
+
+/// Why a run failed whose process ended while everything was being taken back.
+fn earlier(cause: Cause) -> Obstacle {
+    let message = format!("{} (its process ended while everything was being taken back)", cause.message);
+    match cause.code {
+        Some(code) => Obstacle::Verdict { code: code.into(), message },
+        None => Obstacle::Refused { operation: "do what the plan says".to_owned(), source: message.into() },
+    }
 }
 
 /// Why a rollback that was asked for is not done.

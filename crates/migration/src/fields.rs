@@ -7,6 +7,25 @@
 
 use serde_json::{Map, Value};
 
+/// Applies a merge patch, as RFC 7386, section 2, says.
+pub fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(entries) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    let Some(object) = value.as_object_mut() else { return };
+    for (key, entry) in entries {
+        if entry.is_null() {
+            object.remove(key);
+        } else {
+            merge(object.entry(key).or_insert(Value::Null), entry);
+        }
+    }
+}
+
 /// The merge patch that turns `before` into `after`; none when they are equal.
 #[must_use]
 pub fn diff(before: &Value, after: &Value) -> Option<Value> {
@@ -48,8 +67,8 @@ fn removal(value: &Value) -> Value {
     }
 }
 
-/// A patch of [`diff_by_key`] as it is sent for this object: a map that `after` does not have and of which nothing is left goes as a
-/// whole, and one that is gone already is not made again.
+/// A patch of [`diff_by_key`] as it is sent for this object. If the patch would empty a map that `after` lacks, it removes the map itself;
+/// it never recreates a map that is already gone.
 #[must_use]
 pub fn for_object(patch: &Value, object: &Value, after: &Value) -> Value {
     let (Value::Object(entries), Value::Object(fields)) = (patch, object) else { return patch.clone() };
@@ -149,25 +168,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
-
-    /// RFC 7386, section 2, word by word.
-    fn merge(target: &mut Value, patch: &Value) {
-        let Value::Object(entries) = patch else {
-            *target = patch.clone();
-            return;
-        };
-        if !target.is_object() {
-            *target = json!({});
-        }
-        let object = target.as_object_mut().expect("made an object above");
-        for (key, entry) in entries {
-            if entry.is_null() {
-                object.remove(key);
-            } else {
-                merge(object.entry(key).or_insert(Value::Null), entry);
-            }
-        }
-    }
 
     /// Objects as an apiserver stores them: no nulls.
     fn object() -> impl Strategy<Value = Value> {

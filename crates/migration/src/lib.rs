@@ -2,10 +2,14 @@
 //!
 //! - [`change`]: one change is a pair of images, `before` and `after`; swapping them undoes it
 //! - [`fields`]: what a change writes, and whether an object has it
-//! - [`plan`]: the changes of a step in stages, with everything left alone and why; its digest
+//! - [`stage`]: changes that may run side by side, with all that doing and undoing them needs
+//! - [`finding`]: what a plan has to say about objects that it leaves alone
+//! - [`plan`]: the changes of a step in stages; its digest
 //! - [`packed`]: a long sequence that takes little memory
 //! - [`snapshot`]: the plan as it is stored before the first write
-//! - [`ticket`]: the record of one run, and the [`ticket::Journal`] that keeps it
+//! - [`evidence`]: what a gate has seen, as it is stored beside its ticket
+//! - [`ticket`]: the record of one run; [`progress`]: how far it has come; [`run`]: both, as they were recorded
+//! - [`store`]: where runs are recorded, and the lock of a release
 //! - [`obstacle`]: why a run cannot go on
 //! - [`executor`]: applies a plan, and restores what it changed when that fails
 //!
@@ -16,10 +20,17 @@
 //! applied can be restored by whoever holds the list.
 
 pub mod change;
+mod digest;
+pub mod evidence;
 pub mod executor;
 pub mod fields;
+pub mod finding;
 pub mod obstacle;
 pub mod packed;
 pub mod plan;
+pub mod progress;
+pub mod run;
 pub mod snapshot;
+pub mod stage;
+pub mod store;
 pub mod ticket;

@@ -1,5 +1,6 @@
 //! Why a run cannot go on, sorted by what follows from it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::change::Target;
@@ -69,6 +70,24 @@ pub enum Obstacle {
         /// What is wrong with it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The job itself says no, with a code of its own that decides the exit status.
+    #[error("{message}")]
+    Verdict {
+        /// `LP101`; `explain` has a text for it.
+        code: Cow<'static, str>,
+        /// What is the matter with which object.
+        message: String,
+    },
+    /// The run needs an executor that this binary does not have. Nothing is wrong with its ticket.
+    #[error("{name} is of executor {executor}, which this binary does not have; {who} has it")]
+    OtherExecutor {
+        /// `Secret a/fairlead.v1.shop.1`.
+        name: String,
+        /// [`crate::ticket::Ticket::executor`].
+        executor: String,
+        /// The image or the binary that has it.
+        who: String,
     },
     /// The run was told to end.
     #[error("{0}")]

@@ -6,7 +6,9 @@ use std::io::{BufRead as _, BufReader, Read};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::plan::{Plan, Stage};
+use crate::digest;
+use crate::plan::{Plan, PlanBuilder};
+use crate::stage::Stage;
 
 /// A Secret holds at most 1 MiB. This is less, because whoever writes or reads one has it in memory several times over: as
 /// bytes, as base64, as a request.
@@ -71,16 +73,16 @@ pub enum Error {
 impl<'a> Snapshot<'a> {
     /// Computes the digests of the chunks. Nothing is copied: the plan holds its changes as they are stored.
     pub fn of(plan: &'a Plan) -> Result<Self, Error> {
-        let mut head = serde_json::to_vec(&Head { step: plan.step.clone(), stages: plan.stages.clone() })?;
+        let mut head = serde_json::to_vec(&Head { step: plan.step().to_owned(), stages: plan.stages().to_vec() })?;
         head.push(b'\n');
         let head = zstd::bulk::compress(&head, 0)?;
         let mut snapshot = Self { plan, head, manifest: Manifest { chunks: Vec::new(), whole: String::new() } };
         let (mut chunks, mut whole) = (Vec::new(), Sha256::new());
         for chunk in snapshot.chunks() {
-            chunks.push(digest(&chunk));
+            chunks.push(digest::of(&chunk));
             whole.update(&chunk);
         }
-        snapshot.manifest = Manifest { chunks, whole: format!("sha256:{}", hex(&whole.finalize())) };
+        snapshot.manifest = Manifest { chunks, whole: digest::written(&whole.finalize()) };
         Ok(snapshot)
     }
 
@@ -102,48 +104,65 @@ impl<'a> Snapshot<'a> {
 
 /// Reads a plan back, with what carrying it out and taking it back needs; every digest is checked first.
 pub fn read(chunks: &[Vec<u8>], manifest: &Manifest) -> Result<Plan, Error> {
+    check(chunks, manifest)?;
+    let mut lines = BufReader::new(zstd::Decoder::new(Chunks::of(chunks))?).lines();
+    let head = lines.next().transpose()?.unwrap_or_default();
+    let Head { step, stages } = serde_json::from_str(&head)?;
+    let mut builder = PlanBuilder::new(&step, stages);
+    for line in lines {
+        builder.push(&serde_json::from_str(&line?)?);
+    }
+    Ok(builder.build())
+}
+
+/// Checks every digest.
+pub(crate) fn check(chunks: &[Vec<u8>], manifest: &Manifest) -> Result<(), Error> {
     let (expected, found) = (manifest.chunks.len(), chunks.len());
     if expected != found {
         return Err(Error::Incomplete { expected, found });
     }
     let whole = chunks.iter().fold(Sha256::new(), Sha256::chain_update);
-    let found = chunks.iter().map(|chunk| digest(chunk)).chain([format!("sha256:{}", hex(&whole.finalize()))]);
+    let found = chunks.iter().map(|chunk| digest::of(chunk)).chain([digest::written(&whole.finalize())]);
     for (index, (found, expected)) in found.zip(manifest.chunks.iter().chain([&manifest.whole])).enumerate() {
         if found != *expected {
             return Err(Error::Damaged { index, expected: expected.clone(), found });
         }
     }
-    let bytes =
-        chunks.iter().fold(Box::new(std::io::empty()) as Box<dyn Read>, |before, chunk| Box::new(before.chain(&**chunk)));
-    let mut lines = BufReader::new(zstd::Decoder::new(bytes)?).lines();
-    let head = lines.next().transpose()?.unwrap_or_default();
-    let Head { step, stages } = serde_json::from_str(&head)?;
-    let mut plan = Plan::new(&step, stages);
-    for line in lines {
-        plan.push(&serde_json::from_str(&line?)?);
+    Ok(())
+}
+
+/// The concatenation of chunks, without a copy of it.
+pub(crate) struct Chunks<'a> {
+    chunks: &'a [Vec<u8>],
+    /// In the first of them.
+    position: usize,
+}
+
+impl<'a> Chunks<'a> {
+    pub(crate) fn of(chunks: &'a [Vec<u8>]) -> Self {
+        Self { chunks, position: 0 }
     }
-    Ok(plan)
 }
 
-/// `sha256:` and hex of `bytes`.
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+impl Read for Chunks<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while let [first, rest @ ..] = self.chunks {
+            let read = (&first[self.position..]).read(out)?;
+            self.position += read;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            (self.chunks, self.position) = (rest, 0);
+        }
+        Ok(0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::change::{Change, Images, Target};
-    use crate::plan::tests::plan_of_one;
+    use crate::plan::tests::{plan_of, plan_of_one};
 
     fn stored(plan: &Plan) -> (Vec<Vec<u8>>, Manifest) {
         let snapshot = Snapshot::of(plan).expect("plain data");
@@ -155,25 +174,26 @@ mod tests {
         let (chunks, manifest) = stored(&plan_of_one());
         let plan = read(&chunks, &manifest).expect("just written");
         assert_eq!(
-            (&plan.step, &plan.stages, plan.digest()),
-            (&plan_of_one().step, &plan_of_one().stages, plan_of_one().digest())
+            (plan.step(), plan.stages(), plan.digest()),
+            (plan_of_one().step(), plan_of_one().stages(), plan_of_one().digest())
         );
         assert!(plan.changes().eq(plan_of_one().changes()));
     }
 
     #[test]
     fn a_plan_of_several_chunks_comes_back_whole() {
-        let mut plan = plan_of_one();
+        let mut changes: Vec<Change> = plan_of_one().changes().collect();
         let mut noise = String::new();
         for index in 0..200_u32 {
             // Hex of hashes: it compresses to half at best.
-            noise.extend((0..300).map(|part| hex(&Sha256::digest(format!("{index} {part}")))));
+            noise.extend((0..300).map(|part| digest::of(format!("{index} {part}").as_bytes())));
             let target =
                 Target { api_version: "v2".into(), kind: "Noise".into(), namespace: None, name: format!("{index:03}") };
             let images = Images::Delete(serde_json::json!({ "noise": noise }));
-            plan.push(&Change { stage: 0, target, images, reason: String::new() });
+            changes.push(Change { stage: 0, target, images, reason: String::new() });
             noise.clear();
         }
+        let plan = plan_of(plan_of_one().stages().to_vec(), &changes);
         let (chunks, manifest) = stored(&plan);
         assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.len() <= CHUNK_SIZE), "{}", chunks.len());
         assert!(read(&chunks, &manifest).expect("just written").changes().eq(plan.changes()));
@@ -208,8 +228,8 @@ mod tests {
         let later = change.replacen('{', r#"{"color":"green","#, 1);
         for (head, change) in [(head(""), &change), (head(r#","weather":{"sun":true}"#), &later)] {
             let chunk = zstd::bulk::compress(format!("{head}\n{change}\n").as_bytes(), 0).expect("text");
-            let whole = format!("sha256:{}", hex(&Sha256::digest(&chunk)));
-            let manifest = Manifest { chunks: vec![digest(&chunk)], whole };
+            let whole = digest::of(&chunk);
+            let manifest = Manifest { chunks: vec![digest::of(&chunk)], whole };
             let plan = read(&[chunk], &manifest).expect("it says all that is needed");
             assert_eq!((plan.len(), plan.digest()), (1, plan_of_one().digest()));
         }

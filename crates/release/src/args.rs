@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
-use fairlead_migration::executor;
+use fairlead_migration::progress::OnDrift;
+use fairlead_migration::stage::UndoAt;
 
 /// What every command of every job takes.
 #[derive(Args, Clone, Debug)]
@@ -50,69 +51,6 @@ pub struct LeaseArgs {
     #[arg(long, global = true, value_name = "DURATION", default_value = "45s", env = "FAIRLEAD_LEASE_DURATION",
         value_parser = humantime::parse_duration)]
     pub lease_duration: Duration,
-}
-
-/// Arguments of `plan`, whatever the step.
-#[derive(Args, Clone, Debug)]
-pub struct PlanArgs {
-    /// Read manifests instead of a cluster: a file, a folder with all below it, or - for standard input. CRDs among them say
-    /// which kinds there are.
-    #[arg(long, value_name = "FILE|DIR", env = "FAIRLEAD_FROM")]
-    pub from: Option<PathBuf>,
-
-    /// Version of Knative's kinds where the manifests hold no CRD that says it.
-    #[arg(long, value_enum, default_value = "v1", requires = "from", env = "FAIRLEAD_KNATIVE_VERSION")]
-    pub knative_version: KnativeVersion,
-
-    /// Exit with 10 when there is something to do.
-    #[arg(long, env = "FAIRLEAD_EXIT_CODE")]
-    pub exit_code: bool,
-}
-
-/// Versions of Knative's kinds that can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KnativeVersion {
-    /// Knative 0.16 and later.
-    V1,
-    /// Knative 0.14 to 0.26.
-    V1beta1,
-    /// Knative up to 0.15.
-    V1alpha1,
-}
-
-impl KnativeVersion {
-    /// As in `apiVersion`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V1beta1 => "v1beta1",
-            Self::V1alpha1 => "v1alpha1",
-        }
-    }
-}
-
-/// Arguments of `apply`, whatever the step.
-#[derive(Args, Clone, Debug)]
-pub struct StepArgs {
-    /// Only when the plan now is this one, which `plan -o json` has written and somebody has approved.
-    #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
-    pub plan: Option<PathBuf>,
-
-    /// How long the run may take, in a Job from the start of its first pod; after that it restores what it changed and exits
-    /// with 124. Leave time to restore before the Job's activeDeadlineSeconds.
-    #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",
-        value_parser = humantime::parse_duration)]
-    pub run_timeout: Duration,
-
-    /// How long a deleted object may take until it is gone: its finalizers are somebody's work.
-    #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_DELETION_TIMEOUT",
-        value_parser = humantime::parse_duration)]
-    pub deletion_timeout: Duration,
-
-    /// How many tickets of runs that have been taken back are kept; those in force always are.
-    #[arg(long, value_name = "NUMBER", default_value = "10", env = "FAIRLEAD_HISTORY_MAX")]
-    pub history_max: usize,
 }
 
 /// Commands on the runs of a release, of all steps.
@@ -189,15 +127,6 @@ pub struct RollbackArgs {
     pub run_timeout: Duration,
 }
 
-/// A point of `helm rollback`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UndoAt {
-    /// Before Helm applies the old manifests.
-    PreRollback,
-    /// After it.
-    PostRollback,
-}
-
 /// What the new side must not go without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WaitFor {
@@ -206,30 +135,6 @@ pub enum WaitFor {
     /// What has been brought back before Helm applied the old manifests, and was ready when it went: until it is so again. A status
     /// comes back with its object, so that counts for objects whose controller says otherwise since, and for workloads.
     Restored,
-}
-
-/// What to do about objects that somebody else has changed since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnDrift {
-    /// Take back nothing at all, list them, exit with 6.
-    Stop,
-    /// Leave them as they are, and take back everything else.
-    Keep,
-    /// Take back the fields that nobody else has changed.
-    Merge,
-    /// Take back everything: what others have written to them is lost.
-    Overwrite,
-}
-
-impl From<OnDrift> for executor::OnDrift {
-    fn from(on_drift: OnDrift) -> Self {
-        match on_drift {
-            OnDrift::Stop => Self::Stop,
-            OnDrift::Keep => Self::Keep,
-            OnDrift::Merge => Self::Merge,
-            OnDrift::Overwrite => Self::Overwrite,
-        }
-    }
 }
 
 /// Arguments of `export`.

@@ -3,21 +3,28 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use fairlead_job::code;
-use fairlead_job::exit::ExitStatus;
+use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
 use fairlead_job::watch::Watch;
-use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::lease::{Lease, Terms};
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::Stop;
+use fairlead_migration::store::{Lock, Terms};
 
 use crate::session::Session;
 
-/// What the executor is told while a lease is held.
+/// What the executor is told while the lock of the release is held.
 pub struct Exclusive<'a> {
     watch: &'a Watch,
-    cluster: &'a Cluster,
+    lock: &'a dyn Lock,
+    request_timeout: Duration,
+}
+
+impl<'a> Exclusive<'a> {
+    /// The lock that is held.
+    #[must_use]
+    pub fn lock(&self) -> &'a dyn Lock {
+        self.lock
+    }
 }
 
 impl Watcher for Exclusive<'_> {
@@ -25,7 +32,7 @@ impl Watcher for Exclusive<'_> {
         match self.watch.stop() {
             // Whoever has taken over may have cancelled this run: then it must not be run again.
             Some(Stop::Cancelled) => Some(Stop::Cancelled),
-            _ if !self.cluster.may_write() => Some(Stop::LeaseOver),
+            _ if !self.lock.lasts(self.request_timeout) => Some(Stop::LeaseOver),
             stop => stop,
         }
     }
@@ -46,38 +53,38 @@ pub enum Waiting {
     UntilDeadline,
     /// Also when the deadline has passed: what an earlier process has begun is to be taken back then.
     Patient,
-    /// It is asked to stop, and loses its lease when it does not.
+    /// The holder is asked to stop, and loses its lock when it does not.
     Insisting,
 }
 
 impl Session<'_> {
     /// Does `work` while nobody else works on the release, and waits for that as it is said.
     pub async fn exclusively<T>(&self, waiting: Waiting, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
-        let (cluster, watch, args) = (self.cluster, &self.watch, &self.common.lease);
-        if args.lease_duration < (cluster.request_timeout() * 2).max(Duration::from_secs(1)) {
-            let [lease, request] = [args.lease_duration, cluster.request_timeout()].map(humantime::format_duration);
+        let (watch, args, request_timeout) = (&self.watch, &self.common.lease, self.cluster.request_timeout());
+        if args.lease_duration < (request_timeout * 2).max(Duration::from_secs(1)) {
+            let [lease, request] = [args.lease_duration, request_timeout].map(humantime::format_duration);
             let message = format!("--lease-duration {lease} is too short for --request-timeout {request}");
-            return Err(Failure::new(ExitStatus::Usage, &code::LEASE_TOO_SHORT, message));
+            return Err(Failure::new(&shared::LEASE_TOO_SHORT, message));
         }
-        let (namespace, release) = (self.place.namespace, self.place.release);
-        let insists = waiting == Waiting::Insisting;
-        let terms = Terms { namespace, release, duration: args.lease_duration, patience: args.lease_wait, insists };
-        let acquire = Lease::acquire(cluster, terms, holder());
-        let lease = match waiting {
+        let (holder, insists) = (holder(), waiting == Waiting::Insisting);
+        let terms = Terms { holder: &holder, duration: args.lease_duration, patience: args.lease_wait, insists };
+        let acquire = self.store.lock(terms);
+        let lock = match waiting {
             Waiting::UntilDeadline => watch.guard(acquire).await,
             Waiting::Patient | Waiting::Insisting => watch.guard_patiently(acquire).await,
         };
-        let lease = lease.map_err(Failure::from)?;
-        let exclusive = Exclusive { watch, cluster };
+        let lock = lock.map_err(Failure::from)?;
         let result = {
+            let exclusive = Exclusive { watch, lock: &*lock, request_timeout };
             let mut work = pin!(work(&exclusive));
+            let cancel = || watch.cancel();
             tokio::select! {
                 result = &mut work => result,
-                // The lease is lost: the work sees that before its next write, and ends.
-                () = lease.keep(|| watch.cancel()) => work.await,
+                // The lock is lost: the work sees that before its next write, and ends.
+                () = lock.keep(&cancel) => work.await,
             }
         };
-        lease.release().await;
+        lock.release().await;
         Ok(result)
     }
 }

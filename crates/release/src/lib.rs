@@ -1,70 +1,75 @@
-//! What every job does, whatever its step: one run at a time, finished when its process died, shown, and taken back. A ticket
-//! says itself how it is undone.
+//! A release and its runs: one at a time, shown, and taken back. A ticket says itself how it is undone, so nothing here knows a step.
 //!
-//! - [`args`]: arguments that every job has
-//! - [`observe`]: reads what there is, from a cluster or from files
-//! - [`configuration`]: the file that makes the jobs serve other kinds
-//! - [`show`]: shows a plan, explains a code
+//! - [`args`]: arguments that every program has which works on a release
 //! - [`session`]: one process at work, and its last word
-//! - [`step`]: what makes a job of a step: plan, snapshot, changes, verification
 //! - [`exclusive`]: one run at a time
+//! - [`executors`]: what carries changes out
+//! - [`place`]: where the ledger is, and the commands that are printed for it
+//! - [`helm`]: where the Helm release stands, and what to tell Helm next
+//! - [`wanted`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `next`: what to do
-//! - [`rollback`]: goes back; `goal`: which runs; `crossed`: whether Helm's order is theirs; `wait`: until the old side is there
-//! - `helm`: where the Helm release stands, and what to tell Helm next
-//! - [`holds`]: ends holds after the upgrade
+//! - [`rollback`]: goes back; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
-//! # Decision: a crate of its own
+//! # Decision: this crate knows no job
 //!
-//! Situation: every job has these commands, they need the ledger in the cluster as well as reports and exit statuses, and
-//! `job` knows no cluster. Decision: this crate, which a job uses beside `job` and `kube-client`. Consequence: a job is an
-//! implementation of [`step::Step`] and its arguments, and nothing else could differ.
+//! Situation: whoever goes back has a binary that may never have seen the migration: an older hook, or a person's kubectl plugin.
+//! Decision: what is done to the runs of a release is here, and what makes a binary of a step is in `driver`, which uses this crate.
+//! Consequence: `kubectl-fairlead` is built from this crate alone, and every job brings the same commands along for hooks.
 
 pub mod args;
-mod cancelled;
-pub mod configuration;
-mod crossed;
+mod chosen;
 pub mod exclusive;
-mod goal;
-mod helm;
-pub mod holds;
+pub mod executors;
+pub mod helm;
 mod next;
-pub mod observe;
+mod order;
+pub mod place;
 pub mod rollback;
 pub mod session;
-pub mod show;
 pub mod status;
-pub mod step;
+#[cfg(test)]
+mod testing;
 pub mod transfer;
+pub mod unhold;
 mod wait;
+pub mod wanted;
 
 use std::time::Duration;
 
 use fairlead_job::exit::ExitStatus;
+use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 
 use crate::args::{CommonArgs, ReleaseCommand};
-use crate::session::{Session, connect, place};
+use crate::session::{Command, Session, place};
 
 /// How long it may take to look at what is held; most of it is waiting for another run.
 const UNHOLD_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Carries out a command on the runs of a release, for the binary of this name.
-pub async fn run(common: &CommonArgs, command: &ReleaseCommand, binary: &str) -> anyhow::Result<ExitStatus> {
-    let cluster = connect(common).await?;
-    let place = place(common, &cluster, binary);
-    let ledger = Ledger::new(&cluster, place.namespace);
+/// Carries out a command on the runs of a release, for the binary of this name. `equip` gives a session what the binary has beside the
+/// executor and the store that every binary has.
+pub async fn run<'a>(
+    cluster: &'a Cluster,
+    common: &'a CommonArgs,
+    command: &ReleaseCommand,
+    binary: &'a str,
+    equip: impl FnOnce(Session<'a>) -> Session<'a>,
+) -> anyhow::Result<ExitStatus> {
+    let place = place(common, cluster, binary);
+    let ledger = Ledger::new(cluster, place.namespace, place.release);
     match command {
-        ReleaseCommand::Status { watch } => status::run(&cluster, place, common.output.output, *watch).await,
+        ReleaseCommand::Status { watch } => status::run(cluster, place, common.output.output, *watch).await,
         ReleaseCommand::Rollback(args) => {
-            let session = Session::begin(common, &cluster, binary, "rollback", args.run_timeout).await?;
-            rollback::run(&session, args).await
+            let session = Session::begin(common, cluster, binary, Command::Rollback, args.run_timeout).await?;
+            rollback::run(&equip(session), args).await
         }
         ReleaseCommand::Unhold => {
-            let session = Session::begin(common, &cluster, binary, "unhold", UNHOLD_TIMEOUT).await?;
-            holds::run(&session).await
+            let session = Session::begin(common, cluster, binary, Command::Unhold, UNHOLD_TIMEOUT).await?;
+            unhold::run(&equip(session)).await
         }
-        ReleaseCommand::Export(args) => transfer::export(ledger, place, args).await,
-        ReleaseCommand::Import { file } => transfer::import(ledger, file).await,
+        ReleaseCommand::Export(args) => transfer::export(&ledger, place, args).await,
+        ReleaseCommand::Import { file } => transfer::import(&ledger, file).await,
     }
 }

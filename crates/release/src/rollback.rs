@@ -1,63 +1,69 @@
-//! Goes back: takes back runs, the newest first, each from its own ticket; all of a run, or the part that is due before or after
+//! `rollback`: takes back runs, the newest first, each from its own ticket; all of a run, or the part that is due before or after
 //! Helm applies the old manifests.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use fairlead_job::code;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_kube_client::discovery::Discovery;
-use fairlead_kube_client::lease;
-use fairlead_kube_client::ledger::{Entry, Ledger, Reopened};
-use fairlead_kube_client::objects::Objects;
-use fairlead_migration::change::Target;
-use fairlead_migration::executor::{self, Outcome, Part, Run};
-use fairlead_migration::plan::{Plan, StageKind};
-use fairlead_migration::ticket::{Phase, Progress};
+use fairlead_kube_client::ledger::Ledger;
+use fairlead_migration::change::{Target, Targets};
+use fairlead_migration::executor::{Outcome, Part, Run};
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::progress::{Asked, OnDrift, Phase, Progress};
+use fairlead_migration::run::{RecordedRun, Reopened};
+use fairlead_migration::stage::{StageKind, UndoAt};
 
-use crate::args::{OnDrift, RollbackArgs, UndoAt};
-use crate::crossed::Late;
+use crate::args::RollbackArgs;
+use crate::chosen::{Chosen, choose};
 use crate::exclusive::{Exclusive, Waiting};
-use crate::goal::{Chosen, choose};
-use crate::helm::Helm;
+use crate::executors::{Way, Work};
+use crate::helm::HelmRecords;
+use crate::order::LateTargets;
 use crate::session::Session;
 use crate::wait::wait;
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
-    let (watch, place) = (&session.watch, session.place);
-    // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
-    let helm = watch.guard_patiently(Helm::of(session.cluster, place)).await.map_err(Failure::from)?;
-    let chosen = watch.guard_patiently(choose(&session.ledger(), place, &helm, args)).await;
-    let chosen = match chosen {
-        Ok(chosen) => chosen,
-        Err(failure) => return Err(session.fail(place.binary, failure).await.into()),
-    };
-    if args.dry_run {
-        return show(session.ledger(), &chosen.runs, args).await;
+    let place = session.place;
+    match prepare(session, args).await {
+        Err(failure) => Err(session.fail(place.binary, failure).await.into()),
+        Ok((_, chosen)) if args.dry_run => show(session, &chosen.runs, args).await,
+        Ok((helm, _)) => {
+            // Also when there is nothing to take back: one that is about to begin must end.
+            session
+                .exclusively(Waiting::Insisting, async |exclusive| Rollback::of(session, args, exclusive, &helm).go().await)
+                .await??;
+            Ok(ExitStatus::Done)
+        }
     }
-    let needs = [session.ledger().needs_to_undo(), lease::needs(place.namespace)].concat();
-    watch.guard_patiently(session.cluster.require(&needs)).await.map_err(Failure::from)?;
-    // Also when there is nothing to take back: one that is about to begin must end.
-    session
-        .exclusively(Waiting::Insisting, async |exclusive| Back::of(session, args, exclusive, &helm).go().await)
-        .await??;
-    Ok(ExitStatus::Done)
 }
 
-async fn show(mut ledger: Ledger<'_>, runs: &[Entry], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
+/// What must be known, and allowed, before another run is asked to end.
+async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmRecords, Chosen), Failure> {
+    let (watch, place) = (&session.watch, session.place);
+    // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
+    let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
+    let chosen = watch.guard_patiently(choose(&*session.store, place, &helm, args)).await?;
+    if !args.dry_run {
+        let ledger = Ledger::new(session.cluster, place.namespace, place.release);
+        watch.guard_patiently(session.cluster.require(&ledger.needs_to_undo())).await?;
+    }
+    Ok((helm, chosen))
+}
+
+async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     for run in runs {
-        let Reopened { plan, progress, .. } = ledger.reopen(&run.name).await.map_err(Failure::from)?;
+        let Reopened { plan, progress, .. } = session.store.read(&run.name).await.map_err(Failure::from)?;
         let mut out = anstream::stdout().lock();
         writeln!(out, "Run {} ({}), newest change first:", run.sequence, run.step).context("failed to write to stdout")?;
         for (_, change) in plan.changes_rev(0..progress.begun) {
-            let is_early = plan.stages[change.stage].undo_at == fairlead_migration::plan::UndoAt::PreRollback;
+            let is_early = plan.stages()[change.stage].undo_at == UndoAt::PreRollback;
             let is_later = args.undo_at == Some(UndoAt::PreRollback) && !is_early;
             if is_later || is_early && progress.is_undone_before_helm() {
                 continue;
@@ -73,11 +79,11 @@ async fn show(mut ledger: Ledger<'_>, runs: &[Entry], args: &RollbackArgs) -> an
 }
 
 /// One rollback, while nobody else works on the release.
-struct Back<'a> {
+struct Rollback<'a> {
     session: &'a Session<'a>,
     args: &'a RollbackArgs,
     exclusive: &'a Exclusive<'a>,
-    helm: &'a Helm,
+    helm: &'a HelmRecords,
     /// All waiting of one rollback has one limit.
     waits_until: OnceCell<Instant>,
 }
@@ -85,19 +91,17 @@ struct Back<'a> {
 /// What is known of the runs that were looked at, which are newer than those that follow.
 #[derive(Default)]
 struct Newer {
-    /// Hashes of what they have changed.
-    targets: HashSet<u64>,
-    late: Late,
+    targets: Targets,
+    late: LateTargets,
 }
 
-/// A run that was looked at.
-struct Looked {
-    plan: Plan,
-    mark: String,
-}
-
-impl<'a> Back<'a> {
-    fn of(session: &'a Session<'a>, args: &'a RollbackArgs, exclusive: &'a Exclusive<'a>, helm: &'a Helm) -> Self {
+impl<'a> Rollback<'a> {
+    fn of(
+        session: &'a Session<'a>,
+        args: &'a RollbackArgs,
+        exclusive: &'a Exclusive<'a>,
+        helm: &'a HelmRecords,
+    ) -> Self {
         Self { session, args, exclusive, helm, waits_until: OnceCell::new() }
     }
 
@@ -105,7 +109,7 @@ impl<'a> Back<'a> {
         let (session, args) = (self.session, self.args);
         let binary = session.place.binary;
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        let Chosen { runs, stay, newest } = self.told(binary, self.choose().await).await?;
+        let Chosen { runs, stay, newest } = self.recorded(binary, self.choose().await).await?;
         for run in stay {
             let why = match run.helm_revision {
                 None => "it was not started by Helm",
@@ -119,17 +123,15 @@ impl<'a> Back<'a> {
         }
         if runs.is_empty() {
             let ended = Ended::nothing_to_undo(format!("Nothing to take back{}.", self.goal()));
-            return session.conclude(binary, &Plan::new(binary, Vec::new()), ended).await.map(drop);
+            return session.conclude(binary, &PlanBuilder::new(binary, Vec::new()).build(), ended).await.map(drop);
         }
-        // Kinds that a newer run has deleted are those of older ones, too.
-        let found = session.watch.guard_patiently(session.cluster.discover()).await.map_err(Failure::from);
-        let mut found = self.told(binary, found).await?;
+        self.recorded(binary, session.look_again().await).await?;
         if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
-            self.look_at_all(&runs, &mut found).await?;
+            self.look_at_all(&runs).await?;
         }
         for run in &runs {
-            let taken = self.take_back(run, runs.len() > 1, newest, &mut found).await;
-            let (plan, ended) = self.told(&run.step, taken).await?;
+            let taken = self.take_back(run, runs.len() > 1, newest).await;
+            let (plan, ended) = self.recorded(&run.step, taken).await?;
             session.conclude(&run.step, &plan, ended).await?;
         }
         Ok(())
@@ -137,7 +139,7 @@ impl<'a> Back<'a> {
 
     /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
     async fn wait_before(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
-        let has_added = plan.stages.iter().enumerate().any(|(index, stage)| {
+        let has_added = plan.stages().iter().enumerate().any(|(index, stage)| {
             stage.kind == StageKind::Expand && plan.positions(index).any(|position| position < progress.begun)
         });
         if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
@@ -149,37 +151,36 @@ impl<'a> Back<'a> {
 
     /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
     /// given for all.
-    async fn look_at_all(&self, runs: &[Entry], found: &mut Discovery) -> Result<(), Failure> {
+    async fn look_at_all(&self, runs: &[RecordedRun]) -> Result<(), Failure> {
         let mut newer = Newer::default();
-        let mut drifted: Option<(&Entry, Looked)> = None;
+        let mut drifted: Option<(&RecordedRun, Reopened)> = None;
         let mut all: Vec<(Target, String)> = Vec::new();
         for run in runs {
-            let looked = self.told(&run.step, self.look(run, runs.len() > 1, &mut newer, found).await).await?;
+            let looked = self.recorded(&run.step, self.look(run, runs.len() > 1, &mut newer).await).await?;
             match looked {
                 None => {}
-                Some((Outcome::Drifted(more), looked)) => {
+                Some((Outcome::Drifted(more), reopened)) => {
                     all.extend(more);
-                    drifted.get_or_insert((run, looked));
+                    drifted.get_or_insert((run, reopened));
                 }
-                Some((outcome, Looked { plan, mark })) => {
+                Some((outcome, Reopened { plan, mark, .. })) => {
                     let ended = self.ended(outcome, &plan, &mark);
                     self.session.conclude(&run.step, &plan, ended).await?;
                 }
             }
         }
-        let Some((run, Looked { plan, mark })) = drifted else { return Ok(()) };
+        let Some((run, Reopened { plan, mark, .. })) = drifted else { return Ok(()) };
         let ended = self.ended(Outcome::Drifted(all), &plan, &mark);
         self.session.conclude(&run.step, &plan, ended).await.map(drop)
     }
 
     async fn choose(&self) -> Result<Chosen, Failure> {
-        let ledger = self.session.ledger();
-        let chosen = choose(&ledger, self.session.place, self.helm, self.args);
+        let chosen = choose(&*self.session.store, self.session.place, self.helm, self.args);
         self.session.watch.guard_patiently(chosen).await
     }
 
-    /// Whoever asks later is told of a failure, too.
-    async fn told<T>(&self, step: &str, result: Result<T, Failure>) -> Result<T, Failure> {
+    /// Records a failure, so that whoever asks later is told of it, too.
+    async fn recorded<T>(&self, step: &str, result: Result<T, Failure>) -> Result<T, Failure> {
         match result {
             Err(failure) => Err(self.session.fail(step, failure).await),
             result => result,
@@ -195,70 +196,84 @@ impl<'a> Back<'a> {
     /// looks itself.
     async fn look(
         &self,
-        run: &Entry,
+        run: &RecordedRun,
         is_one_of_several: bool,
         newer: &mut Newer,
-        found: &mut Discovery,
-    ) -> Result<Option<(Outcome, Looked)>, Failure> {
-        let mut ledger = self.session.ledger();
-        let Reopened { mark, plan, progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+    ) -> Result<Option<(Outcome, Reopened)>, Failure> {
+        let (session, watch) = (self.session, &self.session.watch);
+        let mut journal = session.store.journal(self.exclusive.lock());
+        let reopened = watch.guard_patiently(journal.reopen(&run.name)).await?;
+        let Reopened { mark, ticket, plan, progress } = &reopened;
+        let executor = session.executor(&run.name, ticket)?;
         if self.args.undo_at == Some(UndoAt::PreRollback)
-            && let Some(target) = newer.late.first_crossed(&plan, &progress)
+            && let Some(target) = newer.late.first_crossed(plan, progress)
         {
             let message =
                 format!("run {} ({}) has changed {target}, and a newer change of it is due later", run.sequence, run.step);
-            let failure = Failure::new(ExitStatus::Refused, &code::CROSSED, message);
+            let failure = Failure::new(&shared::CROSSED, message);
             return Err(failure.with_aftermath(format!("By hand, in their order: {}\n", self.by_hand(""))));
         }
         if !is_one_of_several {
             return Ok(None);
         }
-        let stops = self.on_drift(&progress) == executor::OnDrift::Stop;
-        let objects = self.objects(&plan, found).await?;
-        let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = if stops { run.look(|target| newer.targets.contains(&target.short())).await } else { None };
-        newer.targets.extend(plan.changes().map(|change| change.target.short()));
-        Ok(outcome.map(|outcome| (outcome, Looked { plan, mark })))
+        let stops = self.on_drift(progress) == OnDrift::Stop;
+        let work = Work { plan, way: Way::Back, watch, patience: None };
+        watch.guard_patiently(executor.require(work)).await?;
+        let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
+        let run = Run {
+            world: &*world,
+            journal: &mut *journal,
+            watcher: self.exclusive,
+            plan,
+            mark,
+            progress: progress.clone(),
+        };
+        let outcome = if stops { run.look(|target| newer.targets.contains(target)).await } else { None };
+        drop(world);
+        // A change that was never begun says nothing of the objects of older runs.
+        plan.changes().take(progress.begun).for_each(|change| newer.targets.insert(&change.target));
+        Ok(outcome.map(|outcome| (outcome, reopened)))
     }
 
     async fn take_back(
         &self,
-        run: &Entry,
+        run: &RecordedRun,
         is_one_of_several: bool,
         newest: Option<u64>,
-        found: &mut Discovery,
     ) -> Result<(Plan, Ended), Failure> {
-        let mut ledger = self.session.ledger();
-        let Reopened { mark, plan, mut progress } = self.session.watch.guard_patiently(ledger.reopen(&run.name)).await?;
+        let (session, watch) = (self.session, &self.session.watch);
+        let mut journal = session.store.journal(self.exclusive.lock());
+        let Reopened { mark, ticket, plan, progress } = watch.guard_patiently(journal.reopen(&run.name)).await?;
+        let executor = session.executor(&run.name, &ticket)?;
         self.wait_before(&plan, &progress).await?;
-        let objects = self.objects(&plan, found).await?;
+        let work = Work { plan: &plan, way: Way::Back, watch, patience: None };
+        watch.guard_patiently(executor.require(work)).await?;
+        let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
         let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
         tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
-        let on_drift = self.on_drift(&progress);
-        (progress.undone_in, progress.undone_after) = (self.helm.newest(), newest);
-        // Where Helm was going is where it is to go on to, also when the rest is done by hand.
-        progress.undone_to = self.args.goal.to_revision.or(progress.undone_to);
+        let asked = Asked {
+            on_drift: self.on_drift(&progress),
+            revision: self.helm.newest(),
+            after: newest,
+            // Where Helm was going is where it is to go on to, also when the rest is done by hand.
+            to: self.args.goal.to_revision.or(progress.asked().and_then(|asked| asked.to)),
+        };
         // Of several, all have been looked at: what a newer one has changed, too, it takes back itself, and maybe only later.
         let look = if is_one_of_several { part } else { Part::Rest };
-        let run = Run { world: &objects, journal: &mut ledger, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = run.undo(on_drift, part, look).await;
+        let run =
+            Run { world: &*world, journal: &mut *journal, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = run.undo(asked, part, look).await;
+        drop(world);
         let ended = self.ended(outcome, &plan, &mark);
         Ok((plan, ended))
     }
 
-    async fn objects<'o>(&'o self, plan: &Plan, found: &'o mut Discovery) -> Result<Objects<'o>, Failure> {
-        let (watch, cluster) = (&self.session.watch, self.session.cluster);
-        *found = watch.guard_patiently(cluster.discover_for(plan, found)).await?;
-        let objects = Objects::of_plan(cluster, found, plan);
-        watch.guard_patiently(cluster.require(&objects.needs_to_undo(plan)?)).await?;
-        Ok(objects)
-    }
-
     /// What was said to the first part of a rollback holds for the rest: a hook cannot be told anything.
-    fn on_drift(&self, progress: &Progress) -> executor::OnDrift {
-        match self.args.on_drift {
-            OnDrift::Stop if progress.phase == Phase::RollingBack && progress.cause.is_none() => progress.on_drift,
-            on_drift => on_drift.into(),
+    fn on_drift(&self, progress: &Progress) -> OnDrift {
+        let earlier = progress.asked().filter(|_| progress.phase == Phase::RollingBack);
+        match (self.args.on_drift, earlier) {
+            (OnDrift::Stop, Some(asked)) => asked.on_drift,
+            (on_drift, _) => on_drift,
         }
     }
 
@@ -266,12 +281,12 @@ impl<'a> Back<'a> {
         let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
         let mut ended = Ended::of(outcome, plan, mark);
         if is_dirty {
-            ended.next = Some(self.helms().unwrap_or_else(|| self.again("")));
+            ended.next = Some(self.resume_of_helm().unwrap_or_else(|| self.again("")));
         }
         if has_drifted && self.args.undo_at.is_some() {
             let decided = self.again(" --on-drift keep");
-            ended.next = Some(match self.helms() {
-                Some(helms) => format!("{decided}\nand then: {helms}"),
+            ended.next = Some(match self.resume_of_helm() {
+                Some(resume) => format!("{decided}\nand then: {resume}"),
                 None => decided,
             });
         }
@@ -279,18 +294,18 @@ impl<'a> Back<'a> {
     }
 
     fn with_next(&self, failure: Failure) -> Failure {
-        if *failure.code != code::NOT_READY_YET {
+        if *failure.code != shared::NOT_READY_YET {
             return failure;
         }
-        let next = self.helms().unwrap_or_else(|| self.again(""));
+        let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
         failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {next}\n"))
     }
 
-    /// What makes Helm go on, where Helm has run this. Always with its number: without one it would go to the revision that was to
-    /// be left.
-    fn helms(&self) -> Option<String> {
+    /// The command that makes Helm go on, where Helm has run this. Always with its number: without one Helm would go to the revision
+    /// that was to be left.
+    fn resume_of_helm(&self) -> Option<String> {
         let revision = self.args.goal.to_revision.filter(|_| self.session.job.is_some())?;
-        self.helm.goes_on(revision)
+        self.helm.resume(revision)
     }
 
     /// The same once more, by hand.

@@ -1,24 +1,50 @@
-//! One process at work on a release: the cluster, the ledger's place, the watch over it, and its last word.
+//! One process at work on a release: the cluster, the store of its runs, the executors, the watch over it, and its last word.
 
 use std::time::Duration;
 
 use fairlead_job::args::ClusterArgs;
-use fairlead_job::code;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
+use fairlead_job::redact;
 use fairlead_job::report;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::events::Job;
-use fairlead_kube_client::ledger::{Ledger, Outcome};
+use fairlead_kube_client::ledger::{Ledger, now};
 use fairlead_migration::executor;
-use fairlead_migration::obstacle::chain;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
+use fairlead_migration::run::{Ending, RecordedRun};
+use fairlead_migration::store::Store;
+use fairlead_migration::ticket::Ticket;
 
 use crate::args::CommonArgs;
-use crate::status::Place;
+use crate::executors::{Executor, Executors, Kubernetes, executor};
+use crate::place::Place;
+
+/// What a process that writes was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// To carry out a step.
+    Apply,
+    /// To go back.
+    Rollback,
+    /// To end holds.
+    Unhold,
+}
+
+impl Command {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Rollback => "rollback",
+            Self::Unhold => "unhold",
+        }
+    }
+}
 
 /// A process that writes.
 pub struct Session<'a> {
@@ -32,8 +58,12 @@ pub struct Session<'a> {
     pub watch: Watch,
     /// Where the ledger is.
     pub place: Place<'a>,
-    pub(crate) job: Option<Job>,
-    command: &'static str,
+    /// The recorded runs.
+    pub store: Box<dyn Store + 'a>,
+    /// The Job that this process is a pod of.
+    pub job: Option<Job>,
+    executors: Executors<'a>,
+    command: Command,
 }
 
 /// Prepares a connection; nothing is sent yet.
@@ -42,7 +72,7 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
     let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout).await;
     cluster
         .map(|cluster| cluster.with_concurrency(common.concurrency))
-        .map_err(|error| Failure::caused(ExitStatus::Usage, &code::CONFIGURATION, "failed to connect to the cluster", error))
+        .map_err(|error| Failure::caused(&shared::CONFIGURATION, "failed to connect to the cluster", error))
 }
 
 /// Where the ledger is, for a binary of this name.
@@ -58,7 +88,7 @@ impl<'a> Session<'a> {
         common: &'a CommonArgs,
         cluster: &'a Cluster,
         binary: &'a str,
-        command: &'static str,
+        command: Command,
         run_timeout: Duration,
     ) -> anyhow::Result<Self> {
         let watch = Watch::start(run_timeout)?;
@@ -67,38 +97,71 @@ impl<'a> Session<'a> {
             Some(name) => Some(watch.guard_patiently(cluster.job(place.namespace, name)).await.map_err(Failure::from)?),
             None => None,
         };
-        // What goes back may be run again for as long as it takes.
-        if let Some(job) = job.as_ref().filter(|_| command == "apply") {
+        // Only a step has a deadline over the pods of its Job: what goes back may be run again for as long as it takes.
+        if let Some(job) = job.as_ref().filter(|_| command == Command::Apply) {
             watch.began_before(job.elapsed);
         }
-        let mut session = Self { common, cluster, discovery: Discovery::default(), watch, place, job, command };
+        let store = Box::new(Ledger::new(cluster, place.namespace, place.release));
+        let (discovery, executors) = (Discovery::default(), Vec::new());
+        let mut session = Self { common, cluster, discovery, watch, place, store, job, executors, command };
         match session.watch.guard_patiently(cluster.discover()).await.map_err(Failure::from) {
             Ok(discovery) => session.discovery = discovery,
             Err(failure) => return Err(session.fail(binary, failure).await.into()),
         }
+        session.executors.push(Box::new(Kubernetes::new(cluster, session.discovery.clone())));
         Ok(session)
     }
 
-    /// The ledger; nothing is read or written yet.
+    /// The same with another executor that this binary has.
     #[must_use]
-    pub fn ledger(&self) -> Ledger<'_> {
-        Ledger::new(self.cluster, self.place.namespace)
+    pub fn with_executor(mut self, executor: Box<dyn Executor + 'a>) -> Self {
+        self.executors.push(executor);
+        self
+    }
+
+    /// The same with another store of runs.
+    #[must_use]
+    pub fn with_store(self, store: Box<dyn Store + 'a>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// The executor that a ticket names.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::OtherExecutor`] where this binary does not have it.
+    pub fn executor(&self, name: &str, ticket: &Ticket) -> Result<&dyn Executor, Obstacle> {
+        executor(&self.executors, name, ticket)
+    }
+
+    /// Has every executor forget what it knows of the world.
+    pub(crate) async fn look_again(&self) -> Result<(), Failure> {
+        for executor in &self.executors {
+            self.watch.guard_patiently(executor.look_again()).await?;
+        }
+        Ok(())
+    }
+
+    /// The runs of the release.
+    pub async fn runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
+        self.watch.guard_patiently(self.store.runs()).await
     }
 
     /// How a run of a step ended.
-    pub(crate) fn ended(&self, outcome: executor::Outcome, plan: &Plan, ticket: &str) -> Ended {
+    #[must_use]
+    pub fn ended(&self, outcome: executor::Outcome, plan: &Plan, ticket: &str) -> Ended {
         let next = matches!(outcome, executor::Outcome::Dirty { .. }).then(|| self.place.command("rollback --last"));
         Ended { next, ..Ended::of(outcome, plan, ticket) }
     }
 
     /// Tells how a run ended: on stdout, in the termination log, in the ledger, and as an Event.
     pub async fn conclude(&self, step: &str, plan: &Plan, ended: Ended) -> Result<ExitStatus, Failure> {
-        report::terminate(&ended.text());
+        report::terminate(&redact::text(&ended.text()));
         // What was done is done, whether or not anybody can read of it.
         if let Err(error) = report::print_end(self.common.output.output, plan, &ended, self.place.release) {
             tracing::warn!(error = format!("{error:#}"), "the report is lost");
         }
-        self.note(step, ended.outcome, &ended.summary, ended.failure.as_ref()).await;
+        self.remember(step, &ended).await;
         ended.result()
     }
 
@@ -108,30 +171,30 @@ impl<'a> Session<'a> {
         failure
     }
 
-    /// Remembers how an earlier run ended that this one has finished.
-    pub(crate) async fn remember(&self, step: &str, ended: &Ended) {
+    /// Remembers how a run ended, without telling it.
+    pub async fn remember(&self, step: &str, ended: &Ended) {
         self.note(step, ended.outcome, &ended.summary, ended.failure.as_ref()).await;
     }
 
     async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>) {
         let is_unreachable =
-            failure.is_some_and(|failure| *failure.code == code::UNREACHABLE || *failure.code == code::LEASE_OVER);
+            failure.is_some_and(|failure| *failure.code == shared::UNREACHABLE || *failure.code == shared::LEASE_OVER);
         if is_unreachable {
             // Nobody would hear it, and it would take as long again to find that out.
             return;
         }
-        let exit = failure.map_or(ExitStatus::Done, |failure| failure.status).code();
+        let exit = failure.map_or(ExitStatus::Done, Failure::status).code();
         let code = failure.map(|failure| failure.code.id.to_owned());
-        let [step, command, name] = [step, self.command, outcome].map(str::to_owned);
-        let summary = failure.map_or_else(|| summary.to_owned(), |failure| chain(failure));
+        let [step, command, name] = [step, self.command.as_str(), outcome].map(str::to_owned);
+        // Endings and Events are read by more people than the ledger.
+        let summary = redact::text(&failure.map_or_else(|| summary.to_owned(), |failure| chain(failure)));
         let helm_revision = self.common.release.helm_revision;
-        let time = fairlead_kube_client::ledger::now();
-        let outcome = Outcome { time, step, command, outcome: name, exit, code, summary, helm_revision };
-        if let Err(error) = self.ledger().note(self.place.release, &outcome).await {
+        let ending = Ending { time: now(), step, command, outcome: name, exit, code, summary, helm_revision };
+        if let Err(error) = self.store.note(&ending).await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "how the run ended is not in the ledger");
         }
         let Some(job) = &self.job else { return };
-        let published = self.cluster.publish(job, &outcome.outcome, &outcome.summary, failure.is_some()).await;
+        let published = self.cluster.publish(job, &ending.outcome, &ending.summary, failure.is_some()).await;
         if let Err(error) = published {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "there is no Event of how the run ended");
         }

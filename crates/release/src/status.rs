@@ -1,4 +1,4 @@
-//! Which runs there were, which are in force, and what the next command is.
+//! `status`: which runs there were, which are in force, and what the next command is.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -9,53 +9,32 @@ use fairlead_job::args::Output;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
+use fairlead_job::redact;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::{Entry, Ledger, Outcome};
-use fairlead_migration::ticket::{FirstPart, Phase};
+use fairlead_kube_client::ledger::Ledger;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
+use fairlead_migration::run::{Ending, RecordedRun};
+use fairlead_migration::store::Store;
 use serde_json::{Value, json};
 
-use crate::helm::Helm;
-use crate::next::{Next, next};
-
-/// Where the ledger of which release is, and the binary that is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Namespace of the ledger.
-    pub namespace: &'a str,
-    /// The release.
-    pub release: &'a str,
-    /// Name of the binary, for the commands that are printed.
-    pub binary: &'a str,
-    /// Name of the Helm release.
-    pub helm_release: &'a str,
-}
-
-impl Place<'_> {
-    /// A command line that does this there.
-    #[must_use]
-    pub fn command(&self, what: &str) -> String {
-        let Self { namespace, release, binary, helm_release } = self;
-        let helm = if helm_release == release { String::new() } else { format!(" --helm-release {helm_release}") };
-        format!("{binary} {what} --release {release} --ledger-namespace {namespace}{helm}")
-    }
-}
+use crate::helm::{HelmRecords, HelmState};
+use crate::next::{Known, Next, next, to_finish};
+use crate::place::Place;
 
 /// How often a status that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// So many outcomes are shown in text; all of them in JSON and YAML.
-const OUTCOMES_SHOWN: usize = 5;
+/// So many endings are shown in text; all of them in JSON and YAML.
+const ENDINGS_SHOWN: usize = 5;
 
 /// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
 pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
-    let ledger = Ledger::new(cluster, place.namespace);
+    let ledger = Ledger::new(cluster, place.namespace, place.release);
     let mut last = String::new();
     loop {
-        let entries = ledger.entries(place.release).await.map_err(Failure::from)?;
-        let outcomes = ledger.outcomes(place.release).await.map_err(Failure::from)?;
-        let helm = Helm::of(cluster, place).await.map_err(Failure::from)?;
-        let helm = helm.looked_up(cluster, &entries).await.map_err(Failure::from)?;
-        let now = written(&Seen { entries: &entries, outcomes: &outcomes, helm: &helm }, place, output)?;
+        let status = Status::of(cluster, &ledger, place).await.map_err(Failure::from)?;
+        let now = written(&status, output)?;
         if now != last {
             write!(anstream::stdout().lock(), "{now}").context("failed to write the status to stdout")?;
             last = now;
@@ -68,88 +47,112 @@ pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: boo
 }
 
 /// What there is to show.
-struct Seen<'a> {
-    entries: &'a [Entry],
-    outcomes: &'a [Outcome],
-    helm: &'a Helm,
+struct Status<'a> {
+    place: Place<'a>,
+    runs: Vec<RecordedRun>,
+    /// Sequences of tickets that somebody has deleted.
+    missing: Vec<u64>,
+    endings: Vec<Ending>,
+    helm: HelmRecords,
+    state: HelmState,
+    is_armed: Option<bool>,
+    next: Vec<Next>,
 }
 
-fn written(seen: &Seen<'_>, place: Place<'_>, output: Output) -> anyhow::Result<String> {
-    let next = next(seen.entries, seen.helm, place);
+impl<'a> Status<'a> {
+    async fn of(cluster: &Cluster, store: &dyn Store, place: Place<'a>) -> Result<Self, Obstacle> {
+        let runs = store.runs().await?;
+        let (missing, endings) = (store.missing().await?, store.endings().await?);
+        let helm = HelmRecords::of(cluster, place).await?;
+        let state = helm.state(&runs);
+        let is_armed = match state.way_back() {
+            Some(revision) => helm.is_armed(cluster, revision).await?,
+            None => None,
+        };
+        let told = match to_finish(&runs, &helm) {
+            Some(run) => store.ticket(&run.name).await?.told.flags,
+            None => Vec::new(),
+        };
+        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, told: &told, place });
+        Ok(Self { place, runs, missing, endings, helm, state, is_armed, next })
+    }
+}
+
+fn written(status: &Status<'_>, output: Output) -> anyhow::Result<String> {
     Ok(match output {
-        Output::Json => serde_json::to_string_pretty(&document(seen, &next, place))? + "\n",
+        Output::Json => serde_json::to_string_pretty(&document(status))? + "\n",
         Output::Yaml => {
             let mut out = Vec::new();
-            manifests::write_yaml(&mut out, &document(seen, &next, place))?;
+            manifests::write_yaml(&mut out, &document(status))?;
             String::from_utf8(out)?
         }
-        Output::Text | Output::Junit | Output::Github => text(seen, &next, place),
+        Output::Text | Output::Junit | Output::Github => text(status),
     })
 }
 
-/// Whether a run has changed something that has not been taken back.
-pub(crate) fn is_in_force(entry: &Entry) -> bool {
-    entry.phase == Phase::Committed
-}
-
-/// Whether a run may have changed something.
-pub(crate) fn may_be_undone(entry: &Entry) -> bool {
-    !matches!(entry.phase, Phase::Planned | Phase::RolledBack)
-}
-
-fn text(seen: &Seen<'_>, next: &[Next], place: Place<'_>) -> String {
-    let (Place { namespace, release, .. }, Seen { entries, outcomes, helm }) = (place, seen);
-    if entries.is_empty() && outcomes.is_empty() {
+fn text(status: &Status<'_>) -> String {
+    let Status { place: Place { namespace, release, .. }, runs, missing, endings, helm, next, .. } = status;
+    if runs.is_empty() && endings.is_empty() && missing.is_empty() {
         return format!("Release {release} has no runs in namespace {namespace}.\n");
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN", ""]);
-    for entry in *entries {
-        let revision = entry.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
-        let (sequence, phase) = (entry.sequence.to_string(), entry.phase.as_str());
-        let changes = match entry.phase {
-            Phase::Applying => format!("up to {} of {}", entry.progress.begun.min(entry.changes), entry.changes),
-            _ => entry.changes.to_string(),
+    for run in runs {
+        let revision = run.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
+        let (sequence, phase) = (run.sequence.to_string(), run.phase().as_str());
+        let changes = match run.phase() {
+            Phase::Applying => format!("up to {} of {}", run.progress.begun.min(run.changes), run.changes),
+            _ => run.changes.to_string(),
         };
-        let remark = remark(entry);
-        table.add_row([sequence.as_str(), &entry.step, phase, &changes, &revision, &entry.created, &remark]);
+        let remark = remark(run);
+        table.add_row([sequence.as_str(), &run.step, phase, &changes, &revision, &run.created, &remark]);
     }
     let mut out = format!("Release {release} in namespace {namespace}\n\n");
     for line in table.to_string().lines() {
         // Columns are filled up with blanks, the last one, too.
         out.extend([line.trim_end(), "\n"]);
     }
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let what = "MISSING: somebody has deleted tickets; what those runs changed cannot be taken back from here";
+        out.extend(["\n", what, ": ", &missing.join(", "), "\n"]);
+    }
     if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
         out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
         out.extend([newest.status.as_str(), ".\n"]);
     }
-    if !outcomes.is_empty() {
+    if !endings.is_empty() {
         out.push_str("\nLast outcomes:\n");
     }
-    for outcome in &outcomes[outcomes.len().saturating_sub(OUTCOMES_SHOWN)..] {
-        let Outcome { time, step, command, exit, summary, .. } = outcome;
-        let code = outcome.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+    for ending in &endings[endings.len().saturating_sub(ENDINGS_SHOWN)..] {
+        let Ending { time, step, command, exit, summary, .. } = ending;
+        let code = ending.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        let summary = redact::text(summary);
         out.extend([&format!("  {time}  {step} {command}, exit {exit}: {code}{summary}"), "\n"]);
     }
     out.push_str("\nNext:\n");
-    for (command, what) in next {
+    for Next { command, what } in next {
         out.extend(["  ", command, "\n      ", what, "\n"]);
     }
     out
 }
 
 /// What the phase means for the person who reads it.
-fn remark(entry: &Entry) -> String {
-    let why = entry.progress.cause.as_deref().map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
-    match entry.phase {
+fn remark(run: &RecordedRun) -> String {
+    let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
+    let why = cause.map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
+    match run.phase() {
+        Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
         Phase::Committed => "in force".to_owned(),
+        Phase::Background => "in force; what follows from it goes on in the background".to_owned(),
         Phase::Dirty => format!("NOT as before: a human must look{why}"),
-        Phase::RolledBack if entry.progress.begun == 0 => "nothing was changed".to_owned(),
+        Phase::RolledBack if run.progress.begun == 0 => "nothing was changed".to_owned(),
+        Phase::RolledBack if run.progress.why_back == Some(WhyBack::Planned) => "taken back, as planned".to_owned(),
         Phase::RolledBack => format!("taken back{why}"),
-        Phase::RollingBack if entry.progress.is_undone_before_helm() => {
+        Phase::RollingBack if run.progress.is_undone_before_helm() => {
             "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()
         }
-        Phase::RollingBack if entry.progress.first_part == FirstPart::Begun => {
+        Phase::RollingBack if run.progress.first_part == FirstPart::Begun => {
             "being taken back before Helm's manifests, or its process died".to_owned()
         }
         Phase::RollingBack => format!("being taken back, or its process died{why}"),
@@ -157,18 +160,20 @@ fn remark(entry: &Entry) -> String {
     }
 }
 
-fn document(seen: &Seen<'_>, next: &[Next], place: Place<'_>) -> Value {
-    let Seen { entries, outcomes, helm } = seen;
-    let runs = entries.iter().map(|entry| {
-        json!({"sequence": entry.sequence, "ticket": entry.name, "step": entry.step, "phase": entry.phase.as_str(),
-            "helmRevision": entry.helm_revision, "began": entry.created, "inForce": is_in_force(entry),
-            "changes": entry.changes, "begun": entry.progress.begun.min(entry.changes), "cause": entry.progress.cause,
-            "undoneBeforeHelm": entry.progress.is_undone_before_helm()})
+fn document(status: &Status<'_>) -> Value {
+    let Status { place, runs, missing, endings, helm, state, is_armed, next } = status;
+    let runs = runs.iter().map(|run| {
+        let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
+        json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
+            "helmRevision": run.helm_revision, "began": run.created, "inForce": run.is_in_force(),
+            "changes": run.changes, "begun": run.progress.begun.min(run.changes), "cause": cause,
+            "undoneBeforeHelm": run.progress.is_undone_before_helm(), "hasEvidence": run.progress.evidence.is_some()})
     });
     let revisions = helm.revisions.iter().map(|it| json!({"number": it.number, "status": it.status}));
-    let way_back = helm.way_back(entries);
-    let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": way_back, "armed": helm.is_armed});
-    let next = next.iter().map(|(command, what)| json!({"command": command, "what": what}));
+    let endings = endings.iter().map(|ending| Ending { summary: redact::text(&ending.summary), ..ending.clone() });
+    let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": state.way_back(), "armed": is_armed});
+    let next = next.iter().map(|Next { command, what }| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
-        "runs": runs.collect::<Vec<Value>>(), "outcomes": outcomes, "helm": helm, "next": next.collect::<Vec<Value>>()})
+        "runs": runs.collect::<Vec<Value>>(), "missing": missing, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
+        "next": next.collect::<Vec<Value>>()})
 }

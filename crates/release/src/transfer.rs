@@ -11,15 +11,20 @@ use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_kube_client::ledger::{Imported, Ledger};
 use fairlead_kube_client::objects::writable;
+use fairlead_migration::change::Targets;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store as _;
+use fairlead_migration::ticket::KUBERNETES;
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
-use crate::status::{Place, is_in_force};
+use crate::place::Place;
 
 /// Writes the tickets, or what they hold.
-pub async fn export(mut ledger: Ledger<'_>, place: Place<'_>, args: &ExportArgs) -> anyhow::Result<ExitStatus> {
+pub async fn export(ledger: &Ledger<'_>, place: Place<'_>, args: &ExportArgs) -> anyhow::Result<ExitStatus> {
     let count = if args.as_manifests {
-        let objects = before(&mut ledger, place).await?;
+        let objects = before(ledger, place).await.map_err(Failure::from)?;
         let mut out = create(&args.file)?;
         for object in &objects {
             writeln!(out, "---").with_context(|| format!("failed to write {}", args.file.display()))?;
@@ -28,7 +33,7 @@ pub async fn export(mut ledger: Ledger<'_>, place: Place<'_>, args: &ExportArgs)
         out.flush().with_context(|| format!("failed to write {}", args.file.display()))?;
         format!("{} objects as they were before", objects.len())
     } else {
-        let secrets = ledger.export(place.release).await.map_err(Failure::from)?;
+        let secrets = ledger.export().await.map_err(Failure::from)?;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": secrets});
         let mut out = create(&args.file)?;
         serde_json::to_writer(&mut out, &list).with_context(|| format!("failed to write {}", args.file.display()))?;
@@ -41,7 +46,7 @@ pub async fn export(mut ledger: Ledger<'_>, place: Place<'_>, args: &ExportArgs)
 }
 
 /// Creates what is missing.
-pub async fn import(ledger: Ledger<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
+pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
     let documents = manifests::read(file).map_err(Failure::input)?;
     let secrets: Vec<Value> = documents.into_iter().filter(|document| document["kind"] == "Secret").collect();
     let mut out = anstream::stdout().lock();
@@ -54,13 +59,20 @@ pub async fn import(ledger: Ledger<'_>, file: &Path) -> anyhow::Result<ExitStatu
     Ok(ExitStatus::Done)
 }
 
-/// The objects that runs in force have changed or deleted, as they were before the first of them.
-async fn before(ledger: &mut Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>, Failure> {
-    let mut seen = std::collections::HashSet::new();
-    let mut objects = Vec::new();
-    for entry in ledger.entries(place.release).await?.iter().filter(|entry| is_in_force(entry)) {
-        for change in ledger.reopen(&entry.name).await?.plan.changes() {
-            if seen.insert(change.target.clone()) {
+/// The objects that runs in force have changed or deleted, as they were before the first of them. What other executors have changed is no
+/// object.
+async fn before(ledger: &Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
+    let (mut seen, mut objects) = (Targets::default(), Vec::new());
+    for run in ledger.runs().await?.iter().filter(|run| RecordedRun::is_in_force(run)) {
+        let reopened = ledger.read(&run.name).await?;
+        if reopened.ticket.executor != KUBERNETES {
+            let (step, release) = (&run.step, place.release);
+            tracing::warn!(step, release, executor = reopened.ticket.executor, "has changed no objects: not in this file");
+            continue;
+        }
+        for change in reopened.plan.changes() {
+            if !seen.contains(&change.target) {
+                seen.insert(&change.target);
                 objects.extend(change.before().map(writable));
             }
         }

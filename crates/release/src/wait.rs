@@ -1,24 +1,23 @@
 //! Waits until the old side is there, before the new one goes: Helm without `--wait` does not.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use fairlead_apis::object;
-use fairlead_apis::status::Status;
-use fairlead_apis::workload::unavailable;
-use fairlead_job::code;
-use fairlead_job::exit::ExitStatus;
+use fairlead_apis::readiness::readiness;
+use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::ledger::Entry;
-use fairlead_migration::change::{Action, Change, Target};
+use fairlead_migration::change::{Action, Change, Target, Targets};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, StageKind, UndoAt};
-use fairlead_migration::ticket::{Phase, Progress};
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::Phase;
+use fairlead_migration::stage::UndoAt;
+use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::args::{Goal, RollbackArgs, WaitFor};
-use crate::helm::Helm;
-use crate::observe::{Kind, Source, target};
+use crate::helm::HelmRecords;
 use crate::session::Session;
 
 /// Pods start within seconds; asking more often than this only costs.
@@ -30,10 +29,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// The annotation by which Helm knows the objects of a release.
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 
-/// The condition by which Kyma's legacy Subscriptions say that they are ready.
-/// Source: kyma-project/kyma@1.11.0 `components/event-bus/apis/eventing/v1alpha1/types.go`.
-const KYMA_READY: &str = "is-ready";
-
 /// What is waited for.
 #[derive(Default)]
 struct Awaited {
@@ -41,13 +36,13 @@ struct Awaited {
     workloads: bool,
     /// Objects that were held.
     held: Vec<Target>,
-    /// Kinds of objects that have come back and say how they are, and hashes of these objects: there may be many.
+    /// Kinds of objects that have come back and say how they are, and these objects: there may be many.
     kinds: Vec<Kind>,
-    restored: HashSet<u64>,
+    restored: Targets,
 }
 
 /// Waits as the arguments say, until `deadline`.
-pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm, deadline: Instant) -> Result<(), Failure> {
+pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords, deadline: Instant) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
         awaited.add_restored(session, &args.goal, helm).await?;
@@ -60,7 +55,7 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     let mut last: Option<Target> = None;
     loop {
         let look = async {
-            let again = last.as_ref().filter(|last| awaited.restored.contains(&last.short()));
+            let again = last.as_ref().filter(|last| awaited.restored.contains(last));
             let found = if let Some(last) = again { look_at(&source, last).await? } else { None };
             if found.is_some() { Ok(found) } else { awaited.first_unready(&source, helm).await }
         };
@@ -68,7 +63,7 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
         if Instant::now() >= deadline {
             let patience = humantime::format_duration(args.wait_timeout);
             let message = format!("{target} is not ready after {patience}: {why}");
-            return Err(Failure::new(ExitStatus::Failed, &code::NOT_READY_YET, message));
+            return Err(Failure::new(&shared::NOT_READY_YET, message));
         }
         if reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
@@ -83,17 +78,10 @@ pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &Helm
     }
 }
 
-/// Whether a run has been taken back, or a part of it, in this rollback: in this attempt or an earlier one, but not in one that was over
-/// before the newest run began; nor because it failed by itself, or came to nothing.
-fn is_of_this_rollback(run: &Entry, newest: Option<u64>) -> bool {
-    let Progress { begun, cause, undone_after, .. } = &run.progress;
-    *begun > 0 && cause.is_none() && undone_after.is_some() && *undone_after == newest
-}
-
 /// Whether a change is undone by bringing something back, not by taking it away.
 fn comes_back(change: &Change, plan: &Plan) -> bool {
     match change.action() {
-        Action::Update => plan.stages[change.stage].kind == StageKind::Hold,
+        Action::Update => plan.stages()[change.stage].kind.may_be_ended(),
         action => action == Action::Delete,
     }
 }
@@ -116,21 +104,20 @@ fn unready(object: &Value) -> Option<(Target, String)> {
 
 impl Awaited {
     /// Adds what this rollback has brought back so far.
-    async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal, helm: &Helm) -> Result<(), Failure> {
-        let ledger = session.ledger();
-        let mut runs = session.watch.guard_patiently(ledger.entries(session.place.release)).await?;
+    async fn add_restored(&mut self, session: &Session<'_>, goal: &Goal, helm: &HelmRecords) -> Result<(), Failure> {
+        let mut runs = session.runs().await?;
         let newest = runs.last().map(|run| run.sequence);
         runs.retain(|run| match (goal.to_revision, goal.to) {
             (Some(revision), _) => run.helm_revision.is_some_and(|its| its > revision) && helm.is_ours(run),
             (_, to) => run.sequence > to.unwrap_or_default(),
         });
-        for run in runs.iter().filter(|run| is_of_this_rollback(run, newest)) {
-            let (is_early_back, is_late_back) = (run.progress.is_undone_before_helm(), run.phase == Phase::RolledBack);
+        for run in runs.iter().filter(|run| run.is_of_rollback(newest)) {
+            let (is_early_back, is_late_back) = (run.progress.is_undone_before_helm(), run.phase() == Phase::RolledBack);
             if !is_early_back && !is_late_back {
                 continue;
             }
-            let plan = session.watch.guard_patiently(session.ledger().reopen(&run.name)).await?.plan;
-            let is_back = |change: &Change| is_late_back || plan.stages[change.stage].undo_at == UndoAt::PreRollback;
+            let plan = session.watch.guard_patiently(session.store.read(&run.name)).await?.plan;
+            let is_back = |change: &Change| is_late_back || plan.stages()[change.stage].undo_at == UndoAt::PreRollback;
             for change in plan.changes().filter(is_back) {
                 self.add(change, &plan);
             }
@@ -152,11 +139,11 @@ impl Awaited {
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
         }
-        self.restored.insert(change.target.short());
+        self.restored.insert(&change.target);
     }
 
     /// Any one object that is not ready, and why.
-    async fn first_unready(&self, source: &Source<'_>, helm: &Helm) -> Result<Option<(Target, String)>, Obstacle> {
+    async fn first_unready(&self, source: &Source<'_>, helm: &HelmRecords) -> Result<Option<(Target, String)>, Obstacle> {
         for kind in ["Deployment", "StatefulSet", "DaemonSet"].iter().filter(|_| self.workloads) {
             let kind = Kind::namespaced("apps", kind, &["v1"]);
             let read = |object: Value| is_of(&object, helm).then(|| unready(&object)).flatten();
@@ -170,7 +157,7 @@ impl Awaited {
             }
         }
         for kind in &self.kinds {
-            let read = |object: Value| self.restored.contains(&target(&object).short()).then(|| unready(&object)).flatten();
+            let read = |object: Value| self.restored.contains(&target(&object)).then(|| unready(&object)).flatten();
             if let Some(found) = source.find(kind, read).await? {
                 return Ok(Some(found));
             }
@@ -179,62 +166,6 @@ impl Awaited {
     }
 }
 
-fn is_of(object: &Value, helm: &Helm) -> bool {
+fn is_of(object: &Value, helm: &HelmRecords) -> bool {
     object::annotation(object, RELEASE_NAME) == Some(&helm.release)
-}
-
-/// Whether an object is ready, or why not; none when it does not say so.
-fn readiness(object: &Value) -> Option<Result<(), String>> {
-    if ["Deployment", "StatefulSet", "DaemonSet"].contains(&object::kind(object)) {
-        return Some(unavailable(object).map_or(Ok(()), Err));
-    }
-    let conditions = object["status"]["conditions"].as_array()?;
-    let condition = |name: &str| conditions.iter().find(|condition| condition["type"] == name);
-    if condition("Ready").is_some() {
-        return Some(match Status::of(object) {
-            Status::Current => Ok(()),
-            Status::InProgress(cause) | Status::Failed(cause) => Err(cause.to_string()),
-            Status::Terminating => Err("it is being deleted".to_owned()),
-        });
-    }
-    let ready = condition(KYMA_READY)?;
-    let reason = ready["message"].as_str().or(ready["reason"].as_str()).unwrap_or("its controller does not say why");
-    Some(if ready["status"] == "True" { Ok(()) } else { Err(format!("{KYMA_READY}: {reason}")) })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_an_older_rollback_has_brought_back_is_not_waited_for() {
-        let run = |sequence, undone_after| {
-            let [name, step, created] = [String::new(), String::new(), String::new()];
-            let progress = Progress { phase: Phase::RolledBack, begun: 1, undone_after, ..Progress::planned() };
-            Entry { name, sequence, step, phase: progress.phase, helm_revision: None, created, changes: 1, progress }
-        };
-        let is_of_this = |run: &Entry| is_of_this_rollback(run, Some(4));
-        assert!(is_of_this(&run(4, Some(4))) && is_of_this(&run(1, Some(4))));
-        assert!(!is_of_this(&run(2, Some(2))) && !is_of_this(&run(2, None)) && !is_of_this_rollback(&run(2, None), None));
-        // The snapshot of one that was abandoned may not even be whole.
-        let mut abandoned = run(4, Some(4));
-        abandoned.progress.begun = 0;
-        assert!(!is_of_this(&abandoned));
-    }
-
-    #[test]
-    fn an_object_is_waited_for_where_it_says_how_it_is() {
-        let with = |kind: &str, conditions: Value| {
-            readiness(&json!({"kind": "Subscription", "status": {"conditions": [{"type": kind, "status": conditions}]}}))
-        };
-        assert_eq!(with("Ready", json!("True")), Some(Ok(())));
-        assert!(with("Ready", json!("False")).is_some_and(|ready| ready.is_err()));
-        assert_eq!(with(KYMA_READY, json!("True")), Some(Ok(())));
-        assert_eq!(with(KYMA_READY, json!("False")), Some(Err("is-ready: its controller does not say why".to_owned())));
-        assert_eq!(with("events-activated", json!("False")), None);
-        assert_eq!(readiness(&json!({"kind": "EventActivation"})), None);
-        assert!(readiness(&json!({"kind": "Deployment"})).is_some_and(|ready| ready.is_err()));
-    }
 }

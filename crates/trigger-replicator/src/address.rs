@@ -10,13 +10,16 @@
 
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+
 use fairlead_apis::messaging::BROKER_NAMESPACE_LABEL;
 use fairlead_apis::status::Status;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images};
 use fairlead_migration::executor::{Standing, Task, World};
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::stage::UndoWait;
 
 use crate::flows::changes::broker;
 use crate::kinds;
@@ -25,7 +28,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The objects of a cluster, where Subscriptions are created with the address that their Broker has by then.
 pub(crate) struct Addressed<'a> {
-    pub(crate) objects: &'a Objects<'a>,
+    /// Where changes are made.
+    pub(crate) world: Box<dyn World + 'a>,
+    /// For reading.
+    pub(crate) objects: Objects<'a>,
     pub(crate) watch: &'a Watch,
     /// Group and version of Brokers.
     pub(crate) broker_version: String,
@@ -33,13 +39,14 @@ pub(crate) struct Addressed<'a> {
     pub(crate) timeout: Duration,
 }
 
+#[async_trait(?Send)]
 impl World for Addressed<'_> {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let change = task.change;
         let is_subscription = change.target.kind == kinds::SUBSCRIPTION.kind;
         let namespace = change.after().and_then(|after| after["metadata"]["labels"][BROKER_NAMESPACE_LABEL].as_str());
         let (Images::Create(image), true, Some(namespace)) = (&change.images, is_subscription, namespace) else {
-            return self.objects.bring(task).await;
+            return self.world.bring(task).await;
         };
         let url = self.watch.guard(self.address(namespace)).await?;
         let mut image = image.clone();
@@ -48,11 +55,19 @@ impl World for Addressed<'_> {
             image["spec"]["subscriber"]["uri"] = url.into();
         }
         let change = Change { images: Images::Create(image), ..change.clone() };
-        self.objects.bring(&Task { change: &change, ..*task }).await
+        self.world.bring(&Task { change: &change, ..*task }).await
+    }
+
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        self.world.settle(task).await
+    }
+
+    async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        self.world.wait(wait, stop).await
     }
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
-        self.objects.look(task).await
+        self.world.look(task).await
     }
 }
 

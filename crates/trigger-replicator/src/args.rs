@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use fairlead_job::exit;
-use fairlead_release::args::{CommonArgs, PlanArgs, ReleaseCommand};
+use fairlead_driver::args::PlanArgs;
+use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
@@ -80,7 +81,7 @@ pub enum Command {
 pub struct ApplyArgs {
     /// What every step takes.
     #[command(flatten)]
-    pub step: fairlead_release::args::StepArgs,
+    pub step: fairlead_driver::args::StepArgs,
 
     /// How long Brokers, Subscriptions and Triggers may take to become ready, Triggers where their namespace has a Broker; after
     /// that the run restores what it changed and exits with 1.

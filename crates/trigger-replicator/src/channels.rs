@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_release::observe::{Source, target};
+use fairlead_observe::address::target;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::kinds;

@@ -7,7 +7,7 @@ use fairlead_apis::object;
 use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_release::observe::Source;
+use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::channels::Subscribers;

@@ -17,14 +17,14 @@ use fairlead_apis::messaging::{self, Channel};
 use fairlead_apis::object;
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Finding, Unchanged};
-use fairlead_release::observe::Kind;
+use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_observe::kind::Kind;
 use serde_json::Value;
 
 use crate::kinds;
 use crate::namespaces::Namespaces;
 use crate::replicas::BROKER;
-use fairlead_release::observe::Source;
+use fairlead_observe::source::Source;
 
 /// Where Applications have their Channels, and Channels their Subscriptions. Source: Kyma 1.11.0
 /// `components/application-broker/internal/knative`, hard coded there, too.

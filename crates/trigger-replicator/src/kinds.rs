@@ -2,7 +2,7 @@
 
 use fairlead_apis::trigger::KNATIVE_VERSIONS;
 use fairlead_apis::{application, messaging, subscription, trigger};
-use fairlead_release::observe::Kind;
+use fairlead_observe::kind::Kind;
 
 pub(crate) static NAMESPACE: Kind = Kind::cluster_wide("", "Namespace", &[]);
 pub(crate) static LEGACY_SUBSCRIPTION: Kind = Kind::namespaced(subscription::GROUP, subscription::KIND, &[]);

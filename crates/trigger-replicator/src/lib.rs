@@ -7,9 +7,8 @@
 //! - `channels`: what Triggers that are gone have left behind
 //! - [`flows`]: what Triggers need to get events
 //! - [`plan`]: what has to be done
-//! - `apply`: the step, whose changes are made with the `address` that a Broker has by then
+//! - `step`: the step, whose changes are made with the `address` that a Broker has by then
 //! - `verify`: looks whether it has been done, and `ready` whether it works
-//! - [`codes`]: what can be the matter
 //! - [`kinds`], `naming`: what is read and written, and what it is called
 //!
 //! # Decision: a second plan is the verification
@@ -19,10 +18,8 @@
 //! somebody deleted meanwhile is noticed, by the same rule of equality that the next run and the purge apply.
 
 mod address;
-mod apply;
 pub mod args;
 mod channels;
-pub mod codes;
 pub mod existing;
 pub mod flows;
 pub mod kinds;
@@ -31,19 +28,21 @@ mod naming;
 pub mod plan;
 mod ready;
 pub mod replicas;
+mod step;
 mod verify;
 
+use fairlead_job::codes::trigger_replicator as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
-use fairlead_release::session::{Session, connect};
-use fairlead_release::show::{explain, show};
-use fairlead_release::step;
+use fairlead_observe::source::Source;
+use fairlead_release::session::{self, Session, connect};
+use fairlead_driver::show::{explain, show};
+use fairlead_driver::apply;
 
-use crate::apply::Replication;
+use crate::step::Replication;
 use crate::args::{Args, Command};
 use crate::existing::Existing;
 use crate::namespaces::Namespaces;
@@ -57,13 +56,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Plan(plan) => {
             show(&args.common, plan, &kinds::ALL, async |source| Ok(make_plan(source, &args).await?)).await
         }
-        Command::Apply(apply) => {
+        Command::Apply(arguments) => {
             let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, plan::STEP, "apply", apply.step.run_timeout).await?;
-            step::apply(&session, &apply.step, &Replication { args: &args, apply, session: &session }).await
+            let session = Session::begin(&args.common, &cluster, plan::STEP, session::Command::Apply, arguments.step.run_timeout).await?;
+            apply::apply(&session, &arguments.step, &Replication { args: &args, apply: arguments, session: &session }).await
         }
-        Command::Release(command) => fairlead_release::run(&args.common, command, plan::STEP).await,
-        Command::Explain { code } => explain(plan::STEP, codes::CODES, code),
+        Command::Release(command) => {
+            let cluster = connect(&args.common).await?;
+            fairlead_release::run(&cluster, &args.common, command, plan::STEP, |session| session).await
+        }
+        Command::Explain { code } => explain(code),
     }
 }
 
@@ -100,11 +102,11 @@ async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, Unplannable
     let trigger_version = source.api_version(&kinds::TRIGGER);
     if trigger_version.is_none() && !replicas.is_empty() {
         let message = format!("Trigger is not served in a version that can be written, and {} are needed", replicas.len());
-        return Err(Unplannable::NotServed(Failure::new(ExitStatus::Refused, &codes::NO_TRIGGER_KIND, message)));
+        return Err(Unplannable::NotServed(Failure::new(&codes::NO_TRIGGER_KIND, message)));
     }
     if let Some(kind) = observed.missing_kind().filter(|_| !flows.is_empty()) {
         let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
-        return Err(Unplannable::NotServed(Failure::new(ExitStatus::Refused, &codes::NO_FLOW_KIND, message)));
+        return Err(Unplannable::NotServed(Failure::new(&codes::NO_FLOW_KIND, message)));
     }
     let observed = Observed { namespaces, flows: observed, triggers: Existing::of(source, &replicas).await? };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };

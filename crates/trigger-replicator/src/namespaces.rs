@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fairlead_apis::object;
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_release::observe::Source;
+use fairlead_observe::source::Source;
 
 use crate::{flows, kinds};
 

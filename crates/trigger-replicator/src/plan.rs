@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::plan::{Pacing, Plan, Stage, StageKind, Unchanged, UndoAt};
-use fairlead_release::observe::other_release;
+use fairlead_migration::finding::Unchanged;
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
+use fairlead_observe::address::other_release;
 
 use crate::existing::{Existing, Found, Own};
 use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
 use crate::flows::{self, Flows};
 use crate::namespaces::Namespaces;
 use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
-use crate::{codes, kinds};
+use fairlead_job::codes::trigger_replicator as codes;
+use crate::{kinds};
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
@@ -47,19 +50,18 @@ pub struct Observed {
 /// Compares what should be with what there is.
 #[must_use]
 pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan {
-    let Desired { mut replicas, flows, trigger_version } = desired;
+    let Desired { replicas, flows, trigger_version } = desired;
     let stage = |name: &str| Stage::new(name, StageKind::Expand, UndoAt::PostRollback, limits.concurrency);
     let fed = Stage { pacing: pacing(), ..stage("Triggers, and the Subscriptions that feed them") };
-    let mut plan = Plan::new(STEP, vec![stage("Brokers"), fed]);
-    plan.unchanged = std::mem::take(&mut replicas.left_out);
+    let mut plan = PlanBuilder::new(STEP, vec![stage("Brokers"), fed]);
+    replicas.left_out.iter().for_each(|unchanged| plan.keep(&unchanged));
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits);
     changes.brokers.values().for_each(|change| plan.push(change));
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for index in 0..replicas.len() {
         let (replica, findings) = replicas.get(index, &trigger_version);
         for finding in findings {
-            let is_refusal = finding.code == codes::NAME_TAKEN.id;
-            if is_refusal { &mut plan.refusals } else { &mut plan.warnings }.push(finding);
+            if finding.code == codes::NAME_TAKEN.id { plan.refuse(finding) } else { plan.warn(finding) }
         }
         compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
         *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
@@ -70,12 +72,12 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     warn_of_missing_flows(&mut plan, &counts, &flows, &changes, &observed.flows);
     for (channel, count) in observed.triggers.subscribers.dead() {
         let message = format!("it still has {count} subscriber{} whose Trigger is gone", if count == 1 { "" } else { "s" });
-        plan.warnings.push(codes::DEAD_SUBSCRIBERS.finding(channel.clone(), message));
+        plan.warn(codes::DEAD_SUBSCRIBERS.finding(channel.clone(), message));
     }
-    plan.refusals.extend(replicas.refusals.into_iter().chain(flows.refusals));
-    plan.warnings.extend(replicas.warnings.into_iter().chain(flows.warnings));
-    plan.unchanged.extend(flows.left_out);
-    plan.sorted()
+    replicas.refusals.into_iter().chain(flows.refusals).for_each(|finding| plan.refuse(finding));
+    replicas.warnings.into_iter().chain(flows.warnings).for_each(|finding| plan.warn(finding));
+    flows.left_out.iter().for_each(|unchanged| plan.keep(unchanged));
+    plan.build()
 }
 
 /// Triggers of one Broker, and Subscriptions of one Channel, that are deleted at once leave dead subscribers behind in the channel,
@@ -93,16 +95,16 @@ fn pacing() -> Vec<Pacing> {
     vec![trigger, subscription]
 }
 
-fn compare(plan: &mut Plan, replica: &Replica, found: &Found, release: &str) {
+fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &str) {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
-    let warn = |plan: &mut Plan, name: &str| {
+    let warn = |plan: &mut PlanBuilder, name: &str| {
         if !doubles.is_empty() {
             let doubles = doubles.iter().copied().collect::<Vec<_>>().join(", ");
             let message = format!("may deliver the same events to {} as Trigger {doubles}", replica.delivery.endpoint);
             let target = Target { name: name.to_owned(), ..target.clone() };
-            plan.warnings.push(codes::DOUBLE_DELIVERY.finding(target, message));
+            plan.warn(codes::DOUBLE_DELIVERY.finding(target, message));
         }
     };
     if let Some((first, is_replica)) = equal.first_key_value() {
@@ -113,11 +115,11 @@ fn compare(plan: &mut Plan, replica: &Replica, found: &Found, release: &str) {
     match found.own {
         Own::Terminating => {
             let message = format!("it is being deleted, and {} needs it", names(replica));
-            plan.refusals.push(codes::TERMINATING.finding(target.clone(), message));
+            plan.refuse(codes::TERMINATING.finding(target.clone(), message));
         }
         Own::Other => {
             let message = format!("it is not the replica of {}", names(replica));
-            plan.refusals.push(codes::NAME_TAKEN.finding(target.clone(), message));
+            plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
         _ => {
             warn(plan, &target.name);
@@ -128,12 +130,12 @@ fn compare(plan: &mut Plan, replica: &Replica, found: &Found, release: &str) {
 }
 
 /// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
-fn keep(plan: &mut Plan, replica: &Replica, found: &Found, name: &str, is_replica: bool, release: &str) {
+fn keep(plan: &mut PlanBuilder, replica: &Replica, found: &Found, name: &str, is_replica: bool, release: &str) {
     let target = Target { name: name.to_owned(), ..replica.target.clone() };
     if let Some(before) = found.stale().filter(|_| name == replica.target.name) {
         if let Some(other) = other_release(&before, release) {
             let message = format!("release {other} has made it; {} asks for it, too", names(replica));
-            return plan.refusals.push(codes::OTHER_RELEASE.finding(target, message));
+            return plan.refuse(codes::OTHER_RELEASE.finding(target, message));
         }
         let mut after = before.clone();
         after["metadata"]["annotations"][REPLICATED_FROM] = replica.replicated_from().into();
@@ -141,12 +143,12 @@ fn keep(plan: &mut Plan, replica: &Replica, found: &Found, name: &str, is_replic
         return plan.push(&Change { stage: TRIGGERS, target, images: Images::Update(before, after), reason });
     }
     let origin = if is_replica { "" } else { "made by others, " };
-    plan.unchanged.push(&Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
+    plan.keep(&Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
 }
 
 /// One warning for a namespace, however many Triggers it has.
 fn warn_of_missing_brokers(
-    plan: &mut Plan,
+    plan: &mut PlanBuilder,
     counts: &BTreeMap<(String, String), usize>,
     changes: &FlowChanges,
     observed: &flows::Observed,
@@ -158,13 +160,13 @@ fn warn_of_missing_brokers(
     }
     for (namespace, count) in pending.into_iter().filter(|(_, count)| *count > 0) {
         let message = format!("pending: no Broker, so {} nothing yet", delivering(count));
-        plan.warnings.push(codes::NO_BROKER.finding(broker(&kinds::BROKER.api_version("v1"), namespace), message));
+        plan.warn(codes::NO_BROKER.finding(broker(&kinds::BROKER.api_version("v1"), namespace), message));
     }
 }
 
 /// One warning for an Application in a namespace.
 fn warn_of_missing_flows(
-    plan: &mut Plan,
+    plan: &mut PlanBuilder,
     counts: &BTreeMap<(String, String), usize>,
     flows: &Flows,
     changes: &FlowChanges,
@@ -174,7 +176,7 @@ fn warn_of_missing_flows(
     for ((namespace, application), count) in missing.filter(|_| observed.has_activations()) {
         let target = kinds::APPLICATION.target("v1alpha1", "", application);
         let delivering = delivering(*count);
-        plan.warnings.push(if flows.has(namespace, application) {
+        plan.warn(if flows.has(namespace, application) {
             let message = format!("its way into {namespace} is refused above, so {delivering} nothing");
             codes::FLOW_REFUSED.finding(target, message)
         } else {

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use fairlead_apis::status::{Cause, Status};
 use fairlead_apis::{messaging, object};
-use fairlead_migration::change::Target;
+use fairlead_migration::change::{Target, Targets};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_release::observe::Kind;
+use fairlead_observe::kind::Kind;
 use serde_json::Value;
 
 use crate::flows::changes::broker;
 use crate::kinds;
 use crate::replicas::BROKER;
-use crate::verify::Targets;
-use fairlead_release::observe::{Source, target};
+use fairlead_observe::address::target;
+use fairlead_observe::source::Source;
 
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

@@ -5,34 +5,16 @@ use std::time::Instant;
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
-use fairlead_migration::change::{Action, Target};
+use fairlead_migration::change::{Action, Targets};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
+use fairlead_observe::source::Source;
 
 use crate::Unplannable;
 use crate::args::{ApplyArgs, Args};
 use crate::kinds;
 use crate::namespaces::INJECTION_LABELS;
 use crate::ready::{self, Awaited, Wait};
-
-/// Many targets, in little memory: 2^64 hashes are enough for 2^17 objects.
-#[derive(Default)]
-pub(crate) struct Targets(HashSet<u64>);
-
-impl Targets {
-    pub(crate) fn insert(&mut self, target: &Target) {
-        self.0.insert(target.short());
-    }
-
-    pub(crate) fn contains(&self, target: &Target) -> bool {
-        self.0.contains(&target.short())
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
 
 /// Verifies that `plan` has been carried out and that what it created is ready.
 pub(crate) async fn verify(
@@ -68,13 +50,13 @@ async fn plan_again(source: &Source<'_>, args: &Args) -> Result<Plan, Obstacle> 
 fn compare(plan: &Plan, again: &Plan) -> Result<(), Obstacle> {
     let mut ours = Targets::default();
     plan.changes().for_each(|change| ours.insert(&change.target));
-    let refused = again.refusals.iter().map(|refusal| (refusal.target.clone(), refusal.message.clone()));
+    let refused = again.refusals().iter().map(|refusal| (refusal.target.clone(), refusal.message.clone()));
     let planned = again.changes().filter_map(|change| {
         let what = match change.action() {
             Action::Create => "somebody has deleted it",
             // A replica that is told of yet another Subscription is the next run's.
             Action::Update if change.target.kind == kinds::TRIGGER.kind => return None,
-            Action::Update | Action::Delete => "it should be written again",
+            _ => "it should be written again",
         };
         Some((change.target, format!("{what}: {}", change.reason)))
     });
@@ -89,12 +71,12 @@ fn compare(plan: &Plan, again: &Plan) -> Result<(), Obstacle> {
 /// What has been created and is still asked for; somebody may have deprovisioned a service meanwhile.
 fn awaited(plan: &Plan, again: &Plan) -> Awaited {
     let mut wanted = Targets::default();
-    again.unchanged.iter().for_each(|unchanged| wanted.insert(&unchanged.target));
+    again.unchanged().iter().for_each(|unchanged| wanted.insert(&unchanged.target));
     // A replica that another Subscription has come to share is still asked for.
     again.changes().for_each(|change| wanted.insert(&change.target));
     // Without a Broker a Trigger has no status, for as long as there is none: reported in the plan, not waited for.
-    let no_broker = |warning: &&fairlead_migration::plan::Finding| warning.code == crate::codes::NO_BROKER.id;
-    let pending = again.warnings.iter().filter(no_broker).filter_map(|warning| warning.target.namespace.clone());
+    let no_broker = |warning: &&fairlead_migration::finding::Finding| warning.code == fairlead_job::codes::trigger_replicator::NO_BROKER.id;
+    let pending = again.warnings().iter().filter(no_broker).filter_map(|warning| warning.target.namespace.clone());
     let pending: HashSet<String> = pending.collect();
     let mut awaited = Awaited::default();
     for change in plan.changes() {

@@ -1,141 +1,62 @@
-//! A job for the tests, built like those of the product: its step makes the changes that a file says.
+//! A job for the tests, built like those of the product: its steps make the changes that files say.
 //!
-//! The file holds stages, each with the stage's own fields and `wanted`: targets, and what they are to become. `patch` is a merge
-//! patch on what is there, `object` is created, and without either the target is deleted.
+//! - `objects`: changes objects of a cluster, as a file of stages says
+//! - `files`: changes files of a folder, by an executor of its own
+//! - `gate`: lets pass or not, as a file says, and keeps what it has read
+//! - `folder_store`: keeps tickets in a folder
 
-use std::path::PathBuf;
+mod files;
+mod folder_store;
+mod gate;
+mod objects;
 
-use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+
 use clap::{Parser, Subcommand};
+use fairlead_driver::apply::apply;
+use fairlead_driver::args::StepArgs;
 use fairlead_job::exit::ExitStatus;
-use fairlead_job::failure::Failure;
 use fairlead_job::{log, report};
-use fairlead_kube_client::objects::Objects;
-use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::executor::{OnDrift, Standing, Task, World};
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Plan, Stage};
-use fairlead_release::args::{CommonArgs, ReleaseCommand, StepArgs};
-use fairlead_release::session::{Session, connect};
-use fairlead_release::step::{self, Step};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use fairlead_release::args::{CommonArgs, ReleaseCommand};
+use fairlead_release::session::{self, Session, connect};
 
-/// Makes the changes that a file says.
+use crate::files::{EveryFile, Files};
+use crate::folder_store::FolderStore;
+use crate::gate::Gate;
+use crate::objects::EveryKind;
+
+const BINARY: &str = "every-kind";
+
+/// Makes the changes that files say.
 #[derive(Parser)]
 struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     common: CommonArgs,
+    /// Keep tickets in this folder, not in the cluster.
+    #[arg(long, global = true)]
+    store: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make them.
+    /// Run the steps that are asked for, one after the other, each with a ticket of its own.
     Apply {
-        /// The file.
+        /// Stages of changes to objects.
         #[arg(long)]
-        changes: PathBuf,
+        changes: Option<PathBuf>,
+        /// Changes to files.
+        #[arg(long)]
+        files: Option<PathBuf>,
+        /// What the gate reads.
+        #[arg(long)]
+        gate: Option<PathBuf>,
         #[command(flatten)]
         step: StepArgs,
     },
     #[command(flatten)]
     Release(ReleaseCommand),
-}
-
-#[derive(Deserialize)]
-struct Wishes {
-    #[serde(flatten)]
-    stage: Stage,
-    wanted: Vec<Wish>,
-}
-
-#[derive(Deserialize)]
-struct Wish {
-    target: Target,
-    patch: Option<Value>,
-    object: Option<Value>,
-}
-
-struct EveryKind<'a> {
-    session: &'a Session<'a>,
-    stages: Vec<Wishes>,
-}
-
-impl Step for EveryKind<'_> {
-    const NAME: &'static str = "every-kind";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-
-    async fn plan(&self) -> Result<Plan, Failure> {
-        let objects = Objects::new(self.session.cluster, &self.session.discovery);
-        let mut plan = Plan::new(Self::NAME, self.stages.iter().map(|wishes| wishes.stage.clone()).collect());
-        for (stage, wishes) in self.stages.iter().enumerate() {
-            let mut wanted: Vec<&Wish> = wishes.wanted.iter().collect();
-            wanted.sort_by_key(|wish| &wish.target);
-            for wish in wanted {
-                let images = match (objects.get(&wish.target).await?, &wish.object, &wish.patch) {
-                    (None, Some(object), _) => Images::Create(object.clone()),
-                    (Some(before), None, Some(patch)) => {
-                        let mut after = before.clone();
-                        merge(&mut after, patch);
-                        if after == before {
-                            continue;
-                        }
-                        Images::Update(before, after)
-                    }
-                    (Some(before), None, None) => Images::Delete(before),
-                    _ => continue,
-                };
-                plan.push(&Change { stage, target: wish.target.clone(), images, reason: "the file says so".to_owned() });
-            }
-        }
-        Ok(plan)
-    }
-
-    async fn verify(&self, plan: &Plan) -> Result<(), Obstacle> {
-        let discovery = self.session.cluster.discover_for(plan, &self.session.discovery).await?;
-        let objects = Objects::new(self.session.cluster, &discovery);
-        for change in plan.changes() {
-            let stage = &plan.stages[change.stage];
-            let task = Task { change: &change, stage, mark: "", is_undo: false, on_drift: OnDrift::Stop };
-            // A created object carries the mark of its ticket, which is not looked at here: it is there.
-            let is_there = objects.get(&change.target).await?.is_some();
-            let is_done = match &change.images {
-                Images::Create(_) => is_there,
-                _ => objects.look(&task).await? == Standing::After,
-            };
-            if !is_done {
-                return Err(Obstacle::Drift {
-                    target: change.target,
-                    what: "was written, but is not as planned".to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn world<'w>(&'w self, objects: &'w Objects<'w>, _plan: &'w Plan) -> impl World + 'w {
-        objects
-    }
-}
-
-/// RFC 7386.
-fn merge(value: &mut Value, patch: &Value) {
-    let Value::Object(entries) = patch else {
-        *value = patch.clone();
-        return;
-    };
-    if !value.is_object() {
-        *value = Value::Object(Map::new());
-    }
-    for (key, entry) in entries {
-        if entry.is_null() {
-            value.as_object_mut().map(|object| object.remove(key));
-        } else {
-            merge(&mut value[key], entry);
-        }
-    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -145,14 +66,36 @@ async fn main() -> ExitStatus {
 
 async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
+    let (common, store) = (&args.common, args.store.as_deref());
+    let cluster = connect(common).await?;
     match &args.command {
-        Command::Apply { changes, step } => {
-            let text = std::fs::read_to_string(changes).with_context(|| format!("failed to read {}", changes.display()))?;
-            let stages = serde_json::from_str(&text).with_context(|| format!("failed to read {}", changes.display()))?;
-            let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, EveryKind::NAME, "apply", step.run_timeout).await?;
-            step::apply(&session, step, &EveryKind { session: &session, stages }).await
+        Command::Apply { changes, files, gate, step } => {
+            let begin =
+                || Session::begin(common, &cluster, BINARY, session::Command::Apply, step.run_timeout);
+            let mut status = ExitStatus::Done;
+            if let Some(changes) = changes {
+                let session = equip(begin().await?, store);
+                status = apply(&session, step, &EveryKind::read(&session, changes)?).await?;
+            }
+            if let Some(files) = files.as_deref().filter(|_| status == ExitStatus::Done) {
+                status = apply(&equip(begin().await?, store), step, &EveryFile::read(files)?).await?;
+            }
+            if let Some(gate) = gate.as_deref().filter(|_| status == ExitStatus::Done) {
+                status = apply(&equip(begin().await?, store), step, &Gate::of(gate)).await?;
+            }
+            Ok(status)
         }
-        Command::Release(command) => fairlead_release::run(&args.common, command, EveryKind::NAME).await,
+        Command::Release(command) => {
+            fairlead_release::run(&cluster, common, command, BINARY, |session| equip(session, store)).await
+        }
+    }
+}
+
+/// What this binary has beside what every binary has.
+fn equip<'a>(session: Session<'a>, store: Option<&Path>) -> Session<'a> {
+    let session = session.with_executor(Box::new(Files));
+    match store {
+        Some(folder) => session.with_store(Box::new(FolderStore::new(folder))),
+        None => session,
     }
 }

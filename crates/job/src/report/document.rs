@@ -1,7 +1,8 @@
 //! Plan and report as documents of `apiVersion: fairlead.dev/v1`, which stay readable for ever. They are written change by
 //! change: as a whole they may be larger than the memory of a pod.
 
-use fairlead_migration::plan::{Finding, Plan};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::plan::Plan;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -22,13 +23,13 @@ impl Serialize for PlanDocument<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("apiVersion", API_VERSION)?;
         map.serialize_entry("kind", "Plan")?;
-        map.serialize_entry("step", &plan.step)?;
+        map.serialize_entry("step", plan.step())?;
         map.serialize_entry("digest", &plan.digest())?;
-        map.serialize_entry("stages", &plan.stages)?;
+        map.serialize_entry("stages", plan.stages())?;
         map.serialize_entry("changes", &Sequence(|| plan.changes().map(redact::change)))?;
-        map.serialize_entry("refusals", &Sequence(|| plan.refusals.iter().map(shown)))?;
-        map.serialize_entry("warnings", &Sequence(|| plan.warnings.iter().map(shown)))?;
-        map.serialize_entry("unchanged", &Sequence(|| plan.unchanged.iter()))?;
+        map.serialize_entry("refusals", &Sequence(|| plan.refusals().iter().map(shown)))?;
+        map.serialize_entry("warnings", &Sequence(|| plan.warnings().iter().map(shown)))?;
+        map.serialize_entry("unchanged", &Sequence(|| plan.unchanged().iter()))?;
         map.end()
     }
 }
@@ -48,7 +49,7 @@ impl Serialize for ReportDocument<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("apiVersion", API_VERSION)?;
         map.serialize_entry("kind", "Report")?;
-        map.serialize_entry("step", &plan.step)?;
+        map.serialize_entry("step", plan.step())?;
         map.serialize_entry("release", release)?;
         map.serialize_entry("outcome", ended.outcome)?;
         map.serialize_entry("exitStatus", &ended.status().code())?;

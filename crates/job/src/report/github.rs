@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 
-use fairlead_migration::plan::{Finding, Plan};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::plan::Plan;
 
 use super::text;
 use crate::outcome::Ended;
@@ -13,12 +14,12 @@ use crate::redact;
 const MAX_PLAN: usize = 50_000;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> io::Result<String> {
-    let mut out = format!("### {}: {}\n\n", plan.step, plan.counts());
+    let mut out = format!("### {}: {}\n\n", plan.step(), plan.counts());
     if let Some(ended) = ended {
         line(&mut out, format_args!("**{}**\n", ended.text().trim_end().replace('\n', "  \n")));
     }
-    findings(&mut out, "Refused", &plan.refusals);
-    findings(&mut out, "Warnings", &plan.warnings);
+    findings(&mut out, "Refused", plan.refusals());
+    findings(&mut out, "Warnings", plan.warnings());
     let mut text = Limited { text: Vec::new(), is_cut: false };
     text::write(&mut text, plan)?;
     let cut = if text.is_cut { "\n[cut: GitHub takes no more; -o text prints it all]" } else { "" };

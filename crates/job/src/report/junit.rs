@@ -1,6 +1,7 @@
 //! JUnit XML, which every CI shows: a change is a test that passes, what is unchanged is skipped, a refusal fails.
 
-use fairlead_migration::plan::{Finding, Plan, Unchanged};
+use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_migration::plan::Plan;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use fairlead_migration::obstacle::chain;
@@ -9,10 +10,10 @@ use crate::outcome::Ended;
 use crate::redact;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
-    let mut suite = TestSuite::new(plan.step.as_str());
+    let mut suite = TestSuite::new(plan.step());
     let mut add = |name: String, status| {
         let mut case = TestCase::new(name, status);
-        case.set_classname(plan.step.as_str());
+        case.set_classname(plan.step());
         suite.add_test_case(case);
     };
     for change in plan.changes() {
@@ -20,24 +21,24 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick
         status.set_message(change.reason.as_str());
         add(format!("{} {}", change.action(), change.target), status);
     }
-    for Unchanged { target, reason } in plan.unchanged.iter() {
+    for Unchanged { target, reason } in plan.unchanged().iter() {
         let mut status = TestCaseStatus::skipped();
         status.set_message(reason.as_str());
         add(target.to_string(), status);
     }
-    for Finding { code, target, message, hint } in &plan.warnings {
+    for Finding { code, target, message, hint } in plan.warnings() {
         let mut status = TestCaseStatus::skipped();
         status.set_type(&**code).set_message(format!("warning: {}", redact::text(message))).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
-    for Finding { code, target, message, hint } in &plan.refusals {
+    for Finding { code, target, message, hint } in plan.refusals() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type(&**code).set_message(redact::text(message)).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
     if let Some(failure) = ended.and_then(|ended| ended.failure.as_ref()) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type(failure.code.id).set_message(chain(failure)).set_description(failure.code.next);
+        status.set_type(failure.code.id).set_message(redact::text(&chain(failure))).set_description(failure.code.next);
         add("apply".to_owned(), status);
     }
     let mut report = Report::new("fairlead");

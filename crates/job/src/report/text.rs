@@ -5,9 +5,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use fairlead_migration::change::{Action, Change};
+use fairlead_migration::change::{Action, Change, Images};
 use fairlead_migration::fields;
-use fairlead_migration::plan::{Finding, Plan, StageKind};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::plan::Plan;
+use fairlead_migration::stage::StageKind;
 use serde_json::Value;
 
 use crate::redact;
@@ -25,7 +27,7 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
     let used: BTreeSet<usize> = plan.changes().map(|change| change.stage).collect();
     let mut changes = plan.changes().map(redact::change).peekable();
     for (number, index) in used.iter().copied().enumerate() {
-        let stage = &plan.stages[index];
+        let stage = &plan.stages()[index];
         let kind = format!("{:?}", stage.kind).to_lowercase();
         line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", number + 1, used.len(), stage.name))?;
         if stage.kind == StageKind::Contract {
@@ -36,12 +38,12 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
             write_change(out, &change)?;
         }
     }
-    findings(out, DELETE, "refused", &plan.refusals)?;
-    findings(out, UPDATE, "warning", &plan.warnings)?;
-    for unchanged in plan.unchanged.iter() {
+    findings(out, DELETE, "refused", plan.refusals())?;
+    findings(out, UPDATE, "warning", plan.warnings())?;
+    for unchanged in plan.unchanged().iter() {
         line(out, FAINT, format_args!("= {}: {}", unchanged.target, unchanged.reason))?;
     }
-    if !plan.unchanged.is_empty() {
+    if !plan.unchanged().is_empty() {
         writeln!(out)?;
     }
     line(out, BOLD, format_args!("Plan: {}", plan.counts()))
@@ -63,9 +65,14 @@ fn write_change(out: &mut dyn Write, change: &Change) -> io::Result<()> {
         Action::Create => (CREATE, '+'),
         Action::Update => (UPDATE, '~'),
         Action::Delete => (DELETE, '-'),
+        Action::Sweep => (UPDATE, '~'),
     };
     line(out, style, format_args!("{sign} {} {}", change.action(), change.target))?;
     line(out, FAINT, format_args!("    # {}", change.reason))?;
+    if let Images::Sweep(from, to) = &change.images {
+        line(out, DELETE, format_args!("    - stored as: {from}"))?;
+        line(out, CREATE, format_args!("    + stored as: {to}"))?;
+    }
     match (change.before(), change.after()) {
         (None, Some(after)) => values(out, CREATE, '+', after)?,
         (Some(before), Some(after)) => {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 use super::history::bytes;
-use super::outcomes::OUTCOMES_TYPE;
+use super::endings::ENDINGS_TYPE;
 use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// What became of an imported Secret.
@@ -20,8 +20,8 @@ pub enum Imported {
 
 impl Ledger<'_> {
     /// Every Secret of a release's ledger, without what only this cluster knows; tickets before their chunks.
-    pub async fn export(&self, release: &str) -> Result<Vec<Value>, Obstacle> {
-        let selector = format!("{RELEASE_LABEL}={release}");
+    pub async fn export(&self) -> Result<Vec<Value>, Obstacle> {
+        let selector = format!("{RELEASE_LABEL}={}", self.release);
         let mut secrets = self
             .cluster
             .list(&self.secrets, Some(self.namespace), Some(&selector), |secret| Some(portable(&secret)))
@@ -43,10 +43,10 @@ impl Ledger<'_> {
                 let source = format!("it is of namespace {from}; import it with --ledger-namespace {from}").into();
                 return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
             }
-            match self.read(name(secret)).await? {
+            match self.get(name(secret)).await? {
                 None => missing.push(secret),
-                // Outcomes go on; those that are there are newer.
-                Some(live) if live["data"] == secret["data"] || secret["type"] == OUTCOMES_TYPE => {
+                // Endings go on; those that are there are newer.
+                Some(live) if live["data"] == secret["data"] || secret["type"] == ENDINGS_TYPE => {
                     imported.push(Imported::Same(name(secret).to_owned()));
                 }
                 Some(_) => return Err(self.damaged(name(secret), "there is another one of this name, with other content")),
@@ -56,13 +56,13 @@ impl Ledger<'_> {
             let mut secret = secret.clone();
             if is_chunk(&secret) {
                 let ticket = ticket_of(name(&secret)).to_owned();
-                let owner = self.read(&ticket).await?.ok_or_else(|| self.damaged(&ticket, "it is not there"))?;
+                let owner = self.get(&ticket).await?.ok_or_else(|| self.damaged(&ticket, "it is not there"))?;
                 secret["metadata"]["ownerReferences"] =
                     json!([{"apiVersion": "v1", "kind": "Secret", "name": ticket, "uid": owner["metadata"]["uid"]}]);
             }
             let object: Secret =
                 serde_json::from_value(secret.clone()).map_err(|error| self.damaged(name(&secret), error))?;
-            match self.create(&object).await? {
+            match self.create(&object, None).await? {
                 Ok(_) => {}
                 // The answer to an earlier try was lost.
                 Err(error) if is_taken(&error) => {}
@@ -111,7 +111,21 @@ fn is_chunk(secret: &Value) -> bool {
     secret["type"] == SECRET_TYPE && secret["metadata"]["labels"][PHASE_LABEL].is_null()
 }
 
-/// The ticket that a chunk belongs to.
+/// The ticket that a chunk belongs to: `fairlead.v1.<release>.<sequence>` of `….<sequence>-<chunk>`. A release may have dashes.
 fn ticket_of(chunk: &str) -> &str {
-    chunk.rsplit_once('-').map_or(chunk, |(ticket, _)| ticket)
+    let after_dot = chunk.rfind('.').map_or(0, |dot| dot + 1);
+    let end = chunk[after_dot..].find('-').map_or(chunk.len(), |dash| after_dot + dash);
+    &chunk[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ticket_of;
+
+    #[test]
+    fn a_chunk_names_its_ticket() {
+        for chunk in ["fairlead.v1.a-b.12-0", "fairlead.v1.a-b.12-e0123abc", "fairlead.v1.a-b.12"] {
+            assert_eq!(ticket_of(chunk), "fairlead.v1.a-b.12");
+        }
+    }
 }

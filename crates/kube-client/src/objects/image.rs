@@ -6,7 +6,7 @@ use fairlead_migration::fields;
 use serde_json::{Map, Value, json};
 
 use super::TICKET_ANNOTATION;
-use crate::discovery::Resource;
+use crate::resource::Resource;
 
 /// Set by the server; never part of what is written.
 const SERVER_SET: [&str; 7] =

@@ -6,9 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use fairlead_migration::executor::{OnDrift, Task};
+use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::progress::OnDrift;
 use kube::core::Status;
 use serde_json::{Value, json};
 

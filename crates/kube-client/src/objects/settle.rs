@@ -6,7 +6,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::{Task, Watcher};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::Pacing;
+use fairlead_migration::stage::Pacing;
 use serde_json::Value;
 
 use super::image::uid;
@@ -31,13 +31,8 @@ impl Objects<'_> {
         let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
         loop {
             let live = self.live(subject).await?.unwrap_or_default();
-            let conditions = live["status"]["conditions"].as_array();
-            let found = conditions.into_iter().flatten().find(|found| found["type"] == condition.as_str());
-            if found.is_some_and(|found| found["status"] == "True") {
-                return Ok(());
-            }
+            let Err(message) = condition_of(&live, condition) else { return Ok(()) };
             if Instant::now() >= deadline {
-                let message = found.and_then(|found| found["message"].as_str()).unwrap_or("the condition is not there");
                 let operation = format!("see {} become {condition} within {TIMEOUT:?}", subject.target);
                 return Err(Obstacle::Late { operation, source: message.into() });
             }
@@ -132,6 +127,16 @@ impl Objects<'_> {
             self.pause(&mut pauses, task).await?;
         }
     }
+}
+
+/// Whether an object has a condition that is `True`, or why not.
+pub(super) fn condition_of(live: &Value, condition: &str) -> Result<(), String> {
+    let conditions = live["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|found| found["type"] == condition);
+    if found.is_some_and(|found| found["status"] == "True") {
+        return Ok(());
+    }
+    Err(found.and_then(|found| found["message"].as_str()).unwrap_or("the condition is not there").to_owned())
 }
 
 /// A name in which `{/spec/broker}` stands for that field of `object`.

@@ -1,14 +1,15 @@
 //! Create, update, delete.
 
-use fairlead_migration::executor::{OnDrift, Task};
+use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::progress::OnDrift;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::image::{Part, is_marked, patches, restored_managers, uid, writable};
-use super::{Objects, Subject, TICKET_ANNOTATION, has_ended, is_conflict};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, may_have_ended, returns_managers};
 use crate::cluster::FIELD_MANAGER;
 use crate::request::Error;
 
@@ -51,7 +52,7 @@ impl Objects<'_> {
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
         let parts = patches(before, after, &subject.resource);
-        let on_drift = if task.is_undo && has_ended(task) { OnDrift::Merge } else { task.on_drift };
+        let on_drift = if task.is_undo && may_have_ended(task) { OnDrift::Merge } else { task.on_drift };
         'again: for _ in 0..CONFLICT_ATTEMPTS {
             // Read first: what is done already, or was never done, must not need a write that may be refused.
             let Some(mut live) = self.live(subject).await? else {
@@ -85,7 +86,8 @@ impl Objects<'_> {
                     Err(error) => return Err(self.refused(subject, "patch", error).await),
                 }
             }
-            let managers = if task.is_undo { restored_managers(after, &live, FIELD_MANAGER) } else { None };
+            let gives_back = task.is_undo || returns_managers(task.stage);
+            let managers = if gives_back { restored_managers(after, &live, FIELD_MANAGER) } else { None };
             let Some(managers) = managers else { return Ok(()) };
             match self.patch(subject, Part::Object, json!({"metadata": {"managedFields": managers}}), &live).await? {
                 Ok(_) => return Ok(()),

@@ -1,19 +1,15 @@
 //! Backward: everything that was begun, the newest stage first.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
-use super::{OnDrift, Part, Rest, Run, Watcher, World};
-use crate::change::{Change, Target};
+use super::{Part, Rest, Run, Watcher};
+use crate::change::{Action, Change, Target, Targets};
 use crate::obstacle::{Obstacle, Stop};
-use crate::plan::StageKind;
-use crate::ticket::{FirstPart, Journal, Phase};
-
-/// No watcher has a larger one.
-const LARGEST_BATCH: usize = 500;
+use crate::progress::{FirstPart, OnDrift, Phase};
+use crate::stage::StageKind;
 
 /// What is known while changes are taken back.
 struct Way<'a> {
@@ -29,7 +25,7 @@ struct Way<'a> {
     kept: RefCell<Vec<(Target, String)>>,
 }
 
-impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
+impl<T: Watcher + ?Sized> Run<'_, T> {
     /// Takes back every change that was started, and returns what could not be taken back. One that was started may have
     /// happened although it failed, and taking back what did not happen is no error.
     ///
@@ -49,18 +45,21 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
             (_, Part::BeforeHelm) => FirstPart::Begun,
             (_, Part::Rest) => FirstPart::NotBegun,
         };
+        if self.progress.phase != Phase::RollingBack {
+            self.turn_sweeps();
+        }
         match self.enter(Phase::RollingBack).await {
             Err(obstacle @ Obstacle::Stopped(_)) => return Err(obstacle),
             // Restoring matters more than recording it: a ledger that does not answer now must not keep us from it.
-            Err(obstacle) if self.progress.cause.is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
+            Err(obstacle) if self.progress.cause().is_some() => tracing::warn!(error = %obstacle, "the ledger lags behind"),
             other => other?,
         }
         // What others delete follows from what a run has removed, not from its holds.
         let removes =
-            |stage: usize| self.plan.stages[stage].kind == StageKind::Contract && !self.plan.stages[stage].cascaded;
+            |stage: usize| self.plan.stages()[stage].kind == StageKind::Contract && !self.plan.stages()[stage].cascaded;
         let has_removed = self.plan.changes().zip(started).any(|(change, started)| *started && removes(change.stage));
-        let is_cascaded = |stage: &usize| self.plan.stages[*stage].cascaded;
-        let stages: Vec<usize> = (0..self.plan.stages.len()).rev().filter(|stage| self.is_due(*stage, part)).collect();
+        let is_cascaded = |stage: &usize| self.plan.stages()[*stage].cascaded;
+        let stages: Vec<usize> = (0..self.plan.stages().len()).rev().filter(|stage| self.is_due(*stage, part)).collect();
         let cascaded: Vec<usize> = stages.iter().copied().filter(is_cascaded).filter(|_| has_removed).collect();
         // Twice, whether or not their stage has begun.
         let others: Vec<Range<usize>> = cascaded.iter().map(|stage| self.plan.positions(*stage)).collect();
@@ -80,14 +79,20 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         if was_under_way && others.iter().any(|positions| !positions.is_empty()) {
             self.settle(started, ends_at_deadline).await;
         }
-        for stage in stages.iter().filter(|stage| !is_cascaded(stage) || has_removed) {
-            self.restore_stage(*stage, &way).await;
+        for stage in stages.iter().copied().filter(|stage| !is_cascaded(stage) || has_removed) {
+            self.wait_before(stage, &way).await;
+            if self.has_sweeps(stage) {
+                self.sweep_back(stage, &way).await;
+            } else {
+                self.restore_stage(stage, &way).await;
+            }
         }
         // Once more: whoever deletes these may have been at it when they were looked at, and one may own another.
         if !way.left.borrow().is_empty() {
             let again = cascaded.iter().flat_map(|stage| self.plan.changes_rev(self.plan.positions(*stage)));
-            let again: HashSet<u64> = again.map(|(_, change)| change.target.short()).collect();
-            way.left.borrow_mut().retain(|(target, _)| !again.contains(&target.short()));
+            let mut targets = Targets::default();
+            again.for_each(|(_, change)| targets.insert(&change.target));
+            way.left.borrow_mut().retain(|(target, _)| !targets.contains(target));
         }
         for stage in cascaded {
             self.restore_stage(stage, &way).await;
@@ -103,18 +108,18 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
         let is_left = |stage: usize| {
             let is_begun = started[self.plan.positions(stage)].contains(&true);
-            self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages[stage].cascaded && has_removed)
+            self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages()[stage].cascaded && has_removed)
         };
         let end = match part {
             _ if !left.is_empty() => Phase::Dirty,
-            Part::BeforeHelm if (0..self.plan.stages.len()).any(is_left) => Phase::RollingBack,
+            Part::BeforeHelm if (0..self.plan.stages().len()).any(is_left) => Phase::RollingBack,
             Part::BeforeHelm | Part::Rest => Phase::RolledBack,
         };
         match self.enter(end).await {
             Ok(()) => Ok(Rest { left, kept }),
             Err(obstacle @ Obstacle::Stopped(_)) => Err(obstacle),
             // What failed, and what is left, is told all the same.
-            Err(obstacle) if self.progress.cause.is_some() || !left.is_empty() => {
+            Err(obstacle) if self.progress.cause().is_some() || !left.is_empty() => {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
                 Ok(Rest { left, kept })
             }
@@ -130,12 +135,12 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
     /// last batch can be under way.
     async fn settle(&self, started: &[bool], ends_at_deadline: bool) {
         let end = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
-        let last = end.saturating_sub(self.watcher.batch().max(LARGEST_BATCH))..end;
+        let last = end.saturating_sub(self.watcher.largest_batch())..end;
         for (position, change) in self.plan.changes_rev(last) {
             if self.watcher.stop().is_some_and(|stop| self.may_end(stop, ends_at_deadline)) {
                 return;
             }
-            if started[position] && !self.plan.stages[change.stage].cascaded {
+            if started[position] && !self.plan.stages()[change.stage].cascaded {
                 // A part of going back, which a deadline does not end. It is waited for once more when it is taken back, which then tells.
                 if let Err(obstacle) = self.world.settle(&self.task(&change, true, OnDrift::Stop)).await {
                     tracing::warn!(target = %change.target, error = %obstacle, "its deletion is not over");
@@ -145,11 +150,51 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         }
     }
 
+    /// Waits for what the stage says must be so before it is undone, if there is anything to undo in it.
+    async fn wait_before(&self, stage: usize, way: &Way<'_>) {
+        if way.ended.borrow().is_some() || !way.started[self.plan.positions(stage)].contains(&true) {
+            return;
+        }
+        for wait in &self.plan.stages()[stage].undo_waits {
+            let stop = || self.watcher.stop().filter(|stop| self.may_end(*stop, way.ends_at_deadline));
+            if let Err(obstacle) = self.world.wait(wait, &stop).await {
+                way.ended.borrow_mut().get_or_insert(obstacle);
+                return;
+            }
+        }
+    }
+
+    fn has_sweeps(&self, stage: usize) -> bool {
+        self.plan.changes_rev(self.plan.positions(stage)).any(|(_, change)| change.action() == Action::Sweep)
+    }
+
+    /// Takes back a stage of sweeps, one after the other.
+    async fn sweep_back(&mut self, stage: usize, way: &Way<'_>) {
+        let plan = self.plan;
+        for (position, change) in plan.changes_rev(plan.positions(stage)) {
+            if !way.started[position] || way.ended.borrow().is_some() {
+                continue;
+            }
+            let change = change.inverse();
+            let cause = self.progress.cause().is_some();
+            let may_end = |stop| may_end(stop, cause, way.ends_at_deadline);
+            match self.sweep(position, &change, true, &may_end).await {
+                Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
+                Err(obstacle @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(_))) => {
+                    way.ended.borrow_mut().get_or_insert(obstacle);
+                }
+                Err(obstacle) => way.left.borrow_mut().push((change.target, obstacle)),
+            }
+            way.done.set(way.done.get() + 1);
+            self.watcher.progress(way.done.get(), way.total, true);
+        }
+    }
+
     /// As many at once as the stage says, but one after the other where it says so.
     async fn restore_stage(&self, stage: usize, way: &Way<'_>) {
-        let concurrency = self.plan.stages[stage].concurrency.max(1);
+        let concurrency = self.plan.stages()[stage].concurrency.max(1);
         let positions = self.plan.positions(stage);
-        if self.plan.stages[stage].pacing.is_empty() {
+        if self.plan.stages()[stage].pacing.is_empty() {
             let changes = stream::iter(self.plan.changes_rev(positions));
             changes.for_each_concurrent(concurrency, |(position, change)| self.take_back(position, change, way)).await;
             return;
@@ -180,7 +225,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
 
     async fn take_back(&self, position: usize, change: Change, way: &Way<'_>) {
         // What others delete follows from another stage, whether or not its own has begun.
-        let may_be_made = way.started[position] || self.plan.stages[change.stage].cascaded;
+        let may_be_made = way.started[position] || self.plan.stages()[change.stage].cascaded;
         if !may_be_made || way.ended.borrow().is_some() {
             return;
         }
@@ -206,13 +251,17 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
         self.watcher.progress(way.done.get(), way.total, true);
     }
 
-    /// After a failure restoring matters more than a signal or a deadline. One that was asked for may end in between, because
-    /// another run can go on.
     fn may_end(&self, stop: Stop, ends_at_deadline: bool) -> bool {
-        match stop {
-            Stop::LeaseOver | Stop::Cancelled => true,
-            Stop::Interrupted => self.progress.cause.is_none(),
-            Stop::DeadlinePassed => self.progress.cause.is_none() && ends_at_deadline,
-        }
+        may_end(stop, self.progress.cause().is_some(), ends_at_deadline)
+    }
+}
+
+/// After a failure restoring matters more than a signal or a deadline. One that was asked for may end in between, because another run
+/// can go on.
+fn may_end(stop: Stop, has_failed: bool, ends_at_deadline: bool) -> bool {
+    match stop {
+        Stop::LeaseOver | Stop::Cancelled => true,
+        Stop::Interrupted => !has_failed,
+        Stop::DeadlinePassed => !has_failed && ends_at_deadline,
     }
 }

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 
 use futures::{StreamExt as _, stream};
 
-use super::{OnDrift, Part, Run, Watcher, World};
+use super::{Part, Proof, Run, Verified, Watcher};
 use crate::change::{Action, Change};
 use crate::obstacle::Obstacle;
-use crate::plan::StageKind;
-use crate::ticket::{Journal, Phase};
+use crate::progress::{OnDrift, Phase};
 
 /// What an earlier process may have done.
 struct Earlier<'a> {
@@ -18,32 +17,31 @@ struct Earlier<'a> {
     last: &'a HashMap<u64, usize>,
 }
 
-impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
+impl<T: Watcher + ?Sized> Run<'_, T> {
     /// Whether an update that an earlier process has begun is over: its target was deleted after it, or its hold has ended.
     fn is_over(&self, position: usize, change: &Change, earlier: &Earlier<'_>) -> bool {
         let Earlier { begun, last } = earlier;
         let is_deleted_later = last.get(&change.target.short()).is_some_and(|last| *last > position && begun[*last]);
-        let is_hold = self.plan.stages[change.stage].kind == StageKind::Hold;
-        begun[position] && change.action() == Action::Update && (is_deleted_later || is_hold)
+        let may_be_ended = self.plan.stages()[change.stage].kind.may_be_ended();
+        begun[position] && change.action() == Action::Update && (is_deleted_later || may_be_ended)
     }
 
-    /// Makes all changes, and notes in `started` which have been begun.
+    /// Makes all changes, notes in `started` which have been begun, and looks whether the world is as planned.
     pub(super) async fn forward(
         &mut self,
         begun: &[bool],
         started: &RefCell<Vec<bool>>,
-        verify: impl AsyncFnOnce() -> Result<(), Obstacle>,
-    ) -> Result<(), Obstacle> {
-        let done = Cell::new(0);
+        proof: &dyn Proof,
+    ) -> Result<Verified, Obstacle> {
+        let (plan, done) = (self.plan, Cell::new(0));
         let last = if begun.contains(&true) { self.last_of_updated(Part::Rest) } else { HashMap::new() };
-        let mut changes = self.plan.changes().enumerate().peekable();
-        let mut is_first = true;
-        // What has all been made needs no admission to any stage.
-        let is_made = self.progress.phase == Phase::Verifying;
-        let mut admitted = None;
+        let mut changes = plan.changes().enumerate().peekable();
+        // A run whose changes have all been made needs no admission to any stage, however often its process ends from here on.
+        let is_made = matches!(self.progress.phase, Phase::Verifying | Phase::Background);
+        let (mut is_first, mut admitted) = (true, None);
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {
-            let end = self.plan.len().min(first + self.watcher.batch().max(1));
-            if is_first || end > self.progress.begun {
+            let end = plan.len().min(first + self.watcher.batch().max(1));
+            if !is_made && (is_first || end > self.progress.begun) {
                 // Ahead of the batch: whoever takes this run back need not look at what was never begun.
                 self.progress.begun = self.progress.begun.max(end);
                 if is_first {
@@ -54,14 +52,20 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                 is_first = false;
             }
             if admitted.replace(stage) != Some(stage) && !is_made {
-                self.world.admit(&self.plan.stages[stage]).await?;
+                self.world.admit(&plan.stages()[stage]).await?;
             }
-            let batch = std::iter::from_fn(|| changes.next_if(|(position, next)| next.stage == stage && *position < end));
-            self.batch(batch, self.plan.stages[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;
+            if let Some((position, sweep)) = changes.next_if(|(_, next)| next.action() == Action::Sweep) {
+                started.borrow_mut()[position] = true;
+                self.sweep(position, &sweep, false, &|_| true).await?;
+                continue;
+            }
+            let batch = std::iter::from_fn(|| {
+                changes.next_if(|(position, next)| next.stage == stage && *position < end && next.action() != Action::Sweep)
+            });
+            self.batch(batch, plan.stages()[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;
         }
         self.enter(Phase::Verifying).await?;
-        verify().await?;
-        self.enter(Phase::Committed).await
+        proof.verify().await
     }
 
     async fn batch(
@@ -86,7 +90,7 @@ impl<W: World, J: Journal, T: Watcher> Run<'_, W, J, T> {
                     return Some(Obstacle::Stopped(stop));
                 }
                 started.borrow_mut()[position] = true;
-                if self.plan.stages[change.stage].cascaded {
+                if self.plan.stages()[change.stage].cascaded {
                     done.set(done.get() + 1);
                     return None;
                 }

@@ -1,7 +1,9 @@
 //! Runs against a world that is a map, with every failure there is at every change.
 
 mod drift;
+mod gates;
 mod parts;
+mod sweeps;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +12,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::change::{Image, Images};
-use crate::plan::{Stage, StageKind, UndoAt};
-use crate::snapshot::Snapshot;
+use crate::plan::tests::plan_of;
+use crate::run::{RecordedRun, Reopened};
+use crate::snapshot::{Manifest, Snapshot};
+use crate::stage::StageKind;
 use crate::ticket::Ticket;
 use std::cell::Cell;
 
@@ -37,8 +41,11 @@ struct Map {
     closed: Option<&'static str>,
     /// No change that is taken back is answered.
     dies_undoing: Cell<bool>,
+    /// What an undo has waited for.
+    waited: RefCell<Vec<UndoWait>>,
 }
 
+#[async_trait(?Send)]
 impl World for Map {
     async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
         let is_closed = self.closed == Some(stage.name.as_str());
@@ -76,6 +83,27 @@ impl World for Map {
         }
     }
 
+    /// Two objects a page.
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        let Images::Sweep(_, to) = &task.change.images else { panic!("no sweep") };
+        let mut objects = self.objects.borrow_mut();
+        let mut page = objects.iter_mut().filter(|(name, _)| next.is_none_or(|next| name.as_str() > next));
+        let (mut count, mut last) = (0, None);
+        for (name, image) in page.by_ref().take(2) {
+            image["storedAs"] = to.as_str().into();
+            (count, last) = (count + 1, Some(name.clone()));
+        }
+        Ok(Swept { count, next: last.filter(|_| page.next().is_some()) })
+    }
+
+    async fn wait(&self, wait: &UndoWait, _stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        self.waited.borrow_mut().push(wait.clone());
+        match wait {
+            UndoWait::Duration { .. } => Ok(()),
+            _ => Err(Obstacle::Late { operation: "see it".into(), source: "it is not so".into() }),
+        }
+    }
+
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
         let change = task.change;
         let objects = self.objects.borrow();
@@ -88,9 +116,11 @@ impl World for Map {
     }
 }
 
+/// The phases, the last progress, and the evidence.
 #[derive(Default)]
-struct Phases(Vec<Phase>, Option<Progress>);
+struct Phases(Vec<Phase>, Option<Progress>, Option<Value>);
 
+#[async_trait(?Send)]
 impl Journal for Phases {
     async fn open(&mut self, _ticket: &Ticket, _snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
         Ok("ticket".into())
@@ -103,6 +133,44 @@ impl Journal for Phases {
         self.1 = Some(progress.clone());
         Ok(())
     }
+
+    async fn reopen(&mut self, _name: &str) -> Result<Reopened, Obstacle> {
+        panic!("these tests open nothing again")
+    }
+
+    async fn abandon(&mut self, _name: &str) -> Result<(), Obstacle> {
+        panic!("these tests abandon nothing")
+    }
+
+    async fn attest(&mut self, evidence: &Value, progress: &mut Progress) -> Result<(), Obstacle> {
+        progress.evidence = Some(Manifest { chunks: Vec::new(), whole: String::new() });
+        self.2 = Some(evidence.clone());
+        Ok(())
+    }
+
+    async fn forget(&mut self, _run: &RecordedRun) -> Result<(), Obstacle> {
+        panic!("these tests forget nothing")
+    }
+}
+
+/// A proof that always says the same.
+struct Says<F>(F);
+
+#[async_trait(?Send)]
+impl<F: Fn() -> Result<Verified, Obstacle>> Proof for Says<F> {
+    async fn verify(&self) -> Result<Verified, Obstacle> {
+        (self.0)()
+    }
+}
+
+/// Everything is as planned.
+fn good() -> Says<fn() -> Result<Verified, Obstacle>> {
+    Says(|| Ok(Verified::AsPlanned))
+}
+
+/// That is why a run is taken back.
+fn asked(on_drift: OnDrift) -> Asked {
+    Asked { on_drift, ..Asked::default() }
 }
 
 /// Ends the run after so many changes.
@@ -135,13 +203,11 @@ fn plan(concurrency: usize) -> Plan {
         let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
         Change { stage, target, images, reason: String::new() }
     };
-    let mut plan = Plan::new("step", vec![stage("one"), stage("two")]);
-    for name in ["a", "b", "c", "d"] {
-        plan.push(&change(0, name, Images::Create(json!({"name": name}))));
-    }
-    plan.push(&change(1, "old", Images::Update(json!({"v": 1}), json!({"v": 2}))));
-    plan.push(&change(1, "older", Images::Delete(json!({"v": 0}))));
-    plan
+    let mut changes: Vec<Change> =
+        ["a", "b", "c", "d"].map(|name| change(0, name, Images::Create(json!({"name": name})))).into();
+    changes.push(change(1, "old", Images::Update(json!({"v": 1}), json!({"v": 2}))));
+    changes.push(change(1, "older", Images::Delete(json!({"v": 0}))));
+    plan_of(vec![stage("one"), stage("two")], &changes)
 }
 
 fn world() -> Map {
@@ -150,7 +216,7 @@ fn world() -> Map {
 }
 
 /// A run of a plan from where its ticket says that it is.
-fn of<'a>(world: &'a Map, journal: &'a mut Phases, watcher: &'a Patience, plan: &'a Plan) -> Run<'a, Map, Phases, Patience> {
+fn of<'a>(world: &'a Map, journal: &'a mut Phases, watcher: &'a Patience, plan: &'a Plan) -> Run<'a, Patience> {
     let progress = journal.1.clone().unwrap_or_else(Progress::planned);
     Run { world, journal, watcher, plan, mark: "mark", progress }
 }
@@ -158,7 +224,7 @@ fn of<'a>(world: &'a Map, journal: &'a mut Phases, watcher: &'a Patience, plan: 
 fn run(world: &Map, watcher: &Patience, concurrency: usize) -> (Outcome, Phases) {
     let mut phases = Phases::default();
     let plan = plan(concurrency);
-    let outcome = block_on(of(world, &mut phases, watcher, &plan).apply(async || Ok(())));
+    let outcome = block_on(of(world, &mut phases, watcher, &plan).apply(&good(), Purpose::Lasting));
     (outcome, phases)
 }
 
@@ -202,24 +268,29 @@ fn a_stage_that_may_not_begin_changes_nothing_and_what_came_before_is_taken_back
 #[test]
 fn what_has_all_been_made_is_not_admitted_again() {
     let (world, mut phases, plan) = (world(), Phases::default(), plan(1));
-    let unanswered = async || Err(Obstacle::Unreachable { operation: "look".into(), source: "no answer".into() });
-    block_on(of(&world, &mut phases, &endless(), &plan).apply(unanswered));
+    let unanswered = Says(|| Err(Obstacle::Unreachable { operation: "look".into(), source: "no answer".into() }));
+    block_on(of(&world, &mut phases, &endless(), &plan).apply(&unanswered, Purpose::Lasting));
     assert_eq!(phases.0.last(), Some(&Phase::Verifying));
     let world = Map { closed: Some("two"), ..world };
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    // The next process dies before the stage is over; the one after it verifies all the same.
+    let outcome = block_on(
+        of(&world, &mut phases, &Patience(Cell::new(0), Stop::Interrupted), &plan).apply(&good(), Purpose::Lasting),
+    );
+    assert!(matches!(outcome, Outcome::Interrupted(_)), "{outcome:?}");
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
     assert!(matches!(outcome, Outcome::Committed), "{outcome:?}");
 }
 
 /// A deletion, and one that others make when that is done.
 fn cascading_plan() -> Plan {
     let stage = |name: &str| Stage::new(name, StageKind::Contract, UndoAt::PreRollback, 1);
-    let mut plan =
-        Plan::new("step", vec![stage("objects"), Stage { cascaded: true, ..stage("what goes with them") }, stage("last")]);
-    for (stage, name) in ["old", "others", "older"].into_iter().enumerate() {
-        let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
-        plan.push(&Change { stage, target, images: Images::Delete(json!({"v": name})), reason: String::new() });
-    }
-    plan
+    let stages = vec![stage("objects"), Stage { cascaded: true, ..stage("what goes with them") }, stage("last")];
+    let deletion = |(stage, name): (usize, &&str)| {
+        let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: (*name).into() };
+        Change { stage, target, images: Images::Delete(json!({"v": name})), reason: String::new() }
+    };
+    let changes: Vec<Change> = ["old", "others", "older"].iter().enumerate().map(deletion).collect();
+    plan_of(stages, &changes)
 }
 
 #[test]
@@ -229,12 +300,12 @@ fn what_others_delete_is_left_to_them_and_comes_back_also_when_its_stage_had_not
     };
     let (plan, mut phases) = (cascading_plan(), Phases::default());
     let world = Map { objects: RefCell::new(objects()), ..Map::default() };
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
     assert!(matches!(outcome, Outcome::Committed));
     assert_eq!(world.objects.borrow().keys().collect::<Vec<_>>(), ["others"], "it is not ours to delete");
     world.objects.borrow_mut().clear();
     assert!(matches!(
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest)),
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest)),
         Outcome::Undone { .. }
     ));
     assert_eq!(*world.objects.borrow(), objects());
@@ -242,7 +313,7 @@ fn what_others_delete_is_left_to_them_and_comes_back_also_when_its_stage_had_not
     // The first deletion fails, and others have acted on it.
     let world = Map { objects: RefCell::new(objects()), fault: Some((1, Fault::RefusedAfterwards)), ..Map::default() };
     world.objects.borrow_mut().remove("others");
-    let outcome = block_on(of(&world, &mut Phases::default(), &endless(), &plan).apply(async || Ok(())));
+    let outcome = block_on(of(&world, &mut Phases::default(), &endless(), &plan).apply(&good(), Purpose::Lasting));
     assert!(matches!(outcome, Outcome::Restored(_)));
     assert_eq!(*world.objects.borrow(), objects());
 }
@@ -250,15 +321,15 @@ fn what_others_delete_is_left_to_them_and_comes_back_also_when_its_stage_had_not
 #[test]
 fn an_object_that_is_updated_and_then_deleted_is_looked_at_once() {
     let stage = |name: &str| Stage::new(name, StageKind::Contract, UndoAt::PreRollback, 1);
-    let mut plan = Plan::new("step", vec![stage("finalizers"), stage("objects")]);
     let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: "old".into() };
     let update = Images::Update(json!({"v": 1}), json!({"v": 2}));
-    plan.push(&Change { stage: 0, target: target.clone(), images: update, reason: String::new() });
-    plan.push(&Change { stage: 1, target, images: Images::Delete(json!({"v": 2})), reason: String::new() });
+    let update = Change { stage: 0, target: target.clone(), images: update, reason: String::new() };
+    let deletion = Change { stage: 1, target, images: Images::Delete(json!({"v": 2})), reason: String::new() };
+    let plan = plan_of(vec![stage("finalizers"), stage("objects")], &[update, deletion]);
     let (world, mut phases) = (world(), Phases::default());
-    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(()))), Outcome::Committed));
+    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting)), Outcome::Committed));
     assert!(matches!(
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest)),
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest)),
         Outcome::Undone { .. }
     ));
     assert_eq!(world.objects.borrow()["old"], json!({"v": 1}));
@@ -268,8 +339,8 @@ fn an_object_that_is_updated_and_then_deleted_is_looked_at_once() {
 fn what_cannot_be_verified_is_taken_back() {
     let (before, world, mut phases) = (world().objects, world(), Phases::default());
     let target = plan(1).changes().next().expect("it has six").target;
-    let verify = async || Err(Obstacle::Drift { target, what: "gone".into() });
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(verify));
+    let gone = Says(|| Err(Obstacle::Drift { target: target.clone(), what: "gone".into() }));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&gone, Purpose::Lasting));
     assert!(matches!(outcome, Outcome::Restored(Obstacle::Drift { .. })));
     assert_eq!(world.objects, before);
 }
@@ -322,8 +393,8 @@ fn what_cannot_be_taken_back_is_named_and_everything_else_is_taken_back() {
 fn what_was_committed_can_be_undone() {
     let (world, mut phases) = (world(), Phases::default());
     let before = world.objects.clone();
-    block_on(of(&world, &mut phases, &endless(), &plan(2)).apply(async || Ok(())));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    block_on(of(&world, &mut phases, &endless(), &plan(2)).apply(&good(), Purpose::Lasting));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(2)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::RolledBack)));
 }
@@ -331,10 +402,10 @@ fn what_was_committed_can_be_undone() {
 #[test]
 fn nothing_is_undone_where_somebody_else_has_changed_something() {
     let (world, mut phases) = (world(), Phases::default());
-    block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
+    block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&good(), Purpose::Lasting));
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     let before = world.objects.clone();
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     let names = |drifted: Vec<(Target, String)>| drifted.into_iter().map(|(target, _)| target.name).collect::<Vec<_>>();
     assert!(matches!(outcome, Outcome::Drifted(drifted) if names(drifted.clone()) == ["b"]));
     assert_eq!((world.objects, phases.0.last()), (before, Some(&Phase::Committed)));
@@ -351,17 +422,17 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
     for changes in 0..6 {
         let world = world();
         let (_, mut phases) = run(&world, &Patience(Cell::new(changes), Stop::Interrupted), 1);
-        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
+        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&good(), Purpose::Lasting));
         assert!(matches!(outcome, Outcome::Committed), "{changes}: {outcome:?}");
         assert_eq!(world.objects, done);
 
         // Looking at six targets comes before undoing them. A deadline is to an undo what a signal is.
         let stop = if changes % 2 == 0 { Stop::Interrupted } else { Stop::DeadlinePassed };
         let patience = Patience(Cell::new((6 + changes).min(11)), stop);
-        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
         let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
         assert!(is_interrupted, "{changes}: {outcome:?}");
-        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(async || Ok(())));
+        let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&good(), Purpose::Lasting));
         assert!(matches!(outcome, Outcome::Undone { .. }), "{changes}: {outcome:?}");
         assert_eq!(world.objects, self::world().objects);
     }
@@ -374,7 +445,7 @@ fn what_was_not_begun_is_not_even_looked_at() {
     assert_eq!(phases.1.as_ref().map(|progress| progress.begun), Some(2));
     // Somebody else's, of a change that this run never came to.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { .. }), "{outcome:?}");
     assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
 }
@@ -387,7 +458,7 @@ fn a_failed_run_that_died_while_it_took_back_still_knows_why_and_what_it_had_not
     let (outcome, mut phases) = run(&world, &endless(), 1);
     assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Unreachable { .. })), "{outcome:?}");
     world.dies_undoing.set(false);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
     let why = match &outcome {
         Outcome::Restored(Obstacle::Refused { source, .. }) => source.to_string(),
         other => format!("{other:?}"),
@@ -403,6 +474,6 @@ fn what_was_not_touched_is_nobodys_drift_for_us() {
     let (_, mut phases) = run(&world, &endless(), 1);
     world.dies_undoing.set(false);
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 4, .. }), "{outcome:?}");
 }

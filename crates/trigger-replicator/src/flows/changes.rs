@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::messaging::{self, APPLICATION_LABEL, BROKER_NAMESPACE_LABEL, SERVICE_LABEL};
 use fairlead_migration::change::{Change, Image, Images, Target};
-use fairlead_migration::plan::{Finding, Plan, Unchanged};
-use fairlead_release::observe::other_release;
+use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_migration::plan::PlanBuilder;
+use fairlead_observe::address::other_release;
 use serde_json::{Value, json};
 
 use super::{Flow, Flows, INTEGRATION_NAMESPACE, Observed, is_made_as_object};
 use crate::namespaces::{INJECTION_LABELS, Namespaces};
 use crate::plan::Limits;
 use crate::replicas::BROKER;
-use crate::{codes, kinds, naming};
+use fairlead_job::codes::trigger_replicator as codes;
+use crate::{kinds, naming};
 
 /// What flows need, by stage, each in the order of targets.
 #[derive(Default)]
@@ -35,7 +37,7 @@ pub(crate) const TRIGGERS: usize = 1;
 impl FlowChanges {
     /// Compares. Findings go to the plan.
     pub(crate) fn of(
-        plan: &mut Plan,
+        plan: &mut PlanBuilder,
         flows: &Flows,
         observed: &Observed,
         namespaces: &Namespaces,
@@ -51,11 +53,11 @@ impl FlowChanges {
                     changes.add_surroundings(flow, observed);
                     changes.carried.insert((flow.namespace.clone(), flow.application.clone()));
                 }
-                Err(refusal) => plan.refusals.push(refusal),
+                Err(refusal) => plan.refuse(refusal),
             }
         }
         for (target, reason) in std::mem::take(&mut changes.unchanged) {
-            plan.unchanged.push(&Unchanged { target, reason });
+            plan.keep(&Unchanged { target, reason });
         }
         changes
     }
@@ -110,7 +112,7 @@ impl FlowChanges {
 
     fn add_subscription(
         &mut self,
-        plan: &mut Plan,
+        plan: &mut PlanBuilder,
         flow: &Flow,
         observed: &Observed,
         limits: &Limits<'_>,
@@ -135,7 +137,7 @@ impl FlowChanges {
             if !others.is_empty() {
                 let names: Vec<&str> = others.iter().map(|(it, _)| it.name.as_str()).collect();
                 let message = format!("{} carries the same events to {namespace}, so they arrive twice", names.join(", "));
-                plan.warnings.push(codes::TWO_SUBSCRIPTIONS.finding(target(&first.0.name), message));
+                plan.warn(codes::TWO_SUBSCRIPTIONS.finding(target(&first.0.name), message));
             }
             return self.keep(flow, observed, limits, &first.0, &first.1, target(&first.0.name));
         }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use fairlead_apis::application::{Activation, Instance};
 use fairlead_apis::messaging::Channel;
 use fairlead_migration::change::Target;
-use fairlead_migration::plan::{Finding, Unchanged};
+use fairlead_migration::finding::{Finding, Unchanged};
 
 use super::{Flow, Flows, Observed};
 use crate::namespaces::Namespaces;
-use crate::{codes, kinds};
+use fairlead_job::codes::trigger_replicator as codes;
+use crate::{kinds};
 
 pub(super) fn desired(observed: &Observed, namespaces: &Namespaces) -> Flows {
     let mut flows = Flows::default();

@@ -2,7 +2,8 @@
 
 use clap::Parser as _;
 use fairlead_migration::change::Action;
-use fairlead_release::observe::{Manifests, Source};
+use fairlead_observe::manifests::Manifests;
+use fairlead_observe::source::Source;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -48,11 +49,11 @@ pub(crate) fn created(plan: &Plan) -> Vec<Value> {
 }
 
 pub(crate) fn refusals(plan: &Plan) -> Vec<(&str, &str)> {
-    plan.refusals.iter().map(|refusal| (&*refusal.code, refusal.target.name.as_str())).collect()
+    plan.refusals().iter().map(|refusal| (&*refusal.code, refusal.target.name.as_str())).collect()
 }
 
 pub(crate) fn warnings(plan: &Plan) -> Vec<&str> {
-    plan.warnings.iter().map(|warning| &*warning.code).collect()
+    plan.warnings().iter().map(|warning| &*warning.code).collect()
 }
 
 /// The Trigger that the plan for `objects` creates, as the server would store it.
@@ -96,8 +97,8 @@ fn the_second_run_has_nothing_to_do() {
     let first = plan_of(&subscriptions);
     let all: Vec<Value> = subscriptions.into_iter().chain(created(&first)).collect();
     let second = plan_of(&all);
-    assert_eq!((first.len(), second.len(), second.unchanged.len()), (2, 0, 2));
-    assert!(second.warnings.is_empty() && second.refusals.is_empty());
+    assert_eq!((first.len(), second.len(), second.unchanged().len()), (2, 0, 2));
+    assert!(second.warnings().is_empty() && second.refusals().is_empty());
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_replica_of_another_release_is_not_changed() {
     assert_eq!((of("shop").len(), refusals(&of("shop"))), (1, vec![]));
     let other = of("billing.eu");
     assert_eq!((other.len(), refusals(&other)[0].0), (0, "TR109"));
-    assert!(other.refusals[0].message.starts_with("release billing.eu has made it"), "{}", other.refusals[0].message);
+    assert!(other.refusals()[0].message.starts_with("release billing.eu has made it"), "{}", other.refusals()[0].message);
 }
 
 #[test]
@@ -153,8 +154,8 @@ fn an_equal_trigger_of_others_is_left_as_it_is() {
     let mut trigger = edited(replica(&[subscription("a")]), "/metadata/name", json!("by-hand"));
     trigger["metadata"]["annotations"] = json!({});
     let plan = plan_of(&[subscription("a"), trigger]);
-    assert_eq!((plan.len(), plan.unchanged.len()), (0, 1));
-    assert!(plan.unchanged.iter().all(|it| it.reason.contains("made by others")), "{:?}", plan.unchanged);
+    assert_eq!((plan.len(), plan.unchanged().len()), (0, 1));
+    assert!(plan.unchanged().iter().all(|it| it.reason.contains("made by others")), "{:?}", plan.unchanged());
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn a_trigger_that_may_deliver_twice_is_warned_of() {
     let twice = edited(replica.clone(), "/metadata/name", json!("twice"));
     let plan = plan_of(&[subscription("a"), wider, by_reference]);
     assert_eq!((created(&plan).len(), warnings(&plan)), (1, vec!["TR201"]));
-    assert!(plan.warnings[0].message.ends_with("as Trigger ref, wider"), "{}", plan.warnings[0].message);
+    assert!(plan.warnings()[0].message.ends_with("as Trigger ref, wider"), "{}", plan.warnings()[0].message);
     let plan = plan_of(&[subscription("a"), replica, twice]);
     assert_eq!((plan.len(), warnings(&plan)), (0, vec!["TR201"]));
 }
@@ -213,7 +214,7 @@ fn what_cannot_be_replicated_is_refused_and_stops_nobody() {
         ]
     );
     assert_eq!(created(&plan).len(), 1);
-    assert!(plan.refusals.iter().all(|refusal| !refusal.hint.is_empty()));
+    assert!(plan.refusals().iter().all(|refusal| !refusal.hint.is_empty()));
 }
 
 #[test]
@@ -222,8 +223,8 @@ fn system_and_excluded_namespaces_and_later_shapes_are_left_out() {
     let later = edited(subscription("later"), "/spec", json!({"sink": "http://a.orders.svc.cluster.local", "filter": {}}));
     let plan =
         plan_with(&[within("kyma-system"), within("natss"), within("sandbox"), later], &["--exclude-namespace", "sandbox"]);
-    assert!(plan.is_empty() && plan.refusals.is_empty());
-    assert_eq!(plan.unchanged.len(), 4);
+    assert!(plan.is_empty() && plan.refusals().is_empty());
+    assert_eq!(plan.unchanged().len(), 4);
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn objects_without_a_namespace_are_all_in_the_default_one() {
     let trigger = replica(&[nowhere(subscription("a"))]);
     assert_eq!(trigger["metadata"]["namespace"], "default");
     let plan = plan_of(&[nowhere(subscription("a")), nowhere(trigger)]);
-    assert_eq!((plan.len(), plan.unchanged.len()), (0, 1));
+    assert_eq!((plan.len(), plan.unchanged().len()), (0, 1));
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn a_namespace_without_a_broker_is_told_once() {
     let other = edited(within("b", "shipping"), "/spec/event_type", json!("order.paid"));
     let plan = plan_of(&[within("a", "shipping"), other, subscription("c")]);
     assert_eq!((created(&plan).len(), warnings(&plan)), (3, vec!["TR204"]));
-    assert_eq!(plan.warnings[0].message, "pending: no Broker, so 2 Triggers deliver nothing yet");
+    assert_eq!(plan.warnings()[0].message, "pending: no Broker, so 2 Triggers deliver nothing yet");
 }
 
 #[test]

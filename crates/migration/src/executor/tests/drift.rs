@@ -10,7 +10,7 @@ fn what_is_kept_is_told_also_when_it_was_changed_after_the_look() {
     world.objects.replace(BTreeMap::from_iter(["a", "b", "c", "d"].map(|name| (name.to_owned(), json!({"name": name})))));
     world.objects.borrow_mut().insert("old".into(), json!({"v": 2}));
     phases.1 = Some(Progress { phase: Phase::Committed, begun: 6, ..Progress::planned() });
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Keep, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Keep), Part::Rest, Part::Rest));
     let kept = match &outcome {
         Outcome::Undone { count: 6, rest: 0, drifted, on_drift: OnDrift::Keep } => {
             drifted.iter().map(|(target, _)| target.name.as_str()).collect()
@@ -18,7 +18,8 @@ fn what_is_kept_is_told_also_when_it_was_changed_after_the_look() {
         _ => Vec::new(),
     };
     assert_eq!(kept, ["b"], "{outcome:?}");
-    assert_eq!(phases.1.map(|progress| progress.on_drift), Some(OnDrift::Keep));
+    let asked = phases.1.as_ref().and_then(Progress::asked);
+    assert_eq!(asked.map(|asked| asked.on_drift), Some(OnDrift::Keep));
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn what_others_have_changed_is_kept_where_that_is_asked_for() {
     let (_, mut phases) = run(&world, &endless(), 1);
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     // The world of this test overwrites whatever it is told to.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Overwrite, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Overwrite), Part::Rest, Part::Rest));
     assert!(matches!(&outcome, Outcome::Undone { count: 6, drifted, .. } if drifted.len() == 1), "{outcome:?}");
     assert_eq!(world.objects, self::world().objects);
 }

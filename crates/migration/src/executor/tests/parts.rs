@@ -5,21 +5,21 @@ use super::*;
 /// Creations that go after Helm's manifests, deletions that come back before them.
 fn plan() -> Plan {
     let stage = |name: &str, undo_at| Stage::new(name, StageKind::Expand, undo_at, 1);
-    let mut plan = Plan::new("step", vec![stage("new", UndoAt::PostRollback), stage("old", UndoAt::PreRollback)]);
-    for (stage, name) in [(0, "new"), (0, "newer"), (1, "old"), (1, "older")] {
+    let change = |(stage, name): (usize, &str)| {
         let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
         let image = json!({"v": name});
         let images = if stage == 0 { Images::Create(image) } else { Images::Delete(image) };
-        plan.push(&Change { stage, target, images, reason: String::new() });
-    }
-    plan
+        Change { stage, target, images, reason: String::new() }
+    };
+    let changes = [(0, "new"), (0, "newer"), (1, "old"), (1, "older")].map(change);
+    plan_of(vec![stage("new", UndoAt::PostRollback), stage("old", UndoAt::PreRollback)], &changes)
 }
 
 fn applied(plan: &Plan) -> (Map, Phases) {
     let objects = ["old", "older"].map(|name| (name.to_owned(), json!({"v": name})));
     let world = Map { objects: RefCell::new(objects.into()), ..Map::default() };
     let mut phases = Phases::default();
-    block_on(of(&world, &mut phases, &endless(), plan).apply(async || Ok(())));
+    block_on(of(&world, &mut phases, &endless(), plan).apply(&good(), Purpose::Lasting));
     (world, phases)
 }
 
@@ -32,15 +32,15 @@ fn the_rest_follows_what_comes_before_helm() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     assert_eq!(names(&world), ["new", "newer"]);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 2, .. }), "{outcome:?}");
     assert_eq!((names(&world).len(), phases.0.last()), (4, Some(&Phase::RollingBack)));
     // Helm runs the hook again: nothing is left of this part.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 0, rest: 2, .. }), "{outcome:?}");
     // Whoever lives with what has come back may change it by now.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 0, .. }), "{outcome:?}");
     assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
     assert_eq!(world.objects.borrow()["old"], json!({"v": "theirs"}));
@@ -50,7 +50,7 @@ fn the_rest_follows_what_comes_before_helm() {
 fn without_a_first_part_the_second_takes_everything_back() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 4, rest: 0, .. }), "{outcome:?}");
     assert_eq!(names(&world), ["old", "older"]);
 }
@@ -58,10 +58,9 @@ fn without_a_first_part_the_second_takes_everything_back() {
 #[test]
 fn the_first_part_alone_can_be_all_there_is() {
     let stage = Stage::new("old", StageKind::Contract, UndoAt::PreRollback, 1);
-    let mut only = Plan::new("step", vec![stage]);
-    only.push(&Change { stage: 0, ..plan().changes().last().expect("it has four") });
+    let only = plan_of(vec![stage], &[Change { stage: 0, ..plan().changes().last().expect("it has four") }]);
     let (world, mut phases) = applied(&only);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &only).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &only).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 1, rest: 0, .. }), "{outcome:?}");
     assert_eq!(phases.0.last(), Some(&Phase::RolledBack));
 }
@@ -72,7 +71,7 @@ fn what_somebody_has_changed_in_the_second_part_stops_the_first() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     world.objects.borrow_mut().insert("newer".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(&outcome, Outcome::Drifted(drifted) if drifted.len() == 1), "{outcome:?}");
     assert_eq!(names(&world), ["new", "newer"]);
 }
@@ -84,14 +83,14 @@ fn each_part_may_end_anywhere() {
     for changes in 0..4 {
         let (world, mut phases) = applied(&plan);
         let patience = Patience(Cell::new(4 + changes), Stop::Interrupted);
-        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+        block_on(of(&world, &mut phases, &patience, &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
         assert!(names(&world).starts_with(&["new".to_owned(), "newer".to_owned()]));
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
         assert_eq!(names(&world).len(), 4);
         // Two looks, then the changes.
         let patience = Patience(Cell::new(2 + changes.min(1)), Stop::Interrupted);
-        block_on(of(&world, &mut phases, &patience, &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::Rest, Part::Rest));
+        block_on(of(&world, &mut phases, &patience, &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
         assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
     }
 }
@@ -101,8 +100,8 @@ fn each_part_may_end_anywhere() {
 fn a_step_that_runs_again_takes_the_rest_back_first() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
-    block_on(of(&world, &mut phases, &endless(), &plan).undo(OnDrift::Stop, Part::BeforeHelm, Part::Rest));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(async || Ok(())));
+    block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 0, .. }), "{outcome:?}");
     assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
 }

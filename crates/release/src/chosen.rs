@@ -6,24 +6,24 @@
 
 use std::collections::HashMap;
 
-use fairlead_job::code;
-use fairlead_job::exit::ExitStatus;
+use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::ledger::{Entry, Ledger};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::ticket::Phase;
+use fairlead_migration::progress::Phase;
+use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store;
 
 use crate::args::RollbackArgs;
-use crate::helm::Helm;
-use crate::status::{Place, is_in_force, may_be_undone};
+use crate::helm::HelmRecords;
+use crate::place::Place;
 
 /// The runs to take back.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chosen {
     /// The newest first.
-    pub(crate) runs: Vec<Entry>,
+    pub(crate) runs: Vec<RecordedRun>,
     /// In force, and not of a revision of this installation of the release.
-    pub(crate) stay: Vec<Entry>,
+    pub(crate) stay: Vec<RecordedRun>,
     /// The number of the newest run there is.
     pub(crate) newest: Option<u64>,
 }
@@ -34,86 +34,79 @@ pub(crate) struct Chosen {
 ///
 /// `FL018` when the newest run was asked for, or those after one, and there is none; `FL023` when what was in force then is not any more.
 pub(crate) async fn choose(
-    ledger: &Ledger<'_>,
+    store: &dyn Store,
     place: Place<'_>,
-    helm: &Helm,
+    helm: &HelmRecords,
     args: &RollbackArgs,
 ) -> Result<Chosen, Failure> {
     // Of two parts the first may have been all there was.
     let (goal, is_a_part) = (&args.goal, args.undo_at.is_some());
-    let entries = ledger.entries(place.release).await?;
-    let newest = entries.last().map(|entry| entry.sequence);
+    let runs = store.runs().await?;
+    let newest = runs.last().map(|run| run.sequence);
     if let Some(revision) = goal.to_revision {
-        let (ours, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| helm.is_ours(entry));
-        let digests = digests(ledger, &ours, revision).await?;
+        let (ours, others): (Vec<RecordedRun>, Vec<RecordedRun>) = runs.into_iter().partition(|run| helm.is_ours(run));
+        let digests = digests(store, &ours, revision).await?;
         // Never the one that is refused.
-        let command = helm.pending(&ours).filter(|command| *command != helm.rollback_to(revision));
+        let way_out = helm.state(&ours).way_out().filter(|to| *to != revision);
+        let command = way_out.map(|to| helm.rollback_to(to));
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
-            chosen.stay.extend(others.into_iter().filter(is_in_force));
+            chosen.stay.extend(others.into_iter().filter(RecordedRun::is_in_force));
             chosen.newest = newest;
             chosen
         });
     }
-    let mut runs: Vec<Entry> = entries.into_iter().filter(may_be_undone).rev().collect();
-    match goal.to {
-        Some(sequence) => runs.retain(|run| run.sequence > sequence),
-        None => runs.truncate(1),
-    }
+    let runs = runs.into_iter().rev();
+    let runs: Vec<RecordedRun> = match goal.to {
+        Some(sequence) => runs.filter(|run| run.may_be_undone() && run.sequence > sequence).collect(),
+        None => runs.filter(RecordedRun::may_be_last).take(1).collect(),
+    };
     if runs.is_empty() && !is_a_part {
         let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
-        return Err(Failure::new(ExitStatus::Refused, &code::NOTHING_IN_FORCE, message));
+        return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
     Ok(Chosen { runs, stay: Vec::new(), newest })
 }
 
 /// The digests of plans, by the names of their runs, where they matter: only when something is not in force that was.
-async fn digests(ledger: &Ledger<'_>, entries: &[Entry], revision: u32) -> Result<HashMap<String, String>, Obstacle> {
+async fn digests(store: &dyn Store, runs: &[RecordedRun], revision: u32) -> Result<HashMap<String, String>, Obstacle> {
     let mut digests = HashMap::new();
-    let is_lost = |entry: &&Entry| is_lost(entry, revision);
-    for lost in entries.iter().filter(is_lost) {
-        for entry in entries.iter().filter(|entry| entry.name == lost.name || is_in_force(entry) && entry.step == lost.step)
-        {
-            if !digests.contains_key(&entry.name) {
-                digests.insert(entry.name.clone(), ledger.plan_digest(&entry.name).await?);
+    for lost in runs.iter().filter(|run| run.is_lost(revision)) {
+        for run in runs.iter().filter(|run| run.name == lost.name || run.is_in_force() && run.step == lost.step) {
+            if !digests.contains_key(&run.name) {
+                digests.insert(run.name.clone(), store.ticket(&run.name).await?.plan_digest);
             }
         }
     }
     Ok(digests)
 }
 
-/// Whether a run was in force at a revision and is not now: it has been taken back since because somebody asked for that.
-pub(crate) fn is_lost(entry: &Entry, revision: u32) -> bool {
-    let progress = &entry.progress;
-    let was_asked_for =
-        matches!(entry.phase, Phase::RolledBack | Phase::RollingBack | Phase::Dirty) && progress.cause.is_none();
-    // By hand, while the revision was the newest one: that was its last word. Where Helm keeps its records elsewhere nobody knows.
-    let is_since = progress.undone_in.is_some_and(|undone_in| undone_in > revision);
-    entry.helm_revision.is_some_and(|its| its <= revision) && was_asked_for && progress.begun > 0 && is_since
-}
-
 /// Those of later revisions, but for one of the same step and with the same plan for each that is lost.
-fn to_revision(entries: Vec<Entry>, revision: u32, digests: &HashMap<String, String>) -> Result<Chosen, Box<Entry>> {
+fn to_revision(
+    runs: Vec<RecordedRun>,
+    revision: u32,
+    digests: &HashMap<String, String>,
+) -> Result<Chosen, Box<RecordedRun>> {
     let mut instead: Vec<String> = Vec::new();
-    for lost in entries.iter().filter(|entry| is_lost(entry, revision)) {
-        let is_same = |entry: &&Entry| {
-            let does_the_same = digests.get(&entry.name).is_some_and(|digest| digests.get(&lost.name) == Some(digest));
-            is_in_force(entry) && entry.step == lost.step && does_the_same && !instead.contains(&entry.name)
+    for lost in runs.iter().filter(|run| run.is_lost(revision)) {
+        let is_same = |run: &&RecordedRun| {
+            let does_the_same = digests.get(&run.name).is_some_and(|digest| digests.get(&lost.name) == Some(digest));
+            run.is_in_force() && run.step == lost.step && does_the_same && !instead.contains(&run.name)
         };
-        match entries.iter().find(is_same) {
+        match runs.iter().find(is_same) {
             Some(same) => instead.push(same.name.clone()),
             None => return Err(Box::new(lost.clone())),
         }
     }
-    let stay = entries.iter().filter(|entry| is_in_force(entry) && entry.helm_revision.is_none()).cloned().collect();
-    let is_later = |entry: &Entry| entry.helm_revision.is_some_and(|its| its > revision) && may_be_undone(entry);
-    let runs = entries.into_iter().rev().filter(|entry| is_later(entry) && !instead.contains(&entry.name)).collect();
+    let stay = runs.iter().filter(|run| run.is_in_force() && run.helm_revision.is_none()).cloned().collect();
+    let is_later = |run: &RecordedRun| run.helm_revision.is_some_and(|its| its > revision) && run.may_be_undone();
+    let runs = runs.into_iter().rev().filter(|run| is_later(run) && !instead.contains(&run.name)).collect();
     Ok(Chosen { runs, stay, newest: None })
 }
 
-fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32) -> Failure {
+fn refuse(lost: &RecordedRun, place: Place<'_>, pending: Option<String>, revision: u32) -> Failure {
     let Place { release, .. } = place;
-    let what = match lost.phase {
+    let what = match lost.phase() {
         Phase::RollingBack => "is being taken back",
         Phase::Dirty => "has been taken back since, but not all of it",
         _ => "has been taken back since",
@@ -122,7 +115,7 @@ fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32
         "run {} ({}) was in force at revision {revision} of release {release}, and {what}; to have it again takes `helm upgrade`",
         lost.sequence, lost.step
     );
-    let failure = Failure::new(ExitStatus::Refused, &code::NOT_UNDONE_AGAIN, message);
+    let failure = Failure::new(&shared::NOT_UNDONE_AGAIN, message);
     match pending {
         Some(command) => {
             failure.with_aftermath(format!("Helm refuses every upgrade until its rollback has ended. First: {command}\n"))
@@ -133,31 +126,24 @@ fn refuse(lost: &Entry, place: Place<'_>, pending: Option<String>, revision: u32
 
 #[cfg(test)]
 mod tests {
-    use fairlead_migration::ticket::Progress;
+    use fairlead_migration::progress::{Asked, Cause, WhyBack};
 
     use super::*;
+    use crate::testing;
 
     /// A run of a step, in force since a revision, or taken back in one.
-    fn run(sequence: u64, step: &str, revision: Option<u32>, undone_in: Option<u32>) -> Entry {
+    fn run(sequence: u64, step: &str, helm_revision: Option<u32>, undone_in: Option<u32>) -> RecordedRun {
         let phase = if undone_in.is_some() { Phase::RolledBack } else { Phase::Committed };
-        let progress = Progress { phase, begun: 3, undone_in, ..Progress::planned() };
-        Entry {
-            name: format!("fairlead.v1.shop.{sequence}"),
-            sequence,
-            step: step.to_owned(),
-            phase,
-            helm_revision: revision,
-            created: String::new(),
-            changes: 3,
-            progress,
-        }
+        let mut run = RecordedRun { step: step.to_owned(), helm_revision, ..testing::run(sequence, phase) };
+        run.progress.why_back = undone_in.map(|_| WhyBack::Asked(Asked { revision: undone_in, ..Asked::default() }));
+        run
     }
 
     fn sequences(chosen: &Chosen) -> Vec<u64> {
         chosen.runs.iter().map(|run| run.sequence).collect()
     }
 
-    fn same(entries: &[Entry]) -> HashMap<String, String> {
+    fn same(entries: &[RecordedRun]) -> HashMap<String, String> {
         entries.iter().map(|entry| (entry.name.clone(), format!("of {}", entry.step))).collect()
     }
 
@@ -199,18 +185,18 @@ mod tests {
     #[test]
     fn one_that_is_half_taken_back_is_not_in_force() {
         let mut half = run(1, "a", Some(2), Some(3));
-        (half.phase, half.progress.phase) = (Phase::RollingBack, Phase::RollingBack);
+        half.progress.phase = Phase::RollingBack;
         assert_eq!(to_revision(vec![half.clone()], 2, &HashMap::new()).expect_err("lost").sequence, 1);
         assert_eq!(sequences(&to_revision(vec![half.clone()], 1, &HashMap::new()).expect("it is later")), [1]);
         // Nor is one of which not everything could be taken back.
-        (half.phase, half.progress.phase) = (Phase::Dirty, Phase::Dirty);
+        half.progress.phase = Phase::Dirty;
         assert_eq!(to_revision(vec![half], 2, &HashMap::new()).expect_err("lost").sequence, 1);
     }
 
     #[test]
     fn a_run_that_failed_by_itself_was_never_in_force() {
         let mut failed = run(1, "a", Some(2), Some(2));
-        failed.progress.cause = Some("no".to_owned());
+        failed.progress.why_back = Some(WhyBack::Failed(Cause { code: None, message: "no".to_owned() }));
         assert_eq!(to_revision(vec![failed], 2, &HashMap::new()), Ok(Chosen::default()));
     }
 
@@ -219,5 +205,13 @@ mod tests {
         let entries = vec![run(1, "a", None, None), run(2, "b", Some(2), None)];
         let chosen = to_revision(entries, 1, &HashMap::new()).expect("nothing is lost");
         assert_eq!((sequences(&chosen), chosen.stay.len(), chosen.stay[0].sequence), (vec![2], 1, 1));
+    }
+
+    #[test]
+    fn a_gate_that_only_looked_is_never_in_force() {
+        let gate = RecordedRun { changes: 0, ..run(2, "drain", Some(2), None) };
+        assert!(!gate.is_in_force() && !gate.may_be_last() && gate.may_be_undone() && gate.is_superfluous());
+        let chosen = to_revision(vec![run(1, "a", Some(2), None), gate], 1, &HashMap::new()).expect("nothing is lost");
+        assert_eq!(sequences(&chosen), [2, 1], "what it has seen does not count any more");
     }
 }

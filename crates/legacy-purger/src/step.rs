@@ -2,29 +2,38 @@
 
 use std::cell::Cell;
 
-use fairlead_job::exit::ExitStatus;
+use async_trait::async_trait;
+
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::executor::World;
+use fairlead_migration::executor::{Verified, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
+use fairlead_migration::ticket::Told;
+use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
-use fairlead_release::step::Step;
+use serde_json::Value;
+use fairlead_driver::step::Step;
 
 use crate::args::ApplyArgs;
 use crate::findings::first_refusals;
 use crate::plan::{self, Options, STEP};
 use crate::world::Guarded;
-use crate::{codes, ready, verify};
+use fairlead_job::codes::legacy_purger as codes;
+use crate::{ready, verify};
 
 /// Removes what nothing needs any more.
 pub(crate) struct Purging<'a> {
     pub(crate) session: &'a Session<'a>,
     pub(crate) options: Options<'a>,
     pub(crate) args: &'a ApplyArgs,
+    /// The section of the configuration file, if there is one.
+    pub(crate) configuration: Option<Value>,
+    /// Words of the command line that change the plan.
+    pub(crate) flags: Vec<String>,
 }
 
+#[async_trait(?Send)]
 impl Step for Purging<'_> {
     const NAME: &'static str = STEP;
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
@@ -34,32 +43,38 @@ impl Step for Purging<'_> {
             // Asked again: an earlier run that was finished first may have brought kinds back.
             let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
-            let outcomes = self.session.ledger().outcomes(self.session.place.release).await?;
-            plan::make(&source, &self.options, Some(&outcomes)).await
+            let runs = self.session.store.runs().await?;
+            plan::make(&source, &self.options, Some(&runs)).await
         };
-        Ok(ready::wait(self.args.ready_timeout, look, |plan| &plan.refusals).await?)
+        Ok(ready::wait(self.args.ready_timeout, look, |plan| plan.refusals()).await?)
     }
 
     fn check(&self, plan: &Plan) -> Result<(), Failure> {
-        if plan.refusals.is_empty() {
+        if plan.refusals().is_empty() {
             return Ok(());
         }
-        Err(Failure::new(ExitStatus::Refused, &codes::NOT_SAFE, first_refusals(&plan.refusals)))
+        Err(Failure::new(&codes::NOT_SAFE, first_refusals(plan.refusals())))
     }
 
-    async fn verify(&self, plan: &Plan) -> Result<(), Obstacle> {
-        verify::verify(self.session.cluster, &self.options, self.args.step.deletion_timeout, plan).await
+    async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
+        verify::verify(self.session.cluster, &self.options, self.args.step.deletion_timeout, plan).await?;
+        Ok(Verified::AsPlanned)
     }
 
-    fn world<'w>(&'w self, objects: &'w Objects<'w>, plan: &'w Plan) -> impl World + 'w {
-        Guarded {
-            objects,
+    fn told(&self) -> Told {
+        Told { configuration: self.configuration.clone(), flags: self.flags.clone() }
+    }
+
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, plan: &'w Plan) -> Box<dyn World + 'w> {
+        Box::new(Guarded {
+            world,
+            objects: Objects::new(self.session.cluster, &self.session.discovery),
             plan,
             session: self.session,
             options: &self.options,
             patience: self.args.step.deletion_timeout,
             ready_timeout: self.args.ready_timeout,
             is_checked: Cell::new(false),
-        }
+        })
     }
 }

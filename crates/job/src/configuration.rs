@@ -1,35 +1,45 @@
 //! The configuration file, one for all jobs: `apiVersion: fairlead.dev/v1`, `kind: Configuration`, and a section for each job that
-//! is to serve other kinds than those it knows.
+//! is to serve something else than what is built in. Every binary knows the names of all sections, so that one file serves all.
 
 use std::path::Path;
 
-use fairlead_job::code;
-use fairlead_job::exit::ExitStatus;
-use fairlead_job::failure::Failure;
-use fairlead_job::manifests;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::codes::shared;
+use crate::failure::Failure;
+use crate::manifests;
 
 /// What the file may hold beside the sections.
 const COMMON: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// The sections, each read by the job that knows it.
-const SECTIONS: [&str; 1] = ["purge"];
+/// The sections, each read by the program that knows it: `purge` by legacy-purger, `drain` by drain-waiter, `layer` by
+/// compatibility-layer, `health` by health-probe, `customResources` and `tables` by schema-migrator, `releases` by the release gate.
+const SECTIONS: [&str; 7] = ["purge", "drain", "layer", "health", "customResources", "tables", "releases"];
+
+/// A section as it was read, and as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section<T> {
+    /// What it says.
+    pub content: T,
+    /// The same as a document: it goes into the ticket of a run.
+    pub document: Value,
+}
 
 /// Reads a section of the file; none when the file does not have it.
-pub fn section<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Failure> {
+pub fn section<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<Section<T>>, Failure> {
     let documents = manifests::read(file).map_err(Failure::input)?;
     read(&file.display().to_string(), &documents, name)
 }
 
 /// Reads a section of a text, which errors call `file`.
-pub fn section_of_text<T: DeserializeOwned>(file: &str, text: &str, name: &str) -> Result<Option<T>, Failure> {
+pub fn section_of_text<T: DeserializeOwned>(file: &str, text: &str, name: &str) -> Result<Option<Section<T>>, Failure> {
     let documents = manifests::parse(file, text).map_err(Failure::input)?;
     read(file, &documents, name)
 }
 
-fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Result<Option<T>, Failure> {
-    let invalid = |what: String| Failure::new(ExitStatus::Usage, &code::INVALID_CONFIGURATION, format!("{file}: {what}"));
+fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Result<Option<Section<T>>, Failure> {
+    let invalid = |what: String| Failure::new(&shared::INVALID_CONFIGURATION, format!("{file}: {what}"));
     let is_ours = |document: &&Value| document["apiVersion"] == "fairlead.dev/v1" && document["kind"] == "Configuration";
     let ours: Vec<&Value> = documents.iter().filter(is_ours).collect();
     let [document] = ours.as_slice() else {
@@ -43,7 +53,7 @@ fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Res
     }
     let Some(section) = document.get(name) else { return Ok(None) };
     let read = serde_path_to_error::deserialize(section);
-    read.map(Some).map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
+    read.map(|content| Some(Section { content, document: section.clone() })).map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
 }
 
 #[cfg(test)]
@@ -52,10 +62,11 @@ mod tests {
 
     use super::*;
 
-    type Section = BTreeMap<String, u32>;
+    type Content = BTreeMap<String, u32>;
 
-    fn read(text: &str) -> Result<Option<Section>, String> {
-        section_of_text("f.yaml", text, "purge").map_err(|failure| failure.to_string())
+    fn read(text: &str) -> Result<Option<Content>, String> {
+        let section = section_of_text("f.yaml", text, "purge").map(|section| section.map(|section| section.content));
+        section.map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -65,7 +76,7 @@ mod tests {
         assert_eq!(read(head), Ok(None));
         for (text, expected) in [
             (format!("{head}purge: {{a: x}}"), "f.yaml: purge.a: invalid type: string \"x\", expected u32"),
-            (format!("{head}porge: {{}}"), "f.yaml: there is no section \"porge\"; there are purge"),
+            (format!("{head}porge: {{}}"), "f.yaml: there is no section \"porge\"; there are purge, drain"),
             ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "and holds 0"),
             (format!("{head}---\n{head}"), "and holds 2"),
         ] {

@@ -1,115 +1,107 @@
-//! The codes of this job. LP0 the whole run, LP1 what speaks against the purge, LP2 warnings.
+//! The codes of legacy-purger. LP0 the whole run, LP1 what speaks against the purge, LP2 warnings.
 
-fairlead_job::codes! {
+crate::codes! {
     /// All of them, for `explain`.
     pub list CODES;
-    pub(crate) NOT_SAFE = "LP001", "Something still needs what would be removed",
+    pub NOT_SAFE = "LP001", Refused, "Something still needs what would be removed",
         "A purge is done as a whole or not at all: the kinds themselves go, and with them every object. Each refusal in the report \
          names an object, what speaks against removing it, and what to do. Nothing was changed.",
         "Fix what the report refuses, see with `legacy-purger plan` that nothing is refused any more, then run again.";
-    pub(crate) UNREPLICATED = "LP101", "No Trigger delivers what the Subscription asks for",
+    pub UNREPLICATED = "LP101", Refused, "No Trigger delivers what the Subscription asks for",
         "There is no Trigger on the new mesh with the same filter and the same subscriber, at the Broker `default` of its namespace. \
          When the Subscription goes, nothing delivers its events.",
         "Run trigger-replicator, and look at what it refuses; or, if nobody needs these events, name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
-    pub(crate) NOT_READY = "LP102", "The Trigger is not Ready",
+    pub NOT_READY = "LP102", Refused, "The Trigger is not Ready",
         "The Trigger that is to deliver instead of the Subscription is there, but Knative does not say that it delivers. \
          Where nothing else speaks against the purge, `apply` waits for that as long as --ready-timeout.",
         "Fix what the condition in the message names (`kubectl describe trigger`); or name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
-    pub(crate) NOT_PRECEDED = "LP103", "A step that must come first has not ended well",
+    pub NOT_PRECEDED = "LP103", Refused, "A step that must come first has not ended well",
         "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
          for example.",
         "Run that step for the same release and revision, and see in `status` that it has ended with 0; then run again.";
-    pub(crate) CONSUMER_RUNS = "LP104", "A workload that needs these kinds is running",
+    pub CONSUMER_RUNS = "LP104", Refused, "A workload that needs these kinds is running",
         "The configuration says that it breaks without them, or creates their objects, and that it is not held; or its kind has no scale, \
          so that it cannot be.",
         "Stop it (`kubectl scale --replicas=0`), or set `hold: true` for it in the configuration; then run again.";
-    pub(crate) HELM_OWNED = "LP105", "It belongs to a Helm release",
+    pub HELM_OWNED = "LP105", Refused, "It belongs to a Helm release",
         "The release's record names it. When its kind is gone, Helm can neither upgrade nor uninstall that release, and a rollback \
          stops with `no matches for kind`.",
         "Take it out of that release first (upgrade it to a chart without the object; for a definition with \
          helm.sh/resource-policy: keep), or name the release with --allow-helm-owned RELEASE.";
-    pub(crate) STORED_VERSIONS = "LP106", "The definition has objects stored in several versions",
+    pub STORED_VERSIONS = "LP106", Refused, "The definition has objects stored in several versions",
         "status.storedVersions names more than one version, or one that is not served any more. The snapshot would be read in one \
          version, and what is stored in another might come back different.",
         "Migrate the stored objects to one version and take the others out of status.storedVersions; then run again.";
-    pub(crate) CONVERSION_DOWN = "LP107", "The objects cannot be converted between versions",
+    pub CONVERSION_DOWN = "LP107", Refused, "The objects cannot be converted between versions",
         "The definition has a conversion webhook, and it does not answer. What is restored could not be read in every version that is \
          served.",
         "Fix the webhook that the message names; then run again.";
-    pub(crate) TERMINATING = "LP108", "It is being deleted already",
+    pub TERMINATING = "LP108", Refused, "It is being deleted already",
         "Somebody else has deleted it, and it is there only until its finalizers are done. It is not this purge's, so its definition \
          must not go.",
         "Wait until it is gone, then run again. If it hangs because the controller that owns its finalizers is gone for good: kubectl -n \
          NAMESPACE patch KIND.GROUP NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}', which takes all of them away.";
-    pub(crate) UNKNOWN_SHAPE = "LP109", "The Subscription has none of the known shapes",
+    pub UNKNOWN_SHAPE = "LP109", Refused, "The Subscription has none of the known shapes",
         "It has neither the fields of the legacy bus (event_type, source_id) nor those of later Kyma (sink, filter or types), so nobody \
          can say whether something still needs it.",
         "Look at its spec; delete it if it is a leftover, or name it with --allow-unreplicated NAMESPACE/NAME.";
-    pub(crate) OTHER_RELEASE = "LP110", "The object belongs to another release",
+    pub OTHER_RELEASE = "LP110", Refused, "The object belongs to another release",
         "Its annotation fairlead.dev/ticket says that another release has made it, and that release takes it back when it is rolled \
          back.",
         "Run the job with the --release that the message names.";
-    pub(crate) OWNER_STOPPED = "LP111", "Nobody would finish the deletion",
+    pub OWNER_STOPPED = "LP111", Refused, "Nobody would finish the deletion",
         "Objects carry a finalizer whose owner does not run. Once deleted they would hang, and a deletion cannot be called back.",
         "Start the owner with the command in the message; or, when it is gone for good, take the finalizer away with \
          --strip-finalizers FINALIZER.";
-    pub(crate) NOT_CUSTOM = "LP112", "The kind is not defined by a custom resource definition",
+    pub NOT_CUSTOM = "LP112", Refused, "The kind is not defined by a custom resource definition",
         "It is served by an API server of its own, or built in. Its objects may be more than what is stored.",
         "Take it out of the configuration.";
-    pub(crate) NOT_RESTORABLE = "LP113", "The definition could not be created again",
+    pub NOT_RESTORABLE = "LP113", Refused, "The definition could not be created again",
         "An older API server has accepted it, this one would not: with spec.preserveUnknownFields, say, or a schema that is not structural. \
          Deleted, it and all its objects could not come back.",
         "Bring the definition into a form that apiextensions.k8s.io/v1 accepts (the message says what is wrong), then run again.";
-    pub(crate) SHARED_PRODUCTS = "LP114", "What would be deleted along is needed by objects that stay",
+    pub SHARED_PRODUCTS = "LP114", Refused, "What would be deleted along is needed by objects that stay",
         "Without its finalizer's owner the purge deletes what that owner has made. Some objects of the kind stay, because the \
          configuration does not select them, and nobody can tell what was made for which.",
         "Start the owner instead of taking its finalizer away, or purge all objects of the kind.";
-    pub(crate) OWNER_RUNS = "LP115", "The owner of the finalizer runs",
+    pub OWNER_RUNS = "LP115", Refused, "The owner of the finalizer runs",
         "The finalizer was named with --strip-finalizers, and its owner, which is at work, would put it back and be surprised.",
         "Leave --strip-finalizers away: the owner finishes the deletion. Or stop the owner first.";
-    pub(crate) GOES_UNREPLICATED = "LP201", "The Subscription goes although nothing delivers instead",
+    pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";
-    pub(crate) UNKNOWN_FINALIZER = "LP202", "Nobody is known to own a finalizer",
+    pub UNKNOWN_FINALIZER = "LP202", Done, "Nobody is known to own a finalizer",
         "Objects that go carry a finalizer of which the configuration does not say who takes it away. The purge waits for it as long as \
          --deletion-timeout says; a deletion that hangs cannot be called back.",
         "See that its controller runs, and add it to `finalizers` of the configuration.";
-    pub(crate) AUTOSCALED = "LP203", "An autoscaler works on a workload that is held",
+    pub AUTOSCALED = "LP203", Done, "An autoscaler works on a workload that is held",
         "Kubernetes' own HorizontalPodAutoscaler rests while its workload has 0 replicas; others, like KEDA, may scale it up again.",
         "If it is driven by something else than Kubernetes' own autoscaler, pause that for the time of the upgrade.";
-    pub(crate) DURABLES = "LP204", "What waits in NATS Streaming cannot come back",
+    pub DURABLES = "LP204", Done, "What waits in NATS Streaming cannot come back",
         "NATS Streaming names the durable of a Knative Subscription by its uid, and unsubscribes it when the Subscription is deleted: \
          events in it that are not delivered yet are lost. After a rollback the Subscription has a new durable that begins with new \
          events.",
         "See that the channels are drained before (NATS Streaming's :8222/streaming/channelsz?subs=1).";
-    pub(crate) DEFINITION_STAYS = "LP205", "The definition stays",
+    pub DEFINITION_STAYS = "LP205", Done, "The definition stays",
         "It still has objects that are not this purge's: of a later shape, or not selected. They would go with it.",
         "Nothing to do: those objects are what the definition is for.";
-    pub(crate) NO_FENCE = "LP206", "Objects may be created while they are purged",
+    pub NO_FENCE = "LP206", Done, "Objects may be created while they are purged",
         "There is no fence: it was turned off, the cluster serves no ValidatingAdmissionPolicy, or the kind is selected by labels. The \
          definition is deleted only if no object of its kind is there, looked at just before; whatever is created between that look \
          and the deletion, some milliseconds, goes with it, and is not in the snapshot.",
         "See that nobody creates such objects during the upgrade.";
-    pub(crate) STRIPPED = "LP207", "Finalizers are taken away",
+    pub STRIPPED = "LP207", Done, "Finalizers are taken away",
         "They were named with --strip-finalizers. What their owner does outside the cluster does not happen; what it would delete in the \
          cluster is deleted.",
         "Nothing to do, if that owner is gone for good.";
-    pub(crate) NOT_DRAINED = "LP208", "Nothing proves that the legacy bus is drained",
+    pub NOT_DRAINED = "LP208", Done, "Nothing proves that the legacy bus is drained",
         "The ledger of the release knows no run of drain-waiter. Events that are in flight on the legacy bus when its Subscriptions go \
          are lost.",
         "See that publishers are stopped and nothing is pending before you apply.";
-    pub(crate) GOES_WITH_HELM = "LP209", "It goes although a Helm release names it",
+    pub GOES_WITH_HELM = "LP209", Done, "It goes although a Helm release names it",
         "The release was named with --allow-helm-owned. Until its chart does not name these kinds any more, Helm can neither upgrade nor \
          uninstall it. `helm rollback` brings it back after Helm's own manifests.",
         "Upgrade that release to a chart without these objects.";
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_code_is_complete() {
-        assert_eq!(fairlead_job::code::defects("LP", super::CODES), Vec::<String>::new());
-    }
 }

@@ -1,29 +1,27 @@
 //! Whether `helm rollback` takes changes back in their order. What is undone before Helm's manifests is undone before everything that is
 //! undone after them, also when it is older. That is right as long as the two are about different objects.
 
-use std::collections::HashSet;
+use fairlead_migration::change::{Target, Targets};
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::Progress;
+use fairlead_migration::stage::UndoAt;
 
-use fairlead_migration::change::Target;
-use fairlead_migration::plan::{Plan, UndoAt};
-use fairlead_migration::ticket::Progress;
-
-/// Hashes of the objects with changes that are undone after Helm's manifests, of the runs that were looked at: the newest first.
+/// Objects with changes that are undone after Helm's manifests, of the runs that were looked at: the newest first.
 #[derive(Default)]
-pub(crate) struct Late(HashSet<u64>);
+pub(crate) struct LateTargets(Targets);
 
-impl Late {
+impl LateTargets {
     /// Looks at the next run, which is older than those before. Returns an object with a newer change that is undone after this
     /// run's.
     pub(crate) fn first_crossed(&mut self, plan: &Plan, progress: &Progress) -> Option<Target> {
         for (position, change) in plan.changes_rev(0..plan.len()) {
-            let stage = &plan.stages[change.stage];
+            let stage = &plan.stages()[change.stage];
             if position >= progress.begun && !stage.cascaded {
                 continue;
             }
-            let short = change.target.short();
             match stage.undo_at {
-                UndoAt::PostRollback => drop(self.0.insert(short)),
-                UndoAt::PreRollback if !progress.is_undone_before_helm() && self.0.contains(&short) => {
+                UndoAt::PostRollback => self.0.insert(&change.target),
+                UndoAt::PreRollback if !progress.is_undone_before_helm() && self.0.contains(&change.target) => {
                     return Some(change.target);
                 }
                 UndoAt::PreRollback => {}
@@ -36,8 +34,9 @@ impl Late {
 #[cfg(test)]
 mod tests {
     use fairlead_migration::change::{Change, Images};
-    use fairlead_migration::plan::{Stage, StageKind};
-    use fairlead_migration::ticket::FirstPart;
+    use fairlead_migration::plan::PlanBuilder;
+    use fairlead_migration::progress::FirstPart;
+    use fairlead_migration::stage::{Stage, StageKind};
     use serde_json::json;
 
     use super::*;
@@ -45,20 +44,20 @@ mod tests {
     /// One change of each stage, of the object of this name.
     fn plan(stages: &[(UndoAt, &str)]) -> (Plan, Progress) {
         let stage = |(undo_at, _): &(UndoAt, &str)| Stage::new("it", StageKind::Contract, *undo_at, 1);
-        let mut plan = Plan::new("step", stages.iter().map(stage).collect());
+        let mut plan = PlanBuilder::new("step", stages.iter().map(stage).collect());
         for (stage, (_, name)) in stages.iter().enumerate() {
             let target = Target { api_version: "v1".into(), kind: "It".into(), namespace: None, name: (*name).to_owned() };
             plan.push(&Change { stage, target, images: Images::Delete(json!({})), reason: String::new() });
         }
         let progress = Progress { begun: stages.len(), ..Progress::planned() };
-        (plan, progress)
+        (plan.build(), progress)
     }
 
     #[test]
     fn an_older_change_must_not_be_undone_before_a_newer_one() {
         use UndoAt::{PostRollback as After, PreRollback as Before};
         let crossed = |newest_first: &[&[(UndoAt, &str)]]| {
-            let mut late = Late::default();
+            let mut late = LateTargets::default();
             newest_first.iter().find_map(|stages| {
                 let (plan, progress) = plan(stages);
                 late.first_crossed(&plan, &progress).map(|target| target.name)
@@ -77,7 +76,7 @@ mod tests {
     fn what_has_been_undone_or_never_begun_crosses_nothing() {
         let (plan, progress) = plan(&[(UndoAt::PreRollback, "a"), (UndoAt::PostRollback, "a")]);
         let half = Progress { first_part: FirstPart::Undone, ..progress.clone() };
-        assert_eq!(Late::default().first_crossed(&plan, &half), None);
-        assert_eq!(Late::default().first_crossed(&plan, &Progress { begun: 1, ..progress }), None);
+        assert_eq!(LateTargets::default().first_crossed(&plan, &half), None);
+        assert_eq!(LateTargets::default().first_crossed(&plan, &Progress { begun: 1, ..progress }), None);
     }
 }

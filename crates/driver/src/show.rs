@@ -3,16 +3,19 @@
 use std::io::{Write as _, stdout};
 
 use anyhow::Context as _;
-use fairlead_job::code::{self, Code};
+use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_migration::plan::Plan;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::manifests::Manifests;
+use fairlead_observe::source::Source;
+use fairlead_release::args::CommonArgs;
+use fairlead_release::session::connect;
 
-use crate::args::{CommonArgs, PlanArgs};
-use crate::observe::{Kind, Manifests, Source};
-use crate::session::connect;
-use crate::step::check_strict;
+use crate::apply::check_strict;
+use crate::args::PlanArgs;
 
 /// Shows the plan that `make` makes of a cluster, or of files, in which objects of `kinds` are known to be in namespaces.
 pub async fn show(
@@ -34,10 +37,10 @@ pub async fn show(
     Ok(if args.exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
-/// Explains one of the `codes` of `step`, or one that all jobs share.
-pub fn explain(step: &str, codes: &[&Code], id: &str) -> anyhow::Result<ExitStatus> {
-    let unknown = || Failure::new(ExitStatus::Usage, &code::UNKNOWN_CODE, format!("{id} is not a code of {step}"));
-    let text = code::explain(codes, id).ok_or_else(unknown)?;
+/// Explains a code, of whatever program.
+pub fn explain(id: &str) -> anyhow::Result<ExitStatus> {
+    let unknown = || Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}"));
+    let text = codes::explain(id).ok_or_else(unknown)?;
     stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
     Ok(ExitStatus::Done)
 }

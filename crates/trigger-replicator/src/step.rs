@@ -1,13 +1,15 @@
 //! The step: what this job brings to what all jobs do.
 
+use async_trait::async_trait;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::executor::World;
+use fairlead_migration::executor::{Verified, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_release::observe::Source;
+use fairlead_migration::ticket::Told;
+use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
-use fairlead_release::step::Step;
+use fairlead_driver::step::Step;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
@@ -27,6 +29,7 @@ impl Replication<'_> {
     }
 }
 
+#[async_trait(?Send)]
 impl Step for Replication<'_> {
     const NAME: &'static str = STEP;
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
@@ -35,13 +38,22 @@ impl Step for Replication<'_> {
         super::make_plan(&self.source(), self.args).await.map_err(Failure::from)
     }
 
-    async fn verify(&self, plan: &Plan) -> Result<(), Obstacle> {
+    async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let (cluster, discovery) = (self.session.cluster, &self.session.discovery);
-        verify::verify(self.args, self.apply, cluster, discovery, plan).await
+        verify::verify(self.args, self.apply, cluster, discovery, plan).await?;
+        Ok(Verified::AsPlanned)
     }
 
-    fn world<'w>(&'w self, objects: &'w Objects<'w>, _plan: &'w Plan) -> impl World + 'w {
+    fn told(&self) -> Told {
+        let namespaces = self.args.exclude_namespace.iter();
+        let flags = namespaces.flat_map(|namespace| ["--exclude-namespace".to_owned(), namespace.clone()]).collect();
+        Told { configuration: None, flags }
+    }
+
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {
         let broker_version = self.source().api_version(&kinds::BROKER).unwrap_or_default();
-        Addressed { objects, watch: &self.session.watch, broker_version, timeout: self.apply.ready_timeout }
+        let objects = Objects::new(self.session.cluster, &self.session.discovery);
+        let (watch, timeout) = (&self.session.watch, self.apply.ready_timeout);
+        Box::new(Addressed { world, objects, watch, broker_version, timeout })
     }
 }

@@ -1,0 +1,259 @@
+//! Applies a step: finishes what an earlier run has left, then plan, snapshot, changes, verification, report.
+
+use std::path::Path;
+
+use fairlead_job::args::Output;
+use fairlead_job::codes::shared;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::outcome::Ended;
+use fairlead_job::{manifests, report};
+use fairlead_kube_client::ledger::Ledger;
+use fairlead_migration::executor::{Outcome, Run};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::{Phase, Progress};
+use fairlead_migration::run::{RecordedRun, Reopened};
+use fairlead_migration::snapshot::Snapshot;
+use fairlead_migration::store::{Journal, prune};
+use fairlead_migration::ticket::{FORMAT, Ticket, Tool};
+use fairlead_release::exclusive::{Exclusive, Waiting};
+use fairlead_release::executors::{Way, Work};
+use fairlead_release::helm::HelmRecords;
+use fairlead_release::session::Session;
+use fairlead_release::wanted::{self, cancelled_by_rollback};
+
+use crate::args::StepArgs;
+use crate::step::{Look, Step, StepKind};
+
+/// Applies the plan of a step that is right now.
+pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
+    match (Apply { session, args, step }).run().await {
+        Ok((plan, ended)) => Ok(session.conclude(S::NAME, &plan, ended).await?),
+        Err(failure) => Err(session.fail(S::NAME, failure).await.into()),
+    }
+}
+
+/// One run, and what it works on.
+struct Apply<'a, S> {
+    session: &'a Session<'a>,
+    args: &'a StepArgs,
+    step: &'a S,
+}
+
+impl<S: Step> Apply<'_, S> {
+    async fn run(&self) -> Result<(Plan, Ended), Failure> {
+        let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
+        wanted::check(self.session, S::NAME).await?;
+        let mut seen = self.session.runs().await?;
+        if unfinished::<S>(&seen).is_some() {
+            if let Some(finished) = self.finish().await? {
+                return Ok(finished);
+            }
+            // What was waited for may have been the rollback.
+            wanted::check(self.session, S::NAME).await?;
+            seen = self.session.runs().await?;
+        }
+        let plan = self.session.watch.guard(self.step.plan()).await?;
+        if self.session.common.output.output == Output::Text
+            && let Err(error) = report::print_plan(Output::Text, &plan)
+        {
+            tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
+        }
+        let checked = self.check(&plan).and_then(|()| check_approved(approved.as_deref(), &plan));
+        let ended = match checked {
+            Err(failure) => Ended::refused(failure),
+            Ok(()) if plan.is_empty() && S::KIND != StepKind::Gate => Ended::unchanged(&plan),
+            Ok(()) => self.carry_out(&plan, &seen).await.unwrap_or_else(Ended::refused),
+        };
+        Ok((plan, ended))
+    }
+
+    /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
+    async fn finish(&self) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        session.watch.guard_patiently(self.require_ledger()).await?;
+        session
+            .exclusively(Waiting::Patient, async |exclusive| {
+                let mut last: Option<(String, Progress)> = None;
+                // Looked at again: whoever was at it may have finished it while we waited.
+                while let Some(run) = unfinished::<S>(&session.runs().await?) {
+                    // Or a rollback may have come half its way with it, which only another part of that may finish.
+                    wanted::check(session, S::NAME).await?;
+                    let before = last.replace((run.name.clone(), run.progress.clone()));
+                    if before == last {
+                        let source = "its ticket is as it was before, although it was worked on".into();
+                        return Err(Obstacle::Refused { operation: format!("finish {}", run.name), source }.into());
+                    }
+                    if let Some(end) = self.finish_one(run, exclusive).await? {
+                        return Ok(Some(end));
+                    }
+                }
+                Ok(None)
+            })
+            .await?
+    }
+
+    async fn finish_one(&self, run: &RecordedRun, exclusive: &Exclusive<'_>) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        let mut journal = session.store.journal(exclusive.lock());
+        if run.phase() == Phase::Planned {
+            tracing::info!(ticket = run.name, "an earlier run ended before its first change");
+            // Its snapshot may not be complete.
+            journal.abandon(&run.name).await?;
+            return Ok(None);
+        }
+        let Reopened { mark, ticket, plan, progress } = journal.reopen(&run.name).await?;
+        let (phase, changes) = (progress.phase.as_str(), plan.len());
+        tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
+        let executor = session.executor(&run.name, &ticket)?;
+        session.watch.guard_patiently(executor.require(self.work(&plan))).await?;
+        let world = self.step.world(executor.world(self.work(&plan), exclusive.lock()).await?, &plan);
+        let look = Look { step: self.step, plan: &plan, watch: &session.watch };
+        let working =
+            Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = working.apply(&look, S::KIND.purpose()).await;
+        drop(world);
+        let outcome = cancelled_by_rollback(outcome, &session.watch);
+        // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
+        let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
+        let goes_on = match &outcome {
+            Outcome::Committed | Outcome::Undone { .. } => true,
+            Outcome::Restored(_) => is_other_upgrade,
+            _ => false,
+        };
+        let ended = session.ended(outcome, &plan, &mark);
+        if goes_on {
+            tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
+            session.remember(S::NAME, &ended).await;
+            return Ok(None);
+        }
+        Ok(Some((plan, ended)))
+    }
+
+    /// Whether a plan may be carried out.
+    fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        check_strict(self.session.common.strict, plan).and_then(|()| self.step.check(plan))
+    }
+
+    fn work<'w>(&'w self, plan: &'w Plan) -> Work<'w> {
+        let (way, patience) = (Way::Forward, Some(self.args.deletion_timeout));
+        Work { plan, way, watch: &self.session.watch, patience }
+    }
+
+    async fn require_ledger(&self) -> Result<(), Obstacle> {
+        let place = self.session.place;
+        let ledger = Ledger::new(self.session.cluster, place.namespace, place.release);
+        self.session.cluster.require(&ledger.needs()).await
+    }
+
+    /// Carries out a plan that was made when the runs of the release were those that were `seen`.
+    async fn carry_out(&self, plan: &Plan, seen: &[RecordedRun]) -> Result<Ended, Failure> {
+        let session = self.session;
+        let draft = self.ticket(plan)?.0;
+        let executor = session.executor("the new run", &draft)?;
+        session.watch.guard(self.require_ledger()).await?;
+        session.watch.guard(executor.require(self.work(plan))).await?;
+        session
+            .exclusively(Waiting::UntilDeadline, async |exclusive| {
+                let runs = session.runs().await?;
+                // The same changes, of objects as they are now.
+                let again = if runs == seen { None } else { Some(session.watch.guard(self.step.plan()).await?) };
+                let is_different = again.as_ref().is_some_and(|again| again.digest() != plan.digest());
+                if is_different || unfinished::<S>(&runs).is_some() {
+                    let message = "another run has changed what there was to do, while this one waited for it";
+                    return Err(Failure::new(&shared::PLAN_CHANGED, message));
+                }
+                if let Some(again) = &again {
+                    self.check(again)?;
+                }
+                let plan = again.as_ref().unwrap_or(plan);
+                wanted::check(session, S::NAME).await?;
+                let (ticket, snapshot) = self.ticket(plan)?;
+                let mut journal = session.store.journal(exclusive.lock());
+                let world = self.step.world(executor.world(self.work(plan), exclusive.lock()).await?, plan);
+                let mark = journal.open(&ticket, &snapshot).await?;
+                tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
+                let look = Look { step: self.step, plan, watch: &session.watch };
+                let progress = Progress::planned();
+                let run =
+                    Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan, mark: &mark, progress };
+                let outcome = run.apply(&look, S::KIND.purpose()).await;
+                let outcome = cancelled_by_rollback(outcome, &session.watch);
+                if let Err(error) = self.prune(&mut *journal).await {
+                    tracing::warn!(error = %error, "old tickets are not pruned");
+                }
+                Ok(session.ended(outcome, plan, &mark))
+            })
+            .await?
+    }
+
+    /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.
+    async fn prune(&self, journal: &mut dyn Journal) -> Result<(), Obstacle> {
+        let oldest = HelmRecords::of(self.session.cluster, self.session.place).await?.oldest();
+        let may_be_asked_for = |run: &RecordedRun| {
+            let since = run.progress.asked().and_then(|asked| asked.revision);
+            run.was_asked_back() && oldest.is_some_and(|oldest| since.is_some_and(|since| since > oldest))
+        };
+        prune(&*self.session.store, journal, S::NAME, self.args.history_max, may_be_asked_for).await
+    }
+
+    fn ticket<'p>(&self, plan: &'p Plan) -> Result<(Ticket, Snapshot<'p>), Failure> {
+        let snapshot = Snapshot::of(plan)
+            .map_err(|error| Failure::caused(&shared::SNAPSHOT, "failed to make the snapshot", error))?;
+        let release = &self.session.common.release;
+        let [name, version] = [self.session.place.binary, S::VERSION].map(str::to_owned);
+        let ticket = Ticket {
+            format: FORMAT,
+            min_reader: FORMAT,
+            tool: Tool { name, version, image: release.image.clone() },
+            step: S::NAME.to_owned(),
+            executor: S::EXECUTOR.to_owned(),
+            release: self.session.place.release.to_owned(),
+            helm_revision: release.helm_revision,
+            told: self.step.told(),
+            credentials: self.step.credentials(),
+            plan_digest: plan.digest(),
+            changes: plan.len(),
+            holds: plan.has_holds(),
+            snapshot: snapshot.manifest.clone(),
+        };
+        Ok((ticket, snapshot))
+    }
+}
+
+/// What a process of this step has left that has died.
+fn unfinished<S: Step>(runs: &[RecordedRun]) -> Option<&RecordedRun> {
+    runs.iter().find(|run| run.step == S::NAME && run.is_unfinished())
+}
+
+/// The digest of the plan that was approved.
+fn read_digest(path: &Path, step: &str) -> Result<String, Failure> {
+    let documents = manifests::read(path).map_err(Failure::input)?;
+    let plan = documents.iter().find(|document| document["kind"] == "Plan" && document["step"] == step);
+    let digest = plan.and_then(|plan| plan["digest"].as_str());
+    digest.map(str::to_owned).ok_or_else(|| {
+        let message = format!("{} holds no plan of {step}; `{step} plan -o json` writes one", path.display());
+        Failure::new(&shared::INPUT, message)
+    })
+}
+
+fn check_approved(approved: Option<&str>, plan: &Plan) -> Result<(), Failure> {
+    let now = plan.digest();
+    match approved {
+        Some(approved) if approved != now => {
+            let message = format!("approved was {approved}, now it is {now}");
+            Err(Failure::new(&shared::NOT_APPROVED, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails where something is refused and `--strict` is set.
+pub fn check_strict(strict: bool, plan: &Plan) -> Result<(), Failure> {
+    if strict && !plan.refusals().is_empty() {
+        let message = format!("{} objects are refused", plan.refusals().len());
+        return Err(Failure::new(&shared::STRICT, message));
+    }
+    Ok(())
+}

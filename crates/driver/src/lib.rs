@@ -1,0 +1,18 @@
+//! What makes a binary of a step: plan, apply, what must have come before, and what several jobs look at.
+//!
+//! - [`args`]: arguments of the commands that only a job has
+//! - [`step`]: what a job brings with it
+//! - [`apply`]: finishes what an earlier run has left, then plan, snapshot, changes, verification
+//! - [`show`]: shows a plan, explains a code
+//! - [`preceded`]: steps that must have come before
+//!
+//! # Decision: this crate uses `release`
+//!
+//! Situation: a run of a step has to know whether the release still wants it, and what Helm may be told to go back to. Decision: the
+//! runs of a release are below, and what makes one is here. Consequence: the plugin for people links nothing that applies a step.
+
+pub mod apply;
+pub mod args;
+pub mod preceded;
+pub mod show;
+pub mod step;

@@ -1,0 +1,80 @@
+//! Steps of the same upgrade that must have come before. The ledger says so, not the list of endings, which is for people. Pure.
+
+use fairlead_migration::change::Target;
+use fairlead_migration::progress::Phase;
+use fairlead_migration::run::RecordedRun;
+
+/// A step as the target of a finding.
+#[must_use]
+pub fn target(step: &str) -> Target {
+    Target { api_version: "fairlead.dev/v1".to_owned(), kind: "Step".to_owned(), namespace: None, name: step.to_owned() }
+}
+
+/// Whether the last run of a step is committed, in the same revision of Helm where Helm runs both.
+///
+/// # Errors
+///
+/// Why not, in words.
+pub fn has_preceded(step: &str, runs: &[RecordedRun], revision: Option<u32>) -> Result<(), String> {
+    let Some(last) = runs.iter().rev().find(|run| run.step == step) else {
+        return Err("it has not run for this release".to_owned());
+    };
+    let RecordedRun { sequence, created, .. } = last;
+    match last.phase() {
+        Phase::Committed => {}
+        Phase::RolledBack if last.progress.asked().is_some() => {
+            return Err(format!("its last run, {sequence} of {created}, has been taken back"));
+        }
+        Phase::RolledBack => {
+            let why = last.progress.cause().map_or_else(String::new, |cause| format!(": {}", cause.message));
+            return Err(format!("its last run, {sequence} of {created}, has failed{why}"));
+        }
+        phase => return Err(format!("its last run, {sequence} of {created}, is in phase {}", phase.as_str())),
+    }
+    match (revision, last.helm_revision) {
+        (Some(ours), Some(its)) if ours != its => {
+            Err(format!("its last run was that of revision {its}, and this is revision {ours}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_migration::progress::{Asked, Cause, Progress, WhyBack};
+
+    use super::*;
+
+    fn run(phase: Phase, helm_revision: Option<u32>, why_back: Option<WhyBack>) -> RecordedRun {
+        RecordedRun {
+            name: String::new(),
+            sequence: 1,
+            step: "drain-waiter".to_owned(),
+            helm_revision,
+            created: "2026-01-01T00:00:00Z".to_owned(),
+            changes: 0,
+            holds: false,
+            progress: Progress { phase, why_back, ..Progress::planned() },
+        }
+    }
+
+    #[test]
+    fn the_last_run_counts() {
+        let preceded = |runs: &[RecordedRun], revision| has_preceded("drain-waiter", runs, revision);
+        let good = run(Phase::Committed, Some(2), None);
+        assert_eq!(preceded(std::slice::from_ref(&good), Some(2)), Ok(()));
+        // CI has no revision.
+        assert_eq!(preceded(std::slice::from_ref(&good), None), Ok(()));
+        let failed = WhyBack::Failed(Cause { code: None, message: "3 are left".to_owned() });
+        for (runs, expected) in [
+            (vec![], "it has not run"),
+            (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(WhyBack::Asked(Asked::default())))], "taken back"),
+            (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(failed))], "has failed: 3 are left"),
+            (vec![good.clone(), run(Phase::Applying, Some(2), None)], "is in phase Applying"),
+            (vec![run(Phase::Committed, Some(1), None)], "was that of revision 1, and this is revision 2"),
+        ] {
+            let error = preceded(&runs, Some(2)).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

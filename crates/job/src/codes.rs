@@ -1,0 +1,82 @@
+//! Stable codes of all programs, in one place, so that each of them can explain every code that it meets in a ledger.
+//!
+//! `FL` is shared, each program has its own two letters. A code is never used again for anything else.
+
+pub mod legacy_purger;
+pub mod shared;
+pub mod trigger_replicator;
+
+use std::fmt::Write as _;
+
+use crate::code::Code;
+
+/// The codes of each program, by their letters.
+static ALL: [(&str, &[&Code]); 3] =
+    [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("LP", legacy_purger::CODES)];
+
+/// Every code there is.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    ALL.iter().flat_map(|(_, codes)| codes.iter().copied())
+}
+
+/// The code with this id, whatever its case.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Code> {
+    all().find(|code| code.id.eq_ignore_ascii_case(id))
+}
+
+/// The text behind `explain`.
+#[must_use]
+pub fn explain(id: &str) -> Option<String> {
+    let code = find(id)?;
+    let mut text = format!("{}: {}\n\n", code.id, code.title);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "Cause: {}\n\nNext: {}", code.cause, code.next);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a table of codes: ill-formed, twice, or without a text.
+    fn defects(prefix: &str, codes: &[&Code]) -> Vec<String> {
+        let mut defects = Vec::new();
+        for (index, code) in codes.iter().enumerate() {
+            let digits = code.id.strip_prefix(prefix).unwrap_or_default();
+            if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                defects.push(format!("{} is not {prefix} and three digits", code.id));
+            }
+            if codes[..index].iter().any(|other| other.id == code.id) {
+                defects.push(format!("{} stands twice", code.id));
+            }
+            let texts = [code.title, code.cause, code.next];
+            if texts.iter().any(|text| text.trim().is_empty()) || code.title.ends_with('.') {
+                defects.push(format!("{} lacks a text", code.id));
+            }
+            if texts.iter().any(|text| text.contains("  ")) {
+                defects.push(format!("{} has a hole in a text", code.id));
+            }
+        }
+        defects
+    }
+
+    #[test]
+    fn every_code_is_complete() {
+        for (prefix, codes) in ALL {
+            assert_eq!(defects(prefix, codes), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_defect_is_found() {
+        assert_eq!(defects("XX", &[&shared::DRIFT, &shared::DRIFT]).len(), 3);
+    }
+
+    #[test]
+    fn a_code_is_explained_whatever_its_case() {
+        assert!(explain("fl004").expect("a shared code").starts_with("FL004: "));
+        assert!(explain("lp101").expect("a purger's").starts_with("LP101: "));
+        assert_eq!(explain("FL999"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! Codes that every job has.
+
+crate::codes! {
+    /// Codes that every job has.
+    pub list CODES;
+    pub UNREACHABLE = "FL001", Interrupted, "The Kubernetes API cannot be reached",
+        "No answer came, or the server no longer accepted our token (Helm re-creates ServiceAccounts of hooks), also after \
+         all retries. Nothing was restored, because nothing can be.",
+        "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
+    pub FORBIDDEN = "FL002", Refused, "A permission is missing",
+        "The API server does not allow what has to be done, or answered 403. The message has every rule that is missing.",
+        "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
+         again.";
+    pub REFUSED_BY_API = "FL003", Failed, "A change was refused",
+        "Admission (a webhook or a policy), the schema of the kind, or a quota said no, or the job's own last look. The words are in the \
+         message. What the run had changed before has been taken back.",
+        "Fix what the message names, or leave it out (trigger-replicator: --exclude-namespace); then run again.";
+    pub DRIFT = "FL004", Drift, "Somebody else wrote what we would write",
+        "Between the plan and the write another client created or changed the same fields of the same object.",
+        "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
+    pub INPUT = "FL005", Usage, "An input file cannot be read",
+        "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
+        "Fix the document that the message names by file, number and line.";
+    pub DIRTY = "FL006", Dirty, "Failed, and not everything is as before",
+        "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
+         meanwhile, or the API stopped answering.",
+        "Remove what stands in the way, which the report says for each object, and run the command above, which takes back what \
+         is left. Or put the objects right by hand: `export --as-manifests` writes what they were.";
+    pub DEADLINE = "FL007", Deadline, "The deadline of the run has passed",
+        "The run did not finish within --run-timeout and has taken back what it had changed.",
+        "Raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
+    pub INTERRUPTED = "FL008", Interrupted, "The run was told to end",
+        "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. What was done stays done.",
+        "Run the same command again: it finds what was done and does the rest.";
+    pub CONFIGURATION = "FL009", Usage, "The connection to the cluster cannot be set up",
+        "The kubeconfig is missing or damaged, names a context that it does not have, or this is no pod with a \
+         ServiceAccount.",
+        "Check with `kubectl config view`, or name another one with --kubeconfig and --context.";
+    pub UNKNOWN_CODE = "FL010", Usage, "There is no such code",
+        "Codes are two letters and three digits, and each job explains its own and the shared ones.",
+        "Copy the code from the report of the same job.";
+    pub STRICT = "FL011", Refused, "There are refusals, and --strict is set",
+        "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
+        "Fix what the report refuses, or leave those namespaces out with --exclude-namespace.";
+    pub SNAPSHOT = "FL013", Failed, "The snapshot cannot be made",
+        "The plan could not be written down or compressed, so nothing was changed.",
+        "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
+    pub NOT_APPROVED = "FL012", Refused, "The plan is not the one that was approved",
+        "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
+        "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
+    pub LATE = "FL014", Failed, "Something did not happen in time",
+        "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
+         as far as that can be seen. Everything that this run had made has been taken back.",
+        "Fix what the message names as the cause, or allow more time with --ready-timeout; then run again.";
+    pub HELD = "FL015", Held, "Another run is at work",
+        "One run works on a release at a time. The other one holds the release's Lease, or was killed and its lease has not run \
+         out yet. Nothing was changed.",
+        "Wait for the other run, or run again: a lease that nobody renews runs out. `status` shows what is under way.";
+    pub DAMAGED = "FL016", Refused, "The record of a run is damaged",
+        "A Secret of the ledger is missing, was changed, or was written by a later version, so the run can be neither finished \
+         nor undone from it. Nothing was changed.",
+        "Restore the Secret that the message names from a backup; or, if a later version wrote it, use that version.";
+    pub LEASE_OVER = "FL017", Interrupted, "The lease of the run has run out",
+        "The API did not answer in time to renew it, or the process was paused; another run may have taken over, so this one has \
+         stopped writing.",
+        "See `status`; if nobody has taken over, run the same command again: it goes on where this run ended.";
+    pub NOTHING_IN_FORCE = "FL018", Refused, "There is no such run to take back",
+        "The ledger of the release holds no run that is in force and that was asked for.",
+        "See `status` for what is in force, and check --release and --ledger-namespace.";
+    pub LEASE_TOO_SHORT = "FL019", Usage, "The lease is too short",
+        "A run may write until its lease ends less --request-timeout, and renews it when a third is over. With such a short one it \
+         would never be allowed to write.",
+        "Make --lease-duration at least one second and twice --request-timeout.";
+    pub CANCELLED = "FL020", Failed, "A rollback has asked this run to end",
+        "Somebody, or `helm rollback`, has begun to go back while this run was at work, or before it had begun. It has ended where it \
+         was, and the rollback takes back what it had done.",
+        "See `status` for what the rollback has done. To go forward again, run again when it has ended.";
+    pub INVALID_CONFIGURATION = "FL022", Usage, "The configuration cannot be used",
+        "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
+         the cluster.",
+        "Fix what the message names; `charts/fairlead/README.md` has the whole of the file.";
+    pub NOT_UNDONE_AGAIN = "FL023", Refused, "Going back to that revision would take doing something again",
+        "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
+         again, because what there is to do may be something else by now. Nothing was changed.",
+        "Go there with `helm upgrade`, with the chart and the values of that revision (`helm get values RELEASE --revision N`): its \
+         jobs do it anew. Where Helm says that another operation is in progress, first go back to the revision that the message names.";
+    pub CROSSED = "FL024", Refused, "Helm's order and ours do not fit",
+        "Two runs have changed the same object. The newer change would be taken back after Helm has applied the old manifests, the \
+         older one before it. Nothing was changed.",
+        "Take both back by hand, in their order, with the command above; then `helm rollback` finds nothing left to do.";
+    pub NOT_READY_YET = "FL025", Failed, "What has come back is not ready",
+        "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
+         --wait-timeout allows. Nothing of the new side was taken back.",
+        "Fix what the message names, and run the command above. To go without it, run the same `rollback` by hand, without --wait-for.";
+    pub HALF_TAKEN_BACK = "FL026", Refused, "A rollback has come half its way",
+        "Helm, or somebody, has begun to go back: what was removed is there again, what was added is still there. To take that away now \
+         would leave events without a way, as long as the old manifests are not there. Nothing was changed.",
+        "Let the rollback come to its end first: `status` has the command. Then run again.";
+    pub CHANGED_SINCE = "FL021", Drift, "Others have changed since what would be taken back",
+        "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \
+         before the first change, so nothing was taken back.",
+        "Look at the objects that the report lists (`kubectl get … --show-managed-fields -o yaml`); then run the same command with \
+         --on-drift keep, merge or overwrite.";
+    pub PLAN_CHANGED = "FL027", Interrupted, "Another run has changed what there is to do",
+        "While this run waited for the lock of the release, another run of the same step has begun, or has done a part of the work. The \
+         plan does not hold any more. Nothing was changed.",
+        "Run again: the plan is made anew.";
+    pub NOT_DRAINED_YET = "FL028", Failed, "The way back waits for something that has not come",
+        "Before a part of a run is taken back, something must be so: an old component ready, a new one drained. The run's ticket says \
+         what, and the message why it is not so. Nothing of that part was taken back.",
+        "Fix what the message names, then run the same rollback again: it goes on where it ended.";
+    pub OTHER_EXECUTOR = "FL029", Refused, "This binary cannot carry out that run",
+        "The run changed something that this binary has no executor for, tables of a database say. Its ticket is whole. Nothing was changed.",
+        "Run the same command with the image or the binary that the message names.";
+    pub TICKETS_MISSING = "FL030", Refused, "Tickets of the ledger are missing",
+        "The ledger remembers runs whose tickets are not there any more, though it has not pruned them: somebody has deleted them. What \
+         those runs changed cannot be taken back from the ledger.",
+        "Restore them with `kubectl fairlead import` from an export, if there is one.";
+}

@@ -1,0 +1,81 @@
+//! Waits until a stage may be undone.
+
+use std::time::{Duration, Instant};
+
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::stage::UndoWait;
+use http::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::Body;
+
+use super::Objects;
+use super::settle::condition_of;
+
+/// What is waited for takes seconds.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Objects<'_> {
+    pub(super) async fn wait_before_undo(
+        &self,
+        wait: &UndoWait,
+        stop: &dyn Fn() -> Option<Stop>,
+    ) -> Result<(), Obstacle> {
+        let (began, mut is_told) = (Instant::now(), false);
+        loop {
+            let seen = self.look_for(wait, began).await?;
+            let Err(why) = seen else { return Ok(()) };
+            let (what, timeout) = described(wait);
+            if began.elapsed() >= timeout {
+                return Err(Obstacle::Late { operation: format!("see {what} within {timeout:?}"), source: why.into() });
+            }
+            if let Some(stop) = stop() {
+                return Err(Obstacle::Stopped(stop));
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!(what, why, "waiting before the next part is taken back");
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Whether it is so, or why not.
+    async fn look_for(&self, wait: &UndoWait, began: Instant) -> Result<Result<(), String>, Obstacle> {
+        Ok(match wait {
+            UndoWait::Condition { target, condition, .. } => {
+                let live = self.get(target).await?.unwrap_or_default();
+                condition_of(&live, condition)
+            }
+            UndoWait::Answer { url, status, .. } => self.answer(url, *status).await,
+            UndoWait::Duration { seconds } => {
+                let is_over = began.elapsed() >= Duration::from_secs(*seconds);
+                if is_over { Ok(()) } else { Err("the time is not over".to_owned()) }
+            }
+        })
+    }
+
+    async fn answer(&self, url: &str, status: u16) -> Result<(), String> {
+        let client = Client::builder(TokioExecutor::new()).build::<_, Body>(HttpConnector::new());
+        let request = Request::get(url).body(Body::empty()).map_err(|error| error.to_string())?;
+        match tokio::time::timeout(self.cluster.request_timeout, client.request(request)).await {
+            Ok(Ok(answer)) if answer.status().as_u16() == status => Ok(()),
+            Ok(Ok(answer)) => Err(format!("it answers {}", answer.status())),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
+    }
+}
+
+/// What is waited for, in words, and for how long.
+fn described(wait: &UndoWait) -> (String, Duration) {
+    match wait {
+        UndoWait::Condition { target, condition, timeout_seconds } => {
+            (format!("{target} have condition {condition}"), Duration::from_secs(*timeout_seconds))
+        }
+        UndoWait::Answer { url, status, timeout_seconds } => {
+            (format!("{url} answer {status}"), Duration::from_secs(*timeout_seconds))
+        }
+        UndoWait::Duration { seconds } => (format!("{seconds} seconds pass"), Duration::MAX),
+    }
+}

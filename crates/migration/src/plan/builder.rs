@@ -1,0 +1,112 @@
+//! Puts a plan together, change by change.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Plan;
+use crate::change::{Change, Images, Target};
+use crate::fields;
+use crate::finding::{Finding, Unchanged};
+use crate::packed::Packed;
+use crate::stage::Stage;
+
+/// A plan that is being made. Clones are cheap enough to begin again where a list has expired.
+#[derive(Clone)]
+pub struct PlanBuilder {
+    plan: Plan,
+    /// What [`Self::push`] was given last.
+    last: Option<(usize, Target)>,
+}
+
+impl PlanBuilder {
+    /// A plan that changes nothing yet.
+    #[must_use]
+    pub fn new(step: &str, stages: Vec<Stage>) -> Self {
+        let plan = Plan {
+            step: step.to_owned(),
+            stages,
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            unchanged: Packed::default(),
+            changes: Packed::default(),
+            counts: [0; 4],
+            ends: BTreeMap::new(),
+            digest: Sha256::new(),
+        };
+        Self { plan, last: None }
+    }
+
+    /// Adds a change. Changes are added in the order of stage and target, which makes the digest one of the content.
+    ///
+    /// # Panics
+    ///
+    /// When they are not: that is a mistake of the job, and noticed before anything is written.
+    pub fn push(&mut self, change: &Change) {
+        let key = (change.stage, change.target.clone());
+        assert!(self.last.as_ref().is_none_or(|last| *last < key), "{} is added out of order", change.target);
+        self.last = Some(key);
+        let plan = &mut self.plan;
+        plan.counts[change.action() as usize] += 1;
+        plan.digest.update(written(change).to_string());
+        plan.digest.update("\n");
+        plan.changes.push(change);
+        plan.ends.insert(change.stage, plan.changes.len());
+    }
+
+    /// Whether the last change has the same stage and target.
+    #[must_use]
+    pub fn ends_with(&self, change: &Change) -> bool {
+        self.last.as_ref().is_some_and(|(stage, target)| *stage == change.stage && *target == change.target)
+    }
+
+    /// Adds an object that is left alone.
+    pub fn refuse(&mut self, finding: Finding) {
+        self.plan.refusals.push(finding);
+    }
+
+    /// Adds something that should be known.
+    pub fn warn(&mut self, finding: Finding) {
+        self.plan.warnings.push(finding);
+    }
+
+    /// Adds an object that is as it should be.
+    pub fn keep(&mut self, unchanged: &Unchanged) {
+        self.plan.unchanged.push(unchanged);
+    }
+
+    /// The changes so far, each read when it is asked for.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        self.plan.changes()
+    }
+
+    /// The positions of the changes of a stage so far.
+    #[must_use]
+    pub fn positions(&self, stage: usize) -> Range<usize> {
+        self.plan.positions(stage)
+    }
+
+    /// The plan, whose findings are in their order, whatever the order they were found in.
+    #[must_use]
+    pub fn build(self) -> Plan {
+        let mut plan = self.plan;
+        for findings in [&mut plan.refusals, &mut plan.warnings] {
+            findings.sort_by(|a, b| (&a.target, &a.code, &a.message).cmp(&(&b.target, &b.code, &b.message)));
+        }
+        plan
+    }
+}
+
+/// What a change writes, as the digest of the plan counts it.
+fn written(change: &Change) -> Value {
+    let fields = match &change.images {
+        Images::Create(after) => Some(after.clone()),
+        Images::Update(before, after) => fields::diff(before, after),
+        Images::Delete(_) => None,
+        Images::Sweep(from, to) => Some(json!([from, to])),
+    };
+    // serde_json sorts keys, so equal values have equal texts.
+    json!([change.action(), change.target, fields])
+}

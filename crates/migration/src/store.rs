@@ -1,0 +1,125 @@
+//! Where the runs of a release are recorded. Secrets of a cluster are one store, a table of the database that is migrated another.
+//! A release lives in one store.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::obstacle::Obstacle;
+use crate::progress::Progress;
+use crate::run::{Ending, RecordedRun, Reopened};
+use crate::snapshot::Snapshot;
+use crate::ticket::Ticket;
+
+/// Keeps the ticket of the run that is under way.
+#[async_trait(?Send)]
+pub trait Journal {
+    /// Stores ticket and snapshot, in phase [`crate::progress::Phase::Planned`], and returns the mark that created objects carry: the
+    /// address of the ticket. Nothing else may be written before this has succeeded.
+    async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> Result<String, Obstacle>;
+
+    /// Opens the ticket of an earlier run again: what is recorded from now on is recorded there.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Damaged`] names the part that is missing, truncated, changed, or written by a later version.
+    async fn reopen(&mut self, name: &str) -> Result<Reopened, Obstacle>;
+
+    /// Notes that a run whose ticket says [`crate::progress::Phase::Planned`] came to nothing: its snapshot may not be complete.
+    async fn abandon(&mut self, name: &str) -> Result<(), Obstacle>;
+
+    /// Records where the run is; ahead of what it does next.
+    async fn record(&mut self, progress: &Progress) -> Result<(), Obstacle>;
+
+    /// Stores evidence beside the ticket, and notes in `progress` where it is. [`Self::record`] must follow.
+    async fn attest(&mut self, evidence: &Value, progress: &mut Progress) -> Result<(), Obstacle>;
+
+    /// Forgets a run for ever, with all that it holds. The ledger remembers that this was on purpose.
+    async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle>;
+}
+
+/// How the lock of a release is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Who asks; another name for each process.
+    pub holder: &'a str,
+    /// How long it lasts without renewal.
+    pub duration: Duration,
+    /// How long to wait for another run.
+    pub patience: Duration,
+    /// Whether the holder is asked to stop, and loses the lock after that time.
+    pub insists: bool,
+}
+
+/// The lock of a release, held. Whatever writes takes it as an argument, so that to hold none and to have lost one are two things.
+#[async_trait(?Send)]
+pub trait Lock {
+    /// Whether a write that is answered or given up within this time ends while the lock lasts.
+    fn lasts(&self, within: Duration) -> bool;
+
+    /// Renews the lock for as long as this is waited for; returns when it is lost. `cancelled` is called when somebody asks this run to
+    /// stop.
+    async fn keep(&self, cancelled: &dyn Fn());
+
+    /// Gives it back, so that the next run need not wait.
+    async fn release(self: Box<Self>);
+}
+
+/// The recorded runs of one release.
+#[async_trait(?Send)]
+pub trait Store {
+    /// Every recorded run, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Damaged`] where a record cannot be read: a run that nobody can see must not be run beside.
+    async fn runs(&self) -> Result<Vec<RecordedRun>, Obstacle>;
+
+    /// The sequences of runs that were recorded and are not there any more, though nobody has pruned them.
+    async fn missing(&self) -> Result<Vec<u64>, Obstacle>;
+
+    /// What a run has recorded, for reading only. Every digest has been checked.
+    async fn read(&self, name: &str) -> Result<Reopened, Obstacle>;
+
+    /// The ticket of a run, without its images.
+    async fn ticket(&self, name: &str) -> Result<Ticket, Obstacle>;
+
+    /// The evidence of a run, if it has any.
+    async fn evidence(&self, run: &RecordedRun) -> Result<Option<Value>, Obstacle>;
+
+    /// How the last runs ended, the oldest first; for people.
+    async fn endings(&self) -> Result<Vec<Ending>, Obstacle>;
+
+    /// Adds how a run ended. Needs no lock: runs that change nothing have none.
+    async fn note(&self, ending: &Ending) -> Result<(), Obstacle>;
+
+    /// Waits until nobody else holds the lock of the release, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Held`] when that takes longer than `terms.patience`.
+    async fn lock<'a>(&'a self, terms: Terms<'a>) -> Result<Box<dyn Lock + 'a>, Obstacle>;
+
+    /// Keeps a ticket, while the lock is held.
+    fn journal<'a>(&'a self, lock: &'a dyn Lock) -> Box<dyn Journal + 'a>;
+}
+
+/// Forgets the runs of `step` that have been taken back or that only looked, but for the newest `keep` of them and those that are
+/// `needed`. Runs in force, unfinished or dirty stay for ever.
+pub async fn prune(
+    store: &dyn Store,
+    journal: &mut dyn Journal,
+    step: &str,
+    keep: usize,
+    needed: impl Fn(&RecordedRun) -> bool,
+) -> Result<(), Obstacle> {
+    let mut runs = store.runs().await?;
+    runs.retain(|run| run.step == step && run.is_superfluous() && !needed(run));
+    let superfluous = runs.len().saturating_sub(keep);
+    for run in &runs[..superfluous] {
+        journal.forget(run).await?;
+        tracing::info!(ticket = run.name, "pruned");
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Where the ledger of which release is, and the commands that are printed for it.
+
+/// Where the ledger of which release is, and the binary that was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Namespace of the ledger.
+    pub namespace: &'a str,
+    /// The release.
+    pub release: &'a str,
+    /// Name of the binary, which is a step, too, where it is a job's.
+    pub binary: &'a str,
+    /// Name of the Helm release.
+    pub helm_release: &'a str,
+}
+
+impl Place<'_> {
+    /// A command of the kubectl plugin: `kubectl fairlead rollback shop -n shops --last`.
+    #[must_use]
+    pub fn command(&self, what: &str) -> String {
+        let Self { namespace, release, .. } = self;
+        let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
+        format!("kubectl fairlead {verb} {release} -n {namespace}{more}{}", self.helm())
+    }
+
+    /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.
+    #[must_use]
+    pub fn job_command(&self, job: &str, verb: &str, flags: &[String]) -> String {
+        let Self { namespace, release, .. } = self;
+        let flags: String = flags.iter().map(|flag| format!(" {}", quoted(flag))).collect();
+        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{flags}{}", self.helm())
+    }
+
+    fn helm(&self) -> String {
+        let Self { release, helm_release, .. } = self;
+        if helm_release == release { String::new() } else { format!(" --helm-release {helm_release}") }
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let place = Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop" };
+        assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
+        assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
+        let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);
+        assert_eq!(
+            place.job_command("job", "apply", &flags),
+            r"job apply --release system --ledger-namespace shops --exclude-namespace 'it'\''s a' '' --helm-release shop"
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! Keeps tickets in a folder: a second store, made up for the tests. One file per ticket, one per how a run ended; the lock is the
+//! operating system's, which frees it when a process dies.
+
+use std::cell::RefCell;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::progress::{Phase, Progress};
+use fairlead_migration::run::{Ending, RecordedRun, Reopened};
+use fairlead_migration::snapshot::{self, Snapshot};
+use fairlead_migration::store::{Journal, Lock, Store, Terms};
+use fairlead_migration::ticket::Ticket;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A folder.
+pub(crate) struct FolderStore {
+    folder: PathBuf,
+}
+
+/// A ticket with all that it holds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    ticket: Ticket,
+    chunks: Vec<Vec<u8>>,
+    progress: Progress,
+    evidence: Option<Value>,
+}
+
+impl FolderStore {
+    /// The store in this folder.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+
+    fn load(&self, name: &str) -> Result<Record, Obstacle> {
+        let damaged = |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Damaged { name: name.to_owned(), source };
+        let text = std::fs::read(self.path(name)).map_err(|error| damaged(error.into()))?;
+        serde_json::from_slice(&text).map_err(|error| damaged(error.into()))
+    }
+
+    fn save(&self, name: &str, record: &Record) -> Result<(), Obstacle> {
+        let beside = self.folder.join("new");
+        let text = serde_json::to_vec(record).expect("plain data");
+        let saved = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, self.path(name)));
+        saved.map_err(|error| Obstacle::Refused { operation: format!("write {name}"), source: error.into() })
+    }
+
+    fn names(&self) -> Vec<(u64, String)> {
+        let files = std::fs::read_dir(&self.folder).expect("the folder is there").filter_map(Result::ok);
+        let name = |file: std::fs::DirEntry| {
+            let name = file.file_name().to_str()?.strip_suffix(".json")?.to_owned();
+            Some((name.parse().ok()?, name))
+        };
+        let mut names: Vec<(u64, String)> = files.filter_map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn reopened(&self, name: &str) -> Result<Reopened, Obstacle> {
+        let Record { ticket, chunks, progress, .. } = self.load(name)?;
+        let plan = snapshot::read(&chunks, &ticket.snapshot);
+        let plan = plan.map_err(|error| Obstacle::Damaged { name: name.to_owned(), source: error.into() })?;
+        Ok(Reopened { mark: format!("folder/{name}"), ticket, plan, progress })
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for FolderStore {
+    async fn runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
+        let run = |(sequence, name): (u64, String)| {
+            let Record { ticket, progress, .. } = self.load(&name)?;
+            let Ticket { step, helm_revision, changes, holds, .. } = ticket;
+            Ok(RecordedRun { name, sequence, step, helm_revision, created: String::new(), changes, holds, progress })
+        };
+        self.names().into_iter().map(run).collect()
+    }
+
+    async fn missing(&self) -> Result<Vec<u64>, Obstacle> {
+        Ok(Vec::new())
+    }
+
+    async fn read(&self, name: &str) -> Result<Reopened, Obstacle> {
+        self.reopened(name)
+    }
+
+    async fn ticket(&self, name: &str) -> Result<Ticket, Obstacle> {
+        Ok(self.load(name)?.ticket)
+    }
+
+    async fn evidence(&self, run: &RecordedRun) -> Result<Option<Value>, Obstacle> {
+        Ok(self.load(&run.name)?.evidence)
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, Obstacle> {
+        Ok(Vec::new())
+    }
+
+    async fn note(&self, _ending: &Ending) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    async fn lock<'a>(&'a self, terms: Terms<'a>) -> Result<Box<dyn Lock + 'a>, Obstacle> {
+        let path = self.folder.join("lock");
+        let refused = |error: std::io::Error| Obstacle::Refused { operation: "lock the folder".into(), source: error.into() };
+        let file = File::create(&path).map_err(refused)?;
+        let deadline = Instant::now() + terms.patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Box::new(FolderLock(file))),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Obstacle::Held { name: path.display().to_string(), holder: "another process".into() });
+                }
+                Err(TryLockError::Error(error)) => return Err(refused(error)),
+            }
+        }
+    }
+
+    fn journal<'a>(&'a self, _lock: &'a dyn Lock) -> Box<dyn Journal + 'a> {
+        Box::new(FolderJournal { store: self, name: RefCell::default() })
+    }
+}
+
+struct FolderLock(File);
+
+#[async_trait(?Send)]
+impl Lock for FolderLock {
+    fn lasts(&self, _within: Duration) -> bool {
+        true
+    }
+
+    async fn keep(&self, _cancelled: &dyn Fn()) {
+        std::future::pending().await
+    }
+
+    async fn release(self: Box<Self>) {
+        drop(self.0);
+    }
+}
+
+struct FolderJournal<'a> {
+    store: &'a FolderStore,
+    name: RefCell<String>,
+}
+
+#[async_trait(?Send)]
+impl Journal for FolderJournal<'_> {
+    async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
+        let sequence = self.store.names().last().map_or(0, |(sequence, _)| *sequence) + 1;
+        let (ticket, chunks, progress) = (ticket.clone(), snapshot.chunks().collect(), Progress::planned());
+        self.store.save(&sequence.to_string(), &Record { ticket, chunks, progress, evidence: None })?;
+        self.name.replace(sequence.to_string());
+        Ok(format!("folder/{sequence}"))
+    }
+
+    async fn reopen(&mut self, name: &str) -> Result<Reopened, Obstacle> {
+        self.name.replace(name.to_owned());
+        self.store.reopened(name)
+    }
+
+    async fn abandon(&mut self, name: &str) -> Result<(), Obstacle> {
+        self.name.replace(name.to_owned());
+        self.record(&Progress { phase: Phase::RolledBack, ..Progress::planned() }).await
+    }
+
+    async fn record(&mut self, progress: &Progress) -> Result<(), Obstacle> {
+        let name = self.name.borrow().clone();
+        let record = self.store.load(&name)?;
+        self.store.save(&name, &Record { progress: progress.clone(), ..record })
+    }
+
+    async fn attest(&mut self, evidence: &Value, _progress: &mut Progress) -> Result<(), Obstacle> {
+        let name = self.name.borrow().clone();
+        let record = self.store.load(&name)?;
+        self.store.save(&name, &Record { evidence: Some(evidence.clone()), ..record })
+    }
+
+    async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle> {
+        let removed = std::fs::remove_file(self.store.path(&run.name));
+        removed.map_err(|error| Obstacle::Refused { operation: format!("forget {}", run.name), source: error.into() })
+    }
+}
