@@ -111,8 +111,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The name of a release is part of the names of Secrets and a label's value.
-fn release(text: &str) -> Result<String, String> {
+/// Parses the name of a release, which is part of the names of Secrets and a label's value.
+///
+/// # Errors
+///
+/// What a name must be like.
+pub fn release(text: &str) -> Result<String, String> {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     // Helm allows 53 characters: https://helm.sh/docs/chart_template_guide/getting_started/

@@ -137,6 +137,24 @@ pub enum WaitFor {
     Restored,
 }
 
+/// Arguments of `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Ask for the permissions of this ServiceAccount, too, in the release's namespace [default: that of the chart's rollback hooks,
+    /// RELEASE-fairlead-rollback].
+    #[arg(long, value_name = "NAME", env = "FAIRLEAD_ROLLBACK_ACCOUNT")]
+    pub rollback_account: Option<String>,
+
+    /// Start a pod of each image of the jobs that the release has, to see that it can be pulled and runs; this writes to the cluster.
+    #[arg(long, env = "FAIRLEAD_START_PODS")]
+    pub start_pods: bool,
+
+    /// How long such a pod may take.
+    #[arg(long, value_name = "DURATION", default_value = "2m", env = "FAIRLEAD_POD_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub pod_timeout: Duration,
+}
+
 /// Arguments of `export`.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArgs {

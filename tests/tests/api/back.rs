@@ -64,7 +64,7 @@ fn a_step_does_not_run_in_the_middle_of_a_rollback() {
     let refused = apply(&cluster, &["--helm-revision", "4"]).expect(4);
     for word in [
         "error FL026: run 1 (trigger-replicator) has been taken back as far as",
-        "By hand, when the old manifests are there: trigger-replicator rollback --to 0 --undo-at post-rollback",
+        "By hand, when the old manifests are there: kubectl fairlead rollback fairlead -n default --to 0 --undo-at post-rollback",
     ] {
         assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
     }

@@ -3,16 +3,33 @@
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fairlead_kube_client::cluster::Cluster as Connection;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::executor::{OnDrift, Task, World as _};
+use fairlead_migration::executor::{Task, World as _};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::plan::{Stage, StageKind, UndoAt};
+use fairlead_migration::progress::OnDrift;
+use fairlead_migration::stage::{Stage, StageKind, UndoAt};
+use fairlead_migration::store::Lock;
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::state;
 use serde_json::{Value, json};
+
+/// These tests are alone with their cluster.
+struct Alone;
+
+#[async_trait(?Send)]
+impl Lock for Alone {
+    fn lasts(&self, _within: Duration) -> bool {
+        true
+    }
+
+    async fn keep(&self, _cancelled: &dyn Fn()) {}
+
+    async fn release(self: Box<Self>) {}
+}
 
 const MARK: &str = "default/fairlead.v1.test.1";
 
@@ -46,10 +63,26 @@ fn bring_each(cluster: &Cluster, changes: &[(Change, bool)]) -> Result<(), Obsta
         for (change, is_undo) in changes {
             let (change, is_undo) = if *is_undo { (change.clone().inverse(), true) } else { (change.clone(), false) };
             let task = Task { change: &change, stage: &stage, mark: MARK, is_undo, on_drift: OnDrift::Stop };
-            Objects::new(&connection, &discovery).bring(&task).await?;
+            Objects::new(&connection, &discovery).under(&Alone).bring(&task).await?;
         }
         Ok(())
     })
+}
+
+#[test]
+fn nothing_is_written_without_the_lock_of_a_release() {
+    let cluster = lease();
+    let before = state::of(&cluster);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let obstacle = runtime.block_on(async {
+        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15));
+        let (connection, discovery) = (connection.await.expect("the harness's kubeconfig is right"), Discovery::default());
+        let (change, stage) = (change(Images::Create(config_map("1"))), Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1));
+        let task = Task { change: &change, stage: &stage, mark: MARK, is_undo: false, on_drift: OnDrift::Stop };
+        Objects::new(&connection, &discovery).bring(&task).await.expect_err("there is no lock")
+    });
+    assert!(matches!(obstacle, Obstacle::Refused { .. }), "{obstacle}");
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
 }
 
 fn live(cluster: &Cluster) -> Value {

@@ -152,5 +152,5 @@ fn codes_are_explained() {
     let text = run(job("trigger-replicator").args(["explain", "TR107"]), "").expect(0).stdout;
     assert!(text.starts_with("TR107: ") && text.contains("Next: "), "{text}");
     let unknown = run(job("trigger-replicator").args(["explain", "TR999"]), "").expect(2);
-    assert!(unknown.stderr.contains("TR999 is not a code"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there is no code TR999"), "{}", unknown.stderr);
 }

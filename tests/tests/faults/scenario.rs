@@ -348,7 +348,8 @@ pub(crate) fn kind(asked: &Asked) -> String {
         return format!("{verb} ticket, phase {phase}");
     }
     if name.ends_with(".outcomes") {
-        return format!("{verb} outcomes");
+        let is_register = !body["metadata"]["annotations"]["fairlead.dev/sequence"].is_null();
+        return format!("{verb} {}", if is_register { "register" } else { "outcomes" });
     }
     if plural == "secrets" && name.starts_with("fairlead.v1.") {
         return format!("{verb} chunk");

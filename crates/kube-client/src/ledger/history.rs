@@ -130,14 +130,16 @@ impl Ledger<'_> {
 
     pub(super) fn ticket_in(&self, name: &str, secret: &Value) -> Result<Ticket, Obstacle> {
         let content = bytes(secret, "ticket").ok_or_else(|| self.damaged(name, "it has no ticket"))?;
-        let ticket: Ticket = serde_json::from_slice(&content).map_err(|error| self.damaged(name, error))?;
-        if ticket.min_reader > FORMAT {
-            let (tool, format) = (&ticket.tool, ticket.min_reader);
-            let who = tool.image.clone().unwrap_or_else(|| format!("{} {}", tool.name, tool.version));
+        let ticket: Value = serde_json::from_slice(&content).map_err(|error| self.damaged(name, error))?;
+        // Asked before anything else is read: what a later format says may have another shape.
+        if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
+            let tool = &ticket["tool"];
+            let text = |field: &str| tool[field].as_str().unwrap_or_default();
+            let who = tool["image"].as_str().map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned);
             let what = format!("{who} wrote it, and this version reads formats up to {FORMAT}, not {format}");
             return Err(self.damaged(name, what));
         }
-        Ok(ticket)
+        serde_json::from_value(ticket).map_err(|error| self.damaged(name, error))
     }
 
     pub(super) async fn content(&self, name: &str) -> Result<Value, Obstacle> {

@@ -1,0 +1,204 @@
+//! The command line, with kubectl's own flags.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, release};
+use fairlead_job::exit;
+use fairlead_release::args::{CheckArgs, CommonArgs, ExportArgs, LeaseArgs, RollbackArgs};
+
+/// Shows the runs of a release, and takes them back.
+///
+/// fairlead's jobs record each run as a ticket in the release's namespace: what they changed, and how it was before. This plugin reads and
+/// carries out those tickets, whatever job wrote them.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "kubectl-fairlead", bin_name = "kubectl fairlead", version, propagate_version = true,
+    after_help = exit::HELP, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Which cluster.
+    #[command(flatten)]
+    pub kubectl: KubectlArgs,
+
+    /// One run at a time.
+    #[command(flatten)]
+    pub lease: LeaseArgs,
+
+    /// Report and logs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Is everything there for an upgrade of release shop, and for its way back?
+    kubectl fairlead check shop -n shop
+
+  Where does it stand, and what is the next command?
+    kubectl fairlead status shop -n shop
+
+  Take back the newest run; see first what that would change:
+    kubectl fairlead rollback shop -n shop --last --dry-run
+    kubectl fairlead rollback shop -n shop --last
+
+  Keep the tickets in a file that only you can read:
+    kubectl fairlead export shop shop-tickets.json -n shop
+
+  What does a code mean, and which are there?
+    kubectl fairlead explain LP101
+    kubectl fairlead explain";
+
+/// Flags that kubectl has, too, with the same meaning.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(next_help_heading = "Cluster")]
+pub struct KubectlArgs {
+    /// Namespace of the release [default: the context's].
+    #[arg(short, long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount].
+    #[arg(long, global = true, value_name = "FILE", env = "FAIRLEAD_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context in the kubeconfig [default: its current context].
+    #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_CONTEXT")]
+    pub context: Option<String>,
+
+    /// How long one request may take before it is sent again.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
+        value_parser = humantime::parse_duration)]
+    pub request_timeout: Duration,
+}
+
+/// Which release.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct ReleaseName {
+    /// The release.
+    #[arg(value_name = "RELEASE", value_parser = release)]
+    pub release: String,
+
+    /// What Helm calls the release, where that is another name.
+    #[arg(long, value_name = "NAME", env = "FAIRLEAD_HELM_RELEASE", value_parser = release)]
+    pub helm_release: Option<String>,
+}
+
+/// The commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Show the runs of the release, of all steps, and the next command.
+    Status {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// Go on, and show it again whenever it has changed.
+        #[arg(long, short, env = "FAIRLEAD_WATCH")]
+        watch: bool,
+    },
+    /// Before an upgrade: look whether it can run, and whether there is a way back.
+    Check {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// What is looked at.
+        #[command(flatten)]
+        arguments: CheckArgs,
+    },
+    /// Take back what runs of the release have changed, of whatever step, the newest first.
+    Rollback {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// How far, and how.
+        #[command(flatten)]
+        arguments: RollbackArgs,
+    },
+    /// After an upgrade: start what runs in force hold, where it has been changed since; name what stays held.
+    Unhold {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+    },
+    /// Write the release's tickets, from which it can be taken back, to a file that only you can read.
+    Export {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// Where to.
+        #[command(flatten)]
+        arguments: ExportArgs,
+    },
+    /// Create the tickets in a file that `export` has written, where they are missing.
+    Import {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Explain a code of a report, of whatever job; without one list all of them.
+    Explain {
+        /// The code, like LP101.
+        code: Option<String>,
+    },
+}
+
+impl KubectlArgs {
+    /// The same in the words of the jobs.
+    pub(crate) fn common(&self, place: &ReleaseName, lease: LeaseArgs, output: OutputArgs) -> CommonArgs {
+        let Self { namespace, kubeconfig, context, request_timeout } = self.clone();
+        let ReleaseName { release, helm_release } = place.clone();
+        CommonArgs {
+            cluster: ClusterArgs { kubeconfig, context, request_timeout },
+            release: ReleaseArgs {
+                release,
+                ledger_namespace: namespace,
+                helm_release,
+                helm_revision: None,
+                job: None,
+                image: None,
+            },
+            lease,
+            output,
+            strict: false,
+            concurrency: CONCURRENCY,
+        }
+    }
+}
+
+/// The most changes that are made at once: the default of the jobs.
+const CONCURRENCY: u16 = 32;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn help_teaches() {
+        let mut command = Args::command().term_width(110);
+        let mut text = command.render_long_help().to_string();
+        for name in ["status", "check", "rollback"] {
+            let help = command.find_subcommand_mut(name).expect(name).render_help().to_string();
+            text.extend(["\n=== ", name, "\n", &help]);
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_commands_that_messages_print_are_understood() {
+        for line in [
+            "kubectl-fairlead rollback shop -n shops --last",
+            "kubectl-fairlead rollback shop -n shops --to-revision 1 --undo-at post-rollback --wait-for workloads,restored",
+            "kubectl-fairlead rollback shop -n shops --to 0 --on-drift keep --helm-release system",
+            "kubectl-fairlead status shop -n shops",
+            "kubectl-fairlead unhold shop -n shops",
+        ] {
+            Args::try_parse_from(line.split(' ')).expect(line);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A kubectl plugin for people: what belongs to a release and to no job. It is built without any job, and takes back what any of them
+//! has changed.
+//!
+//! - [`args`]: the command line, with kubectl's own flags
+
+pub mod args;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use fairlead_job::codes::{self, shared};
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::log;
+use fairlead_release::args::ReleaseCommand;
+use fairlead_release::check;
+use fairlead_release::session::connect;
+
+use crate::args::{Args, Command};
+
+/// How messages call this program.
+const NAME: &str = "kubectl fairlead";
+
+/// The whole plugin.
+pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
+    let Args { command, kubectl, lease, output } = args;
+    log::init(&output)?;
+    let (place, command) = match command {
+        Command::Explain { code } => return explain(code.as_deref()),
+        Command::Check { place, arguments } => {
+            let common = kubectl.common(&place, lease, output);
+            let cluster = connect(&common).await?;
+            return check::run(&cluster, &common, &arguments).await;
+        }
+        Command::Status { place, watch } => (place, ReleaseCommand::Status { watch }),
+        Command::Rollback { place, arguments } => (place, ReleaseCommand::Rollback(arguments)),
+        Command::Unhold { place } => (place, ReleaseCommand::Unhold),
+        Command::Export { place, arguments } => (place, ReleaseCommand::Export(arguments)),
+        Command::Import { place, file } => (place, ReleaseCommand::Import { file }),
+    };
+    let common = kubectl.common(&place, lease, output);
+    let cluster = connect(&common).await?;
+    fairlead_release::run(&cluster, &common, &command, NAME, |session| session).await
+}
+
+/// Explains a code, of whatever job; without one lists all of them.
+fn explain(code: Option<&str>) -> anyhow::Result<ExitStatus> {
+    let text = match code {
+        Some(id) => {
+            codes::explain(id).ok_or_else(|| Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}")))?
+        }
+        None => codes::all().map(|code| format!("{}  {:>3}  {}\n", code.id, code.exit.code(), code.title)).collect(),
+    };
+    anstream::stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
+    Ok(ExitStatus::Done)
+}
