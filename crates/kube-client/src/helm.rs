@@ -58,6 +58,13 @@ impl Cluster {
         Ok(self.helm_record(namespace, release, revision).await?.as_ref().map(has_rollback_hook))
     }
 
+    /// The manifests of the Jobs among the hooks of a revision, as Helm has rendered them; none when it cannot be read.
+    pub async fn helm_jobs(&self, namespace: &str, release: &str, revision: u32) -> Result<Vec<String>, Obstacle> {
+        let record = self.helm_record(namespace, release, revision).await?;
+        let hooks = record.and_then(|record| record.hooks).unwrap_or_default();
+        Ok(hooks.into_iter().filter(|hook| hook.kind == "Job").map(|hook| hook.manifest).collect())
+    }
+
     /// What is recorded of a revision; none when it cannot be read.
     async fn helm_record(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<Record>, Obstacle> {
         let secrets = Resource::core("Secret", "secrets", true);

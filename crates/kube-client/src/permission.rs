@@ -27,15 +27,28 @@ pub struct Need {
 impl Cluster {
     /// Fails with every rule that is missing, not only the first.
     pub async fn require(&self, needs: &[Need]) -> Result<(), Obstacle> {
+        self.require_of(None, needs).await
+    }
+
+    /// The same for another user, `system:serviceaccount:a:b` say.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Forbidden`] whose operation begins with `ask` where one may not ask for others.
+    pub async fn require_for(&self, user: &str, needs: &[Need]) -> Result<(), Obstacle> {
+        self.require_of(Some(user), needs).await
+    }
+
+    async fn require_of(&self, user: Option<&str>, needs: &[Need]) -> Result<(), Obstacle> {
         let mut missing = Vec::new();
         for need in needs {
             let everywhere = Operation { subresource: need.subresource, ..Operation::new(need.verb, &need.resource) };
-            if self.ask(everywhere).await? {
+            if self.ask(user, everywhere).await? {
                 continue;
             }
             let mut denied = Vec::new();
             for namespace in &need.namespaces {
-                if !self.ask(Operation { namespace: Some(namespace), ..everywhere }).await? {
+                if !self.ask(user, Operation { namespace: Some(namespace), ..everywhere }).await? {
                     denied.push(namespace.as_str());
                 }
             }
@@ -56,20 +69,35 @@ impl Cluster {
         })
     }
 
-    async fn ask(&self, operation: Operation<'_>) -> Result<bool, Obstacle> {
-        self.review(operation).await.map_err(|error| obstacle(format!("ask whether we may {operation}"), error))
+    async fn ask(&self, user: Option<&str>, operation: Operation<'_>) -> Result<bool, Obstacle> {
+        match (self.review_of(user, operation).await, user) {
+            (Ok(is_allowed), _) => Ok(is_allowed),
+            (Err(error), Some(user)) if error.status().is_some_and(|status| status.code == 403) => {
+                let operation = format!("ask whether {user} may {operation}");
+                Err(Obstacle::Forbidden { operation, rule: "create subjectaccessreviews".to_owned(), source: Box::new(error) })
+            }
+            (Err(error), _) => Err(obstacle(format!("ask whether we may {operation}"), error)),
+        }
     }
 
     /// Whether the authorizer allows it.
     pub(crate) async fn review(&self, operation: Operation<'_>) -> Result<bool, Error> {
+        self.review_of(None, operation).await
+    }
+
+    async fn review_of(&self, user: Option<&str>, operation: Operation<'_>) -> Result<bool, Error> {
         let Operation { verb, resource, subresource, namespace, name } = operation;
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        let kind = if user.is_some() { "SubjectAccessReview" } else { "SelfSubjectAccessReview" };
+        let mut review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": kind,
             "spec": {"resourceAttributes": {
                 "verb": verb, "group": resource.group, "resource": resource.plural, "subresource": subresource, "namespace": namespace, "name": name,
             }},
         });
-        let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        if let Some(user) = user {
+            review["spec"]["user"] = user.into();
+        }
+        let request = Request::post(format!("/apis/authorization.k8s.io/v1/{}s", kind.to_lowercase()))
             .header(header::CONTENT_TYPE, "application/json")
             .body(review.to_string().into_bytes())
             .map_err(Error::Request)?;

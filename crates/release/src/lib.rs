@@ -8,6 +8,7 @@
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`wanted`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `next`: what to do
+//! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`rollback`]: goes back; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
@@ -19,6 +20,7 @@
 //! Consequence: `kubectl-fairlead` is built from this crate alone, and every job brings the same commands along for hooks.
 
 pub mod args;
+pub mod check;
 mod chosen;
 pub mod exclusive;
 pub mod executors;

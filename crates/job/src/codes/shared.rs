@@ -112,8 +112,7 @@ crate::codes! {
     pub OTHER_EXECUTOR = "FL029", Refused, "This binary cannot carry out that run",
         "The run changed something that this binary has no executor for, tables of a database say. Its ticket is whole. Nothing was changed.",
         "Run the same command with the image or the binary that the message names.";
-    pub TICKETS_MISSING = "FL030", Refused, "Tickets of the ledger are missing",
-        "The ledger remembers runs whose tickets are not there any more, though it has not pruned them: somebody has deleted them. What \
-         those runs changed cannot be taken back from the ledger.",
-        "Restore them with `kubectl fairlead import` from an export, if there is one.";
+    pub NOT_PREPARED = "FL030", Refused, "Something is missing for the upgrade, or for its way back",
+        "Each question of `kubectl fairlead check` that is answered with NO names what is missing. Nothing was changed.",
+        "Do what the answer says, then check again.";
 }

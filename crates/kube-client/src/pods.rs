@@ -1,0 +1,115 @@
+//! A pod that is started to see whether its image can be pulled and runs here.
+
+use std::time::{Duration, Instant};
+
+use fairlead_migration::obstacle::Obstacle;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, GetParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::operation::Operation;
+use crate::resource::Resource;
+
+/// A pull takes seconds.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Reasons for which a container that waits does not begin.
+/// Source: Kubernetes' `pkg/kubelet/images/types.go`.
+const IN_VAIN: [&str; 6] =
+    ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError"];
+
+impl Cluster {
+    /// Runs a pod like this one, with other arguments, to its end, and deletes it. The inner error says why it did not run.
+    pub async fn try_pod(
+        &self,
+        namespace: &str,
+        spec: &Value,
+        args: &[&str],
+        timeout: Duration,
+    ) -> Result<Result<(), String>, Obstacle> {
+        let pods = Resource::core("Pod", "pods", true);
+        let name = format!("fairlead-check-{:x}", Timestamp::now().as_nanosecond());
+        let mut spec = spec.clone();
+        spec["restartPolicy"] = "Never".into();
+        for container in spec["containers"].as_array_mut().into_iter().flatten() {
+            container["args"] = json!(args);
+        }
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata": {"name": name, "namespace": namespace,
+            "labels": {"app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/component": "check"}}});
+        let requests = kube::core::Request::new(pods.path(Some(namespace)));
+        let operation = |verb| Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new(verb, &pods) };
+        let refuse = |verb, source: kube::core::request::Error| Obstacle::Refused {
+            operation: operation(verb).to_string(),
+            source: source.into(),
+        };
+        let create = requests.create(&PostParams::default(), pod.to_string().into_bytes());
+        if let Err(error) = self.send(create.map_err(|error| refuse("create", error))?).await {
+            return Err(self.refused(operation("create"), error).await);
+        }
+        let deadline = Instant::now() + timeout;
+        let ended = loop {
+            let get = requests.get(&name, &GetParams::default()).map_err(|error| refuse("get", error))?;
+            let live = match self.send(get).await {
+                Ok(live) => live,
+                Err(error) => break Err(self.obstacle(operation("get"), error).await),
+            };
+            match (end_of(&live), Instant::now() < deadline) {
+                (Some(end), _) => break Ok(end),
+                (None, true) => tokio::time::sleep(POLL_INTERVAL).await,
+                (None, false) => break Ok(Err(format!("it has not ended within {timeout:?}: {}", why(&live)))),
+            }
+        };
+        let delete = requests.delete(&name, &DeleteParams::background()).map_err(|error| refuse("delete", error))?;
+        if let Err(error) = self.send(delete).await {
+            tracing::warn!(%error, pod = name, namespace, "the pod stays behind");
+        }
+        ended
+    }
+}
+
+/// How a pod ended, if it has, or never will begin.
+fn end_of(pod: &Value) -> Option<Result<(), String>> {
+    match pod["status"]["phase"].as_str() {
+        Some("Succeeded") => return Some(Ok(())),
+        Some("Failed") => return Some(Err(why(pod))),
+        _ => {}
+    }
+    let mut waiting = containers(pod).filter_map(|status| status["state"]["waiting"]["reason"].as_str());
+    waiting.any(|reason| IN_VAIN.contains(&reason)).then(|| Err(why(pod)))
+}
+
+fn why(pod: &Value) -> String {
+    let states = containers(pod).filter_map(|status| {
+        let state = ["waiting", "terminated"].into_iter().map(|state| &status["state"][state]).find(|state| !state.is_null())?;
+        let text = |field: &str| state[field].as_str().unwrap_or_default().trim().to_owned();
+        Some(format!("{} {}", text("reason"), text("message")))
+    });
+    let states: Vec<String> = states.collect();
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let unmet = conditions.filter(|condition| condition["status"] == "False").filter_map(|it| it["message"].as_str());
+    match states.as_slice() {
+        [] => unmet.map(str::to_owned).next().unwrap_or_else(|| "no kubelet has begun with it".to_owned()),
+        states => states.join("; "),
+    }
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    pod["status"]["containerStatuses"].as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_not_waited_for() {
+        let pod = |phase: &str, state: Value| json!({"status": {"phase": phase, "containerStatuses": [{"state": state}]}});
+        assert_eq!(end_of(&pod("Succeeded", json!({}))), Some(Ok(())));
+        assert_eq!(end_of(&pod("Pending", json!({"waiting": {"reason": "ContainerCreating"}}))), None);
+        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+        assert_eq!(end_of(&pod("Pending", waiting)), Some(Err("ErrImagePull not found".to_owned())));
+        let unscheduled = json!({"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}});
+        assert_eq!(why(&unscheduled), "0/1 nodes");
+    }
+}

@@ -1,0 +1,212 @@
+//! `check`: before an upgrade, whether it can run, and whether there is a way back. Each line is one question, with what to do where the
+//! answer is no.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use fairlead_job::args::Output;
+use fairlead_job::codes::shared;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::manifests;
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::ledger::Ledger;
+use fairlead_kube_client::objects::Objects;
+use fairlead_kube_client::permission::Need;
+use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::progress::Phase;
+use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store as _;
+use fairlead_migration::ticket::KUBERNETES;
+use serde_json::{Value, json};
+
+use crate::args::{CheckArgs, CommonArgs};
+use crate::helm::HelmRecords;
+use crate::place::Place;
+use crate::session::place;
+
+/// One answer.
+struct Answer {
+    question: &'static str,
+    result: Result<String, String>,
+}
+
+/// Asks everything, prints the answers, and fails when one of them is no.
+pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
+    let place = place(common, cluster, "kubectl fairlead");
+    let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
+    write!(anstream::stdout().lock(), "{}", written(&answers, place, common.output.output)?)
+        .context("failed to write the answers to stdout")?;
+    match answers.iter().filter(|answer| answer.result.is_err()).count() {
+        0 => Ok(ExitStatus::Done),
+        count => {
+            let message = format!("{count} of {} answers are no", answers.len());
+            Err(Failure::new(&shared::NOT_PREPARED, message).into())
+        }
+    }
+}
+
+async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Vec<Answer>, Obstacle> {
+    let ledger = Ledger::new(cluster, place.namespace, place.release);
+    let helm = HelmRecords::of(cluster, place).await?;
+    let armed = match helm.newest() {
+        Some(newest) => helm.is_armed(cluster, newest).await?,
+        None => None,
+    };
+    let mut answers = vec![Answer { question: "armed", result: is_armed(&helm, armed, place) }];
+    // What may not be read is an answer, too.
+    let runs = match ledger.runs().await {
+        Err(obstacle @ (Obstacle::Forbidden { .. } | Obstacle::Damaged { .. })) => {
+            answers.push(Answer { question: "runs", result: Err(chain(&obstacle)) });
+            return Ok(answers);
+        }
+        runs => runs?,
+    };
+    answers.push(Answer { question: "runs", result: are_ended(&runs, place) });
+    answers.push(Answer { question: "tickets", result: are_there(&ledger.missing().await?) });
+    let (served, needs) = needs(cluster, &ledger, &runs).await?;
+    answers.push(Answer { question: "kinds", result: served });
+    let allowed = allowed(cluster.require(&needs).await, "you may take back every run in force")?;
+    answers.push(Answer { question: "permissions", result: allowed });
+    if armed != Some(false) {
+        let account = args.rollback_account.clone().unwrap_or_else(|| format!("{}-fairlead-rollback", place.helm_release));
+        let user = format!("system:serviceaccount:{}:{account}", place.namespace);
+        let answer = allowed_to(cluster, &needs, &user, &account).await?;
+        answers.push(Answer { question: "rollback's permissions", result: answer });
+    }
+    if args.start_pods {
+        answers.extend(start_pods(cluster, &helm, place, args).await?);
+    }
+    Ok(answers)
+}
+
+fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>) -> Result<String, String> {
+    let Some(newest) = helm.newest() else {
+        return Ok(format!("no Helm release {} is known here: go back with `{}`", helm.release, place.command("rollback --last")));
+    };
+    match armed {
+        Some(true) => Ok(format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after")),
+        Some(false) => Err(format!(
+            "revision {newest} has no rollback hooks, so `helm rollback` to it would take nothing back. Arm it first: upgrade to the \
+             same version with fairlead added and all jobs off"
+        )),
+        None => Err(format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks")),
+    }
+}
+
+fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
+    let is_open = |run: &&RecordedRun| run.is_unfinished() || run.phase() == Phase::Dirty;
+    match runs.iter().find(is_open) {
+        Some(run) => {
+            let RecordedRun { sequence, step, .. } = run;
+            Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")))
+        }
+        None => Ok(format!("{} recorded, none of them unfinished", runs.len())),
+    }
+}
+
+fn are_there(missing: &[u64]) -> Result<String, String> {
+    if missing.is_empty() {
+        return Ok("all are there".to_owned());
+    }
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    Err(format!("somebody has deleted those of runs {}: restore them with `import`, if there is an export", missing.join(", ")))
+}
+
+/// Whether the kinds of all runs in force are served, and what taking these runs back needs.
+async fn needs(
+    cluster: &Cluster,
+    ledger: &Ledger<'_>,
+    runs: &[RecordedRun],
+) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
+    let (mut needs, mut found) = (ledger.needs_to_undo(), cluster.discover().await?);
+    for run in runs.iter().rev().filter(|run| run.is_in_force()) {
+        let reopened = ledger.read(&run.name).await?;
+        if reopened.ticket.executor != KUBERNETES {
+            continue;
+        }
+        found = cluster.discover_for(&reopened.plan, &found).await?;
+        match Objects::of_plan(cluster, &found, &reopened.plan).needs_to_undo(&reopened.plan) {
+            Ok(more) => needs.extend(more),
+            Err(obstacle) => return Ok((Err(format!("run {}: {}", run.sequence, chain(&obstacle))), needs)),
+        }
+    }
+    Ok((Ok("every kind is served that a run in force has changed".to_owned()), needs))
+}
+
+fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, String>, Obstacle> {
+    match answer {
+        Ok(()) => Ok(Ok(yes.to_owned())),
+        Err(Obstacle::Forbidden { rule, .. }) => Ok(Err(rule)),
+        Err(other) => Err(other),
+    }
+}
+
+/// Who may not ask for others says so, and that is no answer.
+async fn allowed_to(
+    cluster: &Cluster,
+    needs: &[Need],
+    user: &str,
+    account: &str,
+) -> Result<Result<String, String>, Obstacle> {
+    match cluster.require_for(user, needs).await {
+        Err(Obstacle::Forbidden { operation, .. }) if operation.starts_with("ask ") => {
+            Ok(Ok(format!("not asked: you may not ask for ServiceAccount {account}")))
+        }
+        answer => {
+            let answer = allowed(answer, &format!("ServiceAccount {account} may take back every run in force"))?;
+            Ok(answer.map_err(|rules| format!("ServiceAccount {account}: {rules}")))
+        }
+    }
+}
+
+/// Starts a pod of each image that the newest revision's Jobs have.
+async fn start_pods(
+    cluster: &Cluster,
+    helm: &HelmRecords,
+    place: Place<'_>,
+    args: &CheckArgs,
+) -> Result<Vec<Answer>, Obstacle> {
+    let Some(newest) = helm.newest() else { return Ok(Vec::new()) };
+    let hooks = cluster.helm_jobs(place.namespace, place.helm_release, newest).await?;
+    let mut images: Vec<String> = Vec::new();
+    let mut answers = Vec::new();
+    for manifest in &hooks {
+        let jobs = manifests::parse("the release's record", manifest).unwrap_or_default();
+        for spec in jobs.iter().map(|job| &job["spec"]["template"]["spec"]) {
+            let image = spec["containers"][0]["image"].as_str().unwrap_or_default();
+            if image.is_empty() || images.iter().any(|known| known == image) {
+                continue;
+            }
+            images.push(image.to_owned());
+            // A ServiceAccount of hooks may not be there between two upgrades, and what is mounted is not needed.
+            let pod = json!({"containers": [{"name": "check", "image": image, "securityContext": spec["containers"][0]["securityContext"]}],
+                "securityContext": spec["securityContext"], "imagePullSecrets": spec["imagePullSecrets"],
+                "automountServiceAccountToken": false});
+            let ended = cluster.try_pod(place.namespace, &pod, &["--version"], args.pod_timeout).await?;
+            let result = ended.map(|()| format!("{image} runs")).map_err(|why| format!("{image}: {why}"));
+            answers.push(Answer { question: "image", result });
+        }
+    }
+    Ok(answers)
+}
+
+fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Result<String> {
+    let (text, is_ok) = (|answer: &Answer| answer.result.clone().unwrap_or_else(|why| why), |answer: &Answer| answer.result.is_ok());
+    if matches!(output, Output::Json | Output::Yaml) {
+        let checks: Vec<Value> = answers
+            .iter()
+            .map(|answer| json!({"question": answer.question, "ok": is_ok(answer), "message": text(answer)}))
+            .collect();
+        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Check", "release": place.release,
+            "namespace": place.namespace, "checks": checks});
+        let mut out = Vec::new();
+        match output {
+            Output::Yaml => manifests::write_yaml(&mut out, &document)?,
+            _ => out = serde_json::to_vec_pretty(&document)?,
+        }
+        return Ok(String::from_utf8(out)?.trim_end().to_owned() + "\n");
+    }
+    let line = |answer: &Answer| format!("{} {}: {}\n", if is_ok(answer) { "ok " } else { "NO " }, answer.question, text(answer));
+    Ok(answers.iter().map(line).collect())
+}
