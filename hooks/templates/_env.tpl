@@ -13,6 +13,8 @@
       fieldPath: metadata.namespace
 - name: FAIRLEAD_JOB
   value: {{ include "fairlead-hooks.name" . }}
+- name: FAIRLEAD_IMAGE
+  value: {{ include "fairlead-hooks.image" . | quote }}
 {{- /*
 Only where Helm really runs the job: `helm template` and Argo CD always render an install of revision 1, and the ledger must
 not take that for a revision of Helm's. A true installation has nothing to go back to, and needs none.

@@ -116,7 +116,9 @@ impl World for Objects<'_> {
     }
 
     async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
-        self.sweep_page(&Subject { target: &task.change.target, resource: self.resource(&task.change.target)? }, next).await
+        let Images::Sweep(_, version) = &task.change.images else { return Ok(Swept::default()) };
+        let kind = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
+        self.sweep_page(&kind, version, next).await
     }
 
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
@@ -249,7 +251,11 @@ impl<'a> Objects<'a> {
                 add(&resource, verb, None, namespace);
             }
             match &change.images {
-                Images::Create(_) | Images::Sweep(..) => {}
+                Images::Create(_) => {}
+                Images::Sweep(..) => {
+                    let definition = self.resource(&sweep::definition_of(&resource))?;
+                    add(&definition, "get", None, None);
+                }
                 Images::Update(before, after) => {
                     for (part, _) in patches(before, after, &resource) {
                         add(&resource, "patch", part.subresource(), namespace);

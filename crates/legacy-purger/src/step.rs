@@ -5,7 +5,6 @@ use std::cell::Cell;
 use async_trait::async_trait;
 
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::{Verified, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -68,7 +67,6 @@ impl Step for Purging<'_> {
     fn world<'w>(&'w self, world: Box<dyn World + 'w>, plan: &'w Plan) -> Box<dyn World + 'w> {
         Box::new(Guarded {
             world,
-            objects: Objects::new(self.session.cluster, &self.session.discovery),
             plan,
             session: self.session,
             options: &self.options,

@@ -36,8 +36,6 @@ const FENCE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Guarded<'a> {
     /// Where changes are made.
     pub(crate) world: Box<dyn World + 'a>,
-    /// For reading.
-    pub(crate) objects: Objects<'a>,
     pub(crate) plan: &'a Plan,
     pub(crate) session: &'a Session<'a>,
     pub(crate) options: &'a Options<'a>,
@@ -96,11 +94,17 @@ fn pods_of(image: Option<&Image>) -> Option<u64> {
 }
 
 impl Guarded<'_> {
+    /// For reading, also objects of kinds that the plan itself deletes.
+    async fn objects(&self) -> Result<Objects<'_>, Obstacle> {
+        let discovery = self.session.cluster.discover_for(self.plan, &self.session.discovery).await?;
+        Ok(Objects::new(self.session.cluster, discovery))
+    }
+
     /// Held is not stopped: its pods are given time to end.
     async fn see_stop(&self, workload: &Target) -> Result<(), Obstacle> {
-        let deadline = Instant::now() + self.patience;
+        let (objects, deadline) = (self.objects().await?, Instant::now() + self.patience);
         loop {
-            let left = self.objects.get(workload).await?.as_ref().map_or(0, pods);
+            let left = objects.get(workload).await?.as_ref().map_or(0, pods);
             if left == 0 {
                 return Ok(());
             }
@@ -131,9 +135,9 @@ impl Guarded<'_> {
         let Some(sample) = self.plan.changes().find(is_sample) else { return Ok(()) };
         let rehearsed = Target { name: "fairlead-rehearsal".to_owned(), ..sample.target.clone() };
         let image = sample.before().cloned().unwrap_or_default();
-        let deadline = Instant::now() + FENCE_TIMEOUT;
+        let (objects, deadline) = (self.objects().await?, Instant::now() + FENCE_TIMEOUT);
         loop {
-            match self.objects.rehearse(&rehearsed, &image).await? {
+            match objects.rehearse(&rehearsed, &image).await? {
                 Rehearsal::Denied(why) if why.contains(policy) => return Ok(()),
                 Rehearsal::NotAllowed => return Ok(()),
                 Rehearsal::Denied(why) => {
@@ -194,7 +198,7 @@ impl Guarded<'_> {
 
     /// Which finalizers keep an object, whose they are, and what to do.
     async fn who_keeps(&self, target: &Target) -> Result<Option<String>, Obstacle> {
-        let Some(live) = self.objects.get(target).await? else { return Ok(None) };
+        let Some(live) = self.objects().await?.get(target).await? else { return Ok(None) };
         let source = Source::Cluster(self.session.cluster, &self.session.discovery);
         let mut kept = Vec::new();
         for name in finalizers(&live) {

@@ -5,10 +5,12 @@
 //! - `answers`: every wrong answer at every kind of write
 //! - `purge`: legacy-purger, killed at each write
 //! - `definitions`: kinds that are deleted with their objects, and come back with them
+//! - `gates`: gates, switches, sweeps, a second executor and a second store, killed at each write
 //! - `others`: other writers, webhooks and namespaces that go while a run is at work
 
 mod answers;
 mod definitions;
+mod gates;
 mod kills;
 mod others;
 mod purge;

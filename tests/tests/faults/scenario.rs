@@ -24,9 +24,9 @@ const RETRIED: [i32; 2] = [5, 75];
 pub(crate) struct Stage {
     pub(crate) api: Api,
     pub(crate) name: String,
+    pub(crate) folder: tempfile::TempDir,
     kubeconfig: PathBuf,
     changes: PathBuf,
-    _folder: tempfile::TempDir,
 }
 
 /// What the job is told to do.
@@ -147,7 +147,7 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let changes = folder.path().join("changes.json");
         std::fs::write(&changes, changes_in(name).to_string()).expect("written");
-        Self { api, name: name.to_owned(), kubeconfig: cluster.kubeconfig().into(), changes, _folder: folder }
+        Self { api, name: name.to_owned(), kubeconfig: cluster.kubeconfig().into(), changes, folder }
     }
 
     /// Tells the job to make other changes.

@@ -213,10 +213,16 @@ fn after_the_upgrade_a_workload_that_has_changed_runs_again_and_one_that_has_not
         .cluster
         .kubectl(&["set", "image", "-n", "kyma-integration", "deployment/application-broker", "it=newer"])
         .expect(0);
-    assert_eq!(unhold(), format!("{broker} has changed, and has its replicas again: 1.\n"));
+    assert_eq!(unhold(), format!("{broker} has changed, and has back what was held: spec.replicas 1.\n"));
     assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);
-    assert_eq!(unhold(), format!("{broker} runs again: somebody has set its replicas.\n"));
+    // Its hold has ended: what somebody stops later, on purpose, stays stopped.
+    assert_eq!(unhold(), "No run in force holds a workload.\n");
+    let stop = ["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=0"];
+    scene.cluster.kubectl(&stop).expect(0);
+    assert_eq!(unhold(), "No run in force holds a workload.\n");
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 0);
     scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 0);
     assert_eq!(unhold(), "No run in force holds a workload.\n");
 }
 

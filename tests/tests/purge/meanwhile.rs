@@ -99,7 +99,7 @@ fn stopped_by(scene: &Scene, status: i32, meanwhile: impl FnOnce()) -> String {
 #[test]
 fn a_consumer_that_somebody_starts_again_stops_it() {
     let scene = Scene::new();
-    let said = stopped_by(&scene, 1, || {
+    let said = stopped_by(&scene, 4, || {
         scene
             .cluster
             .kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=2"])
@@ -152,11 +152,11 @@ fn what_has_come_to_speak_against_it_stops_it_before_anything_is_deleted() {
     let scene = Scene::new();
     let uids = || scene.cluster.kubectl(&["get", SUBSCRIPTIONS, "-A", "-o", "jsonpath={.items[*].metadata.uid}"]).stdout;
     let mut before = String::new();
-    let said = stopped_by(&scene, 1, || {
+    let said = stopped_by(&scene, 4, || {
         scene.subscribe("nobody-delivers", &json!({}));
         before = uids();
     });
-    let words = "something has come to speak against it since it was planned: LP101 Subscription orders/nobody-delivers";
+    let words = "error LP001: something has come to speak against the purge since it was planned: LP101 Subscription orders/nobody-delivers";
     assert!(said.contains(words), "{said}");
     assert_eq!(uids(), before);
     assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 1);

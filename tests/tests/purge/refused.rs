@@ -1,6 +1,6 @@
 //! What speaks against a purge: each refusal names the object, the reason and what to do, and nothing is changed.
 
-use fairlead_tests::program::becomes;
+use fairlead_tests::program::{becomes, job, run};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -214,11 +214,15 @@ fn a_step_that_must_come_first_is_asked_for() {
         &["--require-step", "drain-waiter"],
         &["! refused LP103 Step drain-waiter: it has not run for this release"],
     );
-    // A step that is there: the replicator has nothing to do, and says so in the same ledger.
-    let args = ["apply", "--ledger-namespace", "default", "--release", "shop", "--helm-revision", "2"];
-    fairlead_tests::program::run(&mut scene.cluster.job("trigger-replicator", &args), "").expect(0);
+    // A gate that has let pass leaves a ticket, although it changes nothing.
+    let gate = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(gate.path(), "empty").expect("written");
+    let mut args = vec!["apply", "--ledger-namespace", "default", "--release", "shop", "--helm-revision", "2"];
+    args.extend(["--gate", gate.path().to_str().expect("UTF-8")]);
+    let mut every_kind = job("every-kind");
+    run(every_kind.args(args).args(["--kubeconfig", scene.cluster.kubeconfig()]), "").expect(0);
     let plan = |revision: &str| {
-        let args = ["plan", "-o", "json", "--require-step", "trigger-replicator", "--helm-revision", revision];
+        let args = ["plan", "-o", "json", "--require-step", "every-gate", "--helm-revision", revision];
         scene.run(&args).expect(0).json()["refusals"].to_string()
     };
     assert_eq!(plan("2"), "[]");

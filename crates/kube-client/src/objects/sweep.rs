@@ -1,6 +1,7 @@
 //! Has every object of a kind stored anew, in the version that its definition says. An empty merge patch re-encodes an object, and does
 //! nothing where it is stored so already (measured with Kubernetes 1.34: no other write is as cheap).
 
+use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Swept;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,7 +15,19 @@ use crate::resource::Resource;
 
 impl Objects<'_> {
     /// Sweeps one page. A list that has expired begins again: what is stored anew already costs one request more.
-    pub(super) async fn sweep_page(&self, kind: &Subject<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+    ///
+    /// Decision: a sweep acts only while the definition of the kind stores `version`. Forward, objects are swept after the definition was
+    /// changed, and going back after it was changed back; the order of stages is the same in both directions. So a plan has the sweep
+    /// twice, before and after the change of the definition, and each time one of the two has nothing to do.
+    pub(super) async fn sweep_page(
+        &self,
+        kind: &Subject<'_>,
+        version: &str,
+        next: Option<&str>,
+    ) -> Result<Swept, Obstacle> {
+        if next.is_none() && self.stored_as(&kind.resource).await?.is_some_and(|stored| stored != version) {
+            return Ok(Swept::default());
+        }
         let params =
             ListParams { limit: Some(PAGE_SIZE), continue_token: next.map(str::to_owned), ..ListParams::default() };
         let request = kube::core::Request::new(kind.resource.path(None)).list_metadata(&params);
@@ -23,7 +36,7 @@ impl Objects<'_> {
         let page = match self.cluster.send(request).await {
             Ok(page) => page,
             Err(error) if next.is_some() && error.status().is_some_and(|status| status.code == 410) => {
-                return Box::pin(self.sweep_page(kind, None)).await;
+                return Box::pin(self.sweep_page(kind, version, None)).await;
             }
             Err(error) => return Err(self.cluster.obstacle(kind.operation("list"), error).await),
         };
@@ -37,9 +50,17 @@ impl Objects<'_> {
         Ok(Swept { count: items.len(), next })
     }
 
+    /// The version in which new objects of a custom kind are stored.
+    async fn stored_as(&self, resource: &Resource) -> Result<Option<String>, Obstacle> {
+        let definition = self.get(&definition_of(resource)).await?.unwrap_or_default();
+        let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+        let stored = versions.filter(|version| version["storage"] == true).find_map(|version| version["name"].as_str());
+        Ok(stored.map(str::to_owned))
+    }
+
     async fn store_anew(&self, resource: &Resource, item: &Value) -> Result<(), Obstacle> {
         let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
-        let target = fairlead_migration::change::Target {
+        let target = Target {
             api_version: resource.api_version(),
             kind: resource.kind.clone(),
             namespace: text("namespace"),
@@ -55,4 +76,10 @@ impl Objects<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The definition of a custom kind; there is none of a built-in one.
+pub(super) fn definition_of(resource: &Resource) -> Target {
+    let [api_version, kind] = ["apiextensions.k8s.io/v1", "CustomResourceDefinition"].map(str::to_owned);
+    Target { api_version, kind, namespace: None, name: resource.full_name() }
 }

@@ -181,7 +181,7 @@ fn hooks_are_gone(scene: &Scene<'_>) {
         .expect(0);
     scene
         .by_hand(&format!(
-            "trigger-replicator rollback --to-revision 1 --release shop --ledger-namespace {}",
+            "kubectl fairlead rollback shop --to-revision 1 -n {}",
             scene.namespace
         ))
         .expect(0);

@@ -85,6 +85,10 @@ fn job_mode(scene: &Scene<'_>) {
 fn pipeline(scene: &Scene<'_>) {
     scene.install(&[]);
     let before = scene.state();
+    let check = |more: &str| scene.by_hand(&format!("kubectl fairlead check shop -n {}{more}", scene.namespace));
+    let prepared = check(" --start-pods").expect(0).stdout;
+    assert!(prepared.contains("ok  armed: revision 1 brings the rollback hooks"), "{prepared}");
+    assert_eq!(prepared.matches("ok  image: ").count(), 1, "{prepared}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("fairlead.json");
     let kind = json!({"group": "eventing.kyma-project.io", "kind": "Subscription", "namespaces": [scene.namespace], "keepDefinition": true});
@@ -104,7 +108,7 @@ fn pipeline(scene: &Scene<'_>) {
     scene.upgrade(&off).expect(0);
     scene.rollback_unmetered(1).expect(0);
     assert_eq!(scene.sides(), (0, 2));
-    scene.by_hand(&format!("legacy-purger rollback --to 0 --release shop --ledger-namespace {}", scene.namespace)).expect(0);
+    scene.by_hand(&format!("kubectl fairlead rollback shop --to 0 -n {}", scene.namespace)).expect(0);
     scene.assert_is(&before);
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fairlead_tests::cluster::Cluster;
-use fairlead_tests::program::{Ended, becomes, job, root, run, tool};
+use fairlead_tests::program::{Ended, becomes, binaries, job, root, run, tool};
 use fairlead_tests::state::{self, State};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -215,13 +215,22 @@ impl<'a> Scene<'a> {
     /// A job by hand, by an administrator, as the README says it.
     pub(crate) fn by_hand(&self, line: &str) -> Ended {
         let mut words = line.split_whitespace();
-        let mut command = job(words.next().expect("a command"));
+        let mut command = match words.next().expect("a command") {
+            // As a person types it: kubectl finds the plugin on the PATH.
+            "kubectl" => {
+                let (path, mut kubectl) = (std::env::var_os("PATH").unwrap_or_default(), tool("kubectl"));
+                let path = std::env::join_paths([binaries().to_owned()].into_iter().chain(std::env::split_paths(&path)));
+                kubectl.env("PATH", path.expect("no colons"));
+                kubectl
+            }
+            name => job(name),
+        };
         run(command.args(words).arg("--kubeconfig").arg(self.cluster.kubeconfig()), "")
     }
 
     /// What `status` says of the release.
     pub(crate) fn status(&self) -> Value {
-        let place = format!("trigger-replicator status -o json --release shop --ledger-namespace {}", self.namespace);
+        let place = format!("kubectl fairlead status shop -o json -n {}", self.namespace);
         self.by_hand(&place).expect(0).json()
     }
 
