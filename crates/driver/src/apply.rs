@@ -110,8 +110,7 @@ impl<S: Step> Apply<'_, S> {
         session.watch.guard_patiently(executor.require(self.work(&plan))).await?;
         let world = self.step.world(executor.world(self.work(&plan), exclusive.lock()).await?, &plan);
         let look = Look { step: self.step, plan: &plan, watch: &session.watch };
-        let working =
-            Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
+        let working = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = working.apply(&look, S::KIND.purpose()).await;
         drop(world);
         let outcome = cancelled_by_rollback(outcome, &session.watch);
@@ -176,8 +175,7 @@ impl<S: Step> Apply<'_, S> {
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
                 let look = Look { step: self.step, plan, watch: &session.watch };
                 let progress = Progress::planned();
-                let run =
-                    Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan, mark: &mark, progress };
+                let run = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(&look, S::KIND.purpose()).await;
                 let outcome = cancelled_by_rollback(outcome, &session.watch);
                 if let Err(error) = self.prune(&mut *journal).await {
@@ -199,8 +197,8 @@ impl<S: Step> Apply<'_, S> {
     }
 
     fn ticket<'p>(&self, plan: &'p Plan) -> Result<(Ticket, Snapshot<'p>), Failure> {
-        let snapshot = Snapshot::of(plan)
-            .map_err(|error| Failure::caused(&shared::SNAPSHOT, "failed to make the snapshot", error))?;
+        let snapshot =
+            Snapshot::of(plan).map_err(|error| Failure::caused(&shared::SNAPSHOT, "failed to make the snapshot", error))?;
         let release = &self.session.common.release;
         let [name, version] = [self.session.place.binary, S::VERSION].map(str::to_owned);
         let ticket = Ticket {

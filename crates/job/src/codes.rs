@@ -11,8 +11,7 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 3] =
-    [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("LP", legacy_purger::CODES)];
+static ALL: [(&str, &[&Code]); 3] = [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("LP", legacy_purger::CODES)];
 
 /// Every code there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {

@@ -53,7 +53,8 @@ fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Res
     }
     let Some(section) = document.get(name) else { return Ok(None) };
     let read = serde_path_to_error::deserialize(section);
-    read.map(|content| Some(Section { content, document: section.clone() })).map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
+    read.map(|content| Some(Section { content, document: section.clone() }))
+        .map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::Outcome;
-use fairlead_migration::progress::OnDrift;
 use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::OnDrift;
 
 use crate::codes::shared;
 use crate::exit::ExitStatus;
@@ -130,8 +130,7 @@ impl Ended {
             Outcome::Drifted(drifted) => {
                 let what = objects(drifted.len());
                 let summary = format!("Nothing was taken back: somebody else has changed {what} since.");
-                let failure =
-                    Failure::new(&shared::CHANGED_SINCE, "what would be taken back is not as it was left");
+                let failure = Failure::new(&shared::CHANGED_SINCE, "what would be taken back is not as it was left");
                 Self { left: drifted, ..ended("Drifted", summary, Some(failure)) }
             }
             Outcome::Dirty { cause, left } => {

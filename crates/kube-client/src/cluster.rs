@@ -15,9 +15,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::resource::Resource;
-use crate::pace::Pace;
 use crate::operation::Operation;
+use crate::pace::Pace;
+use crate::resource::Resource;
 
 /// A page of a list; what kubectl and client-go use.
 pub const PAGE_SIZE: u32 = 500;

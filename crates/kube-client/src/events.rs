@@ -10,8 +10,8 @@ use kube::api::{GetParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, FIELD_MANAGER};
-use crate::resource::Resource;
 use crate::operation::Operation;
+use crate::resource::Resource;
 
 /// What the API server takes for the note of an Event.
 /// Source: the API reference of events.k8s.io/v1, field `note`.

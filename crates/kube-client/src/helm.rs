@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::resource::Resource;
 use crate::operation::Operation;
+use crate::resource::Resource;
 
 /// A Secret holds at most 1 MiB; no record is so many times as large when it is unpacked.
 const LARGEST_RECORD: u64 = 64 << 20;

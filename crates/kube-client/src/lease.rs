@@ -27,10 +27,10 @@ use serde_json::{Value, json};
 
 use crate::boot_clock;
 use crate::cluster::Cluster;
-use crate::resource::Resource;
-use crate::permission::Need;
 use crate::operation::Operation;
+use crate::permission::Need;
 use crate::request::Error;
+use crate::resource::Resource;
 
 /// How often a run that waits looks whether the lease is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -112,7 +112,8 @@ impl<'a> Lease<'a> {
                 seen = Some(Seen { resource_version: version.clone(), since: boot_clock::now() });
             }
             let held_for = Duration::from_secs(live["spec"]["leaseDurationSeconds"].as_u64().unwrap_or_default());
-            let is_over = seen.as_ref().is_some_and(|seen| boot_clock::now() - seen.since >= held_for + cluster.request_timeout);
+            let is_over =
+                seen.as_ref().is_some_and(|seen| boot_clock::now() - seen.since >= held_for + cluster.request_timeout);
             if holder != terms.holder {
                 ours_from = None;
             }

@@ -47,10 +47,10 @@ use self::image::{is_back, is_marked, patches, uid};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
-use crate::resource::Resource;
-use crate::permission::Need;
 use crate::operation::Operation;
+use crate::permission::Need;
 use crate::request::Error;
+use crate::resource::Resource;
 
 /// Created objects carry it: namespace and name of the ticket that they can be undone from.
 pub const TICKET_ANNOTATION: &str = "fairlead.dev/ticket";

@@ -74,7 +74,11 @@ impl Cluster {
             (Ok(is_allowed), _) => Ok(is_allowed),
             (Err(error), Some(user)) if error.status().is_some_and(|status| status.code == 403) => {
                 let operation = format!("ask whether {user} may {operation}");
-                Err(Obstacle::Forbidden { operation, rule: "create subjectaccessreviews".to_owned(), source: Box::new(error) })
+                Err(Obstacle::Forbidden {
+                    operation,
+                    rule: "create subjectaccessreviews".to_owned(),
+                    source: Box::new(error),
+                })
             }
             (Err(error), _) => Err(obstacle(format!("ask whether we may {operation}"), error)),
         }

@@ -16,8 +16,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Reasons for which a container that waits does not begin.
 /// Source: Kubernetes' `pkg/kubelet/images/types.go`.
-const IN_VAIN: [&str; 6] =
-    ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError"];
+const IN_VAIN: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "RunContainerError",
+];
 
 impl Cluster {
     /// Runs a pod like this one, with other arguments, to its end, and deletes it. The inner error says why it did not run.
@@ -81,7 +87,8 @@ fn end_of(pod: &Value) -> Option<Result<(), String>> {
 
 fn why(pod: &Value) -> String {
     let states = containers(pod).filter_map(|status| {
-        let state = ["waiting", "terminated"].into_iter().map(|state| &status["state"][state]).find(|state| !state.is_null())?;
+        let state =
+            ["waiting", "terminated"].into_iter().map(|state| &status["state"][state]).find(|state| !state.is_null())?;
         let text = |field: &str| state[field].as_str().unwrap_or_default().trim().to_owned();
         Some(format!("{} {}", text("reason"), text("message")))
     });

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
-use fairlead_job::exit;
 use fairlead_driver::args::{PlanArgs, StepArgs};
+use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
 /// Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.

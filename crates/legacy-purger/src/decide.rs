@@ -10,9 +10,9 @@ use fairlead_migration::finding::Finding;
 use fairlead_observe::address::{other_release, target};
 use serde_json::Value;
 
-use fairlead_job::codes::legacy_purger as codes;
 use crate::configuration::PurgedKind;
 use crate::replicas::{Replica, Replicas};
+use fairlead_job::codes::legacy_purger as codes;
 
 /// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";

@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use fairlead_apis::object;
 use fairlead_kube_client::objects::Rehearsal;
 use fairlead_migration::change::Target;
-use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use fairlead_job::codes::legacy_purger as codes;
 use crate::configuration::{Purge, PurgedKind};
 use crate::decide::{helm_owned, is_kyma_subscription};
+use fairlead_job::codes::legacy_purger as codes;
 
 /// A kind that is served.
 pub(crate) struct Definition {

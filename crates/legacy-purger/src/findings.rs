@@ -7,11 +7,11 @@ use fairlead_migration::plan::PlanBuilder;
 use fairlead_migration::run::RecordedRun;
 use fairlead_observe::source::Source;
 
-use fairlead_job::codes::legacy_purger as codes;
 use crate::fence::is_fenced;
 use crate::index::counted;
 use crate::plan::{Found, Options, STEP, fence};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
+use fairlead_job::codes::legacy_purger as codes;
 
 /// The step that proves that nothing is in flight any more.
 const DRAIN: &str = "drain-waiter";

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use fairlead_migration::change::Target;
+use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
-use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;

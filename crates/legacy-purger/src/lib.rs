@@ -49,6 +49,8 @@ mod world;
 
 use std::collections::HashSet;
 
+use fairlead_driver::apply;
+use fairlead_driver::show::{explain, show};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
@@ -56,13 +58,11 @@ use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::store::Store as _;
 use fairlead_observe::source::Source;
 use fairlead_release::session::{self, Session, connect};
-use fairlead_driver::show::{explain, show};
-use fairlead_driver::apply;
 
-use crate::step::Purging;
 use crate::args::{Args, Command};
 use crate::configuration::{Purge, invalid};
 use crate::plan::{Options, STEP};
+use crate::step::Purging;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -76,7 +76,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let purge = Purge::read(args.purge.config.as_deref())?;
             let configuration = args.purge.config.is_some().then(|| purge.document.clone());
             let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, STEP, session::Command::Apply, arguments.step.run_timeout).await?;
+            let session =
+                Session::begin(&args.common, &cluster, STEP, session::Command::Apply, arguments.step.run_timeout).await?;
             let options = options(&args, &purge.content, session.place.namespace)?;
             let flags = args.purge.flags();
             let purging = Purging { session: &session, options, args: arguments, configuration, flags };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use fairlead_apis::object;
 use fairlead_migration::change::{Change, Images};
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::finding::Unchanged;
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::run::RecordedRun;
 use fairlead_observe::address::target;
@@ -213,7 +213,12 @@ pub(crate) fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> 
     served.into_iter().map(|(_, kind)| kind).collect()
 }
 
-async fn push_stripped(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
+async fn push_stripped(
+    mut plan: PlanBuilder,
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+) -> Result<PlanBuilder, Obstacle> {
     if options.stripped.is_empty() {
         return Ok(plan);
     }
@@ -241,7 +246,12 @@ async fn push_stripped(mut plan: PlanBuilder, source: &Source<'_>, options: &Opt
     Ok(plan)
 }
 
-async fn push_objects(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
+async fn push_objects(
+    mut plan: PlanBuilder,
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+) -> Result<PlanBuilder, Obstacle> {
     let known = options.known(&found.replicas);
     let passes: &[usize] =
         if found.helm_owned(options) > HelmOwned::Nothing { &[OBJECTS, HELM_OBJECTS] } else { &[OBJECTS] };
@@ -278,7 +288,12 @@ pub(crate) fn product_of<'a>(
         .map(|(finalizer, _)| *finalizer)
 }
 
-async fn push_products(mut plan: PlanBuilder, source: &Source<'_>, options: &Options<'_>, found: &Found) -> Result<PlanBuilder, Obstacle> {
+async fn push_products(
+    mut plan: PlanBuilder,
+    source: &Source<'_>,
+    options: &Options<'_>,
+    found: &Found,
+) -> Result<PlanBuilder, Obstacle> {
     let products = options.products(&found.index);
     let kinds = served(source, products.keys().map(|(group, kind)| Kind::named(group, kind)));
     for (stage, is_stripped) in [(PRODUCTS, false), (STRIPPED_PRODUCTS, true)] {

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::Obstacle;
 
 use fairlead_job::codes::legacy_purger as codes;
 

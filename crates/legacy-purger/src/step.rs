@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 
+use fairlead_driver::step::Step;
 use fairlead_job::failure::Failure;
 use fairlead_migration::executor::{Verified, World};
 use fairlead_migration::obstacle::Obstacle;
@@ -12,14 +13,13 @@ use fairlead_migration::ticket::Told;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 use serde_json::Value;
-use fairlead_driver::step::Step;
 
 use crate::args::ApplyArgs;
 use crate::findings::first_refusals;
 use crate::plan::{self, Options, STEP};
 use crate::world::Guarded;
-use fairlead_job::codes::legacy_purger as codes;
 use crate::{ready, verify};
+use fairlead_job::codes::legacy_purger as codes;
 
 /// Removes what nothing needs any more.
 pub(crate) struct Purging<'a> {

@@ -13,12 +13,12 @@ use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use fairlead_job::codes::legacy_purger as codes;
 use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
 use crate::plan::Options;
 use crate::replicas::Replicas;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;
+use fairlead_job::codes::legacy_purger as codes;
 
 /// How often what others delete is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

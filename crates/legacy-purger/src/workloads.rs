@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use fairlead_apis::object;
 use fairlead_migration::change::{Image, Target};
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::address::target;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::configuration::{Purge, Workload};
 use crate::definitions::Findings;
+use crate::kinds;
 use fairlead_job::codes::legacy_purger as codes;
-use crate::{kinds};
 
 /// Whether a workload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -186,8 +186,10 @@ pub(crate) mod tests {
     #[test]
     fn every_stage_has_its_positions_also_one_without_changes() {
         let one = plan_of_one().changes().next().expect("it has one");
-        let change = |(stage, name): (usize, &str)| {
-            Change { stage, target: Target { name: name.into(), ..one.target.clone() }, ..one.clone() }
+        let change = |(stage, name): (usize, &str)| Change {
+            stage,
+            target: Target { name: name.into(), ..one.target.clone() },
+            ..one.clone()
         };
         let changes = [(0, "a"), (0, "b"), (2, "a"), (3, "a"), (3, "b"), (3, "c")].map(change);
         let plan = plan_of(vec![], &changes);

@@ -130,7 +130,8 @@ mod tests {
     /// What a ticket says today must be understood by every later version.
     #[test]
     fn a_stage_is_written_as_it_will_be_read_for_ever() {
-        let target = Target { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: None, name: "old".into() };
+        let target =
+            Target { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: None, name: "old".into() };
         let undo_waits = vec![
             UndoWait::Condition { target, condition: "Available".into(), timeout_seconds: 60 },
             UndoWait::Answer { url: "http://old/healthz".into(), status: 200, timeout_seconds: 30 },

@@ -82,15 +82,23 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
 
 fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>) -> Result<String, String> {
     let Some(newest) = helm.newest() else {
-        return Ok(format!("no Helm release {} is known here: go back with `{}`", helm.release, place.command("rollback --last")));
+        return Ok(format!(
+            "no Helm release {} is known here: go back with `{}`",
+            helm.release,
+            place.command("rollback --last")
+        ));
     };
     match armed {
-        Some(true) => Ok(format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after")),
+        Some(true) => {
+            Ok(format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after"))
+        }
         Some(false) => Err(format!(
             "revision {newest} has no rollback hooks, so `helm rollback` to it would take nothing back. Arm it first: upgrade to the \
              same version with fairlead added and all jobs off"
         )),
-        None => Err(format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks")),
+        None => {
+            Err(format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks"))
+        }
     }
 }
 
@@ -110,7 +118,10 @@ fn are_there(missing: &[u64]) -> Result<String, String> {
         return Ok("all are there".to_owned());
     }
     let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    Err(format!("somebody has deleted those of runs {}: restore them with `import`, if there is an export", missing.join(", ")))
+    Err(format!(
+        "somebody has deleted those of runs {}: restore them with `import`, if there is an export",
+        missing.join(", ")
+    ))
 }
 
 /// Whether the kinds of all runs in force are served, and what taking these runs back needs.
@@ -192,7 +203,8 @@ async fn start_pods(
 }
 
 fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Result<String> {
-    let (text, is_ok) = (|answer: &Answer| answer.result.clone().unwrap_or_else(|why| why), |answer: &Answer| answer.result.is_ok());
+    let (text, is_ok) =
+        (|answer: &Answer| answer.result.clone().unwrap_or_else(|why| why), |answer: &Answer| answer.result.is_ok());
     if matches!(output, Output::Json | Output::Yaml) {
         let checks: Vec<Value> = answers
             .iter()
@@ -207,6 +219,7 @@ fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Resu
         }
         return Ok(String::from_utf8(out)?.trim_end().to_owned() + "\n");
     }
-    let line = |answer: &Answer| format!("{} {}: {}\n", if is_ok(answer) { "ok " } else { "NO " }, answer.question, text(answer));
+    let line =
+        |answer: &Answer| format!("{} {}: {}\n", if is_ok(answer) { "ok " } else { "NO " }, answer.question, text(answer));
     Ok(answers.iter().map(line).collect())
 }

@@ -63,7 +63,8 @@ pub fn executor<'e>(executors: &'e Executors<'_>, name: &str, ticket: &Ticket) -
     let found = executors.iter().find(|executor| executor.name() == ticket.executor);
     found.map(|executor| &**executor).ok_or_else(|| {
         let tool = &ticket.tool;
-        let who = tool.image.as_ref().map_or_else(|| format!("{} {}", tool.name, tool.version), |image| format!("image {image}"));
+        let who =
+            tool.image.as_ref().map_or_else(|| format!("{} {}", tool.name, tool.version), |image| format!("image {image}"));
         Obstacle::OtherExecutor { name: name.to_owned(), executor: ticket.executor.clone(), who }
     })
 }

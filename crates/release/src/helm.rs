@@ -174,7 +174,10 @@ mod tests {
         // Of no revision, or nothing is known of Helm.
         assert!(helm.is_ours(&of(None, "2026-11-19T11:00:07Z")) && HelmRecords::default().is_ours(&of(Some(7), "")));
         // Helm's way back is not theirs.
-        let in_force = |created: &str| RecordedRun { progress: Progress { phase: Phase::Committed, ..Progress::planned() }, ..of(Some(5), created) };
+        let in_force = |created: &str| RecordedRun {
+            progress: Progress { phase: Phase::Committed, ..Progress::planned() },
+            ..of(Some(5), created)
+        };
         assert_eq!(helm.state(&[in_force("2026-11-20T11:00:07Z")]), HelmState::Idle { way_back: Some(4) });
         assert_eq!(helm.state(&[in_force("2026-11-19T11:00:07Z")]), HelmState::Idle { way_back: None });
         // Nor is where one of theirs was to go back to.

@@ -90,8 +90,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
         };
         return state.way_out().map(pending).into_iter().collect();
     };
-    let is_taken_back =
-        |run: &&RecordedRun| run.may_be_undone() && run.helm_revision.is_some_and(|its| its > revision);
+    let is_taken_back = |run: &&RecordedRun| run.may_be_undone() && run.helm_revision.is_some_and(|its| its > revision);
     let taken_back: Vec<String> = runs.iter().rev().filter(is_taken_back).map(|run| run.sequence.to_string()).collect();
     let taken_back = format!("run{} {}", if taken_back.len() == 1 { "" } else { "s" }, taken_back.join(" and "));
     let rollback = helm.rollback_to(revision);

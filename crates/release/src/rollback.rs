@@ -96,12 +96,7 @@ struct Newer {
 }
 
 impl<'a> Rollback<'a> {
-    fn of(
-        session: &'a Session<'a>,
-        args: &'a RollbackArgs,
-        exclusive: &'a Exclusive<'a>,
-        helm: &'a HelmRecords,
-    ) -> Self {
+    fn of(session: &'a Session<'a>, args: &'a RollbackArgs, exclusive: &'a Exclusive<'a>, helm: &'a HelmRecords) -> Self {
         Self { session, args, exclusive, helm, waits_until: OnceCell::new() }
     }
 
@@ -220,14 +215,8 @@ impl<'a> Rollback<'a> {
         let work = Work { plan, way: Way::Back, watch, patience: None };
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
-        let run = Run {
-            world: &*world,
-            journal: &mut *journal,
-            watcher: self.exclusive,
-            plan,
-            mark,
-            progress: progress.clone(),
-        };
+        let run =
+            Run { world: &*world, journal: &mut *journal, watcher: self.exclusive, plan, mark, progress: progress.clone() };
         let outcome = if stops { run.look(|target| newer.targets.contains(target)).await } else { None };
         drop(world);
         // A change that was never begun says nothing of the objects of older runs.

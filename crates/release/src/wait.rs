@@ -42,7 +42,12 @@ struct Awaited {
 }
 
 /// Waits as the arguments say, until `deadline`.
-pub(crate) async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords, deadline: Instant) -> Result<(), Failure> {
+pub(crate) async fn wait(
+    session: &Session<'_>,
+    args: &RollbackArgs,
+    helm: &HelmRecords,
+    deadline: Instant,
+) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
         awaited.add_restored(session, &args.goal, helm).await?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fairlead_job::exit;
 use fairlead_driver::args::PlanArgs;
+use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.

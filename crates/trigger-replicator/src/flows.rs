@@ -16,8 +16,8 @@ use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::messaging::{self, Channel};
 use fairlead_apis::object;
 use fairlead_migration::change::{Image, Target};
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::kind::Kind;
 use serde_json::Value;
 

@@ -31,6 +31,8 @@ pub mod replicas;
 mod step;
 mod verify;
 
+use fairlead_driver::apply;
+use fairlead_driver::show::{explain, show};
 use fairlead_job::codes::trigger_replicator as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -39,15 +41,13 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_observe::source::Source;
 use fairlead_release::session::{self, Session, connect};
-use fairlead_driver::show::{explain, show};
-use fairlead_driver::apply;
 
-use crate::step::Replication;
 use crate::args::{Args, Command};
 use crate::existing::Existing;
 use crate::namespaces::Namespaces;
 use crate::plan::{Desired, Limits, Observed};
 use crate::replicas::Replicas;
+use crate::step::Replication;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -58,7 +58,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         }
         Command::Apply(arguments) => {
             let cluster = connect(&args.common).await?;
-            let session = Session::begin(&args.common, &cluster, plan::STEP, session::Command::Apply, arguments.step.run_timeout).await?;
+            let session =
+                Session::begin(&args.common, &cluster, plan::STEP, session::Command::Apply, arguments.step.run_timeout)
+                    .await?;
             apply::apply(&session, &arguments.step, &Replication { args: &args, apply: arguments, session: &session }).await
         }
         Command::Release(command) => {

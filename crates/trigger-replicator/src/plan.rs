@@ -11,10 +11,10 @@ use fairlead_observe::address::other_release;
 use crate::existing::{Existing, Found, Own};
 use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
 use crate::flows::{self, Flows};
+use crate::kinds;
 use crate::namespaces::Namespaces;
 use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
 use fairlead_job::codes::trigger_replicator as codes;
-use crate::{kinds};
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";

@@ -14,17 +14,17 @@ use fairlead_apis::subscription::{Legacy, Shape};
 pub use fairlead_apis::trigger::DEFAULT_BROKER as BROKER;
 use fairlead_apis::trigger::{self, BROKER_LABEL};
 use fairlead_migration::change::{Image, Target};
+use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
-use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_observe::address::target;
 use fairlead_observe::source::Source;
 use serde_json::{Value, json};
 
+use crate::kinds;
 use crate::namespaces::Namespaces;
 use crate::naming;
 use fairlead_job::codes::trigger_replicator as codes;
-use crate::{kinds};
 
 /// Names the Subscriptions that a replica serves: `namespace/name`, sorted, with commas.
 pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";

@@ -1,6 +1,7 @@
 //! The step: what this job brings to what all jobs do.
 
 use async_trait::async_trait;
+use fairlead_driver::step::Step;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::{Verified, World};
@@ -9,7 +10,6 @@ use fairlead_migration::plan::Plan;
 use fairlead_migration::ticket::Told;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
-use fairlead_driver::step::Step;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};

@@ -75,7 +75,9 @@ fn awaited(plan: &Plan, again: &Plan) -> Awaited {
     // A replica that another Subscription has come to share is still asked for.
     again.changes().for_each(|change| wanted.insert(&change.target));
     // Without a Broker a Trigger has no status, for as long as there is none: reported in the plan, not waited for.
-    let no_broker = |warning: &&fairlead_migration::finding::Finding| warning.code == fairlead_job::codes::trigger_replicator::NO_BROKER.id;
+    let no_broker = |warning: &&fairlead_migration::finding::Finding| {
+        warning.code == fairlead_job::codes::trigger_replicator::NO_BROKER.id
+    };
     let pending = again.warnings().iter().filter(no_broker).filter_map(|warning| warning.target.namespace.clone());
     let pending: HashSet<String> = pending.collect();
     let mut awaited = Awaited::default();

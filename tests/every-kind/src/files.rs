@@ -111,8 +111,7 @@ impl Step for EveryFile {
     const EXECUTOR: &'static str = EXECUTOR;
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        let mut plan =
-            PlanBuilder::new(Self::NAME, vec![Stage::new("Files", StageKind::Expand, UndoAt::PostRollback, 1)]);
+        let mut plan = PlanBuilder::new(Self::NAME, vec![Stage::new("Files", StageKind::Expand, UndoAt::PostRollback, 1)]);
         for (name, text) in &self.wanted {
             let [api_version, kind] = ["tests.fairlead.dev/v1", "File"].map(str::to_owned);
             let target = Target { api_version, kind, namespace: Some(self.folder.clone()), name: name.clone() };

@@ -109,7 +109,8 @@ impl Store for FolderStore {
 
     async fn lock<'a>(&'a self, terms: Terms<'a>) -> Result<Box<dyn Lock + 'a>, Obstacle> {
         let path = self.folder.join("lock");
-        let refused = |error: std::io::Error| Obstacle::Refused { operation: "lock the folder".into(), source: error.into() };
+        let refused =
+            |error: std::io::Error| Obstacle::Refused { operation: "lock the folder".into(), source: error.into() };
         let file = File::create(&path).map_err(refused)?;
         let deadline = Instant::now() + terms.patience;
         loop {

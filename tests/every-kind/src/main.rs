@@ -70,8 +70,7 @@ async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     let cluster = connect(common).await?;
     match &args.command {
         Command::Apply { changes, files, gate, step } => {
-            let begin =
-                || Session::begin(common, &cluster, BINARY, session::Command::Apply, step.run_timeout);
+            let begin = || Session::begin(common, &cluster, BINARY, session::Command::Apply, step.run_timeout);
             let mut status = ExitStatus::Done;
             if let Some(changes) = changes {
                 let session = equip(begin().await?, store);

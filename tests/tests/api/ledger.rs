@@ -94,7 +94,13 @@ fn what_was_committed_is_shown_and_taken_back() {
     cluster.apply(&subscription("default", "late", "order.late"));
     apply(&cluster, &["--helm-revision", "3"]).expect(0);
     let status = replicator(&cluster, "status", &[]).expect(0).stdout;
-    for word in ["Release fairlead in namespace default", "Committed", "in force", "kubectl fairlead rollback fairlead -n default --last", "takes back run 2"] {
+    for word in [
+        "Release fairlead in namespace default",
+        "Committed",
+        "in force",
+        "kubectl fairlead rollback fairlead -n default --last",
+        "takes back run 2",
+    ] {
         assert!(status.contains(word), "{word}\n{status}");
     }
     let shown = replicator(&cluster, "rollback", &["--to-revision", "1", "--dry-run"]).expect(0).stdout;
@@ -255,10 +261,15 @@ fn a_damaged_ledger_is_named_before_anything_is_taken_back() {
     let [mut newer, mut of_a_database] = [ticket.clone(), ticket];
     (newer["minReader"], newer["tool"]) = (json!(9), json!({"name": "trigger-replicator", "version": "9.0.0"}));
     (of_a_database["executor"], of_a_database["step"]) = (json!("sql"), json!("tables"));
-    of_a_database["tool"] = json!({"name": "schema-migrator", "version": "9.0.0", "image": "fairlead/schema-migrator:9.0.0"});
+    of_a_database["tool"] =
+        json!({"name": "schema-migrator", "version": "9.0.0", "image": "fairlead/schema-migrator:9.0.0"});
     for (ticket, code, said) in [
         (newer, "error FL016", "trigger-replicator 9.0.0 wrote it, and this version reads formats up to 2, not 9"),
-        (of_a_database, "error FL029", "of executor sql, which this binary does not have; image fairlead/schema-migrator:9.0.0 has it"),
+        (
+            of_a_database,
+            "error FL029",
+            "of executor sql, which this binary does not have; image fairlead/schema-migrator:9.0.0 has it",
+        ),
     ] {
         later["data"]["ticket"] = BASE64_STANDARD.encode(ticket.to_string()).into();
         cluster.kubectl(&["delete", "secret", "-n", "default", "fairlead.v1.fairlead.1"]).expect(0);
@@ -343,7 +354,12 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     };
     // Ten that were made, and one of which nobody knows.
     let failed = job("apply", proxy.kubeconfig(), &["--concurrency", "1"]).expect(3);
-    for word in ["error FL006", "11 objects are NOT as before", "verbs: [\"get\"]", "kubectl fairlead rollback losing -n default --last"] {
+    for word in [
+        "error FL006",
+        "11 objects are NOT as before",
+        "verbs: [\"get\"]",
+        "kubectl fairlead rollback losing -n default --last",
+    ] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
     cluster.apply(&Value::Array(bindings));

@@ -77,7 +77,8 @@ fn nothing_is_written_without_the_lock_of_a_release() {
     let obstacle = runtime.block_on(async {
         let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15));
         let (connection, discovery) = (connection.await.expect("the harness's kubeconfig is right"), Discovery::default());
-        let (change, stage) = (change(Images::Create(config_map("1"))), Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1));
+        let (change, stage) =
+            (change(Images::Create(config_map("1"))), Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1));
         let task = Task { change: &change, stage: &stage, mark: MARK, is_undo: false, on_drift: OnDrift::Stop };
         Objects::new(&connection, &discovery).bring(&task).await.expect_err("there is no lock")
     });

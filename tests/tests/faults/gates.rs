@@ -157,7 +157,8 @@ fn meet(newer: &Newer, point: Point, old: &State, new: &State) -> Result<(), Str
     if point.order == Order::Rollback {
         newer.run_to_the_end(Order::Apply).expect(0);
     }
-    let killed = newer.run(point.order, move |asked| (asked.write == Some(point.write)).then_some(Fault::Kill(point.moment)));
+    let killed =
+        newer.run(point.order, move |asked| (asked.write == Some(point.write)).then_some(Fault::Kill(point.moment)));
     let ended = newer.run_to_the_end(point.then);
     // 4: there was nothing to take back.
     let may: &[i32] = if point.then == Order::Apply { &[0] } else { &[0, 4] };
@@ -185,7 +186,8 @@ fn gates_switches_sweeps_and_other_executors_that_are_killed_at_any_write_end_fu
     let mut points = Vec::new();
     for (order, writes) in [(Order::Apply, forward.len()), (Order::Rollback, back.len())] {
         for write in 0..writes {
-            let [one, other] = if write % 2 == 0 { [Order::Apply, Order::Rollback] } else { [Order::Rollback, Order::Apply] };
+            let [one, other] =
+                if write % 2 == 0 { [Order::Apply, Order::Rollback] } else { [Order::Rollback, Order::Apply] };
             points.push(Point { order, write, moment: Moment::AfterCommit, then: one });
             if order == Order::Apply {
                 points.push(Point { order, write, moment: Moment::BeforeSent, then: other });
@@ -275,7 +277,8 @@ fn a_run_is_finished_and_taken_back_from_a_second_store() {
     let files = newer.file("files").display().to_string();
     let old = newer.state();
     let run = |order: Order, write: Option<usize>| {
-        let more: &[&str] = if order == Order::Apply { &["--store", &store, "--files", &files] } else { &["--store", &store] };
+        let more: &[&str] =
+            if order == Order::Apply { &["--store", &store, "--files", &files] } else { &["--store", &store] };
         newer.stage.run(order, more, move |asked| {
             (write.is_some() && asked.write == write).then_some(Fault::Kill(Moment::AfterCommit))
         })

@@ -304,9 +304,10 @@ fn what_helm_would_take_back_in_the_wrong_order_is_refused_before_anything() {
     let new = stage.state();
     let (refused, _) = stage.run(Order::BeforeHelm, &[], |_| None);
     let refused = refused.expect(4);
-    for word in
-        ["error FL024: run 1 (every-kind) has changed ConfigMap crossed/settings", "kubectl fairlead rollback crossed -n crossed --to-revision 1"]
-    {
+    for word in [
+        "error FL024: run 1 (every-kind) has changed ConfigMap crossed/settings",
+        "kubectl fairlead rollback crossed -n crossed --to-revision 1",
+    ] {
         assert!(refused.stderr.contains(word), "{word}\n{}", refused.stderr);
     }
     assert_eq!(differences(&new, &stage.state()), Vec::<String>::new());
@@ -325,7 +326,8 @@ fn a_run_that_has_waited_does_not_finish_half_a_rollback() {
     let before = stage.state();
     let ticket = stage.phases().into_keys().next().expect("it has begun");
     let path = format!("{}/{ticket}", stage.path("/api/v1", "secrets"));
-    let progress = json!({"phase": "RollingBack", "begun": 100, "firstPart": "undone", "whyBack": {"asked": {}}}).to_string();
+    let progress =
+        json!({"phase": "RollingBack", "begun": 100, "firstPart": "undone", "whyBack": {"asked": {}}}).to_string();
     let half = json!({"metadata": {"labels": {"fairlead.dev/phase": "RollingBack"}, "annotations": {"fairlead.dev/progress": progress}}});
     let refused = run_beside(&stage, Order::Apply, "take lease", path, half).expect(4);
     assert!(refused.stderr.contains("error FL026"), "{}", refused.stderr);

@@ -48,8 +48,9 @@ impl Ledger<'_> {
     /// How far a run has come. A record that cannot be read is damage: to take it for anything else would undo too much, or too little.
     fn progress(&self, name: &str, secret: &Value) -> Result<Progress, Obstacle> {
         let label = secret["metadata"]["labels"][PHASE_LABEL].as_str().unwrap_or_default();
-        let phase = Phase::parse(label)
-            .ok_or_else(|| self.damaged(name, format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}")))?;
+        let phase = Phase::parse(label).ok_or_else(|| {
+            self.damaged(name, format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}"))
+        })?;
         match secret["metadata"]["annotations"][PROGRESS_ANNOTATION].as_str() {
             None if phase == Phase::Planned => Ok(Progress::planned()),
             None => Err(self.damaged(name, format!("its annotation {PROGRESS_ANNOTATION} is not there"))),

@@ -52,7 +52,8 @@ impl Ledger<'_> {
     pub(super) async fn register_pruned(&self, sequence: u64, lock: &dyn Lock) -> Result<(), Obstacle> {
         self.change_register(lock, |register| {
             register.pruned.insert(sequence);
-        }).await
+        })
+        .await
     }
 
     async fn change_register(&self, lock: &dyn Lock, change: impl Fn(&mut Register)) -> Result<(), Obstacle> {

@@ -5,8 +5,8 @@ use fairlead_migration::snapshot;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use super::history::bytes;
 use super::endings::ENDINGS_TYPE;
+use super::history::bytes;
 use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// What became of an imported Secret.

@@ -33,8 +33,10 @@ impl Objects<'_> {
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let request = subject.requests().create(&params, object.to_string().into_bytes());
-        let request = request
-            .map_err(|source| Obstacle::Refused { operation: subject.operation("create").to_string(), source: source.into() })?;
+        let request = request.map_err(|source| Obstacle::Refused {
+            operation: subject.operation("create").to_string(),
+            source: source.into(),
+        })?;
         // Not a write: it needs no lock.
         match self.cluster.send(request).await {
             Ok(_) => Ok(Rehearsal::Accepted),

@@ -19,17 +19,11 @@ impl Objects<'_> {
     /// Decision: a sweep acts only while the definition of the kind stores `version`. Forward, objects are swept after the definition was
     /// changed, and going back after it was changed back; the order of stages is the same in both directions. So a plan has the sweep
     /// twice, before and after the change of the definition, and each time one of the two has nothing to do.
-    pub(super) async fn sweep_page(
-        &self,
-        kind: &Subject<'_>,
-        version: &str,
-        next: Option<&str>,
-    ) -> Result<Swept, Obstacle> {
+    pub(super) async fn sweep_page(&self, kind: &Subject<'_>, version: &str, next: Option<&str>) -> Result<Swept, Obstacle> {
         if next.is_none() && self.stored_as(&kind.resource).await?.is_some_and(|stored| stored != version) {
             return Ok(Swept::default());
         }
-        let params =
-            ListParams { limit: Some(PAGE_SIZE), continue_token: next.map(str::to_owned), ..ListParams::default() };
+        let params = ListParams { limit: Some(PAGE_SIZE), continue_token: next.map(str::to_owned), ..ListParams::default() };
         let request = kube::core::Request::new(kind.resource.path(None)).list_metadata(&params);
         let request = request
             .map_err(|source| Obstacle::Refused { operation: kind.operation("list").to_string(), source: source.into() })?;

@@ -17,11 +17,7 @@ use super::settle::condition_of;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Objects<'_> {
-    pub(super) async fn wait_before_undo(
-        &self,
-        wait: &UndoWait,
-        stop: &dyn Fn() -> Option<Stop>,
-    ) -> Result<(), Obstacle> {
+    pub(super) async fn wait_before_undo(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         let (began, mut is_told) = (Instant::now(), false);
         loop {
             let seen = self.look_for(wait, began).await?;

@@ -327,7 +327,10 @@ fn an_object_that_is_updated_and_then_deleted_is_looked_at_once() {
     let deletion = Change { stage: 1, target, images: Images::Delete(json!({"v": 2})), reason: String::new() };
     let plan = plan_of(vec![stage("finalizers"), stage("objects")], &[update, deletion]);
     let (world, mut phases) = (world(), Phases::default());
-    assert!(matches!(block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting)), Outcome::Committed));
+    assert!(matches!(
+        block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting)),
+        Outcome::Committed
+    ));
     assert!(matches!(
         block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest)),
         Outcome::Undone { .. }
@@ -429,7 +432,8 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
         // Looking at six targets comes before undoing them. A deadline is to an undo what a signal is.
         let stop = if changes % 2 == 0 { Stop::Interrupted } else { Stop::DeadlinePassed };
         let patience = Patience(Cell::new((6 + changes).min(11)), stop);
-        let outcome = block_on(of(&world, &mut phases, &patience, &plan(1)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
+        let outcome =
+            block_on(of(&world, &mut phases, &patience, &plan(1)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
         let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
         assert!(is_interrupted, "{changes}: {outcome:?}");
         let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&good(), Purpose::Lasting));

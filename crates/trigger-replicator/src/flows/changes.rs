@@ -14,8 +14,8 @@ use super::{Flow, Flows, INTEGRATION_NAMESPACE, Observed, is_made_as_object};
 use crate::namespaces::{INJECTION_LABELS, Namespaces};
 use crate::plan::Limits;
 use crate::replicas::BROKER;
-use fairlead_job::codes::trigger_replicator as codes;
 use crate::{kinds, naming};
+use fairlead_job::codes::trigger_replicator as codes;
 
 /// What flows need, by stage, each in the order of targets.
 #[derive(Default)]

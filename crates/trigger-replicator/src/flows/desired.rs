@@ -8,9 +8,9 @@ use fairlead_migration::change::Target;
 use fairlead_migration::finding::{Finding, Unchanged};
 
 use super::{Flow, Flows, Observed};
+use crate::kinds;
 use crate::namespaces::Namespaces;
 use fairlead_job::codes::trigger_replicator as codes;
-use crate::{kinds};
 
 pub(super) fn desired(observed: &Observed, namespaces: &Namespaces) -> Flows {
     let mut flows = Flows::default();

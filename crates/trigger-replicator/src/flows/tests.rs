@@ -125,7 +125,11 @@ fn a_deprovisioning_that_races_with_a_provisioning_does_not_take_the_flow() {
         |more: &[Value]| plan_from([racing.as_slice(), &[channel("shop"), broker(None), stale.clone()], more].concat(), &[]);
     let with = plan_of(&[instance("stays"), terminating(instance("goes"))]);
     assert_eq!((created(&with).len(), warnings(&with)), (1, vec!["TR209"]));
-    assert!(with.warnings()[0].message.ends_with("ServiceInstance stays asks for the same service"), "{:?}", with.warnings());
+    assert!(
+        with.warnings()[0].message.ends_with("ServiceInstance stays asks for the same service"),
+        "{:?}",
+        with.warnings()
+    );
     let without = plan_of(&[terminating(instance("goes"))]);
     assert_eq!((without.len(), refusals(&without), without.unchanged().len()), (0, vec![], 1));
 }

@@ -179,12 +179,7 @@ fn hooks_are_gone(scene: &Scene<'_>) {
             scene.namespace
         ))
         .expect(0);
-    scene
-        .by_hand(&format!(
-            "kubectl fairlead rollback shop --to-revision 1 -n {}",
-            scene.namespace
-        ))
-        .expect(0);
+    scene.by_hand(&format!("kubectl fairlead rollback shop --to-revision 1 -n {}", scene.namespace)).expect(0);
     scene.rollback_unmetered(1).expect(0);
     scene.assert_is(&before);
 }

@@ -28,7 +28,8 @@ fn what_others_have_changed_is_kept_where_that_is_asked_for() {
     let (_, mut phases) = run(&world, &endless(), 1);
     world.objects.borrow_mut().insert("b".into(), json!({"name": "theirs"}));
     // The world of this test overwrites whatever it is told to.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Overwrite), Part::Rest, Part::Rest));
+    let outcome =
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Overwrite), Part::Rest, Part::Rest));
     assert!(matches!(&outcome, Outcome::Undone { count: 6, drifted, .. } if drifted.len() == 1), "{outcome:?}");
     assert_eq!(world.objects, self::world().objects);
 }

@@ -32,11 +32,13 @@ fn the_rest_follows_what_comes_before_helm() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     assert_eq!(names(&world), ["new", "newer"]);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
+    let outcome =
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 2, .. }), "{outcome:?}");
     assert_eq!((names(&world).len(), phases.0.last()), (4, Some(&Phase::RollingBack)));
     // Helm runs the hook again: nothing is left of this part.
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
+    let outcome =
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 0, rest: 2, .. }), "{outcome:?}");
     // Whoever lives with what has come back may change it by now.
     world.objects.borrow_mut().insert("old".into(), json!({"v": "theirs"}));
@@ -60,7 +62,8 @@ fn the_first_part_alone_can_be_all_there_is() {
     let stage = Stage::new("old", StageKind::Contract, UndoAt::PreRollback, 1);
     let only = plan_of(vec![stage], &[Change { stage: 0, ..plan().changes().last().expect("it has four") }]);
     let (world, mut phases) = applied(&only);
-    let outcome = block_on(of(&world, &mut phases, &endless(), &only).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
+    let outcome =
+        block_on(of(&world, &mut phases, &endless(), &only).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 1, rest: 0, .. }), "{outcome:?}");
     assert_eq!(phases.0.last(), Some(&Phase::RolledBack));
 }
@@ -71,7 +74,8 @@ fn what_somebody_has_changed_in_the_second_part_stops_the_first() {
     let plan = plan();
     let (world, mut phases) = applied(&plan);
     world.objects.borrow_mut().insert("newer".into(), json!({"v": "theirs"}));
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
+    let outcome =
+        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::BeforeHelm, Part::Rest));
     assert!(matches!(&outcome, Outcome::Drifted(drifted) if drifted.len() == 1), "{outcome:?}");
     assert_eq!(names(&world), ["new", "newer"]);
 }

@@ -50,8 +50,7 @@ fn what_must_be_so_before_an_undo_is_waited_for_and_nothing_is_undone_without_it
     let plan = plan_of(stages, &plan(1).changes().collect::<Vec<_>>());
     block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
     let before = world.objects.clone();
-    let outcome =
-        block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Interrupted(Obstacle::Late { .. })), "{outcome:?}");
     assert_eq!((&world.objects, phases.0.last()), (&before, Some(&Phase::RollingBack)));
     assert_eq!(*world.waited.borrow(), [answer]);
