@@ -10,6 +10,7 @@
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
 //! - [`resource`]: a kind as the cluster serves it; `operation`: what is done to it
 //! - [`permission`]: may I do all of this?
+//! - [`poll`]: the one loop for everything that is waited for
 //! - `pods`: starts a pod to see whether its image runs
 //! - `pace`: how many requests are in flight at once
 //! - `request`: one request with its deadline and its retries
@@ -34,6 +35,7 @@ mod operation;
 mod pace;
 pub mod permission;
 mod pods;
+pub mod poll;
 mod request;
 pub mod resource;
 pub mod selector;

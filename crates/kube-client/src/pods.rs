@@ -1,6 +1,6 @@
 //! A pod that is started to see whether its image can be pulled and runs here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlead_migration::obstacle::Obstacle;
 use k8s_openapi::jiff::Timestamp;
@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::operation::Operation;
+use crate::poll::{Look, Poll};
 use crate::resource::Resource;
-
-/// A pull takes seconds.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Reasons for which a container that waits does not begin.
 /// Source: Kubernetes' `pkg/kubelet/images/types.go`.
@@ -53,19 +51,15 @@ impl Cluster {
         if let Err(error) = self.send(create.map_err(|error| refuse("create", error))?).await {
             return Err(self.refused(operation("create"), error).await);
         }
-        let deadline = Instant::now() + timeout;
-        let ended = loop {
+        let look = async || {
             let get = requests.get(&name, &GetParams::default()).map_err(|error| refuse("get", error))?;
-            let live = match self.send(get).await {
-                Ok(live) => live,
-                Err(error) => break Err(self.obstacle(operation("get"), error).await),
-            };
-            match (end_of(&live), Instant::now() < deadline) {
-                (Some(end), _) => break Ok(end),
-                (None, true) => tokio::time::sleep(POLL_INTERVAL).await,
-                (None, false) => break Ok(Err(format!("it has not ended within {timeout:?}: {}", why(&live)))),
+            match self.send(get).await {
+                Ok(live) => Ok(end_of(&live).map_or_else(|| Look::NotYet(why(&live)), Look::Done)),
+                Err(error) => Err(self.obstacle(operation("get"), error).await),
             }
         };
+        let late = |why: String| Err(format!("it has not ended within {timeout:?}: {why}"));
+        let ended = Poll::of(timeout).telling("the pod to end").wait(look).await.map(|ended| ended.unwrap_or_else(late));
         let delete = requests.delete(&name, &DeleteParams::background()).map_err(|error| refuse("delete", error))?;
         if let Err(error) = self.send(delete).await {
             tracing::warn!(%error, pod = name, namespace, "the pod stays behind");

@@ -1,11 +1,13 @@
 //! Waits until the old side is there, before the new one goes: Helm without `--wait` does not.
 
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::time::Instant;
 
 use fairlead_apis::object;
 use fairlead_apis::readiness::readiness;
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
+use fairlead_kube_client::poll::{Look, Poll};
 use fairlead_migration::change::{Action, Change, Target, Targets};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -19,12 +21,6 @@ use serde_json::Value;
 use crate::args::{Goal, RollbackArgs, WaitFor};
 use crate::helm::HelmRecords;
 use crate::session::Session;
-
-/// Pods start within seconds; asking more often than this only costs.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// An operator who waits wants to know for what.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The annotation by which Helm knows the objects of a release.
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
@@ -55,32 +51,30 @@ pub(crate) async fn wait(
     // Asked again: kinds have come back.
     let discovery = session.watch.guard_patiently(session.cluster.discover()).await?;
     let source = Source::Cluster(session.cluster, &discovery);
-    let mut reported = Instant::now();
     // One that came back and is not ready is looked at until it is; only then all of them again, of which there may be many.
-    let mut last: Option<Target> = None;
-    loop {
-        let look = async {
-            let again = last.as_ref().filter(|last| awaited.restored.contains(last));
-            let found = if let Some(last) = again { look_at(&source, last).await? } else { None };
-            if found.is_some() { Ok(found) } else { awaited.first_unready(&source, helm).await }
+    let last: RefCell<Option<(Target, String)>> = RefCell::default();
+    let look = async || {
+        let again = last.borrow().as_ref().map(|(target, _)| target.clone());
+        let again = again.filter(|target| awaited.restored.contains(target));
+        let found = if let Some(target) = &again { look_at(&source, target).await? } else { None };
+        let found = if found.is_some() { found } else { awaited.first_unready(&source, helm).await? };
+        let Some((target, why)) = found else { return Ok(Look::Done(())) };
+        let text = format!("{target}: {why}");
+        last.replace(Some((target, why)));
+        Ok(Look::NotYet(text))
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let poll = Poll::of(left).telling("what was there before to be there again");
+    let waited = session.watch.guard_patiently(poll.wait(look)).await?;
+    let last = last.into_inner();
+    waited.map_err(|text| {
+        let patience = humantime::format_duration(args.wait_timeout);
+        let message = match last {
+            Some((target, why)) => format!("{target} is not ready after {patience}: {why}"),
+            None => text,
         };
-        let Some((target, why)) = session.watch.guard_patiently(look).await? else { return Ok(()) };
-        if Instant::now() >= deadline {
-            let patience = humantime::format_duration(args.wait_timeout);
-            let message = format!("{target} is not ready after {patience}: {why}");
-            return Err(Failure::new(&shared::NOT_READY_YET, message));
-        }
-        if reported.elapsed() >= REPORT_INTERVAL {
-            reported = Instant::now();
-            tracing::info!(%target, why, "waiting until what was there before is there again");
-        }
-        last = Some(target);
-        let pause = async {
-            tokio::time::sleep(POLL_INTERVAL).await;
-            Ok::<(), Obstacle>(())
-        };
-        session.watch.guard_patiently(pause).await?;
-    }
+        Failure::new(&shared::NOT_READY_YET, message)
+    })
 }
 
 /// Whether a change is undone by bringing something back, not by taking it away.

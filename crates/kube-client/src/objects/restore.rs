@@ -4,7 +4,8 @@
 //! takes the mark away and says who owned which field: without that Helm 4 would meet our ownership for ever. An object that
 //! carries no mark and is what it was is done.
 
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::time::Duration;
 
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::image::{Part, clamped_status, is_back, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, owners, settle};
+use crate::poll::{Look, Poll};
 use crate::request::Error;
 
 impl Objects<'_> {
@@ -209,18 +211,22 @@ impl Objects<'_> {
         let kind = subject.resource.full_name();
         // Waited for once in vain, it is not waited for again with each of its objects.
         let patience = if self.unserved.borrow().contains(&kind) { Duration::ZERO } else { settle::TIMEOUT };
-        let (deadline, mut pauses) = (Instant::now() + patience, settle::pauses());
-        loop {
-            match self.post(subject, object.clone(), mark).await? {
-                // A namespace that is not there is named in the details.
-                Err(error) if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status)) => {
-                    if Instant::now() >= deadline {
-                        self.unserved.borrow_mut().insert(kind);
-                        return Ok(Err(error));
-                    }
-                    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-                }
-                other => return Ok(other),
+        let last = RefCell::new(None);
+        let look = async || match self.post(subject, object.clone(), mark).await? {
+            // A namespace that is not there is named in the details.
+            Err(error) if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status)) => {
+                let why = error.to_string();
+                last.replace(Some(error));
+                Ok(Look::NotYet(why))
+            }
+            other => Ok(Look::Done(other)),
+        };
+        match Poll::of(patience).wait(look).await? {
+            Ok(answer) => Ok(answer),
+            Err(why) => {
+                self.unserved.borrow_mut().insert(kind);
+                let late = || Obstacle::Refused { operation: subject.operation("create").to_string(), source: why.into() };
+                last.into_inner().map(Err).ok_or_else(late)
             }
         }
     }

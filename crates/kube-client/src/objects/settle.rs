@@ -1,8 +1,7 @@
 //! Waits until a write has had its effect.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use fairlead_migration::change::Target;
 use fairlead_migration::executor::{Task, Watcher};
 use fairlead_migration::obstacle::Obstacle;
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use super::image::uid;
 use super::{Objects, Subject};
+use crate::poll::{Look, Poll};
 
 /// How long an effect may take: finalizers and controllers need that time.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,26 +18,18 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The same where it was waited for in vain before.
 pub(super) const LINGERING_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn pauses() -> ExponentialBackoff {
-    let longest = Duration::from_secs(1);
-    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(longest);
-    builder.without_max_times().build()
-}
-
 impl Objects<'_> {
     /// Waits until a created object has the condition that its stage asks for.
     pub(super) async fn wait_until_settled(&self, subject: &Subject<'_>, task: &Task<'_>) -> Result<(), Obstacle> {
         let Some(condition) = &task.stage.settled else { return Ok(()) };
-        let (deadline, mut pauses) = (Instant::now() + TIMEOUT, pauses());
-        loop {
+        let look = async || {
             let live = self.live(subject).await?.unwrap_or_default();
-            let Err(message) = condition_of(&live, condition) else { return Ok(()) };
-            if Instant::now() >= deadline {
-                let operation = format!("see {} become {condition} within {TIMEOUT:?}", subject.target);
-                return Err(Obstacle::Late { operation, source: message.into() });
-            }
-            self.pause(&mut pauses, task).await?;
-        }
+            Ok(condition_of(&live, condition).map_or_else(Look::NotYet, Look::Done))
+        };
+        self.poll(TIMEOUT, task, look).await?.map_err(|why| Obstacle::Late {
+            operation: format!("see {} become {condition} within {TIMEOUT:?}", subject.target),
+            source: why.into(),
+        })
     }
 
     /// Waits until an object is gone, and until whoever refers to it has let go of it.
@@ -65,29 +57,29 @@ impl Objects<'_> {
         patience: Duration,
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
-        let (deadline, mut pauses) = (Instant::now() + patience, pauses());
-        loop {
-            let live = match self.live(subject).await? {
-                Some(live) if uid(&live) == uid(deleted) => live,
-                _ => return Ok(()),
-            };
-            if Instant::now() >= deadline {
-                let operation = format!("see {} go within {patience:?}", subject.target);
-                let what = format!("it is deleted, and kept by its finalizers: {}", live["metadata"]["finalizers"]);
-                return Err(Obstacle::Late { operation, source: what.into() });
+        let look = async || match self.live(subject).await? {
+            Some(live) if uid(&live) == uid(deleted) => {
+                let finalizers = &live["metadata"]["finalizers"];
+                Ok(Look::NotYet(format!("it is deleted, and kept by its finalizers: {finalizers}")))
             }
-            self.pause(&mut pauses, task).await?;
-        }
+            _ => Ok(Look::Done(())),
+        };
+        self.poll(patience, task, look).await?.map_err(|why| Obstacle::Late {
+            operation: format!("see {} go within {patience:?}", subject.target),
+            source: why.into(),
+        })
     }
 
-    /// A moment, unless the run is to end: what has been begun is looked at by whoever goes on. Going back is not ended here, because
-    /// it may be what a failure needs.
-    async fn pause(&self, pauses: &mut ExponentialBackoff, task: &Task<'_>) -> Result<(), Obstacle> {
-        if let Some(stop) = self.watcher.filter(|_| !task.is_undo).and_then(Watcher::stop) {
-            return Err(Obstacle::Stopped(stop));
-        }
-        tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-        Ok(())
+    /// Looks until it is so, unless the run is to end: what has been begun is looked at by whoever goes on. Going back is not ended here,
+    /// because it may be what a failure needs.
+    async fn poll(
+        &self,
+        patience: Duration,
+        task: &Task<'_>,
+        look: impl AsyncFnMut() -> Result<Look<()>, Obstacle>,
+    ) -> Result<Result<(), String>, Obstacle> {
+        let stop = || self.watcher.filter(|_| !task.is_undo).and_then(Watcher::stop);
+        Poll::of(patience).until_told(&stop).wait(look).await
     }
 
     /// Where the holder's kind is not served, or it does not exist, nobody has to let go.
@@ -110,22 +102,19 @@ impl Objects<'_> {
         let (holder, deleted) = (Subject { target: &target, resource: resource.clone() }, uid(deleted).unwrap_or_default());
         // Where one was waited for in vain its controller does not work, and there may be thousands.
         let patience = if self.holding.borrow().contains(&target) { LINGERING_TIMEOUT } else { TIMEOUT };
-        let (deadline, mut pauses) = (Instant::now() + patience, pauses());
-        loop {
+        let look = async || {
             let live = self.live(&holder).await?.unwrap_or_default();
             let refers = live.pointer(&pacing.holder_field).is_some_and(|field| field.to_string().contains(deleted));
-            if !refers {
-                self.holding.borrow_mut().remove(&target);
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                // It is gone, which is what was asked for; events to the holder may hang until somebody repairs it.
-                tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {patience:?} after it was deleted");
-                self.holding.borrow_mut().insert(target);
-                return Ok(());
-            }
-            self.pause(&mut pauses, task).await?;
+            Ok(if refers { Look::NotYet("it still refers to it".to_owned()) } else { Look::Done(()) })
+        };
+        if self.poll(patience, task, look).await?.is_ok() {
+            self.holding.borrow_mut().remove(&target);
+        } else {
+            // It is gone, which is what was asked for; events to the holder may hang until somebody repairs it.
+            tracing::warn!(deleted = %subject.target, holder = %target, "still refers to it {patience:?} after it was deleted");
+            self.holding.borrow_mut().insert(target);
         }
+        Ok(())
     }
 }
 

@@ -12,28 +12,14 @@ use kube::client::Body;
 
 use super::Objects;
 use super::settle::condition_of;
-
-/// What is waited for takes seconds.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+use crate::poll::{Look, Poll};
 
 impl Objects<'_> {
     pub(super) async fn wait_before_undo(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
-        let (began, mut is_told) = (Instant::now(), false);
-        loop {
-            let seen = self.look_for(wait, began).await?;
-            let Err(why) = seen else { return Ok(()) };
-            let (what, timeout) = described(wait);
-            if began.elapsed() >= timeout {
-                return Err(Obstacle::Late { operation: format!("see {what} within {timeout:?}"), source: why.into() });
-            }
-            if let Some(stop) = stop() {
-                return Err(Obstacle::Stopped(stop));
-            }
-            if !std::mem::replace(&mut is_told, true) {
-                tracing::info!(what, why, "waiting before the next part is taken back");
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        let (began, (what, timeout)) = (Instant::now(), described(wait));
+        let look = async || Ok(self.look_for(wait, began).await?.map_or_else(Look::NotYet, Look::Done));
+        let waited = Poll::of(timeout).telling(&what).until_told(stop).wait(look).await?;
+        waited.map_err(|why| Obstacle::Late { operation: format!("see {what} within {timeout:?}"), source: why.into() })
     }
 
     /// Whether it is so, or why not.
