@@ -5,11 +5,11 @@ use fairlead_driver::preceded::{self, has_preceded};
 use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::PlanBuilder;
 use fairlead_migration::run::RecordedRun;
-use fairlead_observe::source::Source;
 
 use crate::fence::is_fenced;
+use crate::found::Found;
 use crate::index::counted;
-use crate::plan::{Found, Options, STEP, fence};
+use crate::options::{Options, STEP};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use fairlead_job::codes::legacy_purger as codes;
 
@@ -17,18 +17,12 @@ use fairlead_job::codes::legacy_purger as codes;
 const DRAIN: &str = "drain-waiter";
 
 /// Adds what every guard says.
-pub(crate) fn add_findings(
-    plan: &mut PlanBuilder,
-    source: &Source<'_>,
-    options: &Options<'_>,
-    found: &Found,
-    runs: Option<&[RecordedRun]>,
-) {
+pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found: &Found, runs: Option<&[RecordedRun]>) {
     let Found { definitions, index, workloads, .. } = found;
     index.refusals.iter().chain(&workloads.findings.refusals).for_each(|finding| plan.refuse(finding.clone()));
     index.warnings.iter().chain(&workloads.findings.warnings).for_each(|finding| plan.warn(finding.clone()));
     workloads.unchanged.iter().for_each(|unchanged| plan.keep(unchanged));
-    let has_fence = fence(source, options, found).is_some();
+    let has_fence = found.fence.is_some();
     for (position, definition) in definitions.iter().enumerate() {
         let tally = &index.tallies[position];
         let goes = found.goes(position);
@@ -100,10 +94,10 @@ fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[Recor
 }
 
 /// What has come to speak against a purge since it was planned. What it has begun to delete is no objection.
-pub(crate) fn objections(source: &Source<'_>, options: &Options<'_>, found: &Found) -> Vec<Finding> {
+pub(crate) fn objections(options: &Options<'_>, found: &Found) -> Vec<Finding> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
-        add_findings(&mut plan, source, options, found, None);
+        add_findings(&mut plan, options, found, None);
         found.workloads.started().for_each(|finding| plan.refuse(finding));
     }
     let plan = plan.build();

@@ -1,18 +1,17 @@
-//! The first look at the objects: what goes, what stays, and what speaks against it. Of each only what the plan needs is kept.
+//! What the first reading of the objects counts: what goes, what stays, and what speaks against it. Of each object only what the plan
+//! needs is kept. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::{Finding, Unchanged};
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::packed::Packed;
 use fairlead_observe::address::target;
-use fairlead_observe::kind::Kind;
-use fairlead_observe::source::Source;
 use serde_json::Value;
 
+use crate::configuration::PurgedKind;
 use crate::decide::{Known, Verdict, decide};
-use crate::definitions::Definition;
+use crate::finalizers::finalizers;
 
 /// What the API server itself puts on objects, and takes away.
 const KUBERNETES_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
@@ -45,28 +44,13 @@ pub(crate) struct Index {
     /// Finalizers on what goes: the first object, and how many.
     pub(crate) finalizers: BTreeMap<String, (Target, usize)>,
     /// Of what goes; only where somebody asks for what it owns.
-    uids: HashSet<Box<str>>,
+    pub(crate) uids: HashSet<Box<str>>,
 }
 
 impl Index {
-    /// Reads all objects of the kinds that can be read; `has_dependents` is whether their uids will be asked for.
-    pub(crate) async fn of(
-        source: &Source<'_>,
-        definitions: &[Definition],
-        known: &Known<'_>,
-        has_dependents: bool,
-    ) -> Result<Self, Obstacle> {
-        let mut index = Self::default();
-        for definition in definitions {
-            index.tallies.push(Tally::default());
-            if definition.is_unreadable() {
-                continue;
-            }
-            let before = index;
-            let add = |index: &mut Self, object: Value| index.add(&object, definition, known, has_dependents);
-            index = source.fold(&definition.kind, || before.clone(), add).await?;
-        }
-        Ok(index)
+    /// Begins to count the next kind.
+    pub(crate) fn begin_kind(&mut self) {
+        self.tallies.push(Tally::default());
     }
 
     /// How many objects go.
@@ -80,25 +64,10 @@ impl Index {
         owners.filter_map(|owner| owner["uid"].as_str()).any(|uid| self.uids.contains(uid))
     }
 
-    /// Adds what the kinds of dependents own in turn, until there is no more of it.
-    pub(crate) async fn follow(&mut self, source: &Source<'_>, kinds: &[Kind]) -> Result<(), Obstacle> {
-        loop {
-            let before = self.uids.len();
-            for kind in kinds {
-                let owned =
-                    |object: Value| self.owns(&object).then(|| object["metadata"]["uid"].as_str().map(Box::from)).flatten();
-                let owned = source.list(kind, owned).await?;
-                self.uids.extend(owned);
-            }
-            if self.uids.len() == before {
-                return Ok(());
-            }
-        }
-    }
-
-    fn add(&mut self, object: &Value, definition: &Definition, known: &Known<'_>, has_dependents: bool) {
+    /// Counts an object of the kind that was begun last; `has_dependents` is whether the uids of what goes will be asked for.
+    pub(crate) fn add(&mut self, object: &Value, kind: &PurgedKind, known: &Known<'_>, has_dependents: bool) {
         let Some(tally) = self.tallies.last_mut() else { return };
-        match decide(object, &definition.entry, known) {
+        match decide(object, kind, known) {
             Verdict::Purge { warnings, is_helm_owned, .. } => {
                 tally.purged += 1;
                 tally.helm_owned += usize::from(is_helm_owned);
@@ -125,29 +94,6 @@ impl Index {
             }
         }
     }
-}
-
-/// The finalizers of an object.
-pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
-    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
-}
-
-/// The image without these finalizers.
-pub(crate) fn without_finalizers(mut image: Value, stripped: &HashSet<String>) -> Value {
-    let Some(metadata) = image["metadata"].as_object_mut() else { return image };
-    if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
-        finalizers.retain(|finalizer| !finalizer.as_str().is_some_and(|it| stripped.contains(it)));
-        // The server leaves an empty list out.
-        if finalizers.is_empty() {
-            metadata.remove("finalizers");
-        }
-    }
-    image
-}
-
-/// Whether an object carries one of these finalizers.
-pub(crate) fn is_stripped(image: &Value, stripped: &HashSet<String>) -> bool {
-    finalizers(image).any(|finalizer| stripped.contains(finalizer))
 }
 
 /// The `kind` of a target in the plural, as people say it.

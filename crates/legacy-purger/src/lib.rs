@@ -1,20 +1,14 @@
 //! Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.
 //!
-//! - [`args`]: the command line
-//! - `configuration`: what is purged; `kyma-event-bus.yaml` is what is built in
-//! - `definitions`: the kinds, and what speaks against removing them
-//! - `replicas`: what Triggers deliver already
-//! - `decide`: whether one object goes
-//! - `index`: the first look at all objects
-//! - `workloads`: what is held, and who owns finalizers
-//! - `fence`: what keeps others from creating objects meanwhile
-//! - `stages`: in which order everything goes
-//! - `findings`: what speaks against it, all guards put together
-//! - `ready`: waits where that is only that Triggers are not Ready
-//! - `along`: what goes along, compared with the snapshot before it goes
-//! - [`plan`]: what goes, all of this put together
+//! - [`args`], `configuration`, [`options`]: what a purge is told; `kyma-event-bus.yaml` is the built-in configuration
+//! - `plan`: the three stages of planning, one after the other
+//!   - `observe`: reads, and keeps what it has `found`: `definitions`, `replicas`, `index`, `workloads`
+//!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
+//!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
+//! - `ready`: waits where only Triggers that are not Ready speak against it
 //! - `step`: the step, whose changes are made in the `world` that it guards
-//! - `verify`: looks whether it has been done
+//! - `cascade`: what others delete, compared with the snapshot before the first deletion
+//! - `verify`: looks whether all is gone
 //! - `kinds`: what is read beside what is purged
 //!
 //! # Decision: all or nothing
@@ -29,16 +23,21 @@
 //! when we go back. Decision: they are changes of stages that are `cascaded`: read into the snapshot, not written, put back when they
 //! are gone. Consequence: the plan says all that goes, and the way back needs no code of this job.
 
-mod along;
 pub mod args;
+mod cascade;
 mod configuration;
 mod decide;
 mod definitions;
 mod fence;
+mod finalizers;
 mod findings;
+mod found;
 mod index;
 mod kinds;
-pub mod plan;
+mod observe;
+pub mod options;
+mod order;
+mod plan;
 mod ready;
 mod replicas;
 mod stages;
@@ -46,8 +45,6 @@ mod step;
 mod verify;
 mod workloads;
 mod world;
-
-use std::collections::HashSet;
 
 use fairlead_driver::apply;
 use fairlead_driver::show::{explain, show};
@@ -60,8 +57,8 @@ use fairlead_observe::source::Source;
 use fairlead_release::session::{self, Session, connect};
 
 use crate::args::{Args, Command};
-use crate::configuration::{Purge, invalid};
-use crate::plan::{Options, STEP};
+use crate::configuration::Purge;
+use crate::options::{Options, STEP};
 use crate::step::Purging;
 
 /// The whole job.
@@ -78,7 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(&args.common).await?;
             let session =
                 Session::begin(&args.common, &cluster, STEP, session::Command::Apply, arguments.step.run_timeout).await?;
-            let options = options(&args, &purge.content, session.place.namespace)?;
+            let options = Options::new(&args, &purge.content, session.place.namespace)?;
             let flags = args.purge.flags();
             let purging = Purging { session: &session, options, args: arguments, configuration, flags };
             apply::apply(&session, &arguments.step, &purging).await
@@ -98,35 +95,8 @@ async fn make_plan(source: &Source<'_>, args: &Args, purge: &Purge) -> Result<fa
         Source::Cluster(cluster, _) => {
             let namespace = named.unwrap_or(cluster.default_namespace());
             let runs = Ledger::new(cluster, namespace, &release.release).runs().await?;
-            Ok(plan::make(source, &options(args, purge, namespace)?, Some(&runs)).await?)
+            Ok(plan::make(source, &Options::new(args, purge, namespace)?, Some(&runs)).await?)
         }
-        Source::Manifests(_) => Ok(plan::make(source, &options(args, purge, named.unwrap_or("default"))?, None).await?),
+        Source::Manifests(_) => Ok(plan::make(source, &Options::new(args, purge, named.unwrap_or("default"))?, None).await?),
     }
-}
-
-fn options<'a>(args: &'a Args, purge: &'a Purge, namespace: &'a str) -> Result<Options<'a>, Failure> {
-    let set = |names: &[String]| names.iter().cloned().collect::<HashSet<String>>();
-    let known = Purge::built_in()?.content;
-    for finalizer in &args.purge.strip_finalizers {
-        if known.finalizer(finalizer).is_none() {
-            let names: Vec<&str> = known.finalizers.iter().map(|finalizer| finalizer.name.as_str()).collect();
-            let what = format!(
-                "--strip-finalizers {finalizer}: only those of the legacy bus may be taken away: {}",
-                names.join(", ")
-            );
-            return Err(invalid(&what));
-        }
-    }
-    Ok(Options {
-        purge,
-        unreplicated: set(&args.purge.allow_unreplicated),
-        helm_releases: set(&args.purge.allow_helm_owned),
-        stripped: set(&args.purge.strip_finalizers),
-        has_fence: args.purge.fence,
-        required_steps: &args.purge.require_step,
-        release: &args.common.release.release,
-        namespace,
-        helm_revision: args.common.release.helm_revision,
-        concurrency: args.common.concurrency.into(),
-    })
 }

@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use crate::args::ApplyArgs;
 use crate::findings::first_refusals;
-use crate::plan::{self, Options, STEP};
+use crate::options::{Options, STEP};
 use crate::world::Guarded;
-use crate::{ready, verify};
+use crate::{plan, ready, verify};
 use fairlead_job::codes::legacy_purger as codes;
 
 /// Removes what nothing needs any more.

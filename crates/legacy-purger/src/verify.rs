@@ -14,7 +14,7 @@ use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
-use crate::plan::Options;
+use crate::options::Options;
 use crate::replicas::Replicas;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;

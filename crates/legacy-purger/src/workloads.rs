@@ -1,19 +1,15 @@
-//! Workloads around the purge: consumers that are held or must not run, and owners of finalizers that must. Reading is here, the
-//! guards are pure.
+//! Workloads around the purge: consumers that are held or must not run, and owners of finalizers that must. Pure.
 
 use std::collections::BTreeMap;
 
 use fairlead_apis::object;
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
-use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::address::target;
-use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::configuration::{Purge, Workload};
+use crate::configuration::Workload;
 use crate::definitions::Findings;
-use crate::kinds;
 use fairlead_job::codes::legacy_purger as codes;
 
 /// Whether a workload runs.
@@ -66,30 +62,12 @@ pub(crate) struct Workloads {
     pub(crate) unchanged: Vec<Unchanged>,
     pub(crate) findings: Findings,
     /// By finalizer.
-    owners: BTreeMap<String, (Workload, Running)>,
+    pub(crate) owners: BTreeMap<String, (Workload, Running)>,
 }
 
 impl Workloads {
-    pub(crate) async fn of(source: &Source<'_>, purge: &Purge) -> Result<Self, Obstacle> {
-        let mut workloads = Self::default();
-        for consumer in &purge.consumers {
-            let image = get(source, &consumer.workload).await?;
-            let is_held = consumer.hold && source.has_scale(&consumer.workload.observed_kind());
-            workloads.add_consumer(&consumer.workload, is_held, image);
-        }
-        if !workloads.held.is_empty() {
-            let autoscalers = source.list(&kinds::AUTOSCALER, Some).await?;
-            workloads.findings.warnings.extend(autoscalers.iter().filter_map(|it| autoscaled(&workloads.held, it)));
-        }
-        for finalizer in &purge.finalizers {
-            let image = get(source, &finalizer.owner).await?;
-            let running = Running::of(image.as_ref());
-            workloads.owners.insert(finalizer.name.clone(), (finalizer.owner.clone(), running));
-        }
-        Ok(workloads)
-    }
-
-    fn add_consumer(&mut self, workload: &Workload, is_held: bool, image: Option<Image>) {
+    /// Adds a consumer as it is found.
+    pub(crate) fn add_consumer(&mut self, workload: &Workload, is_held: bool, image: Option<Image>) {
         let Some(image) = image else { return };
         let Running::Pods { wanted, .. } = Running::of(Some(&image)) else { return };
         let target = workload.target();
@@ -139,11 +117,8 @@ impl Workloads {
     }
 }
 
-pub(crate) async fn get(source: &Source<'_>, workload: &Workload) -> Result<Option<Value>, Obstacle> {
-    source.get(&workload.observed_kind(), &workload.namespace, &workload.name).await
-}
-
-fn autoscaled(held: &BTreeMap<Target, Image>, autoscaler: &Value) -> Option<Finding> {
+/// Says of an autoscaler that it scales what is held.
+pub(crate) fn autoscaled(held: &BTreeMap<Target, Image>, autoscaler: &Value) -> Option<Finding> {
     let scaled = &autoscaler["spec"]["scaleTargetRef"];
     let is_scaled = |target: &&Target| {
         scaled["kind"] == *target.kind

@@ -18,12 +18,13 @@ use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 
 use crate::fence::is_covered;
+use crate::finalizers::finalizers;
 use crate::findings::{first_refusals, objections};
-use crate::index::finalizers;
-use crate::plan::{Found, Options};
+use crate::observe::{get, observe};
+use crate::options::Options;
 use crate::stages::{HELM_OBJECTS, OBJECTS};
-use crate::workloads::{Running, get, pods};
-use crate::{along, kinds, ready};
+use crate::workloads::{Running, pods};
+use crate::{cascade, kinds, ready};
 use fairlead_job::codes::legacy_purger as codes;
 
 /// How often something is looked at that takes a moment.
@@ -159,15 +160,15 @@ impl Guarded<'_> {
         let look = async || {
             let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
-            let found = Found::of(&source, self.options).await?;
-            let refusals = objections(&source, self.options, &found);
+            let found = observe(&source, self.options).await?;
+            let refusals = objections(self.options, &found);
             Ok((discovery, found, refusals))
         };
         let look = ready::wait(self.ready_timeout, look, |(_, _, refusals)| refusals);
         let (discovery, found, refusals) = self.session.watch.guard(look).await?;
         if refusals.is_empty() {
             let source = Source::Cluster(self.session.cluster, &discovery);
-            return self.session.watch.guard(along::check(&source, self.options, &found, self.plan)).await;
+            return self.session.watch.guard(cascade::check(&source, &found, self.plan)).await;
         }
         let what = first_refusals(&refusals);
         let message = format!("something has come to speak against the purge since it was planned: {what}");

@@ -1,0 +1,82 @@
+//! What the first reading found. Plain data, and what follows from it without another look.
+
+use fairlead_apis::object;
+use fairlead_observe::kind::Kind;
+use serde_json::Value;
+
+use crate::configuration::{Finalizer, Product};
+use crate::definitions::Definition;
+use crate::fence::Fence;
+use crate::finalizers::finalizers;
+use crate::index::Index;
+use crate::replicas::Replicas;
+use crate::stages::HelmOwned;
+use crate::workloads::Workloads;
+
+/// What was found.
+pub(crate) struct Found {
+    /// The purged kinds that are served, in the order of their objects in a plan.
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) replicas: Replicas,
+    pub(crate) index: Index,
+    pub(crate) workloads: Workloads,
+    /// The kinds that the garbage collector deletes with their owners and that are served, in the order of their objects.
+    pub(crate) dependents: Vec<Kind>,
+    /// The kinds that owners of finalizers delete and that are served, in the order of their objects.
+    pub(crate) products: Vec<ProductKind>,
+    /// What Helm releases lose.
+    pub(crate) helm_owned: HelmOwned,
+    /// The fence of this purge, if it has one.
+    pub(crate) fence: Option<Fence>,
+}
+
+/// A kind of which owners of finalizers delete objects.
+pub(crate) struct ProductKind {
+    pub(crate) api_version: String,
+    pub(crate) kind: Kind,
+    /// Each finalizer on objects that go, with what its owner deletes of this kind.
+    pub(crate) candidates: Vec<(Finalizer, Product)>,
+}
+
+impl ProductKind {
+    /// The finalizer whose owner deletes an object.
+    pub(crate) fn finalizer_of(&self, object: &Value) -> Option<&Finalizer> {
+        let is_it = |(finalizer, product): &&(Finalizer, Product)| {
+            let carries = || finalizers(object).any(|it| it == finalizer.name);
+            object::namespace(object) == product.namespace && (product.selector.matches(object) || carries())
+        };
+        let (finalizer, _) = self.candidates.iter().find(is_it)?;
+        is_undeleted(object).then_some(finalizer)
+    }
+}
+
+impl Found {
+    /// Whether the definition goes with its objects.
+    pub(crate) fn goes(&self, position: usize) -> bool {
+        let definition = &self.definitions[position];
+        let tally = &self.index.tallies[position];
+        let is_legacy = tally.purged + tally.refused > 0 || definition.is_legacy();
+        definition.image.is_some() && !definition.entry.keep_definition && tally.kept == 0 && is_legacy
+    }
+
+    /// Whether there is nothing to purge.
+    pub(crate) fn is_idle(&self) -> bool {
+        let goes = (0..self.definitions.len()).any(|position| self.goes(position));
+        self.index.purged() == 0 && self.index.refusals.is_empty() && !goes
+    }
+
+    /// The definitions whose objects can be read as they are stored.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter().filter(|definition| !definition.is_unreadable())
+    }
+
+    /// Whether the garbage collector deletes an object with an owner that goes.
+    pub(crate) fn is_dependent(&self, object: &Value) -> bool {
+        self.index.owns(object) && is_undeleted(object)
+    }
+}
+
+/// Whether nobody has begun to delete an object.
+fn is_undeleted(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_null()
+}

@@ -1,0 +1,141 @@
+//! Reads the cluster or files, and decides about each object while it is at hand. Images are not kept, so what goes is read twice: once
+//! to find what speaks against a purge, and once more for its snapshot, by the passes of the order.
+
+mod definitions;
+mod workloads;
+
+use std::collections::BTreeMap;
+
+use fairlead_migration::change::Target;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::PlanBuilder;
+use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
+use serde_json::Value;
+
+use crate::configuration::{Finalizer, Product};
+use crate::decide::{self, Known};
+use crate::definitions::Definition;
+use crate::fence::Fence;
+use crate::found::{Found, ProductKind};
+use crate::index::Index;
+use crate::kinds;
+use crate::options::Options;
+use crate::order::Pass;
+use crate::replicas::Replicas;
+use crate::stages::HelmOwned;
+use crate::workloads::Workloads;
+
+pub(crate) use workloads::get;
+
+/// The first reading.
+pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Result<Found, Obstacle> {
+    let definitions = definitions::read(source, options.purge).await?;
+    let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
+    let replicas = if has_subscriptions { Replicas::of(source).await? } else { Replicas::default() };
+    let dependents = served(source, options.dependents()).into_iter().map(|(_, kind)| kind).collect::<Vec<_>>();
+    let has_dependents = !options.purge.dependents.is_empty();
+    let mut index = read_index(source, &definitions, &options.known(&replicas), has_dependents).await?;
+    if has_dependents {
+        add_owned(source, &mut index, &dependents).await?;
+    }
+    let workloads =
+        if definitions.is_empty() { Workloads::default() } else { workloads::read(source, options.purge).await? };
+    let products = products(source, options, &index);
+    let helm_owned = helm_owned(&definitions, &index, options);
+    let fence = fence(source, &definitions, options);
+    Ok(Found { definitions, replicas, index, workloads, dependents, products, helm_owned, fence })
+}
+
+/// The second reading of one kind: adds a change for each object of which the pass makes one.
+pub(crate) async fn stream(source: &Source<'_>, plan: PlanBuilder, pass: &Pass<'_>) -> Result<PlanBuilder, Obstacle> {
+    let add = |plan: &mut PlanBuilder, object: Value| {
+        // Files may hold the same object twice.
+        if let Some(change) = pass.change(object).filter(|change| !plan.ends_with(change)) {
+            plan.push(&change);
+        }
+    };
+    source.fold(pass.kind, || plan.clone(), add).await
+}
+
+/// The `ServiceInstances`.
+pub(crate) async fn instances(source: &Source<'_>) -> Result<Vec<Target>, Obstacle> {
+    source.list(&kinds::INSTANCE, |object| Some(target(&object))).await
+}
+
+/// Reads all objects of the kinds that can be read; `has_dependents` is whether their uids will be asked for.
+async fn read_index(
+    source: &Source<'_>,
+    definitions: &[Definition],
+    known: &Known<'_>,
+    has_dependents: bool,
+) -> Result<Index, Obstacle> {
+    let mut index = Index::default();
+    for definition in definitions {
+        index.begin_kind();
+        if definition.is_unreadable() {
+            continue;
+        }
+        let before = index;
+        let add = |index: &mut Index, object: Value| index.add(&object, &definition.entry, known, has_dependents);
+        index = source.fold(&definition.kind, || before.clone(), add).await?;
+    }
+    Ok(index)
+}
+
+/// Adds what the kinds of dependents own in turn, until there is no more of it.
+async fn add_owned(source: &Source<'_>, index: &mut Index, kinds: &[Kind]) -> Result<(), Obstacle> {
+    loop {
+        let before = index.uids.len();
+        for kind in kinds {
+            let owned =
+                |object: Value| index.owns(&object).then(|| object["metadata"]["uid"].as_str().map(Box::from)).flatten();
+            let owned = source.list(kind, owned).await?;
+            index.uids.extend(owned);
+        }
+        if index.uids.len() == before {
+            return Ok(());
+        }
+    }
+}
+
+/// The kinds that are served, each with its group and version, in the order of their objects in a plan.
+fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<(String, Kind)> {
+    let mut served: Vec<(String, Kind)> = kinds.filter_map(|kind| Some((source.api_version(&kind)?, kind))).collect();
+    served.sort_by(|(a, one), (b, other)| (a, &one.kind).cmp(&(b, &other.kind)));
+    served.dedup_by(|(a, one), (b, other)| a == b && one.kind == other.kind);
+    served
+}
+
+/// What the owners of those finalizers delete that objects carry which go.
+fn products(source: &Source<'_>, options: &Options<'_>, index: &Index) -> Vec<ProductKind> {
+    let mut products: BTreeMap<(String, String), Vec<(Finalizer, Product)>> = BTreeMap::new();
+    for (finalizer, product) in options.products().filter(|(it, _)| index.finalizers.contains_key(&it.name)) {
+        let candidates = products.entry((product.group.clone(), product.kind.clone())).or_default();
+        candidates.push((finalizer.clone(), product.clone()));
+    }
+    let kinds = served(source, products.keys().map(|(group, kind)| Kind::named(group, kind)));
+    let product_kind = |(api_version, kind): (String, Kind)| {
+        let candidates = products.remove(&(kind.group.to_string(), kind.kind.to_string())).unwrap_or_default();
+        ProductKind { api_version, kind, candidates }
+    };
+    kinds.into_iter().map(product_kind).collect()
+}
+
+fn helm_owned(definitions: &[Definition], index: &Index, options: &Options<'_>) -> HelmOwned {
+    if definitions.iter().any(|definition| definition.is_helm_owned(&options.helm_releases)) {
+        HelmOwned::Definitions
+    } else if index.tallies.iter().any(|tally| tally.helm_owned > 0) {
+        HelmOwned::Objects
+    } else {
+        HelmOwned::Nothing
+    }
+}
+
+fn fence(source: &Source<'_>, definitions: &[Definition], options: &Options<'_>) -> Option<Fence> {
+    // Files are of a cluster that has policies, whatever else it has in which version.
+    let is_served = matches!(source, Source::Manifests(_)) || source.api_version(&kinds::POLICY).is_some();
+    let has_fence = options.has_fence && is_served;
+    has_fence.then(|| Fence::around(definitions, options.namespace, options.release)).flatten()
+}

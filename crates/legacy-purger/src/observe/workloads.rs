@@ -1,0 +1,34 @@
+//! Reads the workloads around the purge.
+
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_observe::source::Source;
+use serde_json::Value;
+
+use crate::configuration::{Purge, Workload};
+use crate::kinds;
+use crate::workloads::{Running, Workloads, autoscaled};
+
+/// Reads consumers, their autoscalers, and the owners of finalizers.
+pub(super) async fn read(source: &Source<'_>, purge: &Purge) -> Result<Workloads, Obstacle> {
+    let mut workloads = Workloads::default();
+    for consumer in &purge.consumers {
+        let image = get(source, &consumer.workload).await?;
+        let is_held = consumer.hold && source.has_scale(&consumer.workload.observed_kind());
+        workloads.add_consumer(&consumer.workload, is_held, image);
+    }
+    if !workloads.held.is_empty() {
+        let autoscalers = source.list(&kinds::AUTOSCALER, Some).await?;
+        workloads.findings.warnings.extend(autoscalers.iter().filter_map(|it| autoscaled(&workloads.held, it)));
+    }
+    for finalizer in &purge.finalizers {
+        let image = get(source, &finalizer.owner).await?;
+        let running = Running::of(image.as_ref());
+        workloads.owners.insert(finalizer.name.clone(), (finalizer.owner.clone(), running));
+    }
+    Ok(workloads)
+}
+
+/// One workload, if it exists.
+pub(crate) async fn get(source: &Source<'_>, workload: &Workload) -> Result<Option<Value>, Obstacle> {
+    source.get(&workload.observed_kind(), &workload.namespace, &workload.name).await
+}

@@ -1,0 +1,73 @@
+//! What a purge is told: by the command line, the configuration file and the release. Pure.
+
+use std::collections::HashSet;
+
+use fairlead_job::failure::Failure;
+use fairlead_observe::kind::Kind;
+
+use crate::args::Args;
+use crate::configuration::{Finalizer, Product, Purge, invalid};
+use crate::decide::Known;
+use crate::replicas::Replicas;
+
+/// The step, named like the binary.
+pub const STEP: &str = "legacy-purger";
+
+/// What a plan must keep to.
+pub(crate) struct Options<'a> {
+    pub(crate) purge: &'a Purge,
+    pub(crate) unreplicated: HashSet<String>,
+    pub(crate) helm_releases: HashSet<String>,
+    pub(crate) stripped: HashSet<String>,
+    pub(crate) has_fence: bool,
+    pub(crate) required_steps: &'a [String],
+    pub(crate) release: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) helm_revision: Option<u32>,
+    pub(crate) concurrency: usize,
+}
+
+impl<'a> Options<'a> {
+    /// Reads the command line; `namespace` is that of the ledger.
+    pub(crate) fn new(args: &'a Args, purge: &'a Purge, namespace: &'a str) -> Result<Self, Failure> {
+        let set = |names: &[String]| names.iter().cloned().collect::<HashSet<String>>();
+        let known = Purge::built_in()?.content;
+        for finalizer in &args.purge.strip_finalizers {
+            if known.finalizer(finalizer).is_none() {
+                let names: Vec<&str> = known.finalizers.iter().map(|finalizer| finalizer.name.as_str()).collect();
+                let what = format!(
+                    "--strip-finalizers {finalizer}: only those of the legacy bus may be taken away: {}",
+                    names.join(", ")
+                );
+                return Err(invalid(&what));
+            }
+        }
+        Ok(Self {
+            purge,
+            unreplicated: set(&args.purge.allow_unreplicated),
+            helm_releases: set(&args.purge.allow_helm_owned),
+            stripped: set(&args.purge.strip_finalizers),
+            has_fence: args.purge.fence,
+            required_steps: &args.purge.require_step,
+            release: &args.common.release.release,
+            namespace,
+            helm_revision: args.common.release.helm_revision,
+            concurrency: args.common.concurrency.into(),
+        })
+    }
+
+    /// What the guards of one object may know.
+    pub(crate) fn known<'k>(&'k self, replicas: &'k Replicas) -> Known<'k> {
+        Known { release: self.release, replicas, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
+    }
+
+    /// The kinds whose objects the garbage collector deletes with their owners.
+    pub(crate) fn dependents(&self) -> impl Iterator<Item = Kind> {
+        self.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind))
+    }
+
+    /// What the owner of each finalizer deletes.
+    pub(crate) fn products(&self) -> impl Iterator<Item = (&Finalizer, &Product)> {
+        self.purge.finalizers.iter().flat_map(|finalizer| finalizer.deletes.iter().map(move |product| (finalizer, product)))
+    }
+}
