@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use fairlead_apis::delivery::Delivery;
 use fairlead_apis::object;
 use fairlead_apis::subscription::{self, Legacy, Shape};
+use fairlead_mesh::deliveries::{Carried, Deliveries};
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 use fairlead_observe::address::{other_release, target};
 use serde_json::Value;
 
 use crate::configuration::PurgedKind;
-use crate::replicas::{Replica, Replicas};
 use fairlead_job::codes::legacy_purger as codes;
 
 /// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
@@ -45,7 +45,7 @@ pub(crate) struct Known<'a> {
     /// The release that purges.
     pub(crate) release: &'a str,
     /// What Triggers deliver.
-    pub(crate) replicas: &'a Replicas,
+    pub(crate) deliveries: &'a Deliveries,
     /// Subscriptions that may go without.
     pub(crate) unreplicated: &'a HashSet<String>,
     /// Helm releases whose objects may go.
@@ -116,10 +116,10 @@ pub(crate) fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Re
         .map_err(|errors| unreplicated(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))?;
     let delivery =
         Delivery::asked_for(object::namespace(object), &legacy).map_err(|error| unreplicated(error.to_string()))?;
-    match known.replicas.get(&delivery) {
-        Replica::Ready => Ok("a Trigger that is Ready delivers the same".to_owned()),
-        Replica::NotReady(why) => Err(codes::NOT_READY.finding(target.clone(), why)),
-        Replica::Missing => {
+    match known.deliveries.get(&delivery) {
+        Carried::Ready => Ok("a Trigger that is Ready delivers the same".to_owned()),
+        Carried::NotReady(why) => Err(codes::NOT_READY.finding(target.clone(), why)),
+        Carried::Missing => {
             let Delivery { source, event_type, event_type_version: version, endpoint, .. } = &delivery;
             Err(unreplicated(format!("no Trigger delivers {event_type} {version} of {source} to {endpoint}")))
         }

@@ -1,6 +1,7 @@
 //! What the first reading found. Plain data, and what follows from it without another look.
 
 use fairlead_apis::object;
+use fairlead_mesh::deliveries::Deliveries;
 use fairlead_observe::kind::Kind;
 use serde_json::Value;
 
@@ -9,7 +10,6 @@ use crate::definitions::Definition;
 use crate::fence::Fence;
 use crate::finalizers::finalizers;
 use crate::index::Index;
-use crate::replicas::Replicas;
 use crate::stages::HelmOwned;
 use crate::workloads::Workloads;
 
@@ -17,7 +17,8 @@ use crate::workloads::Workloads;
 pub(crate) struct Found {
     /// The purged kinds that are served, in the order of their objects in a plan.
     pub(crate) definitions: Vec<Definition>,
-    pub(crate) replicas: Replicas,
+    /// What Triggers deliver; read only where Subscriptions are purged.
+    pub(crate) deliveries: Deliveries,
     pub(crate) index: Index,
     pub(crate) workloads: Workloads,
     /// The kinds that the garbage collector deletes with their owners and that are served, in the order of their objects.

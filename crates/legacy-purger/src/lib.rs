@@ -2,7 +2,7 @@
 //!
 //! - [`args`], `configuration`, [`options`]: what a purge is told; `kyma-event-bus.yaml` is the built-in configuration
 //! - `plan`: the three stages of planning, one after the other
-//!   - `observe`: reads, and keeps what it has `found`: `definitions`, `replicas`, `index`, `workloads`
+//!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
 //!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
 //! - `ready`: waits where only Triggers that are not Ready speak against it
@@ -39,7 +39,6 @@ pub mod options;
 mod order;
 mod plan;
 mod ready;
-mod replicas;
 mod stages;
 mod step;
 mod verify;

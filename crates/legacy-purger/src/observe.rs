@@ -6,6 +6,8 @@ mod workloads;
 
 use std::collections::BTreeMap;
 
+use fairlead_mesh::deliveries::Deliveries;
+use fairlead_mesh::kinds::INSTANCE;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::PlanBuilder;
@@ -23,7 +25,6 @@ use crate::index::Index;
 use crate::kinds;
 use crate::options::Options;
 use crate::order::Pass;
-use crate::replicas::Replicas;
 use crate::stages::HelmOwned;
 use crate::workloads::Workloads;
 
@@ -33,10 +34,10 @@ pub(crate) use workloads::get;
 pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Result<Found, Obstacle> {
     let definitions = definitions::read(source, options.purge).await?;
     let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
-    let replicas = if has_subscriptions { Replicas::of(source).await? } else { Replicas::default() };
+    let deliveries = if has_subscriptions { Deliveries::of(source).await? } else { Deliveries::default() };
     let dependents = served(source, options.dependents()).into_iter().map(|(_, kind)| kind).collect::<Vec<_>>();
     let has_dependents = !options.purge.dependents.is_empty();
-    let mut index = read_index(source, &definitions, &options.known(&replicas), has_dependents).await?;
+    let mut index = read_index(source, &definitions, &options.known(&deliveries), has_dependents).await?;
     if has_dependents {
         add_owned(source, &mut index, &dependents).await?;
     }
@@ -45,7 +46,7 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
     let products = products(source, options, &index);
     let helm_owned = helm_owned(&definitions, &index, options);
     let fence = fence(source, &definitions, options);
-    Ok(Found { definitions, replicas, index, workloads, dependents, products, helm_owned, fence })
+    Ok(Found { definitions, deliveries, index, workloads, dependents, products, helm_owned, fence })
 }
 
 /// The second reading of one kind: adds a change for each object of which the pass makes one.
@@ -61,7 +62,7 @@ pub(crate) async fn stream(source: &Source<'_>, plan: PlanBuilder, pass: &Pass<'
 
 /// The `ServiceInstances`.
 pub(crate) async fn instances(source: &Source<'_>) -> Result<Vec<Target>, Obstacle> {
-    source.list(&kinds::INSTANCE, |object| Some(target(&object))).await
+    source.list(&INSTANCE, |object| Some(target(&object))).await
 }
 
 /// Reads all objects of the kinds that can be read; `has_dependents` is whether their uids will be asked for.

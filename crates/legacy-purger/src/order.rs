@@ -167,7 +167,7 @@ impl Pass<'_> {
     }
 
     fn decide(&self, object: &Value, definition: &Definition) -> Verdict {
-        decide(object, &definition.entry, &self.options.known(&self.found.replicas))
+        decide(object, &definition.entry, &self.options.known(&self.found.deliveries))
     }
 
     /// Why an object of a purged kind goes in this stage.

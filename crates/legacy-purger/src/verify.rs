@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::objects::Objects;
+use fairlead_mesh::deliveries::Deliveries;
 use fairlead_migration::change::{Change, Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -15,7 +16,6 @@ use serde_json::Value;
 
 use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
 use crate::options::Options;
-use crate::replicas::Replicas;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;
 use fairlead_job::codes::legacy_purger as codes;
@@ -73,8 +73,8 @@ async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan
     if subscriptions.peek().is_none() {
         return Ok(());
     }
-    let replicas = Replicas::of(source).await?;
-    let known = options.known(&replicas);
+    let deliveries = Deliveries::of(source).await?;
+    let known = options.known(&deliveries);
     for change in subscriptions {
         let Some(Err(finding)) = change.before().map(|before| replaced(before, &change.target, &known)) else { continue };
         if finding.code == codes::UNREPLICATED.id {
@@ -119,8 +119,8 @@ async fn remaining(
     options: &Options<'_>,
     removed: &HashSet<Target>,
 ) -> Result<Option<Value>, Obstacle> {
-    let replicas = Replicas::default();
-    let known = options.known(&replicas);
+    let deliveries = Deliveries::default();
+    let known = options.known(&deliveries);
     for entry in &options.purge.kinds {
         let kind = entry.observed_kind();
         let Some(definition) = source.definition(&kind).await? else { continue };

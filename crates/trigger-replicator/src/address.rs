@@ -16,13 +16,12 @@ use fairlead_apis::messaging::BROKER_NAMESPACE_LABEL;
 use fairlead_apis::status::Status;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
+use fairlead_mesh::broker::broker;
+use fairlead_mesh::kinds;
 use fairlead_migration::change::{Change, Images};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::stage::UndoWait;
-
-use crate::flows::changes::broker;
-use crate::kinds;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 

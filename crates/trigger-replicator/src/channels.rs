@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
+use fairlead_mesh::kinds;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::address::target;
 use fairlead_observe::source::Source;
 use serde_json::Value;
-
-use crate::kinds;
 
 /// The uids of Triggers to which channels refer.
 #[derive(Clone, Default)]

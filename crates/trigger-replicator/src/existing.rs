@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fairlead_apis::object;
 use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
+use fairlead_mesh::broker::BROKER;
+use fairlead_mesh::kinds;
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::channels::Subscribers;
-use crate::kinds;
-use crate::replicas::{BROKER, REPLICATED_FROM, Replicas};
+use crate::replicas::{REPLICATED_FROM, Replicas};
 
 /// The Triggers there are for each replica, by its position.
 pub struct Existing {

@@ -1,206 +1,277 @@
-//! What a Trigger needs to get events, per namespace and Application: the *flow*. Read here; `desired` decides what should be,
-//! `changes` what has to be done for it.
-//!
-//! On the legacy bus an EventActivation let the events of an Application into a namespace. On the mesh that is a Knative
-//! Subscription, in Kyma's integration namespace, from the Application's Channel to the namespace's Broker.
-
-pub(crate) mod changes;
-mod desired;
-#[cfg(test)]
-mod tests;
+//! What has to be done so that the flows that should be, are. Pure: `fairlead_mesh` reads them and decides which should be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairlead_apis::application::{Activation, Application, Instance, Mapping};
 use fairlead_apis::endpoint::Endpoint;
-use fairlead_apis::messaging::{self, Channel};
-use fairlead_apis::object;
-use fairlead_migration::change::{Image, Target};
+use fairlead_apis::messaging::{self, APPLICATION_LABEL, BROKER_NAMESPACE_LABEL, SERVICE_LABEL};
+use fairlead_mesh::broker::{BROKER, broker, is_made_as_object};
+use fairlead_mesh::flows::{Flow, Flows};
+use fairlead_mesh::kinds;
+use fairlead_mesh::namespaces::{INJECTION_LABELS, Namespaces};
+use fairlead_mesh::observed::{INTEGRATION_NAMESPACE, Observed};
+use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_observe::kind::Kind;
-use serde_json::Value;
+use fairlead_migration::plan::PlanBuilder;
+use fairlead_observe::address::other_release;
+use serde_json::{Value, json};
 
-use crate::kinds;
-use crate::namespaces::Namespaces;
-use crate::replicas::BROKER;
-use fairlead_observe::source::Source;
+use crate::naming;
+use fairlead_job::codes::trigger_replicator as codes;
 
-/// Where Applications have their Channels, and Channels their Subscriptions. Source: Kyma 1.11.0
-/// `components/application-broker/internal/knative`, hard coded there, too.
-pub(crate) const INTEGRATION_NAMESPACE: &str = "kyma-integration";
-
-/// Everything that flows are made of.
+/// What flows need, by stage, each in the order of targets.
 #[derive(Default)]
-pub struct Observed {
-    activations: Vec<Activation>,
-    applications: BTreeMap<String, Application>,
-    mappings: BTreeMap<(String, String), Mapping>,
-    instances: Vec<Instance>,
-    channels: Vec<Channel>,
-    subscriptions: Vec<(messaging::Subscription, Image)>,
-    /// By namespace, those that are named `default`.
-    brokers: BTreeMap<String, Broker>,
-    /// Namespaces and names.
-    policies: BTreeSet<(String, String)>,
-    /// Names of those in the integration namespace.
-    http_sources: BTreeSet<String>,
-    versions: Versions,
+pub(crate) struct FlowChanges {
+    /// Brokers, and what lies around them.
+    pub(crate) brokers: BTreeMap<Target, Change>,
+    pub(crate) subscriptions: BTreeMap<Target, Change>,
+    unchanged: BTreeMap<Target, String>,
+    /// Namespaces that will have a Broker, though there is none yet.
+    pub(crate) with_broker: Vec<String>,
+    /// Namespaces and Applications whose events will arrive.
+    pub(crate) carried: BTreeSet<(String, String)>,
 }
 
-/// The group and version of each kind that may be written; none where the kind is not served.
-#[derive(Default)]
-struct Versions {
-    broker: Option<String>,
-    channel: Option<String>,
-    subscription: Option<String>,
-    policy: Option<String>,
-    http_source: Option<String>,
-    /// Whether the cluster has the legacy bus's way to let events into a namespace.
-    has_activations: bool,
-}
+/// Stages of the plan, by position.
+pub(crate) const BROKERS: usize = 0;
+pub(crate) const TRIGGERS: usize = 1;
 
-/// The Broker of a namespace.
-struct Broker {
-    is_terminating: bool,
-    /// `status.address.url`, where its controller has given it one.
-    address: Option<Endpoint>,
-}
-
-/// One flow that should be.
-struct Flow {
-    /// Where its events go.
-    namespace: String,
-    /// Where they come from.
-    application: String,
-    /// The first service by name that was asked for.
-    service: String,
-    /// The EventActivation of that service, by which findings name the flow.
-    activation: Target,
-    channel: Channel,
-}
-
-/// The flows that should be, and what was found on the way.
-#[derive(Default)]
-pub struct Flows {
-    all: Vec<Flow>,
-    /// Namespaces and Applications that have an EventActivation, whether or not they get a flow.
-    activated: BTreeSet<(String, String)>,
-    /// Activations that get no flow.
-    pub refusals: Vec<Finding>,
-    /// What the operator should know.
-    pub warnings: Vec<Finding>,
-    /// Activations that are not ours.
-    pub left_out: Vec<Unchanged>,
-}
-
-impl Flows {
-    /// How many there should be.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.all.len()
+impl FlowChanges {
+    /// Compares. Findings go to the plan.
+    pub(crate) fn of(
+        plan: &mut PlanBuilder,
+        flows: &Flows,
+        observed: &Observed,
+        namespaces: &Namespaces,
+        release: &str,
+    ) -> Self {
+        let mut changes = Self::default();
+        for flow in &flows.all {
+            match changes
+                .add_broker(flow, observed, namespaces)
+                .and_then(|()| changes.add_subscription(plan, flow, observed, release))
+            {
+                Ok(()) => {
+                    changes.add_surroundings(flow, observed);
+                    changes.carried.insert((flow.namespace.clone(), flow.application.clone()));
+                }
+                Err(refusal) => plan.refuse(refusal),
+            }
+        }
+        for (target, reason) in std::mem::take(&mut changes.unchanged) {
+            plan.keep(&Unchanged { target, reason });
+        }
+        changes
     }
 
-    /// Whether there should be none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Whether events of the Application were let into the namespace.
-    pub(crate) fn has(&self, namespace: &str, application: &str) -> bool {
-        self.activated.contains(&(namespace.to_owned(), application.to_owned()))
-    }
-}
-
-/// Whether a Broker of this group and version is made as an object. Before v1 a Broker needed ServiceAccounts that only
-/// Knative's own namespace controller made, and that was asked for with a label.
-pub(crate) fn is_made_as_object(broker_version: &str) -> bool {
-    broker_version.ends_with("/v1")
-}
-
-impl Observed {
-    /// Reads them.
-    pub async fn of(source: &Source<'_>) -> Result<Self, Obstacle> {
-        let version = |kind: &Kind| source.api_version(kind);
-        let has_activations = version(&kinds::ACTIVATION).is_some();
-        let mut observed = Self {
-            brokers: source.list(&kinds::BROKER, |object| broker(&object)).await?.into_iter().collect(),
-            versions: Versions {
-                broker: version(&kinds::BROKER),
-                channel: version(&kinds::CHANNEL),
-                subscription: version(&kinds::SUBSCRIPTION),
-                policy: version(&kinds::POLICY),
-                http_source: version(&kinds::HTTP_SOURCE),
-                has_activations,
-            },
-            ..Self::default()
+    fn add_broker(&mut self, flow: &Flow, observed: &Observed, namespaces: &Namespaces) -> Result<(), Finding> {
+        let namespace = flow.namespace.as_str();
+        let Some(api_version) = &observed.versions.broker else { return Ok(()) };
+        let target = broker(api_version, namespace);
+        match observed.brokers.get(namespace) {
+            Some(broker) if broker.is_terminating => {
+                let message = format!("it is being deleted, and the events of {} need it", flow.application);
+                return Err(codes::TERMINATING.finding(target, message));
+            }
+            Some(_) => {
+                self.unchanged.insert(target, "is there".to_owned());
+                return Ok(());
+            }
+            None => {}
+        }
+        let known = namespaces.get(namespace);
+        let injection = known.and_then(|namespace| namespace.injection.as_deref());
+        if injection == Some("disabled") {
+            let message = format!("namespace {namespace} has a label that says it must have no Broker");
+            return Err(codes::BROKER_DISABLED.finding(flow.activation.clone(), message));
+        }
+        self.with_broker.push(namespace.to_owned());
+        let reason = format!("Triggers in {namespace} get their events from it");
+        if is_made_as_object(api_version) {
+            let image = object(&target, None);
+            self.create(BROKERS, target, image, reason);
+            return Ok(());
+        }
+        let target = Target {
+            api_version: "v1".to_owned(),
+            kind: kinds::NAMESPACE.kind.to_string(),
+            namespace: None,
+            name: namespace.to_owned(),
         };
-        // Without them there is no flow, and nothing else matters.
-        if !has_activations {
-            return Ok(observed);
+        let label = INJECTION_LABELS[0];
+        if injection.is_some() {
+            self.unchanged.insert(target, "asks for a Broker".to_owned());
+            return Ok(());
         }
-        // One after the other, on one connection: side by side each would pay for a TLS handshake of its own, which takes longer
-        // than its usual one small page.
-        observed.activations = source.list(&kinds::ACTIVATION, |object| Some(Activation::read(&object))).await?;
-        observed.instances = source.list(&kinds::INSTANCE, |object| Some(Instance::read(&object))).await?;
-        if observed.activations.is_empty() && observed.instances.is_empty() {
-            return Ok(observed);
+        // A namespace that files do not hold has nothing that could be lost.
+        let before = known.and_then(|namespace| namespace.image.clone()).unwrap_or_else(|| object(&target, None));
+        let mut after = before.clone();
+        after["metadata"]["labels"][label] = "enabled".into();
+        let change = Change { stage: BROKERS, target: target.clone(), images: Images::Update(before, after), reason };
+        self.brokers.insert(target, change);
+        Ok(())
+    }
+
+    fn add_subscription(
+        &mut self,
+        plan: &mut PlanBuilder,
+        flow: &Flow,
+        observed: &Observed,
+        release: &str,
+    ) -> Result<(), Finding> {
+        let Some(api_version) = &observed.versions.subscription else { return Ok(()) };
+        let Flow { namespace, application, service, channel, .. } = flow;
+        let carries = |subscription: &messaging::Subscription| {
+            subscription.application.as_ref() == Some(application)
+                && subscription.broker_namespace.as_ref() == Some(namespace)
+                && !subscription.is_terminating
+        };
+        let mut existing: Vec<_> = observed.subscriptions.iter().filter(|(it, _)| carries(it)).collect();
+        existing.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        let name = naming::name(&format!("{application}-to-{namespace}"), &[application, namespace]);
+        let target = |name: &str| Target {
+            api_version: api_version.clone(),
+            kind: kinds::SUBSCRIPTION.kind.to_string(),
+            namespace: Some(INTEGRATION_NAMESPACE.to_owned()),
+            name: name.to_owned(),
+        };
+        if let [first, others @ ..] = existing.as_slice() {
+            if !others.is_empty() {
+                let names: Vec<&str> = others.iter().map(|(it, _)| it.name.as_str()).collect();
+                let message = format!("{} carries the same events to {namespace}, so they arrive twice", names.join(", "));
+                plan.warn(codes::TWO_SUBSCRIPTIONS.finding(target(&first.0.name), message));
+            }
+            return self.keep(flow, observed, release, &first.0, &first.1, target(&first.0.name));
         }
-        let applications = source.list(&kinds::APPLICATION, |object| Some(Application::read(&object))).await?;
-        let mappings = source.list(&kinds::MAPPING, |object| Some(Mapping::read(&object))).await?;
-        observed.applications = applications.into_iter().map(|it| (it.name.clone(), it)).collect();
-        observed.mappings = mappings.into_iter().map(|it| ((it.namespace.clone(), it.application.clone()), it)).collect();
-        observed.channels = source.list(&kinds::CHANNEL, integrated(|object| Channel::read(&object))).await?;
-        observed.subscriptions = source.list(&kinds::SUBSCRIPTION, subscription).await?;
-        observed.policies = source.list(&kinds::POLICY, |object| Some(address(&object))).await?.into_iter().collect();
-        let name = integrated(|object| object::name(&object).to_owned());
-        observed.http_sources = source.list(&kinds::HTTP_SOURCE, name).await?.into_iter().collect();
-        Ok(observed)
+        if let Some((taken, _)) = observed.subscriptions.iter().find(|(it, _)| it.name == name) {
+            return Err(if taken.is_terminating {
+                codes::TERMINATING
+                    .finding(target(&name), format!("it is being deleted, and the events of {application} need it"))
+            } else {
+                codes::NAME_TAKEN
+                    .finding(target(&name), format!("it does not carry the events of {application} to {namespace}"))
+            });
+        }
+        let labels = json!({BROKER_NAMESPACE_LABEL: namespace, APPLICATION_LABEL: application, SERVICE_LABEL: service});
+        let mut image = object(&target(&name), Some(labels));
+        image["spec"] = messaging::spec(channel, &address(flow, observed)?);
+        self.create(TRIGGERS, target(&name), image, format!("carries the events of {application} to {namespace}"));
+        Ok(())
     }
 
-    /// The first kind that is not served and that a flow cannot do without.
-    pub(crate) fn missing_kind(&self) -> Option<&'static Kind> {
-        let Versions { broker, channel, subscription, .. } = &self.versions;
-        let needed = [(broker, &kinds::BROKER), (channel, &kinds::CHANNEL), (subscription, &kinds::SUBSCRIPTION)];
-        needed.into_iter().find(|(version, _)| version.is_none()).map(|(_, kind)| kind)
+    /// A Subscription that somebody else has made stays; only an address that the Broker does not have is corrected.
+    fn keep(
+        &mut self,
+        flow: &Flow,
+        observed: &Observed,
+        release: &str,
+        existing: &messaging::Subscription,
+        image: &Image,
+        target: Target,
+    ) -> Result<(), Finding> {
+        let Flow { namespace, application, channel, .. } = flow;
+        if existing.channel != channel.name {
+            let message =
+                format!("it carries from Channel {}, and that of {application} is {}", existing.channel, channel.name);
+            return Err(codes::OTHER_CHANNEL.finding(target, message));
+        }
+        let address = observed.brokers.get(namespace).and_then(|broker| broker.address.as_ref());
+        let moved = existing.subscriber.as_ref().zip(address).filter(|(now, address)| now != address);
+        let Some((_, address)) = moved else {
+            self.unchanged.insert(target, format!("already carries the events of {application} to {namespace}"));
+            return Ok(());
+        };
+        if let Some(other) = other_release(image, release) {
+            let message = format!("release {other} has made it, and its Broker has another address now");
+            return Err(codes::OTHER_RELEASE.finding(target, message));
+        }
+        let mut after = image.clone();
+        after["spec"]["subscriber"]["uri"] = address.as_str().into();
+        let (images, reason) =
+            (Images::Update(image.clone(), after), format!("the Broker in {namespace} has another address"));
+        self.subscriptions.insert(target.clone(), Change { stage: TRIGGERS, target, images, reason });
+        Ok(())
     }
 
-    /// Whether the namespace has the Broker to which Triggers are made.
-    pub(crate) fn has_broker(&self, namespace: &str) -> bool {
-        self.brokers.get(namespace).is_some_and(|broker| !broker.is_terminating)
+    fn add_surroundings(&mut self, flow: &Flow, observed: &Observed) {
+        let Flow { namespace, application, .. } = flow;
+        if let Some(api_version) = &observed.versions.policy {
+            // Kyma's own, so that Prometheus, which is outside the mesh, can ask the Broker's pods (kyma-project/kyma#6988).
+            let name = format!("{namespace}-broker");
+            let target = Target {
+                api_version: api_version.clone(),
+                kind: kinds::POLICY.kind.to_string(),
+                namespace: Some(namespace.clone()),
+                name: name.clone(),
+            };
+            let mut image = object(&target, Some(json!({"eventing.knative.dev/broker": BROKER})));
+            image["spec"] = json!({
+                "targets": [{"name": "default-broker"}, {"name": "default-broker-filter"}],
+                "peers": [{"mtls": {"mode": "PERMISSIVE"}}],
+            });
+            let is_there = observed.policies.contains(&(namespace.clone(), name));
+            self.ensure(is_there, target, image, "Prometheus asks the pods of the Broker, from outside the Istio mesh");
+        }
+        if let Some(api_version) = &observed.versions.http_source {
+            let target = Target {
+                api_version: api_version.clone(),
+                kind: kinds::HTTP_SOURCE.kind.to_string(),
+                namespace: Some(INTEGRATION_NAMESPACE.to_owned()),
+                name: application.clone(),
+            };
+            let mut image = object(&target, None);
+            image["spec"] = json!({"source": application});
+            let is_there = observed.http_sources.contains(application);
+            self.ensure(is_there, target, image, &format!("{application} sends its events to it"));
+        }
     }
 
-    /// Whether the legacy bus of this cluster knew activations at all.
-    pub(crate) fn has_activations(&self) -> bool {
-        self.versions.has_activations
+    fn ensure(&mut self, is_there: bool, target: Target, image: Image, reason: &str) {
+        if is_there {
+            self.unchanged.insert(target, "is there".to_owned());
+        } else {
+            self.create(BROKERS, target, image, reason.to_owned());
+        }
     }
 
-    /// Decides what should be.
-    #[must_use]
-    pub fn desired(&self, namespaces: &Namespaces) -> Flows {
-        desired::desired(self, namespaces)
+    fn create(&mut self, stage: usize, target: Target, image: Image, reason: String) {
+        let changes = if stage == BROKERS { &mut self.brokers } else { &mut self.subscriptions };
+        changes.insert(target.clone(), Change { stage, target, images: Images::Create(image), reason });
     }
 }
 
-fn integrated<T>(read: impl Fn(Value) -> T) -> impl Fn(Value) -> Option<T> {
-    move |object| (object::namespace(&object) == INTEGRATION_NAMESPACE).then(|| read(object))
+fn object(target: &Target, labels: Option<Value>) -> Image {
+    let mut image = json!({"apiVersion": target.api_version, "kind": target.kind, "metadata": {}});
+    if let Some(labels) = labels {
+        image["metadata"]["labels"] = labels;
+    }
+    image["metadata"]["name"] = target.name.as_str().into();
+    if let Some(namespace) = &target.namespace {
+        image["metadata"]["namespace"] = namespace.as_str().into();
+    }
+    image
 }
 
-fn subscription(object: Value) -> Option<(messaging::Subscription, Image)> {
-    let read = messaging::Subscription::read(&object);
-    let is_ours = object::namespace(&object) == INTEGRATION_NAMESPACE;
-    is_ours.then_some((read, object))
+/// Where the Broker takes events: what its status says; for one that has no status yet, what is usual, until it is written.
+fn address(flow: &Flow, observed: &Observed) -> Result<Endpoint, Finding> {
+    let namespace = flow.namespace.as_str();
+    if let Some(address) = observed.brokers.get(namespace).and_then(|broker| broker.address.clone()) {
+        return Ok(address);
+    }
+    // A Broker of another namespace shows how this Knative writes addresses.
+    let elsewhere = observed.brokers.iter().find_map(|(other, broker)| {
+        let address = broker.address.as_ref()?.as_str().strip_suffix(&format!("/{other}/{BROKER}"))?;
+        Endpoint::parse(&format!("{address}/{namespace}/{BROKER}")).ok()
+    });
+    let usual = if observed.versions.broker.as_deref().is_some_and(is_made_as_object) {
+        format!("http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/{BROKER}")
+    } else {
+        format!("http://{BROKER}-broker.{namespace}.svc.cluster.local")
+    };
+    elsewhere.map_or_else(|| Endpoint::parse(&usual), Ok).map_err(|error| {
+        // No server has such a namespace; files may.
+        codes::BAD_FIELDS.finding(flow.activation.clone(), format!("the Broker's address {usual:?} {error}"))
+    })
 }
 
-fn broker(object: &Value) -> Option<(String, Broker)> {
-    let url = &object["status"]["address"]["url"];
-    // v1alpha1 also had `hostname`, which says the same with less.
-    let address = url.as_str().and_then(|url| Endpoint::parse(url).ok());
-    let broker = Broker { is_terminating: object::is_terminating(object), address };
-    (object::name(object) == BROKER).then(|| (object::namespace(object).to_owned(), broker))
-}
-
-fn address(object: &Value) -> (String, String) {
-    (object::namespace(object).to_owned(), object::name(object).to_owned())
-}
+#[cfg(test)]
+mod tests;

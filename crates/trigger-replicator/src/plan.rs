@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fairlead_mesh::broker::broker;
+use fairlead_mesh::flows::Flows;
+use fairlead_mesh::namespaces::Namespaces;
+use fairlead_mesh::{kinds, observed};
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
@@ -9,10 +13,7 @@ use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
 use fairlead_observe::address::other_release;
 
 use crate::existing::{Existing, Found, Own};
-use crate::flows::changes::{FlowChanges, TRIGGERS, broker};
-use crate::flows::{self, Flows};
-use crate::kinds;
-use crate::namespaces::Namespaces;
+use crate::flows::{FlowChanges, TRIGGERS};
 use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
 use fairlead_job::codes::trigger_replicator as codes;
 
@@ -42,7 +43,7 @@ pub struct Observed {
     /// Namespaces.
     pub namespaces: Namespaces,
     /// Everything that flows are made of.
-    pub flows: flows::Observed,
+    pub flows: observed::Observed,
     /// Triggers.
     pub triggers: Existing,
 }
@@ -55,7 +56,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let fed = Stage { pacing: pacing(), ..stage("Triggers, and the Subscriptions that feed them") };
     let mut plan = PlanBuilder::new(STEP, vec![stage("Brokers"), fed]);
     replicas.left_out.iter().for_each(|unchanged| plan.keep(&unchanged));
-    let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits);
+    let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for index in 0..replicas.len() {
@@ -151,7 +152,7 @@ fn warn_of_missing_brokers(
     plan: &mut PlanBuilder,
     counts: &BTreeMap<(String, String), usize>,
     changes: &FlowChanges,
-    observed: &flows::Observed,
+    observed: &observed::Observed,
 ) {
     let mut pending: BTreeMap<&str, usize> = BTreeMap::new();
     for ((namespace, _), count) in counts {
@@ -170,7 +171,7 @@ fn warn_of_missing_flows(
     counts: &BTreeMap<(String, String), usize>,
     flows: &Flows,
     changes: &FlowChanges,
-    observed: &flows::Observed,
+    observed: &observed::Observed,
 ) {
     let missing = counts.iter().filter(|(pair, _)| !changes.carried.contains(*pair));
     for ((namespace, application), count) in missing.filter(|_| observed.has_activations()) {

@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 
 use fairlead_apis::status::{Cause, Status};
 use fairlead_apis::{messaging, object};
+use fairlead_mesh::broker::{BROKER, broker};
+use fairlead_mesh::kinds;
 use fairlead_migration::change::{Target, Targets};
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_observe::kind::Kind;
-use serde_json::Value;
-
-use crate::flows::changes::broker;
-use crate::kinds;
-use crate::replicas::BROKER;
 use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
+use serde_json::Value;
 
 /// Knative makes a Trigger ready in about half a second; asking more often than this only costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

@@ -11,8 +11,10 @@ use fairlead_apis::delivery::{Delivery, Undeliverable};
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::object;
 use fairlead_apis::subscription::{Legacy, Shape};
-pub use fairlead_apis::trigger::DEFAULT_BROKER as BROKER;
 use fairlead_apis::trigger::{self, BROKER_LABEL};
+use fairlead_mesh::broker::BROKER;
+use fairlead_mesh::kinds;
+use fairlead_mesh::namespaces::Namespaces;
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
@@ -21,8 +23,6 @@ use fairlead_observe::address::target;
 use fairlead_observe::source::Source;
 use serde_json::{Value, json};
 
-use crate::kinds;
-use crate::namespaces::Namespaces;
 use crate::naming;
 use fairlead_job::codes::trigger_replicator as codes;
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use fairlead_driver::step::Step;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
+use fairlead_mesh::kinds;
 use fairlead_migration::executor::{Verified, World};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -13,8 +14,9 @@ use fairlead_release::session::Session;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
+use crate::make::make_plan;
 use crate::plan::STEP;
-use crate::{kinds, verify};
+use crate::verify;
 
 /// Every legacy Subscription gets its Trigger.
 pub(crate) struct Replication<'a> {
@@ -35,7 +37,7 @@ impl Step for Replication<'_> {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        super::make_plan(&self.source(), self.args).await.map_err(Failure::from)
+        make_plan(&self.source(), self.args).await.map_err(Failure::from)
     }
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
+use fairlead_mesh::kinds;
+use fairlead_mesh::namespaces::INJECTION_LABELS;
 use fairlead_migration::change::{Action, Targets};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_observe::source::Source;
 
-use crate::Unplannable;
 use crate::args::{ApplyArgs, Args};
-use crate::kinds;
-use crate::namespaces::INJECTION_LABELS;
+use crate::make::{Unplannable, make_plan};
 use crate::ready::{self, Awaited, Wait};
 
 /// Verifies that `plan` has been carried out and that what it created is ready.
@@ -41,7 +41,7 @@ pub(crate) async fn verify(
 
 /// What is planned again has not been done. See the documentation of this crate.
 async fn plan_again(source: &Source<'_>, args: &Args) -> Result<Plan, Obstacle> {
-    crate::make_plan(source, args).await.map_err(|error| match error {
+    make_plan(source, args).await.map_err(|error| match error {
         Unplannable::Obstacle(obstacle) => obstacle,
         Unplannable::NotServed(failure) => Obstacle::Refused { operation: "plan again".to_owned(), source: failure.into() },
     })

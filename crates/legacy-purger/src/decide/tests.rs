@@ -28,12 +28,12 @@ fn verdict(object: &Value, triggers: &[Value], allowed: &[&str]) -> String {
 }
 
 fn verdict_of(object: &Value, kind: &PurgedKind, triggers: &[Value], allowed: &[&str]) -> String {
-    let mut replicas = Replicas::default();
+    let mut deliveries = Deliveries::default();
     for trigger in triggers {
-        replicas.add(trigger);
+        deliveries.add(trigger);
     }
     let allowed: HashSet<String> = allowed.iter().copied().map(str::to_owned).collect();
-    let known = Known { release: "shop", replicas: &replicas, unreplicated: &allowed, helm_releases: &allowed };
+    let known = Known { release: "shop", deliveries: &deliveries, unreplicated: &allowed, helm_releases: &allowed };
     match decide(object, kind, &known) {
         Verdict::Purge { reason, warnings, is_helm_owned } => {
             let codes: Vec<&str> = warnings.iter().map(|finding| finding.code.as_ref()).collect();

@@ -41,7 +41,7 @@ pub(crate) fn plan_from(objects: Vec<Value>, args: &[&str]) -> Plan {
     let args = Args::try_parse_from(["trigger-replicator", "plan", "--release", "shop"].iter().chain(args)).expect("flags");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
     let manifests = Manifests::new(objects, &kinds::ALL, "v1");
-    runtime.block_on(crate::make_plan(&Source::Manifests(&manifests), &args)).expect("files do not fail")
+    runtime.block_on(crate::make::make_plan(&Source::Manifests(&manifests), &args)).expect("files do not fail")
 }
 
 pub(crate) fn created(plan: &Plan) -> Vec<Value> {

@@ -1,18 +1,69 @@
 //! Which flows there should be. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_apis::application::{Activation, Instance};
 use fairlead_apis::messaging::Channel;
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::{Finding, Unchanged};
 
-use super::{Flow, Flows, Observed};
 use crate::kinds;
 use crate::namespaces::Namespaces;
+use crate::observed::Observed;
 use fairlead_job::codes::trigger_replicator as codes;
 
-pub(super) fn desired(observed: &Observed, namespaces: &Namespaces) -> Flows {
+/// One flow that should be.
+pub struct Flow {
+    /// Where its events go.
+    pub namespace: String,
+    /// Where they come from.
+    pub application: String,
+    /// The first service by name that was asked for.
+    pub service: String,
+    /// The EventActivation of that service, by which findings name the flow.
+    pub activation: Target,
+    /// The Channel that carries them.
+    pub channel: Channel,
+}
+
+/// The flows that should be, and what was found on the way.
+#[derive(Default)]
+pub struct Flows {
+    /// In the order of namespaces and Applications.
+    pub all: Vec<Flow>,
+    /// Namespaces and Applications that have an EventActivation, whether or not they get a flow.
+    activated: BTreeSet<(String, String)>,
+    /// Activations that get no flow.
+    pub refusals: Vec<Finding>,
+    /// What the operator should know.
+    pub warnings: Vec<Finding>,
+    /// Activations that are not ours.
+    pub left_out: Vec<Unchanged>,
+}
+
+impl Flows {
+    /// How many there should be.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there should be none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether events of the Application were let into the namespace.
+    #[must_use]
+    pub fn has(&self, namespace: &str, application: &str) -> bool {
+        self.activated.contains(&(namespace.to_owned(), application.to_owned()))
+    }
+}
+
+/// Decides which flows there should be.
+#[must_use]
+pub fn desired(observed: &Observed, namespaces: &Namespaces) -> Flows {
     let mut flows = Flows::default();
     // The first service by name gives the flow its label.
     let mut activations: Vec<&Activation> = observed.activations.iter().collect();

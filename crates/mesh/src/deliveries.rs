@@ -1,4 +1,4 @@
-//! Which deliveries Triggers carry out already, by the rule of equality that the replicator has. Of each only a digest is kept: there
+//! Which deliveries Triggers carry out, by the rule of equality that decides about replicas, too. Of each only a digest is kept: there
 //! may be 100,000.
 
 use std::collections::HashMap;
@@ -19,11 +19,11 @@ type Key = [u8; 16];
 
 /// The deliveries that Triggers carry out.
 #[derive(Default)]
-pub(crate) struct Replicas(HashMap<Key, Option<Box<str>>>);
+pub struct Deliveries(HashMap<Key, Option<Box<str>>>);
 
 /// Whether a delivery is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Replica<'a> {
+pub enum Carried<'a> {
     /// By a Trigger that is Ready.
     Ready,
     /// By one that is not; which, and why.
@@ -32,12 +32,14 @@ pub(crate) enum Replica<'a> {
     Missing,
 }
 
-impl Replicas {
-    pub(crate) async fn of(source: &Source<'_>) -> Result<Self, Obstacle> {
-        source.fold(&kinds::TRIGGER, Self::default, |replicas, object| replicas.add(&object)).await
+impl Deliveries {
+    /// Reads the Triggers.
+    pub async fn of(source: &Source<'_>) -> Result<Self, Obstacle> {
+        source.fold(&kinds::TRIGGER, Self::default, |deliveries, object| deliveries.add(&object)).await
     }
 
-    pub(crate) fn add(&mut self, object: &Value) {
+    /// Adds what a Trigger delivers.
+    pub fn add(&mut self, object: &Value) {
         let trigger = Trigger::read(object);
         if trigger.is_terminating || trigger.broker != DEFAULT_BROKER {
             return;
@@ -57,11 +59,13 @@ impl Replicas {
         };
     }
 
-    pub(crate) fn get(&self, delivery: &Delivery) -> Replica<'_> {
+    /// Whether a Trigger carries the delivery out.
+    #[must_use]
+    pub fn get(&self, delivery: &Delivery) -> Carried<'_> {
         match self.0.get(&key(delivery)) {
-            Some(None) => Replica::Ready,
-            Some(Some(why)) => Replica::NotReady(why),
-            None => Replica::Missing,
+            Some(None) => Carried::Ready,
+            Some(Some(why)) => Carried::NotReady(why),
+            None => Carried::Missing,
         }
     }
 }

@@ -7,7 +7,8 @@ use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::source::Source;
 
-use crate::{flows, kinds};
+use crate::broker::is_made_as_object;
+use crate::kinds;
 
 /// Source: Kyma 1.11.0 `components/event-bus/cmd/mesh-namespaces-migration`, hard coded there, too.
 const SYSTEM_NAMESPACES: [&str; 10] = [
@@ -24,7 +25,7 @@ const SYSTEM_NAMESPACES: [&str; 10] = [
 ];
 
 /// Asks Knative for a Broker: the spelling up to 0.18, and the one since 0.16.
-pub(crate) const INJECTION_LABELS: [&str; 2] = ["knative-eventing-injection", "eventing.knative.dev/injection"];
+pub const INJECTION_LABELS: [&str; 2] = ["knative-eventing-injection", "eventing.knative.dev/injection"];
 
 /// All namespaces that the server told of. One that is missing is an ordinary one.
 pub struct Namespaces {
@@ -34,18 +35,19 @@ pub struct Namespaces {
 
 /// One namespace.
 #[derive(Default)]
-pub(crate) struct Namespace {
-    pub(crate) is_terminating: bool,
+pub struct Namespace {
+    /// Whether somebody is deleting it.
+    pub is_terminating: bool,
     /// What one of [`INJECTION_LABELS`] says.
-    pub(crate) injection: Option<String>,
+    pub injection: Option<String>,
     /// The whole object, where its labels may have to be changed.
-    pub(crate) image: Option<Image>,
+    pub image: Option<Image>,
 }
 
 impl Namespaces {
     /// Reads them.
     pub async fn of(source: &Source<'_>, excluded: &[String]) -> Result<Self, Obstacle> {
-        let may_be_labelled = !source.api_version(&kinds::BROKER).is_some_and(|version| flows::is_made_as_object(&version));
+        let may_be_labelled = !source.api_version(&kinds::BROKER).is_some_and(|version| is_made_as_object(&version));
         let add = |known: &mut BTreeMap<String, Namespace>, object| {
             let name = object::name(&object).to_owned();
             let is_terminating = object::is_terminating(&object) || object["status"]["phase"] == "Terminating";
@@ -58,7 +60,8 @@ impl Namespaces {
     }
 
     /// Why the namespace does not take part.
-    pub(crate) fn left_out(&self, name: &str) -> Option<String> {
+    #[must_use]
+    pub fn left_out(&self, name: &str) -> Option<String> {
         if SYSTEM_NAMESPACES.contains(&name) {
             Some(format!("left out, {name} is a system namespace"))
         } else if self.excluded.iter().any(|excluded| excluded == name) {
@@ -68,11 +71,15 @@ impl Namespaces {
         }
     }
 
-    pub(crate) fn is_terminating(&self, name: &str) -> bool {
+    /// Whether somebody is deleting the namespace.
+    #[must_use]
+    pub fn is_terminating(&self, name: &str) -> bool {
         self.get(name).is_some_and(|namespace| namespace.is_terminating)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Namespace> {
+    /// The namespace, if the server told of it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Namespace> {
         self.known.get(name)
     }
 }
