@@ -1,5 +1,5 @@
-//! What the garbage collector and the owners of finalizers delete with what is purged. None of that is our write, so no precondition
-//! guards what is not in the snapshot.
+//! Objects that the garbage collector and the owners of finalizers delete with purged objects. None of these deletions is ours, so no
+//! precondition guards an object that is not in the snapshot.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -15,7 +15,7 @@ use fairlead_job::codes::legacy_purger as codes;
 
 /// A kind that is served.
 pub(crate) struct Definition {
-    /// What of it goes.
+    /// Its entry in the configuration.
     pub(crate) entry: PurgedKind,
     /// In the version in which its objects are stored: read in another one, a snapshot would go through a conversion.
     pub(crate) kind: Kind,
@@ -25,11 +25,11 @@ pub(crate) struct Definition {
     pub(crate) plural: String,
     /// The custom resource definition; none in files that do not hold it.
     pub(crate) image: Option<Value>,
-    /// What speaks against it that only reading can tell.
+    /// Why its objects cannot be read or restored, if so.
     pub(crate) unreadable: Option<Finding>,
 }
 
-/// What the guards say.
+/// Refusals and warnings of guards.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) refusals: Vec<Finding>,

@@ -8,7 +8,7 @@ use fairlead_migration::run::RecordedRun;
 
 use crate::fence::is_fenced;
 use crate::found::Found;
-use crate::index::counted;
+use crate::index::count_of;
 use crate::options::{Options, STEP};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use fairlead_job::codes::legacy_purger as codes;
@@ -25,7 +25,7 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
     let has_fence = found.fence.is_some();
     for (position, definition) in definitions.iter().enumerate() {
         let tally = &index.tallies[position];
-        let goes = found.goes(position);
+        let goes = found.is_definition_purged(position);
         let findings = definition.guard(goes, &options.helm_releases);
         findings.refusals.into_iter().for_each(|finding| plan.refuse(finding));
         findings.warnings.into_iter().for_each(|finding| plan.warn(finding));
@@ -33,7 +33,7 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
         if !goes {
             let kind = &definition.entry.kind;
             let message = match &tally.first_kept {
-                Some(first) => format!("not this purge's: {}, the first is {first}", counted(tally.kept, kind)),
+                Some(first) => format!("not this purge's: {}, the first is {first}", count_of(tally.kept, kind)),
                 None if definition.entry.keep_definition => "the configuration keeps it".to_owned(),
                 None => "it has no objects, and is not that of the legacy bus but of later Kyma".to_owned(),
             };
@@ -52,19 +52,19 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
             }
             continue;
         }
-        let message = format!("{finalizer} is taken away, from {}", counted(*count, "object"));
+        let message = format!("{finalizer} is taken away, from {}", count_of(*count, "object"));
         plan.warn(codes::STRIPPED.finding(first.clone(), message));
         workloads.guard_stripped(finalizer, first).into_iter().for_each(|finding| plan.refuse(finding));
         let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
         if makes && not_selected > 0 {
-            let message = format!("{} of the same kinds stay", counted(not_selected, "object"));
+            let message = format!("{} of the same kinds stay", count_of(not_selected, "object"));
             plan.refuse(codes::SHARED_PRODUCTS.finding(first.clone(), message));
         }
     }
     add_steps(plan, options, runs);
 }
 
-/// What must have come before, and what that proves.
+/// Adds the findings about steps that must have run before.
 fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[RecordedRun]>) {
     let Some(runs) = runs else { return };
     let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
@@ -82,18 +82,18 @@ fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[Recor
     if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
         plan.warn(codes::NOT_DRAINED.finding(preceded::target(DRAIN), "it has not run for this release"));
     }
-    // After a proven drain there is nothing in them.
+    // After a proven drain durables are empty.
     let mut durables = plan
         .changes()
         .filter(|change| [PRODUCTS, STRIPPED_PRODUCTS].contains(&change.stage) && change.target.kind == "Subscription")
         .map(|change| change.target);
     let Some(first) = durables.next() else { return };
-    let count = counted(1 + durables.count(), "Knative Subscription");
+    let count = count_of(1 + durables.count(), "Knative Subscription");
     let message = format!("durables go with {count}, of which this is the first");
     plan.warn(codes::DURABLES.finding(first, message));
 }
 
-/// What has come to speak against a purge since it was planned. What it has begun to delete is no objection.
+/// Refusals that have come up since a purge was planned. An object that the purge has begun to delete causes none.
 pub(crate) fn objections(options: &Options<'_>, found: &Found) -> Vec<Finding> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
     if !found.is_idle() {
@@ -104,7 +104,7 @@ pub(crate) fn objections(options: &Options<'_>, found: &Found) -> Vec<Finding> {
     plan.refusals().iter().filter(|refusal| refusal.code != codes::TERMINATING.id).cloned().collect()
 }
 
-/// What of the refusals is said where the report cannot be seen.
+/// The first refusals, for messages outside the report.
 pub(crate) fn first_refusals(refusals: &[Finding]) -> String {
     const SHOWN: usize = 3;
     let mut text: Vec<String> =

@@ -1,4 +1,4 @@
-//! What the first reading found. Plain data, and what follows from it without another look.
+//! The result of the first reading: plain data, and what follows from it without another request.
 
 use fairlead_apis::object;
 use fairlead_mesh::deliveries::Deliveries;
@@ -13,11 +13,11 @@ use crate::index::Index;
 use crate::stages::HelmOwned;
 use crate::workloads::Workloads;
 
-/// What was found.
+/// The result of the first reading.
 pub(crate) struct Found {
     /// The purged kinds that are served, in the order of their objects in a plan.
     pub(crate) definitions: Vec<Definition>,
-    /// What Triggers deliver; read only where Subscriptions are purged.
+    /// The deliveries of Triggers; read only where Subscriptions are purged.
     pub(crate) deliveries: Deliveries,
     pub(crate) index: Index,
     pub(crate) workloads: Workloads,
@@ -25,7 +25,7 @@ pub(crate) struct Found {
     pub(crate) dependents: Vec<Kind>,
     /// The kinds that owners of finalizers delete and that are served, in the order of their objects.
     pub(crate) products: Vec<ProductKind>,
-    /// What Helm releases lose.
+    /// Whether Helm releases lose objects or definitions.
     pub(crate) helm_owned: HelmOwned,
     /// The fence of this purge, if it has one.
     pub(crate) fence: Option<Fence>,
@@ -35,7 +35,7 @@ pub(crate) struct Found {
 pub(crate) struct ProductKind {
     pub(crate) api_version: String,
     pub(crate) kind: Kind,
-    /// Each finalizer on objects that go, with what its owner deletes of this kind.
+    /// Finalizers of purged objects, each with the objects of this kind that its owner deletes.
     pub(crate) candidates: Vec<(Finalizer, Product)>,
 }
 
@@ -52,8 +52,8 @@ impl ProductKind {
 }
 
 impl Found {
-    /// Whether the definition goes with its objects.
-    pub(crate) fn goes(&self, position: usize) -> bool {
+    /// Whether a definition is deleted after its objects.
+    pub(crate) fn is_definition_purged(&self, position: usize) -> bool {
         let definition = &self.definitions[position];
         let tally = &self.index.tallies[position];
         let is_legacy = tally.purged + tally.refused > 0 || definition.is_legacy();
@@ -62,8 +62,8 @@ impl Found {
 
     /// Whether there is nothing to purge.
     pub(crate) fn is_idle(&self) -> bool {
-        let goes = (0..self.definitions.len()).any(|position| self.goes(position));
-        self.index.purged() == 0 && self.index.refusals.is_empty() && !goes
+        let is_any_purged = (0..self.definitions.len()).any(|position| self.is_definition_purged(position));
+        self.index.purged() == 0 && self.index.refusals.is_empty() && !is_any_purged
     }
 
     /// The definitions whose objects can be read as they are stored.
@@ -71,7 +71,7 @@ impl Found {
         self.definitions.iter().filter(|definition| !definition.is_unreadable())
     }
 
-    /// Whether the garbage collector deletes an object with an owner that goes.
+    /// Whether the garbage collector deletes an object with a purged owner.
     pub(crate) fn is_dependent(&self, object: &Value) -> bool {
         self.index.owns(object) && is_undeleted(object)
     }

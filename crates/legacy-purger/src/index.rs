@@ -1,5 +1,4 @@
-//! What the first reading of the objects counts: what goes, what stays, and what speaks against it. Of each object only what the plan
-//! needs is kept. Pure.
+//! Counts the objects of the first reading: purged, kept and refused ones. Of each object only what the plan needs is kept. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,27 +12,27 @@ use crate::configuration::PurgedKind;
 use crate::decide::{Known, Verdict, decide};
 use crate::finalizers::finalizers;
 
-/// What the API server itself puts on objects, and takes away.
+/// Finalizers that the API server itself adds and removes.
 const KUBERNETES_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
 
-/// What there is of one kind.
+/// The objects of one kind.
 #[derive(Clone, Default)]
 pub(crate) struct Tally {
-    /// How many objects go.
+    /// The number of objects to delete.
     pub(crate) purged: usize,
-    /// How many of them belong to Helm releases that were named.
+    /// The number of those that belong to Helm releases which the user named.
     pub(crate) helm_owned: usize,
-    /// How many are refused.
+    /// The number of refused objects.
     pub(crate) refused: usize,
-    /// How many stay.
+    /// The number of objects that stay.
     pub(crate) kept: usize,
-    /// How many of them only because nobody has selected them.
+    /// The number of those that stay only because nobody has selected them.
     pub(crate) not_selected: usize,
     /// The first that stays.
     pub(crate) first_kept: Option<Target>,
 }
 
-/// What there is of all kinds.
+/// The objects of all kinds.
 #[derive(Clone, Default)]
 pub(crate) struct Index {
     /// By position of the definition.
@@ -43,7 +42,7 @@ pub(crate) struct Index {
     pub(crate) unchanged: Packed<Unchanged>,
     /// Finalizers on what goes: the first object, and how many.
     pub(crate) finalizers: BTreeMap<String, (Target, usize)>,
-    /// Of what goes; only where somebody asks for what it owns.
+    /// The uids of objects to delete; kept only if the purge has kinds of dependents.
     pub(crate) uids: HashSet<Box<str>>,
 }
 
@@ -53,12 +52,12 @@ impl Index {
         self.tallies.push(Tally::default());
     }
 
-    /// How many objects go.
+    /// The number of objects to delete.
     pub(crate) fn purged(&self) -> usize {
         self.tallies.iter().map(|tally| tally.purged).sum()
     }
 
-    /// Whether an object that goes owns this one.
+    /// Whether a purged object owns this one.
     pub(crate) fn owns(&self, object: &Value) -> bool {
         let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         owners.filter_map(|owner| owner["uid"].as_str()).any(|uid| self.uids.contains(uid))
@@ -97,6 +96,6 @@ impl Index {
 }
 
 /// The `kind` of a target in the plural, as people say it.
-pub(crate) fn counted(count: usize, kind: &str) -> String {
+pub(crate) fn count_of(count: usize, kind: &str) -> String {
     if count == 1 { format!("1 {kind}") } else { format!("{count} {kind}s") }
 }

@@ -109,7 +109,7 @@ fn served(source: &Source<'_>, kinds: impl Iterator<Item = Kind>) -> Vec<(String
     served
 }
 
-/// What the owners of those finalizers delete that objects carry which go.
+/// The kinds of which owners delete objects, by the finalizers that purged objects carry.
 fn products(source: &Source<'_>, options: &Options<'_>, index: &Index) -> Vec<ProductKind> {
     let mut products: BTreeMap<(String, String), Vec<(Finalizer, Product)>> = BTreeMap::new();
     for (finalizer, product) in options.products().filter(|(it, _)| index.finalizers.contains_key(&it.name)) {

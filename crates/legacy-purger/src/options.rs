@@ -1,4 +1,4 @@
-//! What a purge is told: by the command line, the configuration file and the release. Pure.
+//! The options of a purge: from the command line, the configuration file and the release. Pure.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::decide::Known;
 /// The step, named like the binary.
 pub const STEP: &str = "legacy-purger";
 
-/// What a plan must keep to.
+/// The options of a purge.
 pub(crate) struct Options<'a> {
     pub(crate) purge: &'a Purge,
     pub(crate) unreplicated: HashSet<String>,
@@ -56,7 +56,7 @@ impl<'a> Options<'a> {
         })
     }
 
-    /// What the guards of one object may know.
+    /// The facts that the guards of one object need.
     pub(crate) fn known<'k>(&'k self, deliveries: &'k Deliveries) -> Known<'k> {
         Known { release: self.release, deliveries, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
     }
@@ -66,7 +66,7 @@ impl<'a> Options<'a> {
         self.purge.dependents.iter().map(|named| Kind::named(&named.group, &named.kind))
     }
 
-    /// What the owner of each finalizer deletes.
+    /// Each finalizer with the objects that its owner deletes.
     pub(crate) fn products(&self) -> impl Iterator<Item = (&Finalizer, &Product)> {
         self.purge.finalizers.iter().flat_map(|finalizer| finalizer.deletes.iter().map(move |product| (finalizer, product)))
     }

@@ -10,7 +10,7 @@ use crate::decide::{Verdict, decide};
 use crate::definitions::Definition;
 use crate::finalizers::{has_finalizer_of, without_finalizers};
 use crate::found::{Found, ProductKind};
-use crate::index::counted;
+use crate::index::count_of;
 use crate::options::Options;
 use crate::stages::{
     DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, HelmOwned, NO_FENCE, OBJECTS,
@@ -38,11 +38,11 @@ pub(crate) struct Pass<'a> {
 /// Which objects of a kind belong to a purge.
 #[derive(Clone, Copy)]
 enum Scope<'a> {
-    /// Those that the garbage collector deletes with their owners.
+    /// Objects that the garbage collector deletes with their owners.
     Dependents,
-    /// Those of a purged kind.
+    /// Objects of a purged kind.
     Purged(&'a Definition),
-    /// Those that the owner of a finalizer deletes.
+    /// Objects that the owner of a finalizer deletes.
     Products(&'a ProductKind),
 }
 
@@ -115,11 +115,11 @@ fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec
     let stage = if is_helm_owned { HELM_DEFINITIONS } else { DEFINITIONS };
     let mut changes: Vec<Change> = Vec::new();
     for (position, definition) in found.definitions.iter().enumerate() {
-        let Some(image) = definition.image.clone().filter(|_| found.goes(position)) else { continue };
+        let Some(image) = definition.image.clone().filter(|_| found.is_definition_purged(position)) else { continue };
         if definition.is_helm_owned(&options.helm_releases) == is_helm_owned {
             let reason = match found.index.tallies[position].purged {
                 0 => "it has no objects".to_owned(),
-                purged => format!("its {} went before", counted(purged, &definition.entry.kind)),
+                purged => format!("its {} went before", count_of(purged, &definition.entry.kind)),
             };
             changes.push(deletion(stage, image, reason));
         }
@@ -157,7 +157,7 @@ impl Pass<'_> {
         Some(deletion(self.stage, without_finalizers(object, stripped), reason))
     }
 
-    /// Whether an object goes, in whichever stage.
+    /// Whether the purge deletes an object in any of its stages.
     fn is_purged(&self, object: &Value) -> bool {
         match self.scope {
             Scope::Dependents => self.found.is_dependent(object),

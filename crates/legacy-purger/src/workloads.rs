@@ -15,9 +15,9 @@ use fairlead_job::codes::legacy_purger as codes;
 /// Whether a workload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Running {
-    /// So many of its pods are wanted, so many ready.
+    /// The numbers of pods that are wanted and ready.
     Pods { wanted: u64, ready: u64 },
-    /// It does not exist.
+    /// The workload does not exist.
     Gone,
 }
 
@@ -37,7 +37,7 @@ impl Running {
         }
     }
 
-    /// What keeps it from working, in words; none when it works.
+    /// The reason why the workload does not work, if it does not.
     pub(crate) fn trouble(&self) -> Option<String> {
         match self {
             Self::Gone => Some("does not exist".to_owned()),
@@ -53,12 +53,12 @@ pub(crate) fn pods(image: &Value) -> u64 {
     image["status"]["replicas"].as_u64().unwrap_or(0)
 }
 
-/// What is around the purge.
+/// The workloads around the purge.
 #[derive(Default)]
 pub(crate) struct Workloads {
-    /// Those that are to be scaled to zero, in the order of their addresses.
+    /// Workloads to scale to zero, in the order of their addresses.
     pub(crate) held: BTreeMap<Target, Image>,
-    /// Those that stand still already.
+    /// Workloads that have stopped already.
     pub(crate) unchanged: Vec<Unchanged>,
     pub(crate) findings: Findings,
     /// By finalizer.
@@ -81,7 +81,7 @@ impl Workloads {
         }
     }
 
-    /// Those that run, where none may any more.
+    /// Findings about held workloads that somebody has started.
     pub(crate) fn started(&self) -> impl Iterator<Item = Finding> {
         self.held.iter().filter_map(|(target, image)| match Running::of(Some(image)) {
             Running::Pods { wanted: wanted @ 1.., .. } => {

@@ -35,20 +35,20 @@ pub struct Flows {
     activated: BTreeSet<(String, String)>,
     /// Activations that get no flow.
     pub refusals: Vec<Finding>,
-    /// What the operator should know.
+    /// Findings that do not keep a flow from being made.
     pub warnings: Vec<Finding>,
     /// Activations that are not ours.
     pub left_out: Vec<Unchanged>,
 }
 
 impl Flows {
-    /// How many there should be.
+    /// The number of flows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there should be none.
+    /// Whether no flow should exist.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -164,7 +164,7 @@ fn flow(observed: &Observed, application: &str, activation: &Activation) -> Resu
     })
 }
 
-/// Somebody asked for events and never got them on the legacy bus; the mesh does the same, but it can be said.
+/// Warns of instances that asked for events and never got any on the legacy bus. The mesh delivers none to them either.
 fn warn_of_instances(flows: &mut Flows, observed: &Observed, namespaces: &Namespaces) {
     for instance in observed.instances.iter().filter(|instance| !instance.is_terminating) {
         let Instance { namespace, name, services, .. } = instance;

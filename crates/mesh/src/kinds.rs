@@ -6,7 +6,7 @@ use fairlead_observe::kind::Kind;
 
 /// Namespaces.
 pub static NAMESPACE: Kind = Kind::cluster_wide("", "Namespace", &[]);
-/// What consumers asked the legacy bus for.
+/// Subscriptions of the legacy bus.
 pub static LEGACY_SUBSCRIPTION: Kind = Kind::namespaced(subscription::GROUP, subscription::KIND, &[]);
 /// Lets the events of an Application into a namespace, on the legacy bus.
 pub static ACTIVATION: Kind = Kind::namespaced(application::GROUP, "EventActivation", &[]);
@@ -14,7 +14,7 @@ pub static ACTIVATION: Kind = Kind::namespaced(application::GROUP, "EventActivat
 pub static APPLICATION: Kind = Kind::cluster_wide(application::GROUP, "Application", &[]);
 /// Which services of an Application a namespace may use.
 pub static MAPPING: Kind = Kind::namespaced(application::GROUP, "ApplicationMapping", &[]);
-/// What asked for a service of an Application.
+/// Instances of the services of Applications.
 pub static INSTANCE: Kind = Kind::namespaced(application::SERVICE_CATALOG_GROUP, "ServiceInstance", &[]);
 /// Delivers the events of a Broker.
 pub static TRIGGER: Kind = Kind::namespaced(trigger::GROUP, trigger::KIND, KNATIVE_VERSIONS);
@@ -22,7 +22,7 @@ pub static TRIGGER: Kind = Kind::namespaced(trigger::GROUP, trigger::KIND, KNATI
 pub static BROKER: Kind = Kind::namespaced(trigger::GROUP, "Broker", KNATIVE_VERSIONS);
 /// Where events of an Application arrive.
 pub static CHANNEL: Kind = Kind::namespaced(messaging::GROUP, "Channel", KNATIVE_VERSIONS);
-/// What is behind Channels and Brokers. It holds all its subscribers: up to a megabyte.
+/// Channels behind Channels and Brokers. Each holds all its subscribers: up to a megabyte.
 pub static IN_MEMORY_CHANNEL: Kind = Kind::namespaced(messaging::GROUP, "InMemoryChannel", KNATIVE_VERSIONS).in_pages_of(20);
 /// Carries events from a Channel to a Broker.
 pub static SUBSCRIPTION: Kind = Kind::namespaced(messaging::GROUP, "Subscription", KNATIVE_VERSIONS);

@@ -38,14 +38,14 @@ pub struct Namespaces {
 pub struct Namespace {
     /// Whether somebody is deleting it.
     pub is_terminating: bool,
-    /// What one of [`INJECTION_LABELS`] says.
+    /// The value of one of [`INJECTION_LABELS`].
     pub injection: Option<String>,
     /// The whole object, where its labels may have to be changed.
     pub image: Option<Image>,
 }
 
 impl Namespaces {
-    /// Reads them.
+    /// Reads the namespaces.
     pub async fn of(source: &Source<'_>, excluded: &[String]) -> Result<Self, Obstacle> {
         let may_be_labelled = !source.api_version(&kinds::BROKER).is_some_and(|version| is_made_as_object(&version));
         let add = |known: &mut BTreeMap<String, Namespace>, object| {

@@ -39,7 +39,7 @@ pub struct Observed {
     pub policies: BTreeSet<(String, String)>,
     /// Names of the `HTTPSources` in the integration namespace.
     pub http_sources: BTreeSet<String>,
-    /// In which versions they are written.
+    /// The versions in which objects are written.
     pub versions: Versions,
 }
 
@@ -61,7 +61,7 @@ pub struct Versions {
 }
 
 impl Observed {
-    /// Reads them.
+    /// Reads everything; without activations and instances only Brokers.
     pub async fn of(source: &Source<'_>) -> Result<Self, Obstacle> {
         let version = |kind: &Kind| source.api_version(kind);
         let has_activations = version(&kinds::ACTIVATION).is_some();
@@ -77,7 +77,7 @@ impl Observed {
             },
             ..Self::default()
         };
-        // Without them there is no flow, and nothing else matters.
+        // Without activations no flow exists, and nothing else matters.
         if !has_activations {
             return Ok(observed);
         }

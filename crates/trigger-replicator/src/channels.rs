@@ -28,15 +28,15 @@ impl Subscribers {
         let Ok(position) = u32::try_from(self.names.len()) else { return };
         self.names.push(target(channel));
         for subscriber in channel["spec"]["subscribers"].as_array().into_iter().flatten() {
-            if let Some(uid) = subscriber["subscriberUri"].as_str().and_then(trigger_of).and_then(number) {
+            if let Some(uid) = subscriber["subscriberUri"].as_str().and_then(uid_of_trigger).and_then(uid_as_number) {
                 self.channels.insert(uid, position);
             }
         }
     }
 
-    /// This Trigger is there.
-    pub(crate) fn is_alive(&mut self, trigger: &Value) {
-        if let Some(uid) = trigger["metadata"]["uid"].as_str().and_then(number) {
+    /// Forgets the subscriber of a Trigger that exists.
+    pub(crate) fn forget_alive(&mut self, trigger: &Value) {
+        if let Some(uid) = trigger["metadata"]["uid"].as_str().and_then(uid_as_number) {
             self.channels.remove(&uid);
         }
     }
@@ -53,12 +53,12 @@ impl Subscribers {
 
 /// The uid at the end of `http://broker-filter…/triggers/<namespace>/<name>/<uid>`.
 /// Source: `path.Generate` in knative.dev/eventing/pkg/reconciler/sugar/trigger/path.
-fn trigger_of(uri: &str) -> Option<&str> {
+fn uid_of_trigger(uri: &str) -> Option<&str> {
     uri.split_once("/triggers/")?.1.split(['/', '?']).nth(2)
 }
 
 /// A uid takes a third of the memory as a number.
-fn number(uid: &str) -> Option<u128> {
+fn uid_as_number(uid: &str) -> Option<u128> {
     u128::from_str_radix(&uid.replace('-', ""), 16).ok()
 }
 
@@ -78,8 +78,8 @@ mod tests {
         let mut subscribers = Subscribers::default();
         subscribers.add(&channel("one", &[uri('1'), uri('2')]));
         subscribers.add(&channel("two", &[uri('3'), json!({"subscriberUri": "http://elsewhere/"}), json!({})]));
-        subscribers.is_alive(&json!({"metadata": {"uid": uid('1')}}));
-        subscribers.is_alive(&json!({"metadata": {"uid": uid('3')}}));
+        subscribers.forget_alive(&json!({"metadata": {"uid": uid('1')}}));
+        subscribers.forget_alive(&json!({"metadata": {"uid": uid('3')}}));
         let dead: Vec<(&str, usize)> = subscribers.dead().map(|(channel, count)| (channel.name.as_str(), count)).collect();
         assert_eq!(dead, [("one", 1)]);
     }

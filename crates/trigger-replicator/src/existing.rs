@@ -1,4 +1,4 @@
-//! Which Triggers there are already for the replicas that should be. Each is looked at once, and only what is unusual is kept.
+//! The Triggers that exist for the replicas that should exist. Each Trigger is read once, and only exceptions are kept.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,40 +18,40 @@ use crate::replicas::{REPLICATED_FROM, Replicas};
 /// The Triggers there are for each replica, by its position.
 pub struct Existing {
     found: Vec<Found>,
-    /// What the channels behind Brokers refer to, without the Triggers that there are.
+    /// The subscribers of the channels behind Brokers whose Trigger does not exist.
     pub(crate) subscribers: Subscribers,
 }
 
 /// The Triggers there are for one replica.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// The one with its name.
-    pub(crate) own: Own,
-    odd: Option<Box<Odd>>,
+    /// The Trigger with the name of the replica.
+    pub(crate) namesake: Namesake,
+    exceptions: Option<Box<Exceptions>>,
 }
 
 /// The Trigger with the name of the replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Own {
-    /// There is none.
+pub(crate) enum Namesake {
+    /// No Trigger has the name.
     #[default]
     Absent,
-    /// It is the replica, and names the Subscriptions that it should.
+    /// The Trigger is the replica, and names the right Subscriptions.
     Current,
-    /// It does what the replica should, and somebody else has made it.
+    /// The Trigger delivers the same as the replica, and somebody else has made it.
     Foreign,
-    /// It is the replica, and names other Subscriptions.
+    /// The Trigger is the replica, and names other Subscriptions.
     Stale,
-    /// It does something else.
-    Other,
-    /// It is being deleted.
+    /// The Trigger delivers something else.
+    Different,
+    /// Somebody is deleting the Trigger.
     Terminating,
 }
 
-/// What most replicas do not have.
+/// Findings that most replicas do not have, so that the others need no memory for them.
 #[derive(Default)]
-struct Odd {
-    /// The whole object, where [`Own::Stale`] says that it is changed.
+struct Exceptions {
+    /// The whole object, where [`Namesake::Stale`] says that it is changed.
     stale: Option<Box<str>>,
     /// Triggers of other names that do the same, and whether they are replicas.
     equal: BTreeMap<String, bool>,
@@ -62,26 +62,26 @@ struct Odd {
 impl Found {
     /// The object that has to name other Subscriptions.
     pub(crate) fn stale(&self) -> Option<Image> {
-        let text = self.odd.as_ref()?.stale.as_ref()?;
+        let text = self.exceptions.as_ref()?.stale.as_ref()?;
         Some(serde_json::from_str(text).expect("written by Existing::add"))
     }
 
     /// Triggers that carry out the delivery, by name, and whether each is a replica.
     pub(crate) fn equal(&self, own_name: &str) -> BTreeMap<String, bool> {
-        let mut equal = self.odd.as_ref().map(|odd| odd.equal.clone()).unwrap_or_default();
-        if matches!(self.own, Own::Current | Own::Stale | Own::Foreign) {
-            equal.insert(own_name.to_owned(), self.own != Own::Foreign);
+        let mut equal = self.exceptions.as_ref().map(|exceptions| exceptions.equal.clone()).unwrap_or_default();
+        if matches!(self.namesake, Namesake::Current | Namesake::Stale | Namesake::Foreign) {
+            equal.insert(own_name.to_owned(), self.namesake != Namesake::Foreign);
         }
         equal
     }
 
     /// Triggers that may deliver the same events to the same subscriber, by name.
     pub(crate) fn overlapping(&self) -> impl Iterator<Item = &str> {
-        self.odd.iter().flat_map(|odd| odd.overlapping.iter().map(String::as_str))
+        self.exceptions.iter().flat_map(|exceptions| exceptions.overlapping.iter().map(String::as_str))
     }
 
-    fn odd(&mut self) -> &mut Odd {
-        self.odd.get_or_insert_default()
+    fn exceptions_mut(&mut self) -> &mut Exceptions {
+        self.exceptions.get_or_insert_default()
     }
 }
 
@@ -104,7 +104,7 @@ impl Existing {
     }
 
     fn add(&mut self, object: &Value, replicas: &Replicas, hosts: &OnceCell<Hosts>) {
-        self.subscribers.is_alive(object);
+        self.subscribers.forget_alive(object);
         let trigger = Trigger::read(object);
         let by_name = replicas.position(&trigger.namespace, &trigger.name);
         // A name is a hash of what is delivered, so it finds the one replica that delivers the same.
@@ -116,19 +116,19 @@ impl Existing {
         let annotation = object::annotation(object, REPLICATED_FROM).map(str::to_owned);
         if let Some(index) = by_name {
             let found = &mut self.found[index];
-            found.own = match &annotation {
-                _ if trigger.is_terminating => Own::Terminating,
-                _ if by_delivery != by_name => Own::Other,
-                None => Own::Foreign,
-                Some(names) if *names == replicas.get(index, "").0.replicated_from() => Own::Current,
+            found.namesake = match &annotation {
+                _ if trigger.is_terminating => Namesake::Terminating,
+                _ if by_delivery != by_name => Namesake::Different,
+                None => Namesake::Foreign,
+                Some(names) if *names == replicas.get(index, "").0.replicated_from() => Namesake::Current,
                 Some(_) => {
-                    found.odd().stale = Some(object.to_string().into());
-                    Own::Stale
+                    found.exceptions_mut().stale = Some(object.to_string().into());
+                    Namesake::Stale
                 }
             };
         }
         if let Some(index) = by_delivery.filter(|_| by_delivery != by_name) {
-            self.found[index].odd().equal.insert(trigger.name.clone(), annotation.is_some());
+            self.found[index].exceptions_mut().equal.insert(trigger.name.clone(), annotation.is_some());
         }
         if delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER {
             self.add_overlapping(&trigger, replicas, hosts.get_or_init(|| by_host(replicas)));
@@ -143,7 +143,7 @@ impl Existing {
         };
         for index in hosts.get(&(trigger.namespace.clone(), host.to_owned())).into_iter().flatten() {
             if trigger.relation(&replicas.delivery(*index), BROKER) == Relation::Overlapping {
-                self.found[*index].odd().overlapping.insert(trigger.name.clone());
+                self.found[*index].exceptions_mut().overlapping.insert(trigger.name.clone());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What has to be done so that the flows that should be, are. Pure: `fairlead_mesh` reads them and decides which should be.
+//! Compares the desired flows with those that exist. Pure: `fairlead_mesh` reads flows, and decides which are desired.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::naming;
 use fairlead_job::codes::trigger_replicator as codes;
 
-/// What flows need, by stage, each in the order of targets.
+/// The changes that flows need, by stage, each in the order of targets.
 #[derive(Default)]
 pub(crate) struct FlowChanges {
     /// Brokers, and what lies around them.

@@ -1,4 +1,4 @@
-//! What has to be done so that what should be, is. Pure: no IO, and the same whatever the order of the input.
+//! Compares the desired Triggers and flows with those that exist. Pure: no IO, and the same plan for any order of the input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
 use fairlead_observe::address::other_release;
 
-use crate::existing::{Existing, Found, Own};
+use crate::existing::{Existing, Found, Namesake};
 use crate::flows::{FlowChanges, TRIGGERS};
 use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
 use fairlead_job::codes::trigger_replicator as codes;
@@ -20,7 +20,7 @@ use fairlead_job::codes::trigger_replicator as codes;
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
 
-/// What a plan must keep to.
+/// The limits of a plan.
 pub struct Limits<'a> {
     /// The release that the run belongs to; what another release has made is not changed.
     pub release: &'a str,
@@ -28,17 +28,17 @@ pub struct Limits<'a> {
     pub concurrency: usize,
 }
 
-/// What should be.
+/// The desired state.
 pub struct Desired {
     /// The Triggers.
     pub replicas: Replicas,
-    /// What Triggers need to get events.
+    /// The flows that bring events to Triggers.
     pub flows: Flows,
     /// Group and version of the Triggers that are written.
     pub trigger_version: String,
 }
 
-/// What there is.
+/// The state that was read.
 pub struct Observed {
     /// Namespaces.
     pub namespaces: Namespaces,
@@ -67,7 +67,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
         compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
         *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
     }
-    // Their group comes after that of Triggers, as it should: where events begin to flow, the Triggers are there.
+    // The group of Subscriptions sorts after that of Triggers, so a Trigger exists before its events begin to flow.
     changes.subscriptions.values().for_each(|change| plan.push(change));
     warn_of_missing_brokers(&mut plan, &counts, &changes, &observed.flows);
     warn_of_missing_flows(&mut plan, &counts, &flows, &changes, &observed.flows);
@@ -113,18 +113,18 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
         let (name, is_replica) = equal.get_key_value(&target.name).unwrap_or((first, is_replica));
         return keep(plan, replica, found, name, *is_replica, release);
     }
-    match found.own {
-        Own::Terminating => {
-            let message = format!("it is being deleted, and {} needs it", names(replica));
+    match found.namesake {
+        Namesake::Terminating => {
+            let message = format!("it is being deleted, and {} needs it", subscriptions_of(replica));
             plan.refuse(codes::TERMINATING.finding(target.clone(), message));
         }
-        Own::Other => {
-            let message = format!("it is not the replica of {}", names(replica));
+        Namesake::Different => {
+            let message = format!("it is not the replica of {}", subscriptions_of(replica));
             plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
         _ => {
             warn(plan, &target.name);
-            let (images, reason) = (Images::Create(replica.image()), format!("replicates {}", names(replica)));
+            let (images, reason) = (Images::Create(replica.image()), format!("replicates {}", subscriptions_of(replica)));
             plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
         }
     }
@@ -135,16 +135,16 @@ fn keep(plan: &mut PlanBuilder, replica: &Replica, found: &Found, name: &str, is
     let target = Target { name: name.to_owned(), ..replica.target.clone() };
     if let Some(before) = found.stale().filter(|_| name == replica.target.name) {
         if let Some(other) = other_release(&before, release) {
-            let message = format!("release {other} has made it; {} asks for it, too", names(replica));
+            let message = format!("release {other} has made it; {} asks for it, too", subscriptions_of(replica));
             return plan.refuse(codes::OTHER_RELEASE.finding(target, message));
         }
         let mut after = before.clone();
         after["metadata"]["annotations"][REPLICATED_FROM] = replica.replicated_from().into();
-        let reason = format!("replicates {}", names(replica));
+        let reason = format!("replicates {}", subscriptions_of(replica));
         return plan.push(&Change { stage: TRIGGERS, target, images: Images::Update(before, after), reason });
     }
     let origin = if is_replica { "" } else { "made by others, " };
-    plan.keep(&Unchanged { target, reason: format!("{origin}already replicates {}", names(replica)) });
+    plan.keep(&Unchanged { target, reason: format!("{origin}already replicates {}", subscriptions_of(replica)) });
 }
 
 /// One warning for a namespace, however many Triggers it has.
@@ -160,7 +160,7 @@ fn warn_of_missing_brokers(
         *pending.entry(namespace).or_default() += if has_broker { 0 } else { *count };
     }
     for (namespace, count) in pending.into_iter().filter(|(_, count)| *count > 0) {
-        let message = format!("pending: no Broker, so {} nothing yet", delivering(count));
+        let message = format!("pending: no Broker, so {} nothing yet", count_delivering(count));
         plan.warn(codes::NO_BROKER.finding(broker(&kinds::BROKER.api_version("v1"), namespace), message));
     }
 }
@@ -176,7 +176,7 @@ fn warn_of_missing_flows(
     let missing = counts.iter().filter(|(pair, _)| !changes.carried.contains(*pair));
     for ((namespace, application), count) in missing.filter(|_| observed.has_activations()) {
         let target = kinds::APPLICATION.target("v1alpha1", "", application);
-        let delivering = delivering(*count);
+        let delivering = count_delivering(*count);
         plan.warn(if flows.has(namespace, application) {
             let message = format!("its way into {namespace} is refused above, so {delivering} nothing");
             codes::FLOW_REFUSED.finding(target, message)
@@ -187,11 +187,11 @@ fn warn_of_missing_flows(
     }
 }
 
-fn delivering(count: usize) -> String {
+fn count_delivering(count: usize) -> String {
     format!("{count} Trigger{}", if count == 1 { " delivers" } else { "s deliver" })
 }
 
-fn names(replica: &Replica) -> String {
+fn subscriptions_of(replica: &Replica) -> String {
     format!("Subscription {}", replica.replicated_from().replace(',', ", "))
 }
 

@@ -24,13 +24,13 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// The kinds that have a `Ready` condition, the causes before what follows from them.
 const KINDS: [&Kind; 4] = [&kinds::HTTP_SOURCE, &kinds::BROKER, &kinds::SUBSCRIPTION, &kinds::TRIGGER];
 
-/// What is waited for.
+/// The objects that a run waits for.
 #[derive(Default)]
 pub(crate) struct Awaited {
     targets: Targets,
     /// Namespaces in which Knative makes a Broker, because a label asks it to.
     labelled: Vec<String>,
-    /// Whether there is anything of each of [`KINDS`].
+    /// Whether an object of each of [`KINDS`] is awaited.
     has: [bool; KINDS.len()],
 }
 
@@ -57,21 +57,21 @@ fn is_of(kind: &Kind, target: &Target) -> bool {
     target.kind == kind.kind && target.api_version.split_once('/').is_some_and(|(group, _)| group == kind.group)
 }
 
-/// What one look has found.
+/// The readiness of everything that is waited for, at one moment.
 #[derive(Default)]
-struct Seen {
-    /// Of those that are waited for.
-    there: Targets,
-    /// How many are not ready.
-    open: usize,
+struct Readiness {
+    /// Awaited objects that exist.
+    present: Targets,
+    /// The number of objects that are not ready.
+    unready: usize,
     /// The first of those.
     first: Option<(Target, Status)>,
 }
 
-impl Seen {
+impl Readiness {
     fn add(&mut self, target: Target, status: Status) {
         if status != Status::Current {
-            self.open += 1;
+            self.unready += 1;
             self.first.get_or_insert((target, status));
         }
     }
@@ -81,7 +81,7 @@ impl Seen {
 pub(crate) enum Wait {
     /// Everything is ready.
     Ready,
-    /// Something that was there is gone.
+    /// An awaited object does not exist any more.
     Gone,
 }
 
@@ -93,32 +93,32 @@ pub(crate) async fn wait(
     started: Instant,
     timeout: Duration,
 ) -> Result<Wait, Obstacle> {
-    // What is ready at once is not worth a line.
+    // Objects that are ready at once are not worth a line.
     let mut reported = started;
     loop {
-        let mut seen = Seen::default();
+        let mut readiness = Readiness::default();
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
-            look(source, kind, awaited, &mut seen).await?;
+            read(source, kind, awaited, &mut readiness).await?;
         }
-        if seen.there.len() < awaited.targets.len() {
+        if readiness.present.len() < awaited.targets.len() {
             return Ok(Wait::Gone);
         }
-        let Some((target, status)) = seen.first else { return Ok(Wait::Ready) };
+        let Some((target, status)) = readiness.first else { return Ok(Wait::Ready) };
         if started.elapsed() >= timeout {
             let operation = format!("see {target} become ready within {timeout:?}");
-            let cause = explain(source, &target, &status, seen.open - 1).await?;
+            let cause = explain(source, &target, &status, readiness.unready - 1).await?;
             return Err(Obstacle::Late { operation, source: cause.into() });
         }
         if reported.elapsed() >= REPORT_INTERVAL {
             let cause = explain(source, &target, &status, 0).await?;
-            tracing::info!(open = seen.open, first = %target, cause, "waiting until everything is ready");
+            tracing::info!(open = readiness.unready, first = %target, cause, "waiting until everything is ready");
             reported = Instant::now();
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn look(source: &Source<'_>, kind: &Kind, awaited: &Awaited, seen: &mut Seen) -> Result<(), Obstacle> {
+async fn read(source: &Source<'_>, kind: &Kind, awaited: &Awaited, readiness: &mut Readiness) -> Result<(), Obstacle> {
     let mut labelled: BTreeSet<&str> =
         if *kind == kinds::BROKER { awaited.labelled.iter().map(String::as_str).collect() } else { BTreeSet::new() };
     let found = source.list(kind, |object| {
@@ -131,13 +131,13 @@ async fn look(source: &Source<'_>, kind: &Kind, awaited: &Awaited, seen: &mut Se
     for (target, status) in found.await? {
         labelled.remove(target.namespace.as_deref().unwrap_or_default());
         if awaited.targets.contains(&target) {
-            seen.there.insert(&target);
+            readiness.present.insert(&target);
         }
-        seen.add(target, status);
+        readiness.add(target, status);
     }
     for namespace in labelled {
         let message = "the namespace asks for it, and Knative has not made it yet".to_owned();
-        seen.add(broker("", namespace), Status::InProgress(Cause { condition: "Ready".to_owned(), message }));
+        readiness.add(broker("", namespace), Status::InProgress(Cause { condition: "Ready".to_owned(), message }));
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ async fn explain(source: &Source<'_>, target: &Target, status: &Status, others: 
     Ok(text)
 }
 
-/// What a Trigger or a Subscription needs, when that is not ready either.
+/// The Broker of a Trigger or the Channel of a Subscription, if that is not ready either.
 async fn deeper_cause(source: &Source<'_>, waiting: &Target) -> Result<Option<String>, Obstacle> {
     let namespace = waiting.namespace.as_deref().unwrap_or_default();
     let (kind, name) = if is_of(&kinds::TRIGGER, waiting) {

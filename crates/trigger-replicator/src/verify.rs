@@ -39,7 +39,7 @@ pub(crate) async fn verify(
     }
 }
 
-/// What is planned again has not been done. See the documentation of this crate.
+/// Plans again: a change that is planned twice was not made. See the documentation of this crate.
 async fn plan_again(source: &Source<'_>, args: &Args) -> Result<Plan, Obstacle> {
     make_plan(source, args).await.map_err(|error| match error {
         Unplannable::Obstacle(obstacle) => obstacle,
@@ -68,7 +68,7 @@ fn compare(plan: &Plan, again: &Plan) -> Result<(), Obstacle> {
     }
 }
 
-/// What has been created and is still asked for; somebody may have deprovisioned a service meanwhile.
+/// Objects that were created and are still asked for; somebody may have deprovisioned a service meanwhile.
 fn awaited(plan: &Plan, again: &Plan) -> Awaited {
     let mut wanted = Targets::default();
     again.unchanged().iter().for_each(|unchanged| wanted.insert(&unchanged.target));
