@@ -1,7 +1,7 @@
 //! Removes legacy objects, and then their kinds, when nothing needs them any more; gives everything back.
 //!
 //! - [`args`], `configuration`, [`options`]: what a purge is told; `kyma-event-bus.yaml` is the built-in configuration
-//! - `plan`: the three stages of planning, one after the other
+//! - `plan`: the stages of planning, one after the other
 //!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
 //!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile

@@ -1,0 +1,97 @@
+//! From what was found to the order, without a source.
+
+use std::collections::HashSet;
+
+use fairlead_mesh::deliveries::Deliveries;
+use serde_json::json;
+
+use super::*;
+use crate::configuration::{Purge, PurgedKind};
+use crate::index::Index;
+use crate::workloads::Workloads;
+
+fn purge() -> Purge {
+    serde_json::from_value(json!({"kinds": [{"group": "a.b", "kind": "Thing"}]})).expect("valid")
+}
+
+fn options(purge: &Purge) -> Options<'_> {
+    Options {
+        purge,
+        unreplicated: HashSet::new(),
+        helm_releases: HashSet::from(["shop".to_owned()]),
+        stripped: HashSet::from(["f".to_owned()]),
+        has_fence: true,
+        required_steps: &[],
+        release: "it",
+        namespace: "ns",
+        helm_revision: None,
+        concurrency: 1,
+    }
+}
+
+fn found(entry: &PurgedKind, helm_owned: HelmOwned) -> Found {
+    let (entry, kind) = (entry.clone(), entry.observed_kind());
+    let definition =
+        Definition { entry, kind, api_version: "a.b/v1".into(), plural: "things".into(), image: None, unreadable: None };
+    let mut index = Index::default();
+    index.begin_kind();
+    let dependents = vec![Kind::named("c.d", "Child")];
+    Found {
+        definitions: vec![definition],
+        deliveries: Deliveries::default(),
+        index,
+        workloads: Workloads::default(),
+        dependents,
+        products: Vec::new(),
+        helm_owned,
+        fence: None,
+    }
+}
+
+fn thing(metadata: &Value) -> Value {
+    let mut thing = json!({"apiVersion": "a.b/v1", "kind": "Thing", "metadata": metadata});
+    thing["metadata"]["name"] = "t".into();
+    thing
+}
+
+fn passes<'a>(options: &'a Options<'a>, found: &'a Found) -> Vec<Pass<'a>> {
+    let pass = |part| if let Part::Pass(pass) = part { Some(pass) } else { None };
+    order(options, found).into_iter().filter_map(pass).collect()
+}
+
+/// The stages in which an object is changed.
+fn stages_of(passes: &[Pass<'_>], object: &Value) -> Vec<usize> {
+    passes.iter().filter_map(|pass| pass.change(object.clone())).map(|change| change.stage).collect()
+}
+
+#[test]
+fn kinds_are_read_in_the_order_of_stages() {
+    let purge = purge();
+    let (options, found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Objects));
+    let read: Vec<(usize, &str)> =
+        passes(&options, &found).iter().map(|pass| (pass.stage, pass.kind.kind.as_ref())).collect();
+    assert_eq!(read, [(DEPENDENTS, "Child"), (FINALIZERS, "Thing"), (OBJECTS, "Thing"), (HELM_OBJECTS, "Thing")]);
+}
+
+#[test]
+fn an_object_goes_in_one_stage() {
+    let purge = purge();
+    let (options, found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Objects));
+    let passes = passes(&options, &found);
+    assert_eq!(stages_of(&passes, &thing(&json!({}))), [OBJECTS]);
+    let helm_owned = thing(&json!({"annotations": {"meta.helm.sh/release-name": "shop"}}));
+    assert_eq!(stages_of(&passes, &helm_owned), [HELM_OBJECTS]);
+    let refused = thing(&json!({"annotations": {"meta.helm.sh/release-name": "other"}}));
+    assert_eq!(stages_of(&passes, &refused), [0_usize; 0]);
+}
+
+#[test]
+fn a_stripped_finalizer_is_not_in_the_image_that_is_deleted() {
+    let purge = purge();
+    let (options, found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Nothing));
+    let passes = passes(&options, &found);
+    let finalized = thing(&json!({"finalizers": ["f", "g"]}));
+    assert_eq!(stages_of(&passes, &finalized), [FINALIZERS, OBJECTS]);
+    let last = passes.last().and_then(|pass| pass.change(finalized.clone())).expect("it goes");
+    assert_eq!(last.before().expect("an image")["metadata"]["finalizers"], json!(["g"]));
+}
