@@ -1,4 +1,4 @@
-//! Whether one object goes. Pure: each guard looks at the object and at what is known, and has a code.
+//! Decides about one object. Pure: each guard looks at the object and at known facts, and has a code.
 
 use std::collections::HashSet;
 
@@ -17,36 +17,36 @@ use fairlead_job::codes::legacy_purger as codes;
 /// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 
-/// Why an object goes that something speaks against.
+/// Why the purge deletes an object that a guard would refuse.
 pub(crate) const ALLOWED: &str = "allowed by name";
 
-/// What one object is to this purge.
+/// The decision about one object.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// It goes.
+    /// The purge deletes the object.
     Purge {
-        /// Why it may.
+        /// Why the purge may delete the object.
         reason: String,
-        /// What should be known about it.
+        /// Warnings about the object.
         warnings: Vec<Finding>,
-        /// Whether it belongs to a Helm release, and so comes back after Helm's manifests.
+        /// Whether the object belongs to a Helm release, and so comes back after Helm's manifests.
         is_helm_owned: bool,
     },
-    /// It is none of this purge's, because nobody has selected it.
+    /// The object stays, because nobody has selected it.
     NotSelected(String),
-    /// It is none of this purge's.
+    /// The object stays: the purge is not about objects like it.
     Keep(String),
-    /// It would go, and something speaks against it.
+    /// A guard refuses to delete the object.
     Refuse(Finding),
 }
 
-/// What is known when it is decided.
+/// The facts that guards know.
 pub(crate) struct Known<'a> {
     /// The release that purges.
     pub(crate) release: &'a str,
-    /// What Triggers deliver.
+    /// The deliveries of Triggers.
     pub(crate) deliveries: &'a Deliveries,
-    /// Subscriptions that may go without.
+    /// Subscriptions that need no Trigger.
     pub(crate) unreplicated: &'a HashSet<String>,
     /// Helm releases whose objects may go.
     pub(crate) helm_releases: &'a HashSet<String>,
@@ -137,7 +137,7 @@ fn of_other_release(object: &Value, target: &Target, known: &Known<'_>) -> Optio
     Some(codes::OTHER_RELEASE.finding(target.clone(), format!("release {other} has made it")))
 }
 
-/// A warning where it belongs to a release that was named, a refusal where to another one.
+/// Warns of an object of a Helm release that the user named, refuses one of another release.
 pub(crate) fn helm_owned(object: &Value, target: &Target, allowed: &HashSet<String>) -> Result<Option<Finding>, Finding> {
     let Some(release) = object::annotation(object, HELM_RELEASE) else { return Ok(None) };
     let namespace = object::annotation(object, "meta.helm.sh/release-namespace").unwrap_or_default();

@@ -17,7 +17,7 @@ use fairlead_job::codes::legacy_purger as codes;
 pub(crate) struct Definition {
     /// Its entry in the configuration.
     pub(crate) entry: PurgedKind,
-    /// In the version in which its objects are stored: read in another one, a snapshot would go through a conversion.
+    /// The kind in the version in which objects are stored: read in another one, a snapshot would go through a conversion.
     pub(crate) kind: Kind,
     /// Group and version of its objects.
     pub(crate) api_version: String,
@@ -42,18 +42,18 @@ impl Definition {
         self.image.as_ref().map(target)
     }
 
-    /// Whether it is the one of the legacy bus, and not that of later Kyma which has the same name.
+    /// Whether the definition is that of the legacy bus, and not that of later Kyma, which has the same name.
     pub(crate) fn is_legacy(&self) -> bool {
         let Some(image) = &self.image else { return false };
         !is_kyma_subscription(&self.entry) || image["spec"].to_string().contains("\"event_type\"")
     }
 
-    /// Whether its objects cannot be read as they are stored: then they are not looked at.
+    /// Whether its objects cannot be read as they are stored. The purge does not read them then.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.unreadable.is_some()
     }
 
-    /// What speaks against removing its objects, and itself if it goes, and what should be known.
+    /// Refusals and warnings about its objects, and about the definition if that is purged, too.
     pub(crate) fn guard(&self, goes: bool, allowed: &HashSet<String>) -> Findings {
         let mut findings = Findings::default();
         findings.refusals.extend(self.unreadable.clone());
@@ -72,7 +72,7 @@ impl Definition {
         findings
     }
 
-    /// Whether it belongs to a Helm release that was named: then all of it comes back after Helm's manifests.
+    /// Whether the definition belongs to a Helm release that the user named: its objects come back after Helm's manifests.
     pub(crate) fn is_helm_owned(&self, allowed: &HashSet<String>) -> bool {
         let (Some(image), Some(target)) = (&self.image, self.target()) else { return false };
         matches!(helm_owned(image, &target, allowed), Ok(Some(_)))

@@ -8,5 +8,5 @@ pub(crate) static POLICY: Kind = Kind::cluster_wide("admissionregistration.k8s.i
 pub(crate) static BINDING: Kind =
     Kind::cluster_wide("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", &["v1"]);
 
-/// Those of which manifests need to know that they are in namespaces.
+/// The kinds of which manifests need to know that they are in namespaces.
 pub(crate) static ALL: [&Kind; 5] = [&TRIGGER, &INSTANCE, &AUTOSCALER, &LEGACY_SUBSCRIPTION, &ACTIVATION];

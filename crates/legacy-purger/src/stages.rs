@@ -6,26 +6,26 @@ use fairlead_migration::stage::{Stage, StageKind, UndoAt};
 pub(crate) const HOLDS: usize = 0;
 /// The fence is put up.
 pub(crate) const FENCE: usize = 1;
-/// What the garbage collector deletes with its owners. Before these, so that it comes back after them.
+/// The garbage collector deletes objects with their owners. Before the owners, so that they come back after them.
 pub(crate) const DEPENDENTS: usize = 2;
 /// Finalizers that were named are taken away.
 pub(crate) const FINALIZERS: usize = 3;
 /// The objects go while the owners of their finalizers run.
 pub(crate) const OBJECTS: usize = 4;
-/// Those that belong to Helm releases: they come back after Helm's own manifests.
+/// Objects of Helm releases go: they come back after Helm's own manifests.
 pub(crate) const HELM_OBJECTS: usize = 5;
-/// What the owners of finalizers delete. After the objects, so that it is back before them and no owner makes it anew.
+/// The owners of finalizers delete their products. After the objects, so that products are back before an owner makes new ones.
 pub(crate) const PRODUCTS: usize = 6;
-/// The same, where their finalizer was taken away: nobody else deletes it.
+/// Products whose finalizer was taken away go: nobody else deletes them.
 pub(crate) const STRIPPED_PRODUCTS: usize = 7;
-/// The kinds themselves.
+/// The definitions of kinds go.
 pub(crate) const DEFINITIONS: usize = 8;
-/// Those that belong to Helm releases.
+/// The definitions of Helm releases go.
 pub(crate) const HELM_DEFINITIONS: usize = 9;
 /// The fence is taken away.
 pub(crate) const NO_FENCE: usize = 10;
 
-/// What Helm releases lose.
+/// Whether Helm releases lose objects or definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum HelmOwned {
     Nothing,
@@ -35,12 +35,12 @@ pub(crate) enum HelmOwned {
     Definitions,
 }
 
-/// All of them. Where Helm releases lose something, what hangs on it comes back as late as that does.
+/// All stages. If Helm releases lose objects or definitions, everything that depends on them comes back as late as they do.
 pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
     let late_from = |from: HelmOwned| if helm_owned >= from { UndoAt::PostRollback } else { UndoAt::PreRollback };
     let late = late_from(HelmOwned::Objects);
     let stage = |name: &str, kind, undo_at| Stage::new(name, kind, undo_at, concurrency);
-    // No workload starts before the kinds are there that it cannot be without.
+    // No workload starts before the kinds exist that it needs.
     let hold = |name: &str| stage(name, StageKind::Hold, late_from(HelmOwned::Definitions));
     let contract = |name: &str| stage(name, StageKind::Contract, UndoAt::PreRollback);
     let with_helm = |name: &str| stage(name, StageKind::Contract, UndoAt::PostRollback);
@@ -53,7 +53,7 @@ pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
         stage("Finalizers", StageKind::Contract, late),
         stage("Objects", StageKind::Contract, late_from(HelmOwned::Definitions)),
         with_helm("Objects of Helm releases"),
-        // Of kinds that stay, and there before the objects, so that no owner makes it anew.
+        // The kinds of products stay. Products are back before the objects, so that no owner makes new ones.
         Stage { undo_at: UndoAt::PreRollback, ..along("What the owners of finalizers delete") },
         contract("What nobody else deletes now"),
         established(contract("Definitions")),

@@ -20,10 +20,10 @@ use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;
 use fairlead_job::codes::legacy_purger as codes;
 
-/// How often what others delete is looked at.
+/// The interval between two looks at objects that others delete.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What others delete may take so long, before it is only told of.
+/// How long others may take to delete an object before a warning names it.
 const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Nothing is left of what was to go, and nothing like it has come meanwhile. What others delete along with it is waited for, and
@@ -34,7 +34,7 @@ pub(crate) async fn verify(
     patience: Duration,
     plan: &Plan,
 ) -> Result<(), Obstacle> {
-    // Asked again: kinds have gone.
+    // The discovery of the session is old: the purge has deleted kinds since.
     let discovery = cluster.discover_for(plan, &cluster.discover().await?).await?;
     let objects = Objects::new(cluster, &discovery);
     wait_for_others(&Source::Cluster(cluster, &discovery), plan, patience).await?;

@@ -27,7 +27,7 @@ use crate::workloads::{Running, pods};
 use crate::{cascade, kinds, ready};
 use fairlead_job::codes::legacy_purger as codes;
 
-/// How often something is looked at that takes a moment.
+/// The interval between two looks at a change that takes a moment.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A policy acts about one second after it was created (measured with Kubernetes 1.34), on every API server by itself.
@@ -101,7 +101,7 @@ impl Guarded<'_> {
         Ok(Objects::new(self.session.cluster, discovery))
     }
 
-    /// Held is not stopped: its pods are given time to end.
+    /// Waits until the pods of a held workload have ended.
     async fn see_stop(&self, workload: &Target) -> Result<(), Obstacle> {
         let (objects, deadline) = (self.objects().await?, Instant::now() + self.patience);
         loop {
@@ -117,7 +117,7 @@ impl Guarded<'_> {
         }
     }
 
-    /// A moment, unless the run is to end.
+    /// Sleeps a moment, unless the run is to end.
     async fn pause(&self) -> Result<(), Obstacle> {
         if let Some(stop) = self.session.watch.stop() {
             return Err(Obstacle::Stopped(stop));
@@ -155,7 +155,7 @@ impl Guarded<'_> {
         }
     }
 
-    /// Until workloads are held and the fence is up, and longer where an earlier process has died, much can happen.
+    /// Looks at every guard again: much can change until workloads are held and the fence is up.
     async fn expect_no_objections(&self) -> Result<(), Obstacle> {
         let look = async || {
             let discovery = self.session.cluster.discover().await?;

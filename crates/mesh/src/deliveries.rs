@@ -1,5 +1,5 @@
-//! Which deliveries Triggers carry out, by the rule of equality that decides about replicas, too. Of each only a digest is kept: there
-//! may be 100,000.
+//! The deliveries that Triggers carry out, by the rule of equality that decides about replicas, too. Of each only a digest is kept:
+//! a cluster may have 100,000 of them.
 
 use std::collections::HashMap;
 
@@ -24,11 +24,11 @@ pub struct Deliveries(HashMap<Key, Option<Box<str>>>);
 /// Whether a delivery is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried<'a> {
-    /// By a Trigger that is Ready.
+    /// A Trigger that is Ready carries the delivery out.
     Ready,
-    /// By one that is not; which, and why.
+    /// A Trigger that is not Ready carries it out; which, and why.
     NotReady(&'a str),
-    /// By none.
+    /// No Trigger carries it out.
     Missing,
 }
 
@@ -52,7 +52,7 @@ impl Deliveries {
         };
         let why = why.map(|why| format!("Trigger {}/{}: {why}", object::namespace(object), object::name(object)).into());
         let entry = self.0.entry(key(&delivery)).or_insert_with(|| why.clone());
-        // One of several is enough, and of those that are not the first by name is named.
+        // One Trigger that is Ready is enough; of several that are not, the first by name is reported.
         *entry = match (entry.take(), why) {
             (Some(one), Some(other)) => Some(one.min(other)),
             _ => None,
