@@ -88,8 +88,8 @@ charts: $(TOOLS)/helm3 $(TOOLS)/helm4
 STATIC := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo'
 
 .PHONY: images
-images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries
-	@$(STATIC) cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS))
+images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries, and the kubectl plugin
+	@$(STATIC) cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS) kubectl-fairlead)
 	@mkdir -p $(IMAGES)
 	@for job in $(JOBS); do \
 	  $(TOOLS)/cluster image --binary target/$(HOST)/release/$$job --reference docker.io/fairlead/$$job:$(TAG) \
