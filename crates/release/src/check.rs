@@ -66,12 +66,17 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     answers.push(Answer { question: "tickets", result: are_there(&ledger.missing().await?) });
     let (served, needs) = needs(cluster, &ledger, &runs).await?;
     answers.push(Answer { question: "kinds", result: served });
-    let allowed = allowed(cluster.require(&needs).await, "you may take back every run in force")?;
+    let all = [ledger.needs_to_undo(), needs.clone()].concat();
+    let allowed = allowed(cluster.require(&all).await, "you may take back every run in force")?;
     answers.push(Answer { question: "permissions", result: allowed });
     if armed != Some(false) {
-        let account = args.rollback_account.clone().unwrap_or_else(|| format!("{}-fairlead-rollback", place.helm_release));
+        // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
+        let (account, needs) = match &args.rollback_account {
+            Some(account) => (account.clone(), &all),
+            None => (format!("{}-fairlead-rollback", place.helm_release), &needs),
+        };
         let user = format!("system:serviceaccount:{}:{account}", place.namespace);
-        let answer = allowed_to(cluster, &needs, &user, &account).await?;
+        let answer = allowed_to(cluster, needs, &user, &account).await?;
         answers.push(Answer { question: "rollback's permissions", result: answer });
     }
     if args.start_pods {
@@ -124,13 +129,13 @@ fn are_there(missing: &[u64]) -> Result<String, String> {
     ))
 }
 
-/// Whether the kinds of all runs in force are served, and what taking these runs back needs.
+/// Whether the kinds of all runs in force are served, and what taking their objects back needs.
 async fn needs(
     cluster: &Cluster,
     ledger: &Ledger<'_>,
     runs: &[RecordedRun],
 ) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
-    let (mut needs, mut found) = (ledger.needs_to_undo(), cluster.discover().await?);
+    let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
     for run in runs.iter().rev().filter(|run| run.is_in_force()) {
         let reopened = ledger.read(&run.name).await?;
         if reopened.ticket.executor != KUBERNETES {
