@@ -8,18 +8,17 @@ pub mod args;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use fairlead_job::code::Code;
 use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_release::args::ReleaseCommand;
 use fairlead_release::check;
+use fairlead_release::place::PLUGIN;
 use fairlead_release::session::connect;
 
 use crate::args::{Args, Command};
-
-/// How messages call this program.
-const NAME: &str = "kubectl fairlead";
 
 /// The whole plugin.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -40,16 +39,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     };
     let common = kubectl.common(&place, lease, output);
     let cluster = connect(&common).await?;
-    fairlead_release::run(&cluster, &common, &command, NAME, |session| session).await
+    fairlead_release::run(&cluster, &common, &command, PLUGIN, |session| session).await
 }
 
 /// Explains a code, of whatever job; without one lists all of them.
 fn explain(code: Option<&str>) -> anyhow::Result<ExitStatus> {
-    let text = match code {
-        Some(id) => {
-            codes::explain(id).ok_or_else(|| Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}")))?
-        }
-        None => codes::all().map(|code| format!("{}  {:>3}  {}\n", code.id, code.exit.code(), code.title)).collect(),
+    let line = |code: &'static Code| format!("{}  {:>3}  {}\n", code.id, code.exit.code(), code.title);
+    let text = if let Some(id) = code {
+        codes::explain(id).ok_or_else(|| Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}")))?
+    } else {
+        codes::all().map(line).collect::<Vec<_>>().concat()
     };
     anstream::stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
     Ok(ExitStatus::Done)

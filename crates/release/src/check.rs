@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
 use crate::helm::HelmRecords;
-use crate::place::Place;
+use crate::place::{PLUGIN, Place};
 use crate::session::place;
 
 /// One answer.
@@ -33,7 +33,7 @@ struct Answer {
 
 /// Asks everything, prints the answers, and fails when one of them is no.
 pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
-    let place = place(common, cluster, "kubectl fairlead");
+    let place = place(common, cluster, PLUGIN);
     let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
     write!(anstream::stdout().lock(), "{}", written(&answers, place, common.output.output)?)
         .context("failed to write the answers to stdout")?;

@@ -4,7 +4,7 @@
 //! - [`session`]: one process at work, and its last word
 //! - [`exclusive`]: one run at a time
 //! - [`executors`]: what carries changes out
-//! - [`place`]: where the ledger is, and the commands that are printed for it
+//! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`wanted`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `next`: what to do

@@ -5,7 +5,7 @@ use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 
 use crate::helm::{HelmRecords, HelmState};
-use crate::place::Place;
+use crate::place::{PLUGIN, Place};
 
 /// A command, and what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,9 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = "after the upgrade: starts what was held and has been changed, names what stays held";
         next.push(command("unhold", what.to_owned()));
     }
-    if next.is_empty() {
+    if next.is_empty() && place.binary == PLUGIN {
+        next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
+    } else if next.is_empty() {
         let command = place.job_command(place.binary, "plan", &[]);
         next.push(Next { command, what: "shows what would be done".to_owned() });
     }

@@ -1,5 +1,8 @@
 //! Where the ledger of which release is, and the commands that are printed for it.
 
+/// The kubectl plugin, as a binary that is asked; it has no step.
+pub const PLUGIN: &str = "kubectl fairlead";
+
 /// Where the ledger of which release is, and the binary that was asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -19,15 +22,15 @@ impl Place<'_> {
     pub fn command(&self, what: &str) -> String {
         let Self { namespace, release, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
-        format!("kubectl fairlead {verb} {release} -n {namespace}{more}{}", self.helm())
+        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}", self.helm())
     }
 
     /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.
     #[must_use]
     pub fn job_command(&self, job: &str, verb: &str, flags: &[String]) -> String {
         let Self { namespace, release, .. } = self;
-        let flags: String = flags.iter().map(|flag| format!(" {}", quoted(flag))).collect();
-        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{flags}{}", self.helm())
+        let told = [vec![String::new()], flags.iter().map(|flag| quoted(flag)).collect()].concat().join(" ");
+        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}", self.helm())
     }
 
     fn helm(&self) -> String {

@@ -15,6 +15,12 @@ fn replicator(cluster: &Cluster, command: &str, more: &[&str]) -> Ended {
     run(&mut cluster.job("trigger-replicator", &args), "")
 }
 
+/// `kubectl fairlead`, of the release whose name is the jobs' default.
+fn plugin(cluster: &Cluster, verb: &str) -> Ended {
+    let args = [verb, "fairlead", "-n", "default", "--kubeconfig", cluster.kubeconfig()];
+    run(program::job("kubectl-fairlead").args(args), "")
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of ours is UTF-8")
 }
@@ -41,6 +47,12 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     let refused = run(program::job("trigger-replicator").args(elsewhere), "").expect(1);
     assert!(refused.stderr.contains("import it with --ledger-namespace default"), "{}", refused.stderr);
     // The outcomes go on, which is no difference that matters.
+    cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/step"]).expect(0);
+    let status = plugin(&cluster, "status").expect(0).stdout;
+    assert!(status.contains("MISSING: somebody has deleted tickets") && status.contains("from here: 1\n"), "{status}");
+    assert!(status.contains("kubectl fairlead check fairlead -n default"), "{status}");
+    let answers = plugin(&cluster, "check").expect(4).stdout;
+    assert!(answers.contains("NO  tickets: somebody has deleted those of runs 1: restore them with `import`"), "{answers}");
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
     assert_eq!(tickets(&cluster), []);
     replicator(&cluster, "rollback", &["--last"]).expect(4);
@@ -48,6 +60,8 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
 
     let imported = replicator(&cluster, "import", &[text(&file)]).expect(0);
     assert_eq!(imported.stdout.matches("created fairlead.v1.fairlead.").count(), 2, "{}", imported.stdout);
+    let status = plugin(&cluster, "status").expect(0).stdout;
+    assert!(!status.contains("MISSING"), "{status}");
     let chunk = cluster.get("secret", "default", "fairlead.v1.fairlead.1-0");
     let ticket = cluster.get("secret", "default", "fairlead.v1.fairlead.1");
     assert_eq!(chunk["metadata"]["ownerReferences"][0]["uid"], ticket["metadata"]["uid"]);
