@@ -2,9 +2,10 @@
 //! and what becomes of each of their objects.
 
 use fairlead_migration::change::{Change, Images};
+use fairlead_migration::fields;
 use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::decide::{Verdict, decide};
 use crate::definitions::Definition;
@@ -74,7 +75,8 @@ fn deletion(stage: usize, image: Value, reason: String) -> Change {
 fn holds(found: &Found) -> Vec<Change> {
     let hold = |(target, before): (&_, &Value)| {
         let mut after = before.clone();
-        after["spec"]["replicas"] = 0.into();
+        // A file may say anything, a list in the place of `spec`, too.
+        fields::merge(&mut after, &json!({"spec": {"replicas": 0}}));
         let reason = "held: it breaks without these kinds, or creates their objects".to_owned();
         let images = Images::Update(before.clone(), after);
         Change { stage: HOLDS, target: Clone::clone(target), images, reason }

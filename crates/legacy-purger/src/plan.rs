@@ -27,7 +27,11 @@ pub(crate) async fn make(
     }
     for part in order(options, &found) {
         match part {
-            Part::Changes(changes) => changes.iter().for_each(|change| plan.push(change)),
+            Part::Changes(changes) => {
+                for change in &changes {
+                    plan.push(change);
+                }
+            }
             Part::Pass(pass) => plan = stream(source, plan, &pass).await?,
         }
     }

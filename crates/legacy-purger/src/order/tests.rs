@@ -95,3 +95,11 @@ fn a_stripped_finalizer_is_not_in_the_image_that_is_deleted() {
     let last = passes.last().and_then(|pass| pass.change(finalized.clone())).expect("it goes");
     assert_eq!(last.before().expect("an image")["metadata"]["finalizers"], json!(["g"]));
 }
+
+#[test]
+fn a_workload_of_a_file_may_have_any_spec() {
+    let (target, image) = (target(&thing(&json!({}))), json!({"spec": ["not", "an object"]}));
+    let mut found = found(&purge().kinds[0], HelmOwned::Nothing);
+    found.workloads.held.insert(target, image);
+    assert_eq!(holds(&found)[0].after().expect("an image"), &json!({"spec": {"replicas": 0}}));
+}
