@@ -35,7 +35,7 @@ macro_rules! codes {
         $(#[$list_doc:meta])* $list_vis:vis list $list:ident;
         $($(#[$doc:meta])* $vis:vis $name:ident = $id:literal, $exit:ident, $title:literal, $cause:literal, $next:literal;)*
     ) => {
-        $($(#[$doc])* #[doc = $title] $vis static $name: $crate::code::Code =
+        $($(#[$doc])* #[doc = $title] #[allow(clippy::doc_markdown, reason = "titles are printed")] $vis static $name: $crate::code::Code =
             $crate::code::Code {
                 id: $id, exit: $crate::exit::ExitStatus::$exit, title: $title, cause: $cause, next: $next,
             };)*

@@ -1,7 +1,7 @@
 //! What every process shares, and nothing that only one job needs. It sends no request.
 //!
 //! - [`args`]: groups of arguments that are flattened into each job's own
-//! - [`code`]: what a code is; [`codes`]: all of them, with a cause and a next step, behind `explain`
+//! - [`code`]: what a code is; [`mod@codes`]: all of them, with a cause and a next step, behind `explain`
 //! - [`configuration`]: the one file for all jobs
 //! - [`exit`]: what exit statuses mean
 //! - [`failure`]: an error that knows its code and exit status

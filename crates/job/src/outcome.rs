@@ -146,7 +146,7 @@ impl Ended {
     /// What the process exits with.
     #[must_use]
     pub fn status(&self) -> ExitStatus {
-        self.failure.as_ref().map_or(ExitStatus::Done, |failure| failure.status())
+        self.failure.as_ref().map_or(ExitStatus::Done, Failure::status)
     }
 
     /// For people, in whole lines: the verdict first, because a termination log is cut at its end.

@@ -9,3 +9,8 @@ pub(crate) fn now() -> Duration {
     let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or_default());
     Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
+
+/// How long ago that was.
+pub(crate) fn since(earlier: Duration) -> Duration {
+    now().saturating_sub(earlier)
+}

@@ -93,7 +93,7 @@ impl<'a> Lease<'a> {
         let (resource_version, until) = (RefCell::default(), Cell::default());
         let lease = Self { cluster, namespace, terms, resource, name, resource_version, until };
         let began = boot_clock::now();
-        let waited = || boot_clock::now() - began;
+        let waited = || boot_clock::since(began);
         let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
         // Who has been asked to stop, and from when on a lease that was taken by force is ours.
         let (mut asked, mut ours_from): (Option<String>, Option<Duration>) = (None, None);
@@ -113,7 +113,7 @@ impl<'a> Lease<'a> {
             }
             let held_for = Duration::from_secs(live["spec"]["leaseDurationSeconds"].as_u64().unwrap_or_default());
             let is_over =
-                seen.as_ref().is_some_and(|seen| boot_clock::now() - seen.since >= held_for + cluster.request_timeout);
+                seen.as_ref().is_some_and(|seen| boot_clock::since(seen.since) >= held_for + cluster.request_timeout);
             if holder != terms.holder {
                 ours_from = None;
             }
@@ -145,7 +145,7 @@ impl<'a> Lease<'a> {
             if waited() >= terms.patience {
                 return Err(Obstacle::Held { name: format!("Lease {namespace}/{}", lease.name), holder });
             }
-            if reported.is_none_or(|at| waited() - at >= REPORT_INTERVAL) {
+            if reported.is_none_or(|at| waited().saturating_sub(at) >= REPORT_INTERVAL) {
                 reported = Some(waited());
                 let at_most = terms.patience.saturating_sub(waited()).as_secs();
                 tracing::info!(holder, lease = lease.name, at_most_seconds = at_most, "waiting for another run to end");

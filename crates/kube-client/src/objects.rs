@@ -368,7 +368,6 @@ fn returns_managers(stage: &Stage) -> bool {
 fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: &str) -> Standing {
     let other = |what: &str| Standing::Other(what.to_owned());
     match (images, live) {
-        (Images::Sweep(..), _) => Standing::After,
         (Images::Create(_), None) => Standing::Before,
         (Images::Create(after), Some(live)) => match (is_marked(live, mark), fields::holds(&writable(after), live)) {
             // Somebody else's of the same name; ours is gone.
@@ -387,7 +386,7 @@ fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: 
                 None => Standing::Before,
             }
         }
-        (Images::Delete(_), None) => Standing::After,
+        (Images::Delete(_), None) | (Images::Sweep(..), _) => Standing::After,
         (Images::Delete(before), Some(live)) if uid(live) == uid(before) => Standing::Before,
         // As good as gone.
         (Images::Delete(_), Some(live)) if !live["metadata"]["deletionTimestamp"].is_null() => Standing::After,

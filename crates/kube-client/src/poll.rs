@@ -100,13 +100,13 @@ mod tests {
             looks.set(looks.get() + 1);
             Ok(if looks.get() == 3 { Look::Done("done") } else { Look::NotYet(format!("look {}", looks.get())) })
         };
-        let waited = block_on(Poll::of(Duration::from_secs(60)).wait(look)).expect("nothing fails");
+        let waited = block_on(Poll::of(Duration::from_mins(1)).wait(look)).expect("nothing fails");
         assert_eq!((waited, looks.get()), (Ok("done"), 3));
         let never = async || Ok(Look::<()>::NotYet("no".to_owned()));
         let waited = block_on(Poll::of(Duration::ZERO).wait(never)).expect("nothing fails");
         assert_eq!(waited, Err("no".to_owned()));
         let stop = || Some(Stop::Interrupted);
-        let waited = block_on(Poll::of(Duration::from_secs(60)).until_told(&stop).wait(never));
+        let waited = block_on(Poll::of(Duration::from_mins(1)).until_told(&stop).wait(never));
         assert!(matches!(waited, Err(Obstacle::Stopped(Stop::Interrupted))), "{waited:?}");
     }
 }

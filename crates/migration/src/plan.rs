@@ -140,7 +140,9 @@ pub(crate) mod tests {
     /// A plan of these changes.
     pub(crate) fn plan_of(stages: Vec<Stage>, changes: &[Change]) -> Plan {
         let mut builder = PlanBuilder::new("step", stages);
-        changes.iter().for_each(|change| builder.push(change));
+        for change in changes {
+            builder.push(change);
+        }
         builder.build()
     }
 

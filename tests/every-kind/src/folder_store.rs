@@ -141,7 +141,7 @@ impl Lock for FolderLock {
     }
 
     async fn keep(&self, _cancelled: &dyn Fn()) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn release(self: Box<Self>) {

@@ -251,6 +251,13 @@ fn a_damaged_ledger_is_named_before_anything_is_taken_back() {
     let changed = replicator(&cluster, "rollback", &["--last"]).expect(4);
     assert!(changed.stderr.contains("fairlead.v1.fairlead.1-0 is damaged: chunk 0 of the snapshot"), "{}", changed.stderr);
 
+    let mut chunk = chunk;
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        chunk["metadata"].as_object_mut().expect("an object").remove(field);
+    }
+    cluster.kubectl(&["delete", "secret", "-n", "default", "fairlead.v1.fairlead.1-0"]).expect(0);
+    cluster.apply(&chunk);
+
     // A ticket of a later version, which says that this one cannot read it.
     let mut later = cluster.get("secret", "default", "fairlead.v1.fairlead.1");
     let content = BASE64_STANDARD.decode(later["data"]["ticket"].as_str().expect("base64")).expect("base64");

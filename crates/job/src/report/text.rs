@@ -63,9 +63,8 @@ fn destroyed(plan: &Plan, stage: usize) -> String {
 fn write_change(out: &mut dyn Write, change: &Change) -> io::Result<()> {
     let (style, sign) = match change.action() {
         Action::Create => (CREATE, '+'),
-        Action::Update => (UPDATE, '~'),
+        Action::Update | Action::Sweep => (UPDATE, '~'),
         Action::Delete => (DELETE, '-'),
-        Action::Sweep => (UPDATE, '~'),
     };
     line(out, style, format_args!("{sign} {} {}", change.action(), change.target))?;
     line(out, FAINT, format_args!("    # {}", change.reason))?;
