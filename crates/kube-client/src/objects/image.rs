@@ -57,7 +57,7 @@ pub(super) fn patches(before: &Value, after: &Value, resource: &Resource) -> Vec
     let mut parts = Vec::new();
     let mut object = fields::diff_by_key(&writable(before), &writable(after));
     if resource.has_scale
-        && let Some(spec) = object.as_mut().and_then(|patch| patch["spec"].as_object_mut())
+        && let Some(spec) = object.as_mut().and_then(|patch| patch.get_mut("spec")).and_then(Value::as_object_mut)
         && let Some(replicas) = spec.remove("replicas")
     {
         parts.push((Part::Scale, json!({"spec": {"replicas": replicas}})));
@@ -221,6 +221,11 @@ mod tests {
         let status = (Part::Status, json!({"status": {"x": 2}}));
         let object = (Part::Object, json!({"spec": {"paused": true}}));
         assert_eq!(patches(&before, &after, &deployment()), [object, scale, status]);
+        // What has a spec to scale keeps it when something else is changed.
+        let mut labelled = before.clone();
+        labelled["metadata"]["labels"]["a"] = "c".into();
+        let label = (Part::Object, json!({"metadata": {"labels": {"a": "c"}}}));
+        assert_eq!(patches(&before, &labelled, &deployment()), [label]);
         // Made, not read.
         after.as_object_mut().expect("an object").remove("status");
         assert_eq!(patches(&before, &after, &deployment()).len(), 2);
