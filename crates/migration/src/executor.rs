@@ -240,6 +240,10 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         match self.restore(&started, OnDrift::Stop, Part::Rest, false).await {
             Ok(Rest { left, .. }) if left.is_empty() => Outcome::Restored(cause),
             Ok(Rest { left, .. }) => Outcome::Dirty { cause, left },
+            Err(Obstacle::Late { operation, source }) => {
+                let source = format!("{source}; the run had failed: {}", chain(&cause)).into();
+                Outcome::Interrupted(Obstacle::Late { operation, source })
+            }
             Err(interruption) => Outcome::Interrupted(interruption),
         }
     }

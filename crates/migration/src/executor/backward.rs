@@ -175,6 +175,10 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             if !way.started[position] || way.ended.borrow().is_some() {
                 continue;
             }
+            if change.action() != Action::Sweep {
+                self.take_back(position, change, way).await;
+                continue;
+            }
             let change = change.inverse();
             let cause = self.progress.cause().is_some();
             let may_end = |stop| may_end(stop, cause, way.ends_at_deadline);

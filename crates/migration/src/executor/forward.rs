@@ -9,18 +9,21 @@ use super::{Part, Proof, Run, Verified, Watcher};
 use crate::change::{Action, Change};
 use crate::obstacle::Obstacle;
 use crate::progress::{OnDrift, Phase};
+use crate::stage::StageKind;
 
 /// What an earlier process may have done.
 struct Earlier<'a> {
     begun: &'a [bool],
     /// By hash of the target of an update: where it is changed last.
     last: &'a HashMap<u64, usize>,
+    /// Whether an earlier process has come to the end of all changes.
+    is_made: bool,
 }
 
 impl<T: Watcher + ?Sized> Run<'_, T> {
     /// Whether an update that an earlier process has begun is over: its target was deleted after it, or its hold has ended.
     fn is_over(&self, position: usize, change: &Change, earlier: &Earlier<'_>) -> bool {
-        let Earlier { begun, last } = earlier;
+        let Earlier { begun, last, .. } = earlier;
         let is_deleted_later = last.get(&change.target.short()).is_some_and(|last| *last > position && begun[*last]);
         let may_be_ended = self.plan.stages()[change.stage].kind.may_be_ended();
         begun[position] && change.action() == Action::Update && (is_deleted_later || may_be_ended)
@@ -62,7 +65,8 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             let batch = std::iter::from_fn(|| {
                 changes.next_if(|(position, next)| next.stage == stage && *position < end && next.action() != Action::Sweep)
             });
-            self.batch(batch, plan.stages()[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;
+            self.batch(batch, plan.stages()[stage].concurrency, &Earlier { begun, last: &last, is_made }, started, &done)
+                .await?;
         }
         self.enter(Phase::Verifying).await?;
         proof.verify().await
@@ -88,6 +92,12 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
                 if let Some(stop) = self.watcher.stop() {
                     failed.set(true);
                     return Some(Obstacle::Stopped(stop));
+                }
+                // What was held and has ended since is somebody else's now: to hold it again would be for ever.
+                let is_hold = self.plan.stages()[change.stage].kind == StageKind::Hold;
+                if self.progress.ended.contains(&position) || earlier.is_made && is_hold {
+                    done.set(done.get() + 1);
+                    return None;
                 }
                 started.borrow_mut()[position] = true;
                 if self.plan.stages()[change.stage].cascaded {
