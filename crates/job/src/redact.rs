@@ -28,21 +28,15 @@ pub fn value(document: &mut Value) {
     match document {
         Value::Object(entries) => {
             let is_secret = entries.get("kind").is_some_and(|kind| kind == "Secret");
+            let is_named = entries.get("name").and_then(Value::as_str).is_some_and(is_credential);
             for (key, entry) in entries.iter_mut() {
                 let is_content = is_secret && (key == "data" || key == "stringData");
                 match entry {
                     Value::Object(contents) if is_content => contents.values_mut().for_each(hide),
-                    // kubectl copies the whole Secret into it.
-                    Value::Object(metadata) if is_secret && key == "metadata" => {
-                        metadata.get_mut("annotations").into_iter().filter_map(Value::as_object_mut).for_each(
-                            |annotations| {
-                                annotations
-                                    .get_mut("kubectl.kubernetes.io/last-applied-configuration")
-                                    .into_iter()
-                                    .for_each(hide);
-                            },
-                        );
-                    }
+                    // kubectl copies the whole object into it.
+                    Value::String(_) if key == "kubectl.kubernetes.io/last-applied-configuration" => hide(entry),
+                    // A variable of a container.
+                    Value::String(_) if is_named && key == "value" => hide(entry),
                     Value::String(_) if is_credential(key) => hide(entry),
                     other => value(other),
                 }
@@ -123,6 +117,17 @@ mod tests {
             (&document["spec"]["secretName"], &document["spec"]["tokenSecretRef"]["name"]),
             (&json!("s"), &json!("s"))
         );
+    }
+
+    #[test]
+    fn copies_of_credentials_and_variables_of_containers_are_hidden() {
+        let mut document = json!({
+            "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"clientSecret\": \"x\"}"}},
+            "env": [{"name": "DB_PASSWORD", "value": "x"}, {"name": "LEVEL", "value": "info"}],
+        });
+        value(&mut document);
+        assert_eq!(document["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"], REDACTED);
+        assert_eq!((&document["env"][0]["value"], &document["env"][1]["value"]), (&json!(REDACTED), &json!("info")));
     }
 
     #[test]
