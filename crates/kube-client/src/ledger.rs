@@ -147,8 +147,15 @@ impl Store for Ledger<'_> {
     }
 
     async fn missing(&self) -> Result<Vec<u64>, Obstacle> {
-        let there = self.list_runs().await?.into_iter().map(|run| run.sequence).collect();
-        Ok(self.register().await?.missing(&there))
+        // First, so that what begins meanwhile is not missed; and again, for what is pruned meanwhile.
+        let register = self.register().await?;
+        let there = self.sequences().await?;
+        let missing = register.missing(&there);
+        if missing.is_empty() {
+            return Ok(missing);
+        }
+        let still = self.register().await?.missing(&there);
+        Ok(missing.into_iter().filter(|sequence| still.contains(sequence)).collect())
     }
 
     async fn read(&self, name: &str) -> Result<Reopened, Obstacle> {

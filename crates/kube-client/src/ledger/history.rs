@@ -31,12 +31,16 @@ impl Ledger<'_> {
     fn run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {
         let labels = &secret["metadata"]["labels"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let changes = secret["metadata"]["annotations"][CHANGES_ANNOTATION].as_str();
         let name = name(secret);
+        // Without changes it would be superfluous, and its ticket the first to go.
+        let changes =
+            secret["metadata"]["annotations"][CHANGES_ANNOTATION].as_str().and_then(|changes| changes.parse().ok());
+        let changes =
+            changes.ok_or_else(|| self.damaged(&name, format!("its annotation {CHANGES_ANNOTATION} says no number")))?;
         Ok(RecordedRun {
             sequence,
             step: text(&labels[STEP_LABEL]),
-            changes: changes.and_then(|changes| changes.parse().ok()).unwrap_or_default(),
+            changes,
             holds: labels[HOLDS_LABEL] == "true",
             progress: self.progress(&name, secret)?,
             helm_revision: labels[REVISION_LABEL].as_str().and_then(|revision| revision.parse().ok()),

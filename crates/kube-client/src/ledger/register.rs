@@ -43,9 +43,22 @@ impl Ledger<'_> {
         Ok(self.get(&endings::name(self.release)).await?.as_ref().map(Register::read).unwrap_or_default())
     }
 
+    /// The sequences of the tickets that are there.
+    pub(super) async fn sequences(&self) -> Result<BTreeSet<u64>, Obstacle> {
+        Ok(self.list_runs().await?.into_iter().map(|run| run.sequence).collect())
+    }
+
     /// Notes that a ticket was created.
     pub(super) async fn register_sequence(&self, sequence: u64, lock: &dyn Lock) -> Result<(), Obstacle> {
-        self.change_register(lock, |register| register.sequence = register.sequence.max(sequence)).await
+        let there = self.sequences().await?;
+        self.change_register(lock, |register| {
+            if register.sequence == 0 {
+                // One that begins now knows nothing of what came before it.
+                register.pruned.extend((1..sequence).filter(|earlier| !there.contains(earlier)));
+            }
+            register.sequence = register.sequence.max(sequence);
+        })
+        .await
     }
 
     /// Notes that a ticket is about to be deleted.
