@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
 use kube::client::ConfigExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,14 +43,25 @@ pub struct Cluster {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The named kubeconfig, or a context in it.
-    #[error("failed to read the kubeconfig")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
+    #[error("failed to read the kubeconfig: {0}")]
+    Kubeconfig(String),
     /// Neither a kubeconfig nor a pod's ServiceAccount.
-    #[error("found neither a kubeconfig nor a ServiceAccount")]
-    Infer(#[source] kube::config::InferConfigError),
+    #[error("found neither a kubeconfig nor a ServiceAccount: {0}")]
+    Infer(String),
     /// TLS or authentication.
     #[error("failed to set up the client")]
     Client(#[source] kube::Error),
+}
+
+/// What is wrong with a kubeconfig, without its text: parsers quote what they do not understand, and that may be a token.
+fn without_contents(error: &impl ToString) -> String {
+    let text = error.to_string();
+    if !text.contains("YAML") {
+        return text;
+    }
+    let first = text.lines().next().unwrap_or_default();
+    let parts: Vec<&str> = first.split(['"', '`', '\'']).step_by(2).collect();
+    parts.join("[…]")
 }
 
 /// What kube makes of a configuration, but with Nagle's algorithm off: with it the first request of a connection waits 40 ms for
@@ -97,17 +108,21 @@ impl Cluster {
         request_timeout: Duration,
     ) -> Result<Self, ConnectError> {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let unreadable = |error: KubeconfigError| ConnectError::Kubeconfig(without_contents(&error));
         let mut config = match (kubeconfig, context) {
             (Some(path), _) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(ConnectError::Kubeconfig)?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ConnectError::Kubeconfig)?
+                let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
+                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreadable)?
             }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(ConnectError::Kubeconfig)?,
-            (None, None) => Config::infer().await.map_err(ConnectError::Infer)?,
+            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(unreadable)?,
+            (None, None) => Config::infer().await.map_err(|error| ConnectError::Infer(without_contents(&error)))?,
         };
         // We own the retries; see the documentation of this crate.
         config.default_retry = false;
-        let server = config.cluster_url.to_string();
+        let url = &config.cluster_url;
+        let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+        // Without user and password: it is in every message.
+        let server = format!("{}://{}{}", url.scheme_str().unwrap_or("https"), host.unwrap_or_default(), url.path());
         let client = client(config).map_err(ConnectError::Client)?;
         Ok(Self { client, server, request_timeout, pace: Pace::new(1), concurrency: 1 })
     }
@@ -232,4 +247,43 @@ impl Cluster {
 
 fn params(labels: Option<&str>, page: u32) -> ListParams {
     ListParams { limit: Some(page), label_selector: labels.map(str::to_owned), ..ListParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kubeconfig_holds_is_not_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        for user in [
+            "token: SECRET\n     x: y",
+            "exec: SECRET",
+            "token: {a: SECRET}",
+            "token: [SECRET]",
+            "exec: {apiVersion: [SECRET]}",
+        ] {
+            let path = folder.path().join("config");
+            let text = format!("apiVersion: v1\nkind: Config\nusers:\n- name: u\n  user:\n    {user}\n");
+            std::fs::write(&path, text).expect("written");
+            let failed = runtime.block_on(Cluster::connect(Some(&path), None, Duration::from_secs(1)));
+            let message = failed.err().expect(user).to_string();
+            println!("{message}");
+            assert!(!message.contains("SECRET"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_server_is_told_without_its_password() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let config = serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}], "users": [{"name": "u", "user": {}}],
+            "clusters": [{"name": "k", "cluster": {"server": "https://user:hunter2@127.0.0.1:1/k8s"}}]});
+        std::fs::write(&path, config.to_string()).expect("written");
+        let cluster = runtime.block_on(Cluster::connect(Some(&path), None, Duration::from_secs(1))).expect("prepared");
+        assert_eq!(cluster.server, "https://127.0.0.1:1/k8s");
+    }
 }
