@@ -32,6 +32,8 @@ use crate::wait::wait;
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     let place = session.place;
     match prepare(session, args).await {
+        // Nothing is written when nothing is to be changed, nor for a release that nobody knows.
+        Err(failure) if args.dry_run || *failure.code == shared::NOTHING_IN_FORCE => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),
         Ok((_, chosen)) if args.dry_run => show(session, &chosen.runs, args).await,
         Ok((helm, _)) => {
@@ -135,7 +137,8 @@ impl<'a> Rollback<'a> {
     /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
     async fn wait_before(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
         let has_added = plan.stages().iter().enumerate().any(|(index, stage)| {
-            stage.kind == StageKind::Expand && plan.positions(index).any(|position| position < progress.begun)
+            matches!(stage.kind, StageKind::Expand | StageKind::Switch)
+                && plan.positions(index).any(|position| position < progress.begun)
         });
         if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
             return Ok(());
