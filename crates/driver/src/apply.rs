@@ -116,6 +116,12 @@ impl<S: Step> Apply<'_, S> {
         let outcome = cancelled_by_rollback(outcome, &session.watch);
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
+        if let Outcome::Background(left) = &outcome
+            && is_other_upgrade
+        {
+            let message = format!("run {} of an earlier upgrade goes on in the background: {left}", run.sequence);
+            return Err(Failure::new(&shared::HELD, message));
+        }
         let goes_on = match &outcome {
             Outcome::Committed | Outcome::Undone { .. } => true,
             Outcome::Restored(_) => is_other_upgrade,
