@@ -74,7 +74,8 @@ pub struct ReleaseArgs {
     pub release: String,
 
     /// Namespace of the ledger's Secrets [default: the pod's or the context's].
-    #[arg(long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE")]
+    #[arg(long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_LEDGER_NAMESPACE",
+        value_parser = namespace)]
     pub ledger_namespace: Option<String>,
 
     /// Name of the Helm release [default: that of --release].
@@ -104,7 +105,7 @@ impl ReleaseArgs {
 }
 
 /// A duration with a unit, `90s` or `3m30s`; nothing can be done in none.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("must be longer than 0".to_owned()),
         other => other.map_err(|error| error.to_string()),
@@ -128,9 +129,29 @@ pub fn release(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a namespace, as the API server takes it.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=63).contains(&text.len()) && text.chars().all(is_inner) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("use at most 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::release;
+    use super::{namespace, release};
+
+    #[test]
+    fn namespaces_are_what_the_api_server_takes() {
+        for name in ["shop", "s", "shop-1"] {
+            assert_eq!(namespace(name).as_deref(), Ok(name));
+        }
+        for name in ["", "Bad NS", "a/../../b?x=1", "-a", "a-", &"a".repeat(64)] {
+            namespace(name).expect_err(name);
+        }
+    }
 
     #[test]
     fn a_release_is_named_as_helm_would() {

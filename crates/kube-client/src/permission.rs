@@ -100,6 +100,11 @@ impl Cluster {
         });
         if let Some(user) = user {
             review["spec"]["user"] = user.into();
+            // The API server does not look for the groups of a user that it is asked about.
+            if let Some((namespace, _)) = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+                let of_namespace = format!("system:serviceaccounts:{namespace}");
+                review["spec"]["groups"] = json!(["system:serviceaccounts", of_namespace, "system:authenticated"]);
+            }
         }
         let request = Request::post(format!("/apis/authorization.k8s.io/v1/{}s", kind.to_lowercase()))
             .header(header::CONTENT_TYPE, "application/json")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, release};
+use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, duration, namespace, release};
 use fairlead_job::exit;
 use fairlead_release::args::{CheckArgs, CommonArgs, ExportArgs, LeaseArgs, RollbackArgs};
 
@@ -57,7 +57,7 @@ Examples:
 #[command(next_help_heading = "Cluster")]
 pub struct KubectlArgs {
     /// Namespace of the release [default: the context's].
-    #[arg(short, long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_NAMESPACE")]
+    #[arg(short, long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
 
     /// Kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount].
@@ -70,7 +70,7 @@ pub struct KubectlArgs {
 
     /// How long one request may take before it is sent again.
     #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
-        value_parser = humantime::parse_duration)]
+        value_parser = duration)]
     pub request_timeout: Duration,
 }
 

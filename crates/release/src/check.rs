@@ -9,6 +9,7 @@ use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
+use fairlead_job::redact;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::Objects;
@@ -53,15 +54,17 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
         Some(newest) => helm.is_armed(cluster, newest).await?,
         None => None,
     };
-    let mut answers = vec![Answer { question: "armed", result: is_armed(&helm, armed, place) }];
+    let mut answers = Vec::new();
     // What may not be read is an answer, too.
     let runs = match ledger.runs().await {
         Err(obstacle @ (Obstacle::Forbidden { .. } | Obstacle::Damaged { .. })) => {
+            answers.push(Answer { question: "armed", result: is_armed(&helm, armed, place, true) });
             answers.push(Answer { question: "runs", result: Err(chain(&obstacle)) });
             return Ok(answers);
         }
         runs => runs?,
     };
+    answers.push(Answer { question: "armed", result: is_armed(&helm, armed, place, !runs.is_empty()) });
     answers.push(Answer { question: "runs", result: are_ended(&runs, place) });
     answers.push(Answer { question: "tickets", result: are_there(&ledger.missing().await?) });
     let (served, needs) = needs(cluster, &ledger, &runs).await?;
@@ -69,14 +72,15 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     let all = [ledger.needs_to_undo(), needs.clone()].concat();
     let allowed = allowed(cluster.require(&all).await, "you may take back every run in force")?;
     answers.push(Answer { question: "permissions", result: allowed });
-    if armed != Some(false) {
+    let of_hooks = match helm.newest() {
+        Some(newest) if armed != Some(false) => rollback_account(cluster, place, newest).await?,
+        _ => None,
+    };
+    if let Some(account) = args.rollback_account.as_ref().or(of_hooks.as_ref()) {
         // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
-        let (account, needs) = match &args.rollback_account {
-            Some(account) => (account.clone(), &all),
-            None => (format!("{}-fairlead-rollback", place.helm_release), &needs),
-        };
+        let needs = if args.rollback_account.is_some() { &all } else { &needs };
         let user = format!("system:serviceaccount:{}:{account}", place.namespace);
-        let answer = allowed_to(cluster, needs, &user, &account).await?;
+        let answer = allowed_to(cluster, needs, &user, account).await?;
         answers.push(Answer { question: "rollback's permissions", result: answer });
     }
     if args.start_pods {
@@ -85,8 +89,30 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     Ok(answers)
 }
 
-fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>) -> Result<String, String> {
+/// The ServiceAccount of a revision's rollback hooks, where its record can be read.
+async fn rollback_account(cluster: &Cluster, place: Place<'_>, newest: u32) -> Result<Option<String>, Obstacle> {
+    let jobs = match cluster.helm_jobs(place.namespace, place.helm_release, newest).await {
+        Err(Obstacle::Forbidden { .. }) => return Ok(None),
+        jobs => jobs?,
+    };
+    let jobs = jobs.iter().filter_map(|manifest| manifests::parse("the release's record", manifest).ok()).flatten();
+    let is_ours = |job: &Value| {
+        let hook = job["metadata"]["annotations"]["helm.sh/hook"].as_str();
+        hook.is_some_and(|hook| hook.contains("pre-rollback"))
+    };
+    let account = |job: Value| job["spec"]["template"]["spec"]["serviceAccountName"].as_str().map(str::to_owned);
+    Ok(jobs.filter(is_ours).find_map(account))
+}
+
+fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Result<String, String> {
     let Some(newest) = helm.newest() else {
+        if !has_runs {
+            return Err(format!(
+                "nothing is known of release {} in namespace {}, neither of Helm nor of fairlead. Check the name, -n and --context. \
+                 Before a first migration without Helm it is so, too",
+                helm.release, place.namespace
+            ));
+        }
         return Ok(format!(
             "no Helm release {} is known here: go back with `{}`",
             helm.release,
@@ -208,8 +234,10 @@ async fn start_pods(
 }
 
 fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Result<String> {
-    let (text, is_ok) =
-        (|answer: &Answer| answer.result.clone().unwrap_or_else(|why| why), |answer: &Answer| answer.result.is_ok());
+    let (text, is_ok) = (
+        |answer: &Answer| redact::text(&answer.result.clone().unwrap_or_else(|why| why)),
+        |answer: &Answer| answer.result.is_ok(),
+    );
     if matches!(output, Output::Json | Output::Yaml) {
         let checks: Vec<Value> = answers
             .iter()

@@ -122,7 +122,8 @@ mod tests {
     use super::*;
     use crate::testing::{self, asked, revision};
 
-    const PLACE: Place<'_> = Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop" };
+    const PLACE: Place<'_> =
+        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", context: None };
 
     fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> RecordedRun {
         RecordedRun { helm_revision, ..testing::run(sequence, phase) }
@@ -131,7 +132,7 @@ mod tests {
     fn helm(statuses: &[&str]) -> HelmRecords {
         let revision = |(index, status): (usize, &&str)| revision(u32::try_from(index).expect("few") + 1, status);
         let revisions = statuses.iter().enumerate().map(revision).collect();
-        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions }
+        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, context: String::new() }
     }
 
     fn commands_in(runs: &[RecordedRun], helm: &HelmRecords, is_armed: Option<bool>, place: Place<'_>) -> Vec<String> {

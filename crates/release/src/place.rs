@@ -14,6 +14,8 @@ pub struct Place<'a> {
     pub binary: &'a str,
     /// Name of the Helm release.
     pub helm_release: &'a str,
+    /// Context of the kubeconfig, where it was named: whoever pastes a command must not end in another cluster.
+    pub context: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -22,7 +24,7 @@ impl Place<'_> {
     pub fn command(&self, what: &str) -> String {
         let Self { namespace, release, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
-        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}", self.helm())
+        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.on("context"))
     }
 
     /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.
@@ -30,7 +32,12 @@ impl Place<'_> {
     pub fn job_command(&self, job: &str, verb: &str, flags: &[String]) -> String {
         let Self { namespace, release, .. } = self;
         let told = [vec![String::new()], flags.iter().map(|flag| quoted(flag)).collect()].concat().join(" ");
-        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}", self.helm())
+        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}{}", self.helm(), self.on("context"))
+    }
+
+    /// The context, as this flag.
+    pub(crate) fn on(&self, flag: &str) -> String {
+        self.context.map(|context| format!(" --{flag} {}", quoted(context))).unwrap_or_default()
     }
 
     fn helm(&self) -> String {
@@ -55,7 +62,9 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted() {
-        let place = Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop" };
+        let place = Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop", context: None };
+        let elsewhere = Place { helm_release: "system", context: Some("the other"), ..place };
+        assert_eq!(elsewhere.command("status"), "kubectl fairlead status system -n shops --context 'the other'");
         assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
         assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
         let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);

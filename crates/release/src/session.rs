@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlead_job::args::ClusterArgs;
+use fairlead_job::args::{ClusterArgs, ReleaseArgs};
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -66,6 +66,9 @@ pub struct Session<'a> {
     command: Command,
 }
 
+/// How long a process that is told to end tries to say so: its pod is killed after 30 seconds.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
 /// Prepares a connection; nothing is sent yet.
 pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
     let ClusterArgs { kubeconfig, context, request_timeout } = &common.cluster;
@@ -79,7 +82,14 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
 #[must_use]
 pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) -> Place<'a> {
     let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
-    Place { namespace, release: &common.release.release, binary, helm_release: common.release.helm_name() }
+    let ReleaseArgs { release, .. } = &common.release;
+    Place {
+        namespace,
+        release,
+        binary,
+        helm_release: common.release.helm_name(),
+        context: common.cluster.context.as_deref(),
+    }
 }
 
 impl<'a> Session<'a> {
@@ -190,11 +200,20 @@ impl<'a> Session<'a> {
         let summary = redact::text(&failure.map_or_else(|| summary.to_owned(), |failure| chain(failure)));
         let helm_revision = self.common.release.helm_revision;
         let ending = Ending { time: now(), step, command, outcome: name, exit, code, summary, helm_revision };
-        if let Err(error) = self.store.note(&ending).await {
+        let is_told_to_end =
+            failure.is_some_and(|failure| *failure.code == shared::INTERRUPTED || *failure.code == shared::CANCELLED);
+        let patience = if is_told_to_end { LAST_WORD } else { Duration::MAX };
+        if tokio::time::timeout(patience, self.tell(&ending, failure.is_some())).await.is_err() {
+            tracing::warn!("how the run ended is neither in the ledger nor an Event: there was no time for it");
+        }
+    }
+
+    async fn tell(&self, ending: &Ending, is_failure: bool) {
+        if let Err(error) = self.store.note(ending).await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "how the run ended is not in the ledger");
         }
         let Some(job) = &self.job else { return };
-        let published = self.cluster.publish(job, &ending.outcome, &ending.summary, failure.is_some()).await;
+        let published = self.cluster.publish(job, &ending.outcome, &ending.summary, is_failure).await;
         if let Err(error) = published {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "there is no Event of how the run ended");
         }

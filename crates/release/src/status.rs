@@ -93,7 +93,9 @@ fn written(status: &Status<'_>, output: Output) -> anyhow::Result<String> {
 fn text(status: &Status<'_>) -> String {
     let Status { place: Place { namespace, release, .. }, runs, missing, endings, helm, next, .. } = status;
     if runs.is_empty() && endings.is_empty() && missing.is_empty() {
-        return format!("Release {release} has no runs in namespace {namespace}.\n");
+        let next =
+            if helm.revisions.is_empty() { "\nIf there should be some: check the name, -n and --context.\n" } else { "" };
+        return format!("Release {release} has no runs in namespace {namespace}.\n{next}");
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN", ""]);
