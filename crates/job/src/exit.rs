@@ -6,14 +6,14 @@ use std::process::{ExitCode, Termination};
 pub const HELP: &str = "\
 Exit status:
     0  done, or nothing to do
-    1  failed, everything as before; or a rollback has asked it to end
+    1  failed, everything as before; or asked to end by a rollback; or, of a rollback, not ready yet
     2  wrong arguments, configuration or input
     3  failed, and NOT everything is as before: the report lists each object
     4  a precondition is not met; nothing changed
     5  another run is at work on the release; try again
     6  somebody else has changed the same objects; nothing changed
    10  plan --exit-code: there is something to do
-   75  interrupted, or the API was not reached; run it again, it goes on
+   75  interrupted, the API was not reached, or rollback waits for something; run it again, it goes on
   124  the --run-timeout of apply has passed, everything as before";
 
 /// How a process ended.

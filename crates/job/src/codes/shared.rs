@@ -20,7 +20,7 @@ crate::codes! {
         "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
     pub INPUT = "FL005", Usage, "An input file cannot be read",
         "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
-        "Fix the document that the message names by file, number and line.";
+        "See that the file is there and can be read; where a document is named, by number and line, fix that one.";
     pub DIRTY = "FL006", Dirty, "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
@@ -37,11 +37,11 @@ crate::codes! {
          ServiceAccount.",
         "Check with `kubectl config view`, or name another one with --kubeconfig and --context.";
     pub UNKNOWN_CODE = "FL010", Usage, "There is no such code",
-        "Codes are two letters and three digits, and each job explains its own and the shared ones.",
-        "Copy the code from the report of the same job.";
+        "Codes are two letters and three digits, and every program explains those of all.",
+        "`kubectl fairlead explain` lists all codes.";
     pub STRICT = "FL011", Refused, "There are refusals, and --strict is set",
         "Some objects cannot be migrated. Without --strict they are reported and left alone; with it nothing is done at all.",
-        "Fix what the report refuses, or leave those namespaces out with --exclude-namespace.";
+        "Fix what the report refuses, or leave those namespaces out (trigger-replicator: --exclude-namespace).";
     pub SNAPSHOT = "FL013", Failed, "The snapshot cannot be made",
         "The plan could not be written down or compressed, so nothing was changed.",
         "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
@@ -66,7 +66,7 @@ crate::codes! {
         "See `status`; if nobody has taken over, run the same command again: it goes on where this run ended.";
     pub NOTHING_IN_FORCE = "FL018", Refused, "There is no such run to take back",
         "The ledger of the release holds no run that is in force and that was asked for.",
-        "See `status` for what is in force, and check --release and --ledger-namespace.";
+        "See `status` for what is in force, and check the release and its namespace (-n; of a job --release, --ledger-namespace).";
     pub LEASE_TOO_SHORT = "FL019", Usage, "The lease is too short",
         "A run may write until its lease ends less --request-timeout, and renews it when a third is over. With such a short one it \
          would never be allowed to write.",
@@ -105,7 +105,7 @@ crate::codes! {
         "While this run waited for the lock of the release, another run of the same step has begun, or has done a part of the work. The \
          plan does not hold any more. Nothing was changed.",
         "Run again: the plan is made anew.";
-    pub NOT_DRAINED_YET = "FL028", Failed, "The way back waits for something that has not come",
+    pub NOT_DRAINED_YET = "FL028", Interrupted, "The way back waits for something that has not come",
         "Before a part of a run is taken back, something must be so: an old component ready, a new one drained. The run's ticket says \
          what, and the message why it is not so. Nothing of that part was taken back.",
         "Fix what the message names, then run the same rollback again: it goes on where it ended.";
