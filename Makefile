@@ -37,7 +37,7 @@ demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what t
 	@scripts/demo down
 
 .PHONY: test test-fast
-test: ## everything: checks, tests without and with a node; about 30 minutes, the first time 41
+test: ## everything: checks, tests without and with a node; 25 to 40 minutes
 	@rm -rf target/stages target/test-seconds target/audit target/kube-cache
 	@$(STAGE) 'packages' $(MAKE) packages
 	@$(STAGE) 'build the cluster and Helm' $(MAKE) cluster
