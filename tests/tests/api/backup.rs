@@ -70,6 +70,28 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
 }
 
 #[test]
+fn a_ticket_that_does_not_say_how_many_changes_it_has_is_damaged_and_a_dry_run_writes_nothing() {
+    let cluster = lease();
+    cluster.create(std::iter::once(subscription("default", "s", "order.created.1")));
+    apply(&cluster, &[]).expect(0);
+    let before = state::of(&cluster);
+    // Of a release that nobody knows.
+    for more in [&["--last", "--dry-run"][..], &["--last"]] {
+        let args = ["rollback", "shpo", "-n", "default", "--kubeconfig", cluster.kubeconfig()];
+        let refused = run(program::job("kubectl-fairlead").args(args).args(more), "").expect(4);
+        assert!(refused.stderr.contains("error FL018"), "{}", refused.stderr);
+    }
+    let secrets = cluster.kubectl(&["get", "secrets", "-n", "default", "-o", "name"]).expect(0).stdout;
+    assert!(!secrets.contains("shpo"), "{secrets}");
+    // Taken for a run without changes, it would be the first to be pruned.
+    cluster.kubectl(&["annotate", "secret", "-n", "default", "fairlead.v1.fairlead.1", "fairlead.dev/changes-"]).expect(0);
+    let refused = replicator(&cluster, "rollback", &["--last"]).expect(4);
+    let named = "Secret default/fairlead.v1.fairlead.1 is damaged: its annotation fairlead.dev/changes says no number";
+    assert!(refused.stderr.contains(named), "{}", refused.stderr);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+#[test]
 fn a_file_that_is_damaged_or_incomplete_is_not_imported() {
     let cluster = lease();
     cluster.apply(&subscription("default", "one", "order.created"));
