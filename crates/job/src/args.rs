@@ -105,7 +105,7 @@ impl ReleaseArgs {
 }
 
 /// A duration with a unit, `90s` or `3m30s`; nothing can be done in none.
-pub fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("must be longer than 0".to_owned()),
         other => other.map_err(|error| error.to_string()),

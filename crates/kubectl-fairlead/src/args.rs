@@ -1,10 +1,9 @@
 //! The command line, with kubectl's own flags.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, duration, namespace, release};
+use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, namespace, release};
 use fairlead_job::exit;
 use fairlead_release::args::{CheckArgs, CommonArgs, ExportArgs, LeaseArgs, RollbackArgs};
 
@@ -60,18 +59,9 @@ pub struct KubectlArgs {
     #[arg(short, long, global = true, value_name = "NAMESPACE", env = "FAIRLEAD_NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
 
-    /// Kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount].
-    #[arg(long, global = true, value_name = "FILE", env = "FAIRLEAD_KUBECONFIG")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// Context in the kubeconfig [default: its current context].
-    #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_CONTEXT")]
-    pub context: Option<String>,
-
-    /// How long one request may take before it is sent again.
-    #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
-        value_parser = duration)]
-    pub request_timeout: Duration,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Which release.
@@ -149,10 +139,10 @@ pub enum Command {
 impl KubectlArgs {
     /// The same in the words of the jobs.
     pub(crate) fn common(&self, place: &ReleaseName, lease: LeaseArgs, output: OutputArgs) -> CommonArgs {
-        let Self { namespace, kubeconfig, context, request_timeout } = self.clone();
+        let Self { namespace, cluster } = self.clone();
         let ReleaseName { release, helm_release } = place.clone();
         CommonArgs {
-            cluster: ClusterArgs { kubeconfig, context, request_timeout },
+            cluster,
             release: ReleaseArgs {
                 release,
                 ledger_namespace: namespace,
