@@ -2,6 +2,7 @@
 
 mod drift;
 mod gates;
+mod holds;
 mod parts;
 mod sweeps;
 
