@@ -7,19 +7,22 @@
 //! - `flows`: what has to be done so that Triggers get events
 //! - [`plan`]: what has to be done, and `make`: the way from a cluster or files to a plan
 //! - `step`: the step, whose changes are made with the `address` that a Broker has by then
-//! - `verify`: looks whether it has been done, and `ready` whether it works
+//! - `carried_out`: whether all of it is to be seen, and ready
+//! - `verify`: what is missing where not, and `ready` waits for what is not ready yet
 //! - `naming`: the names of what is created
 //!
 //! What the mesh is made of, and which flows there should be, `fairlead_mesh` reads and decides.
 //!
 //! # Decision: a second plan is the verification
 //!
-//! Situation: after the writes the world must be looked at, not the return codes. Decision: everything is observed and planned
-//! again; the run has succeeded when none of its targets is in the second plan. Consequence: what a webhook changed and what
-//! somebody deleted meanwhile is noticed, by the same rule of equality that the next run and the purge apply.
+//! Situation: after the writes the world must be looked at, not the return codes. Decision: everything that was written is read
+//! again. Where something of it is not as planned or not ready, everything is observed and planned again; the run has succeeded when none
+//! of its targets is in the second plan. Consequence: what a webhook changed and what somebody deleted meanwhile is noticed,
+//! by the same rule of equality that the next run and the purge apply, and a run that went well reads each written kind once.
 
 mod address;
 pub mod args;
+mod carried_out;
 mod channels;
 pub mod existing;
 mod flows;

@@ -53,7 +53,12 @@ impl Awaited {
     }
 }
 
-fn is_of(kind: &Kind, target: &Target) -> bool {
+/// Whether objects of this kind say that they are ready.
+pub(crate) fn has_condition(kind: &Kind) -> bool {
+    KINDS.contains(&kind)
+}
+
+pub(crate) fn is_of(kind: &Kind, target: &Target) -> bool {
     target.kind == kind.kind && target.api_version.split_once('/').is_some_and(|(group, _)| group == kind.group)
 }
 

@@ -1,6 +1,5 @@
 //! Looks at the world after the writes: is everything as planned?
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use fairlead_kube_client::cluster::Cluster;
@@ -13,6 +12,7 @@ use fairlead_migration::plan::Plan;
 use fairlead_observe::source::Source;
 
 use crate::args::{ApplyArgs, Args};
+use crate::carried_out::{is_carried_out, pending};
 use crate::make::{Unplannable, make_plan};
 use crate::ready::{self, Awaited, Wait};
 
@@ -26,6 +26,9 @@ pub(crate) async fn verify(
 ) -> Result<(), Obstacle> {
     let source = Source::Cluster(cluster, discovery);
     let started = Instant::now();
+    if is_carried_out(&source, plan).await? {
+        return Ok(());
+    }
     loop {
         let again = plan_again(&source, args).await?;
         compare(plan, &again)?;
@@ -74,12 +77,8 @@ fn awaited(plan: &Plan, again: &Plan) -> Awaited {
     again.unchanged().iter().for_each(|unchanged| wanted.insert(&unchanged.target));
     // A replica that another Subscription has come to share is still asked for.
     again.changes().for_each(|change| wanted.insert(&change.target));
-    // Without a Broker a Trigger has no status, for as long as there is none: reported in the plan, not waited for.
-    let no_broker = |warning: &&fairlead_migration::finding::Finding| {
-        warning.code == fairlead_job::codes::trigger_replicator::NO_BROKER.id
-    };
-    let pending = again.warnings().iter().filter(no_broker).filter_map(|warning| warning.target.namespace.clone());
-    let pending: HashSet<String> = pending.collect();
+    // Reported in the plan, not waited for.
+    let pending = pending(again);
     let mut awaited = Awaited::default();
     for change in plan.changes() {
         let target = &change.target;
