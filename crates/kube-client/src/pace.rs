@@ -24,6 +24,13 @@ const MANY_WAITING: f64 = 6.0;
 /// Weight of one answer in the smoothed delay.
 const SMOOTHING: f64 = 0.1;
 
+/// So many answers make a delay that one odd answer does not spoil.
+const ENOUGH: u32 = 20;
+
+/// After so many answers it is found out anew what a request takes that waits for nobody: another kind of request takes another time,
+/// and a server may have got slower. Source: ProbeRTT of Cardwell and others, *BBR* (2016).
+const MEMORY: u32 = 1_000;
+
 /// Lets requests through, as many at once as the server bears.
 pub(crate) struct Pace {
     state: RefCell<State>,
@@ -35,10 +42,14 @@ struct State {
     limit: f64,
     max: f64,
     in_flight: u32,
-    /// The quickest answer, in seconds: what a request takes when it waits for nobody.
+    /// The lowest smoothed delay, in seconds: what a request takes when it waits for nobody.
     quickest: f64,
     /// Smoothed, in seconds.
     delay: f64,
+    /// Answers since the delay was last found out anew.
+    answers: u32,
+    /// The limit to return to, while that is found out with half of it.
+    probing: Option<f64>,
     /// Answers to come that were asked for before the limit was halved: they say the same once more.
     stale: u32,
 }
@@ -62,7 +73,16 @@ impl Pace {
     /// At most `max` at once.
     pub(crate) fn new(max: u16) -> Self {
         let max = f64::from(max.max(1));
-        let state = State { limit: INITIAL.min(max), max, in_flight: 0, quickest: f64::MAX, delay: 0.0, stale: 0 };
+        let state = State {
+            limit: INITIAL.min(max),
+            max,
+            in_flight: 0,
+            quickest: f64::MAX,
+            delay: 0.0,
+            answers: 0,
+            probing: None,
+            stale: 0,
+        };
         Self { state: RefCell::new(state), freed: Notify::new() }
     }
 
@@ -116,20 +136,34 @@ impl State {
         match load {
             Load::Overloaded => {
                 self.limit = (self.limit / 2.0).max(1.0);
+                self.probing = None;
                 self.stale = self.in_flight.saturating_sub(1);
             }
-            Load::Took(delay) => {
-                let delay = delay.as_secs_f64();
-                self.quickest = self.quickest.min(delay);
-                self.delay = if self.delay > 0.0 { self.delay + SMOOTHING * (delay - self.delay) } else { delay };
-                // Little's law: so many of those in flight wait for others.
-                let waiting = self.limit * (1.0 - self.quickest / self.delay);
-                if waiting < FEW_WAITING {
-                    self.limit = (self.limit + 1.0 / self.limit).min(self.max);
-                } else if waiting > MANY_WAITING {
-                    self.limit = (self.limit - 1.0 / self.limit).max(1.0);
-                }
-            }
+            Load::Took(delay) => self.learn_delay(delay.as_secs_f64()),
+        }
+    }
+
+    fn learn_delay(&mut self, delay: f64) {
+        self.delay = if self.answers == 0 { delay } else { self.delay + SMOOTHING * (delay - self.delay) };
+        self.answers += 1;
+        if self.answers < ENOUGH {
+            return;
+        }
+        self.limit = self.probing.take().unwrap_or(self.limit);
+        self.quickest = self.quickest.min(self.delay);
+        // Little's law: so many of those in flight wait for others.
+        let waiting = self.limit * (1.0 - self.quickest / self.delay);
+        if waiting < FEW_WAITING {
+            self.limit = (self.limit + 1.0 / self.limit).min(self.max);
+        } else if waiting > MANY_WAITING {
+            self.limit = (self.limit - 1.0 / self.limit).max(1.0);
+        }
+        if self.answers == MEMORY {
+            self.probing = Some(self.limit);
+            self.limit = (self.limit / 2.0).max(1.0);
+            self.quickest = f64::MAX;
+            self.answers = 0;
+            self.stale = self.in_flight.saturating_sub(1);
         }
     }
 }
@@ -154,22 +188,43 @@ mod tests {
     fn the_limit_settles_a_little_above_what_the_server_does_at_once() {
         for capacity in [2.0, 10.0, 24.0] {
             let mut state = state(64);
-            ask(&mut state, capacity, 2_000);
+            ask(&mut state, capacity, 2_500);
             assert!((capacity..capacity + MANY_WAITING + 2.0).contains(&state.limit), "{capacity}: {state:?}");
         }
     }
 
     #[test]
+    fn a_few_quick_answers_do_not_keep_it_low() {
+        for quick in [1, 10, 100] {
+            let mut state = state(64);
+            (0..quick).for_each(|_| state.learn(Load::Took(Duration::from_micros(200))));
+            ask(&mut state, 24.0, 2_500);
+            assert!((20.0..32.0).contains(&state.limit), "{quick}: {state:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_become_slower_is_asked_for_as_much() {
+        let mut state = state(64);
+        ask(&mut state, 24.0, 2_500);
+        for _ in 0..3_000 {
+            let delay = 0.040 * (state.limit / 24.0).max(1.0);
+            state.learn(Load::Took(Duration::from_secs_f64(delay)));
+        }
+        assert!((20.0..32.0).contains(&state.limit), "{state:?}");
+    }
+
+    #[test]
     fn it_never_exceeds_what_was_asked_for() {
         let mut state = state(8);
-        ask(&mut state, 1_000.0, 2_000);
+        ask(&mut state, 1_000.0, 2_500);
         assert!((7.0..=8.0).contains(&state.limit), "{state:?}");
     }
 
     #[test]
     fn an_overload_halves_it_once_however_many_say_so() {
         let mut state = state(64);
-        ask(&mut state, 40.0, 2_000);
+        ask(&mut state, 40.0, 2_500);
         let before = state.limit;
         while state.admit() {}
         let in_flight = state.in_flight;
