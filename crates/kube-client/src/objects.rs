@@ -30,6 +30,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
@@ -49,7 +50,7 @@ use crate::cluster::Cluster;
 use crate::discovery::Discovery;
 use crate::operation::Operation;
 use crate::permission::Need;
-use crate::request::Error;
+use crate::request::{Error, read};
 use crate::resource::Resource;
 
 /// Created objects carry it: namespace and name of the ticket that they can be undone from.
@@ -337,16 +338,26 @@ impl<'a> Objects<'a> {
         verb: &'static str,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Result<Value, Error>, Obstacle> {
+        Ok(self.send_for_bytes(subject, verb, request).await?.and_then(|body| read(&body)))
+    }
+
+    /// The same without reading what is in a good answer.
+    async fn send_for_bytes(
+        &self,
+        subject: &Subject<'_>,
+        verb: &'static str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Result<Bytes, Error>, Obstacle> {
         let request = request
             .map_err(|source| Obstacle::Refused { operation: subject.operation(verb).to_string(), source: source.into() })?;
         if verb == "get" {
-            return Ok(self.cluster.send(request).await);
+            return Ok(self.cluster.send_for_bytes(request).await);
         }
         let unlocked = || Obstacle::Refused {
             operation: subject.operation(verb).to_string(),
             source: "nothing is written without the lock of a release".into(),
         };
-        Ok(self.cluster.write(request, self.lock.ok_or_else(unlocked)?).await)
+        Ok(self.cluster.write_for_bytes(request, self.lock.ok_or_else(unlocked)?).await)
     }
 
     /// Why a write was refused; when admission did it, also who has a say there.

@@ -28,7 +28,7 @@ const SMOOTHING: f64 = 0.1;
 const ENOUGH: u32 = 20;
 
 /// After so many answers it is found out anew what a request takes that waits for nobody: another kind of request takes another time,
-/// and a server may have got slower. Source: ProbeRTT of Cardwell and others, *BBR* (2016).
+/// and a server may have got slower. Source: `ProbeRTT` of Cardwell and others, *BBR* (2016).
 const MEMORY: u32 = 1_000;
 
 /// Lets requests through, as many at once as the server bears.

@@ -85,7 +85,12 @@ impl Cluster {
 
     /// The same for one of many writes, which the lock must outlast: as many at once as the server bears.
     pub(crate) async fn write(&self, request: Request<Vec<u8>>, lock: &dyn Lock) -> Result<Value, Error> {
-        read(&self.send_until(request, Some((&self.pace, lock))).await?)
+        read(&self.write_for_bytes(request, lock).await?)
+    }
+
+    /// The same without reading what is in the answer.
+    pub(crate) async fn write_for_bytes(&self, request: Request<Vec<u8>>, lock: &dyn Lock) -> Result<Bytes, Error> {
+        self.send_until(request, Some((&self.pace, lock))).await
     }
 
     async fn send_until(&self, request: Request<Vec<u8>>, write: Option<(&Pace, &dyn Lock)>) -> Result<Bytes, Error> {
@@ -193,7 +198,8 @@ pub(crate) fn obstacle(operation: String, error: Error) -> Obstacle {
     }
 }
 
-fn read(body: &[u8]) -> Result<Value, Error> {
+/// What is in an answer.
+pub(crate) fn read(body: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(body).map_err(Error::Body)
 }
 

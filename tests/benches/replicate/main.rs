@@ -29,7 +29,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use clap::builder::FalseyValueParser;
 
 /// What to measure.
@@ -48,13 +48,13 @@ struct Args {
     #[arg(long, env = "BENCH_PURGE_SIZES", value_delimiter = ',')]
     purge_sizes: Vec<usize>,
 
-    /// Only the purge: minutes instead of a quarter of an hour.
-    #[arg(long, env = "BENCH_PURGE_ONLY", value_parser = FalseyValueParser::new())]
-    purge_only: bool,
+    /// Only these parts; a list with commas.
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "purge,rate,size,start")]
+    only: Vec<Part>,
 
-    /// Triggers in each round that measures their rate [default: 5000, quick: 2000].
-    #[arg(long, env = "BENCH_OBJECTS")]
-    objects: Option<usize>,
+    /// Triggers in each round that measures their rate [default: 2000,10000, quick: 2000].
+    #[arg(long, env = "BENCH_OBJECTS", value_delimiter = ',')]
+    objects: Vec<usize>,
 
     /// How many are created at once; a list with commas measures each.
     #[arg(long, env = "BENCH_CONCURRENCY", value_delimiter = ',', default_value = "8")]
@@ -69,17 +69,40 @@ struct Args {
     bench: bool,
 }
 
+/// A part of the measurement.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Purge,
+    Rate,
+    Size,
+    Start,
+}
+
 fn main() {
-    let Args { binary, purger, purge_sizes, purge_only, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, purger, purge_sizes, only, objects, concurrency, quick, bench: _ } = Args::parse();
     let started = Instant::now();
-    let objects = objects.unwrap_or(if quick { 2_000 } else { 5_000 });
+    let objects = match &objects[..] {
+        [] if quick => vec![2_000],
+        [] => vec![2_000, 10_000],
+        _ => objects,
+    };
     let sizes: &[usize] = if quick { &[10_000] } else { &[10_000, 100_000] };
     let job = process::Job::new(&binary);
     let purge_sizes = if purge_sizes.is_empty() { [&[500], sizes].concat() } else { purge_sizes };
-    let mut rows = purge::measure(&purger, &purge_sizes);
-    if !purge_only {
-        rows.extend(rate::measure(&job, objects, &concurrency));
+    let has = |part| only.contains(&part);
+    let mut rows = Vec::new();
+    if has(Part::Purge) {
+        rows.extend(purge::measure(&purger, &purge_sizes));
+    }
+    if has(Part::Rate) {
+        for count in &objects {
+            rows.extend(rate::measure(&job, *count, &concurrency));
+        }
+    }
+    if has(Part::Size) {
         rows.extend(size::measure(&job, sizes));
+    }
+    if has(Part::Start) {
         rows.extend(start::measure(&job));
     }
     table::print(&job.version(), &rows);

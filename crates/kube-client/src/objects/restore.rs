@@ -18,7 +18,7 @@ use super::image::{Part, clamped_status, is_back, is_marked, is_restored, manage
 use super::write::CONFLICT_ATTEMPTS;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, owners, settle};
 use crate::poll::{Look, Poll};
-use crate::request::Error;
+use crate::request::{Error, read};
 
 impl Objects<'_> {
     pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
@@ -219,7 +219,7 @@ impl Objects<'_> {
                 last.replace(Some(error));
                 Ok(Look::NotYet(why))
             }
-            other => Ok(Look::Done(other)),
+            other => Ok(Look::Done(other.and_then(|body| read(&body)))),
         };
         match Poll::of(patience).wait(look).await? {
             Ok(answer) => Ok(answer),

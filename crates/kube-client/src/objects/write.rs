@@ -1,5 +1,6 @@
 //! Create, update, delete.
 
+use bytes::Bytes;
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
@@ -32,16 +33,17 @@ impl Objects<'_> {
         self.wait_until_settled(subject, task).await
     }
 
+    /// The answer is the object as it is stored, which hardly anybody reads.
     pub(super) async fn post(
         &self,
         subject: &Subject<'_>,
         mut object: Value,
         mark: &str,
-    ) -> Result<Result<Value, Error>, Obstacle> {
+    ) -> Result<Result<Bytes, Error>, Obstacle> {
         object["metadata"]["annotations"][TICKET_ANNOTATION] = mark.into();
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let request = subject.requests().create(&params, object.to_string().into_bytes());
-        self.send(subject, "create", request).await
+        self.send_for_bytes(subject, "create", request).await
     }
 
     pub(super) async fn update(
