@@ -23,6 +23,7 @@ use fairlead_release::helm::HelmRecords;
 use fairlead_release::session::Session;
 use fairlead_release::wanted::{self, cancelled_by_rollback};
 
+use crate::after;
 use crate::args::StepArgs;
 use crate::step::{Look, Step, StepKind};
 
@@ -43,6 +44,7 @@ struct Apply<'a, S> {
 
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
+        after::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
         let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
         wanted::check(self.session, S::NAME).await?;
         let mut seen = self.session.runs().await?;

@@ -52,6 +52,11 @@ pub struct StepArgs {
     #[arg(long, value_name = "FILE", env = "FAIRLEAD_PLAN")]
     pub plan: Option<PathBuf>,
 
+    /// Begin only when this Job of the namespace is complete, and not at all when it has failed; the time of the run begins then. May be
+    /// given several times.
+    #[arg(long, value_name = "JOB", value_delimiter = ',', env = "FAIRLEAD_AFTER_JOB")]
+    pub after_job: Vec<String>,
+
     /// How long the run may take, in a Job from the start of its first pod; after that it restores what it changed and exits
     /// with 124. Leave time to restore before the Job's activeDeadlineSeconds.
     #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",

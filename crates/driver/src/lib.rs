@@ -4,13 +4,14 @@
 //! - [`step`]: what a job brings with it
 //! - [`apply`]: finishes what an earlier run has left, then plan, snapshot, changes, verification
 //! - [`show`]: shows a plan, explains a code
-//! - [`preceded`]: steps that must have come before
+//! - [`preceded`]: steps that must have come before, and `after`: Jobs that must have
 //!
 //! # Decision: this crate uses `release`
 //!
 //! Situation: a run of a step has to know whether the release still wants it, and what Helm may be told to go back to. Decision: the
 //! runs of a release are below, and what makes one is here. Consequence: the plugin for people links nothing that applies a step.
 
+mod after;
 pub mod apply;
 pub mod args;
 pub mod preceded;

@@ -65,6 +65,11 @@ impl Watch {
         self.deadline.set(self.deadline.get().checked_sub(elapsed).unwrap_or_else(Instant::now));
     }
 
+    /// The run begins only now, or began so long ago: until then it has waited for others.
+    pub fn begin_again(&self, run_timeout: Duration, elapsed: Duration) {
+        self.deadline.set(Instant::now() + run_timeout.saturating_sub(elapsed));
+    }
+
     /// A rollback has asked the run to stop.
     pub fn cancel(&self) {
         self.told.send_replace(Some(Stop::Cancelled));

@@ -4,7 +4,7 @@
 //! - `admission`: who has a say when something is written
 //! - [`cluster`]: the connection, and paged lists
 //! - [`discovery`]: which kinds the cluster serves
-//! - [`events`]: the Job that a process is a pod of
+//! - [`jobs`]: the Job that a process is a pod of
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`lease`]: one run at a time
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
@@ -26,7 +26,7 @@ mod admission;
 mod boot_clock;
 pub mod cluster;
 pub mod discovery;
-pub mod events;
+pub mod jobs;
 pub mod helm;
 pub mod lease;
 pub mod ledger;

@@ -12,7 +12,7 @@ use fairlead_job::report;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
-use fairlead_kube_client::events::Job;
+use fairlead_kube_client::jobs::Job;
 use fairlead_kube_client::ledger::{Ledger, now};
 use fairlead_migration::executor;
 use fairlead_migration::obstacle::{Obstacle, chain};

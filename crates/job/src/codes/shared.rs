@@ -115,4 +115,8 @@ crate::codes! {
     pub NOT_PREPARED = "FL030", Refused, "Something is missing for the upgrade, or for its way back",
         "Each question of `kubectl fairlead check` that is answered with NO names what is missing. Nothing was changed.",
         "Do what the answer says, then check again.";
+    pub NOT_AFTER = "FL031", Refused, "A Job that has to come before has failed",
+        "Jobs that are applied all at once wait for each other in the order of their weights (`--after-job`). The one that this \
+         run has waited for has failed. Nothing was changed.",
+        "Read the log of the Job that the message names and fix what it says, then apply all Jobs again.";
 }
