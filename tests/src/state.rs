@@ -80,7 +80,9 @@ fn plain(mut object: Value, uids: &HashMap<String, String>) -> Value {
     }
     forget(&mut object["status"], "observedGeneration");
     // The uids of owners stand in references to them, and in who owns those references. A uid that is nobody's stays.
-    let text = uids.iter().fold(object.to_string(), |text, (uid, whose)| text.replace(uid, &whose.replace('"', "")));
+    let owners = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let owners = owners.iter().filter_map(|owner| uids.get_key_value(owner["uid"].as_str()?));
+    let text = owners.fold(object.to_string(), |text, (uid, whose)| text.replace(uid, &whose.replace('"', "")));
     serde_json::from_str(&text).expect("names of objects need no escape")
 }
 

@@ -64,7 +64,7 @@ impl From<Obstacle> for Failure {
         let code = match &obstacle {
             Obstacle::Drift { .. } => &shared::DRIFT,
             Obstacle::Forbidden { .. } => &shared::FORBIDDEN,
-            Obstacle::Refused { .. } => &shared::REFUSED_BY_API,
+            Obstacle::Refused { .. } | Obstacle::NotYet { .. } => &shared::REFUSED_BY_API,
             Obstacle::Late { .. } => &shared::LATE,
             Obstacle::Unreachable { .. } => &shared::UNREACHABLE,
             Obstacle::Held { .. } => &shared::HELD,
@@ -84,6 +84,7 @@ impl From<Obstacle> for Failure {
             | Obstacle::Damaged { source, .. }
             | Obstacle::Unreachable { source, .. } => Some(source),
             Obstacle::Drift { .. }
+            | Obstacle::NotYet { .. }
             | Obstacle::Held { .. }
             | Obstacle::Verdict { .. }
             | Obstacle::OtherExecutor { .. }

@@ -132,8 +132,10 @@ mod tests {
     #[test]
     fn a_job_is_as_its_conditions_say() {
         let with = |condition: &str, status: &str| {
-            JobState::of(&json!({"status": {"conditions": [{"type": condition, "status": status, "reason": "DeadlineExceeded",
-                "message": "it took too long", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
+            JobState::of(
+                &json!({"status": {"conditions": [{"type": condition, "status": status, "reason": "DeadlineExceeded",
+                "message": "it took too long", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}),
+            )
         };
         assert!(matches!(with("Complete", "True"), JobState::Complete(elapsed) if elapsed > Duration::from_hours(24)));
         assert_eq!(with("Failed", "True"), JobState::Failed("DeadlineExceeded: it took too long".to_owned()));

@@ -36,6 +36,14 @@ pub enum Obstacle {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something else has to come first that the same run brings.
+    #[error("failed to {operation}: {what} is not back yet")]
+    NotYet {
+        /// `create Trigger a/b`.
+        operation: String,
+        /// `its owner Widget a/b`.
+        what: String,
+    },
     /// The world took too long.
     #[error("waited in vain to {operation}")]
     Late {

@@ -29,8 +29,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
 use clap::builder::FalseyValueParser;
+use clap::{Parser, ValueEnum};
 
 /// What to measure.
 #[derive(Parser)]

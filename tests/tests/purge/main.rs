@@ -7,11 +7,13 @@
 //! - `finalizers`: their owners run, are slow, have gone
 //! - `fence`: objects that are created while they are purged
 //! - `configuration`: other kinds
+//! - `generated`: a thousand objects of any form go and come back
 
 mod back;
 mod configuration;
 mod fence;
 mod finalizers;
+mod generated;
 mod meanwhile;
 mod refused;
 mod scene;

@@ -183,13 +183,16 @@ pub(super) fn restored_managers(image: &Value, live: &Value, ours: &str) -> Opti
 }
 
 /// The managers of an image for the object that was created again: who owns the reference to an owner is written with the
-/// owner's uid.
-pub(super) fn managers_of(image: &Value, renamed: &HashMap<String, String>) -> Option<Value> {
-    let managers = image["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty())?;
+/// owner's uid. Where nobody was recorded nobody is: the API server takes a list of one empty entry for that.
+/// Source: Kubernetes' documentation of server-side apply, "Clearing managedFields".
+pub(super) fn managers_of(image: &Value, renamed: &HashMap<String, String>) -> Value {
+    let Some(managers) = image["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty()) else {
+        return json!([{}]);
+    };
     let owners = image["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let replaced = owners.filter_map(|owner| renamed.get_key_value(owner["uid"].as_str()?));
     let text = replaced.fold(Value::from(managers.clone()).to_string(), |text, (old, now)| text.replace(old, now));
-    serde_json::from_str(&text).ok()
+    serde_json::from_str(&text).unwrap_or_else(|_| managers.clone().into())
 }
 
 #[cfg(test)]
@@ -259,8 +262,8 @@ mod tests {
     fn who_owns_a_reference_is_written_with_the_new_uid_of_the_owner() {
         let renamed = HashMap::from([("old".to_owned(), "new".to_owned())]);
         let image = json!({"metadata": {"ownerReferences": [{"uid": "old"}], "managedFields": [{"fieldsV1": {"k:{\"uid\":\"old\"}": {}}}]}});
-        assert_eq!(managers_of(&image, &renamed), Some(json!([{"fieldsV1": {"k:{\"uid\":\"new\"}": {}}}])));
-        assert_eq!(managers_of(&json!({"metadata": {}}), &renamed), None);
+        assert_eq!(managers_of(&image, &renamed), json!([{"fieldsV1": {"k:{\"uid\":\"new\"}": {}}}]));
+        assert_eq!(managers_of(&json!({"metadata": {}}), &renamed), json!([{}]));
     }
 
     #[test]

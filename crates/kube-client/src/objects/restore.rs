@@ -30,7 +30,9 @@ impl Objects<'_> {
             created => created?,
         };
         // What is different later was made so by a controller, which works on it as soon as it is there.
-        let is_stored = last.as_ref().is_some_and(|created| content(created) == content(image));
+        let is_stored = last.as_ref().is_some_and(|created| {
+            content(created) == content(image) && (subject.resource.has_status || created["status"] == image["status"])
+        });
         for _ in 0..CONFLICT_ATTEMPTS {
             let read = match last.take() {
                 Some(written) => Some(written),
@@ -76,7 +78,8 @@ impl Objects<'_> {
                 && !fields::holds(&status, &live["status"])
             {
                 match self.patch(subject, Part::Status, json!({ "status": status }), &live).await? {
-                    Ok(written) => (has_status, last) = (true, Some(written)),
+                    Ok(written) if fields::holds(&status, &written["status"]) => (has_status, last) = (true, Some(written)),
+                    Ok(written) => return Err(different(subject, image, &written)),
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(self.refused(subject, "patch", error).await),
                 }
@@ -91,24 +94,17 @@ impl Objects<'_> {
                     finish["metadata"][field][key] = value;
                 }
             }
-            if let Some(managers) = managers_of(image, &self.renamed.borrow()) {
-                finish["metadata"]["managedFields"] = managers;
-            }
+            finish["metadata"]["managedFields"] = managers_of(image, &self.renamed.borrow());
             match self.patch(subject, Part::Object, finish, &live).await? {
-                Ok(restored) if is_restored(image, &restored) || (is_stored && is_named(image, &restored)) => {
-                    return self.wait_until_settled(subject, task).await;
-                }
                 Ok(restored) => {
-                    let different = fields::diff(&writable(image), &writable(&restored)).unwrap_or_default();
-                    let paths = fields::leaves(&different).into_iter().map(|(path, _)| path);
-                    // An owner that was created again has another uid.
-                    let paths: Vec<String> = paths.filter(|path| path != "metadata.ownerReferences").collect();
-                    let what =
-                        format!("created again, but the API server has stored something else in {}", paths.join(", "));
-                    return Err(Obstacle::Refused {
-                        operation: format!("put {} back", subject.target),
-                        source: what.into(),
-                    });
+                    let is_same = is_restored(image, &restored)
+                        && (subject.resource.has_status || image["status"] == restored["status"]);
+                    // What has a second generation has been changed since it was created.
+                    let was_same = is_stored || live["metadata"]["generation"].as_u64().is_some_and(|now| now > 1);
+                    if is_same || was_same && is_named(image, &restored) {
+                        return self.wait_until_settled(subject, task).await;
+                    }
+                    return Err(different(subject, image, &restored));
                 }
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(self.refused(subject, "patch", error).await),
@@ -143,11 +139,12 @@ impl Objects<'_> {
         live: &Value,
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
-        let is_ours_to_give = subject.resource.has_status && task.stage.settled.is_none() && live["status"].is_null();
+        let is_ours_to_give = task.stage.settled.is_none() && live["status"].is_null();
+        let part = if subject.resource.has_status { Part::Status } else { Part::Object };
         let Some(status) = clamped_status(image, &live["metadata"]["generation"]).filter(|_| is_ours_to_give) else {
             return Ok(());
         };
-        match self.patch(subject, Part::Status, json!({ "status": status }), live).await? {
+        match self.patch(subject, part, json!({ "status": status }), live).await? {
             // Its controller was quicker.
             Err(error) if !is_conflict(&error) => Err(self.refused(subject, "patch", error).await),
             _ => Ok(()),
@@ -157,6 +154,10 @@ impl Objects<'_> {
     /// The object as it was created; none when there is one already.
     async fn create_again(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<Option<Value>, Obstacle> {
         let mut object = writable(image);
+        // Of a kind without an endpoint for it, the status is a field like others.
+        if let Some(status) = image.get("status").filter(|_| !subject.resource.has_status) {
+            object["status"] = status.clone();
+        }
         let mut kept = Vec::new();
         for owner in owners(image) {
             let target = self.owner_of(task.change, owner);
@@ -176,8 +177,8 @@ impl Objects<'_> {
                     kept.push(reference);
                 }
                 _ if comes_back => {
-                    let source = format!("its owner {target} is not back yet").into();
-                    return Err(Obstacle::Refused { operation: subject.operation("create").to_string(), source });
+                    let (operation, what) = (subject.operation("create").to_string(), format!("its owner {target}"));
+                    return Err(Obstacle::NotYet { operation, what });
                 }
                 // A reference to one that is gone would take the object along: the garbage collector deletes it.
                 _ => {
@@ -245,6 +246,21 @@ impl Objects<'_> {
             self.renamed.borrow_mut().insert(old.to_owned(), now.to_owned());
         }
     }
+}
+
+/// The object is there again, and not as it was.
+fn different(subject: &Subject<'_>, image: &Value, restored: &Value) -> Obstacle {
+    let [before, now] = [image, restored].map(|object| {
+        let mut content = writable(object);
+        content["status"] = object["status"].clone();
+        content
+    });
+    let different = fields::diff(&before, &now).unwrap_or_default();
+    let paths = fields::leaves(&different).into_iter().map(|(path, _)| path);
+    // An owner that was created again has another uid.
+    let paths: Vec<String> = paths.filter(|path| path != "metadata.ownerReferences").collect();
+    let what = format!("created again, but the API server has stored something else in {}", paths.join(", "));
+    Obstacle::Refused { operation: format!("put {} back", subject.target), source: what.into() }
 }
 
 /// Everything but metadata and status.

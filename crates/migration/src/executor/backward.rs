@@ -1,6 +1,7 @@
 //! Backward: everything that was begun, the newest stage first.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
@@ -22,6 +23,8 @@ struct Way<'a> {
     /// Why no more is tried.
     ended: RefCell<Option<Obstacle>>,
     left: RefCell<Vec<(Target, Obstacle)>>,
+    /// By position: what something else has to come before.
+    later: RefCell<BTreeMap<usize, (Target, Obstacle)>>,
     kept: RefCell<Vec<(Target, String)>>,
 }
 
@@ -74,6 +77,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             done: Cell::new(0),
             ended: RefCell::default(),
             left: RefCell::default(),
+            later: RefCell::default(),
             kept: RefCell::default(),
         };
         if was_under_way && others.iter().any(|positions| !positions.is_empty()) {
@@ -97,6 +101,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         for stage in cascaded {
             self.restore_stage(stage, &way).await;
         }
+        self.restore_later(&way).await;
         if let Some(ended) = way.ended.into_inner() {
             return Err(ended);
         }
@@ -212,6 +217,22 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         lanes.for_each_concurrent(concurrency, lane).await;
     }
 
+    /// What had to wait for something else, which is back by now; it may be what others wait for. Ends when nothing comes any more.
+    async fn restore_later(&self, way: &Way<'_>) {
+        let concurrency = self.plan.stages().iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
+        while way.ended.borrow().is_none() {
+            let later = way.later.take();
+            let (Some((first, _)), Some((last, _))) = (later.first_key_value(), later.last_key_value()) else { return };
+            let changes = self.plan.changes_rev(*first..last + 1).filter(|(position, _)| later.contains_key(position));
+            let changes = stream::iter(changes);
+            changes.for_each_concurrent(concurrency, |(position, change)| self.take_back(position, change, way)).await;
+            if way.later.borrow().len() == later.len() {
+                way.later.take();
+                return way.left.borrow_mut().extend(later.into_values());
+            }
+        }
+    }
+
     /// Changes of one kind and namespace, which follow each other in a plan.
     fn lanes(&self, positions: Range<usize>) -> Vec<Range<usize>> {
         let mut lanes: Vec<Range<usize>> = Vec::new();
@@ -247,6 +268,10 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             // Asking on would take the whole patience of a request for every object that is left.
             Err(obstacle @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(_))) => {
                 way.ended.borrow_mut().get_or_insert(obstacle);
+                return;
+            }
+            Err(obstacle @ Obstacle::NotYet { .. }) => {
+                way.later.borrow_mut().insert(position, (change.target, obstacle));
                 return;
             }
             Err(obstacle) => way.left.borrow_mut().push((change.target, obstacle)),

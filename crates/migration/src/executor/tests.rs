@@ -3,6 +3,7 @@
 mod drift;
 mod gates;
 mod holds;
+mod owners;
 mod parts;
 mod sweeps;
 
@@ -42,6 +43,8 @@ struct Map {
     closed: Option<&'static str>,
     /// No change that is taken back is answered.
     dies_undoing: Cell<bool>,
+    /// Objects that cannot come back before others.
+    owners: BTreeMap<&'static str, &'static str>,
     /// What an undo has waited for.
     waited: RefCell<Vec<UndoWait>>,
 }
@@ -62,6 +65,10 @@ impl World for Map {
         let is_undo = self.fault.is_some_and(|(at, _)| self.brought.get() > at);
         if is_undo && self.stuck == Some(change.target.name.as_str()) {
             return Err(Obstacle::Drift { target: change.target.clone(), what: "somebody else changed it".into() });
+        }
+        let owner = self.owners.get(change.target.name.as_str()).filter(|_| task.is_undo);
+        if let Some(owner) = owner.filter(|owner| !self.objects.borrow().contains_key(**owner)) {
+            return Err(Obstacle::NotYet { operation: "undo".into(), what: format!("its owner {owner}") });
         }
         let fault = self.fault.filter(|(at, _)| *at == self.brought.get()).map(|(_, fault)| fault);
         let operation = || format!("{} {}", change.action(), change.target);
