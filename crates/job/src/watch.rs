@@ -70,6 +70,12 @@ impl Watch {
         self.deadline.set(Instant::now() + run_timeout.saturating_sub(elapsed));
     }
 
+    /// What is left until the deadline.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.deadline.get().saturating_duration_since(Instant::now())
+    }
+
     /// A rollback has asked the run to stop.
     pub fn cancel(&self) {
         self.told.send_replace(Some(Stop::Cancelled));

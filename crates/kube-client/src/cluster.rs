@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fairlead_migration::obstacle::Obstacle;
+use http::header::{self, HeaderName, HeaderValue};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
@@ -64,6 +65,14 @@ fn without_contents(error: &impl ToString) -> String {
     parts.join("[…]")
 }
 
+/// Who asks, for the audit log of the cluster: `fairlead/0.1.0 trigger-replicator`, by the name under which the process was started.
+fn user_agent() -> Option<(HeaderName, HeaderValue)> {
+    let started = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&started).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let value = HeaderValue::from_str(&format!("fairlead/{} {name}", env!("CARGO_PKG_VERSION"))).ok()?;
+    Some((header::USER_AGENT, value))
+}
+
 /// What kube makes of a configuration, but with Nagle's algorithm off: with it the first request of a connection waits 40 ms for
 /// an acknowledgement that the server delays (measured: "nothing to do" took 56 ms with it and 17 ms without).
 fn client(config: Config) -> Result<Client, kube::Error> {
@@ -117,6 +126,7 @@ impl Cluster {
             (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(unreadable)?,
             (None, None) => Config::infer().await.map_err(|error| ConnectError::Infer(without_contents(&error)))?,
         };
+        config.headers.extend(user_agent());
         // We own the retries; see the documentation of this crate.
         config.default_retry = false;
         let url = &config.cluster_url;

@@ -83,8 +83,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub step: fairlead_driver::args::StepArgs,
 
-    /// How long Brokers, Subscriptions and Triggers may take to become ready, Triggers where their namespace has a Broker; after
-    /// that the run restores what it changed and exits with 1.
+    /// How long nothing may become ready of the Brokers, Subscriptions and Triggers that are waited for, Triggers where their namespace
+    /// has a Broker; after that the run restores what it changed and exits with 1. What goes on becoming ready when --run-timeout is
+    /// over goes on in the background.
     #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_READY_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub ready_timeout: Duration,

@@ -1,4 +1,10 @@
 //! Waits until what was created is ready.
+//!
+//! # Decision: waiting goes by progress
+//!
+//! Situation: at its default limits Knative makes about one Trigger ready per second, whatever we do (measured), so that no fixed time is
+//! right for 5 and for 5,000. Decision: it fails when *nothing* has become ready for so long. What is not ready when the run has to end goes
+//! on in the background: it is made, the legacy bus delivers still, and a purge is refused until all is ready.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use fairlead_apis::status::{Cause, Status};
 use fairlead_apis::{messaging, object};
+use fairlead_job::codes::shared;
+use fairlead_job::watch::Watch;
 use fairlead_mesh::broker::{BROKER, broker};
 use fairlead_mesh::kinds;
 use fairlead_migration::change::{Target, Targets};
@@ -20,6 +28,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// An operator who waits wants to know for what.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What is left of the run when it has to end: enough to say why, and to write that down.
+const BEFORE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The kinds that have a `Ready` condition, the causes before what follows from them.
 const KINDS: [&Kind; 4] = [&kinds::HTTP_SOURCE, &kinds::BROKER, &kinds::SUBSCRIPTION, &kinds::TRIGGER];
@@ -88,18 +99,25 @@ pub(crate) enum Wait {
     Ready,
     /// An awaited object does not exist any more.
     Gone,
+    /// The run has to end, and things have become ready until now: what is left, in words.
+    Behind(String),
 }
 
-/// Waits until everything is ready. When that takes longer than `timeout`, counted from `started`: which object, which
-/// condition, and what lies behind.
-pub(crate) async fn wait(
-    source: &Source<'_>,
-    awaited: &Awaited,
-    started: Instant,
-    timeout: Duration,
-) -> Result<Wait, Obstacle> {
+/// How long is waited.
+pub(crate) struct Patience<'a> {
+    /// How long nothing may become ready.
+    pub(crate) timeout: Duration,
+    /// Since when nothing has, at most.
+    pub(crate) since: Instant,
+    /// Tells how much time the run has left.
+    pub(crate) watch: &'a Watch,
+}
+
+/// Waits until everything is ready. Where nothing becomes ready any more: which object is not, which condition, and what lies behind.
+pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut Patience<'_>) -> Result<Wait, Obstacle> {
     // Objects that are ready at once are not worth a line.
-    let mut reported = started;
+    let (mut reported, mut fewest) = (Instant::now(), usize::MAX);
+    let mut has_progress = false;
     loop {
         let mut readiness = Readiness::default();
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
@@ -108,15 +126,29 @@ pub(crate) async fn wait(
         if readiness.present.len() < awaited.targets.len() {
             return Ok(Wait::Gone);
         }
+        let unready = readiness.unready;
         let Some((target, status)) = readiness.first else { return Ok(Wait::Ready) };
-        if started.elapsed() >= timeout {
-            let operation = format!("see {target} become ready within {timeout:?}");
-            let cause = explain(source, &target, &status, readiness.unready - 1).await?;
-            return Err(Obstacle::Late { operation, source: cause.into() });
+        if unready < fewest {
+            has_progress |= fewest != usize::MAX || unready < awaited.targets.len();
+            (fewest, patience.since) = (unready, Instant::now());
+        }
+        let is_late = patience.since.elapsed() >= patience.timeout;
+        if is_late || patience.watch.time_left() < BEFORE_DEADLINE {
+            let left = awaited.targets.len().max(unready);
+            let cause = explain(source, &target, &status, unready - 1).await?;
+            if !is_late && has_progress {
+                return Ok(Wait::Behind(format!("{unready} of {left} are not ready yet, the first is {target}: {cause}")));
+            }
+            if is_late {
+                let operation = format!("see {target} become ready, and nothing has for {:?}", patience.timeout);
+                return Err(Obstacle::Late { operation, source: cause.into() });
+            }
+            let message = format!("the deadline of the run has passed, and {target} is not ready: {cause}");
+            return Err(Obstacle::Verdict { code: shared::DEADLINE.id.into(), message });
         }
         if reported.elapsed() >= REPORT_INTERVAL {
             let cause = explain(source, &target, &status, 0).await?;
-            tracing::info!(open = readiness.unready, first = %target, cause, "waiting until everything is ready");
+            tracing::info!(open = unready, first = %target, cause, "waiting until everything is ready");
             reported = Instant::now();
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -1,5 +1,7 @@
 //! The step: what this job brings to what all jobs do.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use fairlead_driver::step::Step;
 use fairlead_job::failure::Failure;
@@ -16,6 +18,7 @@ use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
 use crate::make::make_plan;
 use crate::plan::STEP;
+use crate::ready::Patience;
 use crate::verify;
 
 /// Every legacy Subscription gets its Trigger.
@@ -41,9 +44,9 @@ impl Step for Replication<'_> {
     }
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
-        let (cluster, discovery) = (self.session.cluster, &self.session.discovery);
-        verify::verify(self.args, self.apply, cluster, discovery, plan).await?;
-        Ok(Verified::AsPlanned)
+        let (timeout, watch) = (self.apply.ready_timeout, &self.session.watch);
+        let mut patience = Patience { timeout, since: Instant::now(), watch };
+        verify::verify(&self.source(), self.args, &mut patience, plan).await
     }
 
     fn told(&self) -> Told {

@@ -1,41 +1,36 @@
 //! Looks at the world after the writes: is everything as planned?
 
-use std::time::Instant;
-
-use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::discovery::Discovery;
 use fairlead_mesh::kinds;
 use fairlead_mesh::namespaces::INJECTION_LABELS;
 use fairlead_migration::change::{Action, Targets};
+use fairlead_migration::executor::Verified;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_observe::source::Source;
 
-use crate::args::{ApplyArgs, Args};
+use crate::args::Args;
 use crate::carried_out::{is_carried_out, pending};
 use crate::make::{Unplannable, make_plan};
-use crate::ready::{self, Awaited, Wait};
+use crate::ready::{self, Awaited, Patience, Wait};
 
 /// Verifies that `plan` has been carried out and that what it created is ready.
 pub(crate) async fn verify(
+    source: &Source<'_>,
     args: &Args,
-    apply: &ApplyArgs,
-    cluster: &Cluster,
-    discovery: &Discovery,
+    patience: &mut Patience<'_>,
     plan: &Plan,
-) -> Result<(), Obstacle> {
-    let source = Source::Cluster(cluster, discovery);
-    let started = Instant::now();
-    if is_carried_out(&source, plan).await? {
-        return Ok(());
+) -> Result<Verified, Obstacle> {
+    if is_carried_out(source, plan).await? {
+        return Ok(Verified::AsPlanned);
     }
     loop {
-        let again = plan_again(&source, args).await?;
+        let again = plan_again(source, args).await?;
         compare(plan, &again)?;
         let awaited = awaited(plan, &again);
         drop(again);
-        match ready::wait(&source, &awaited, started, apply.ready_timeout).await? {
-            Wait::Ready => return Ok(()),
+        match ready::wait(source, &awaited, patience).await? {
+            Wait::Ready => return Ok(Verified::AsPlanned),
+            Wait::Behind(left) => return Ok(Verified::InBackground(left)),
             // Either somebody has deleted what is needed, or a service was deprovisioned and it is needed no more.
             Wait::Gone => {}
         }

@@ -10,6 +10,7 @@
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
 //! - `flows`: what Triggers need to get events, with a Knative that is played by `mesh`
 //! - `server`: an API server that is slow, overloaded or forgetful
+//! - `progress`: how long is waited for what was created
 //! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
 
 mod back;
@@ -22,6 +23,7 @@ mod mesh;
 mod objects;
 mod permission;
 mod plan;
+mod progress;
 mod replicate;
 mod restore;
 mod server;

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use fairlead_tests::api::Api;
 use fairlead_tests::cluster::lease;
@@ -125,8 +124,8 @@ fn create(api: &Api, form: &Form, created: &[Value]) -> Value {
         api.expect(&Method::PATCH, &path, &json!({"status": status}));
     }
     for manager in &form.managers {
-        let patch = json!({"metadata": {"labels": {manager: "was-here"}}});
-        api.expect(&Method::PATCH, &format!("{name}?fieldManager={manager}"), &patch);
+        let label = json!({"metadata": {"labels": {manager: "was-here"}}});
+        api.expect(&Method::PATCH, &format!("{name}?fieldManager={manager}"), &label);
     }
     created
 }
@@ -173,10 +172,11 @@ fn a_thousand_objects_of_any_form_go_and_come_back() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let api = Api::new(cluster.kubeconfig().as_ref());
-            while !is_over.load(Ordering::Relaxed) {
+            let has_ended = || {
                 let_go(&api, |object| !object["metadata"]["deletionTimestamp"].is_null());
-                thread::sleep(Duration::from_millis(100));
-            }
+                is_over.load(Ordering::Relaxed)
+            };
+            assert!(becomes(has_ended), "the purge does not end");
         });
         let ended = run(job("legacy-purger").arg("apply").args(ledger).args(config), "");
         is_over.store(true, Ordering::Relaxed);

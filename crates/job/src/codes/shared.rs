@@ -28,7 +28,7 @@ crate::codes! {
          is left. Or put the objects right by hand: `export --as-manifests` writes what they were.";
     pub DEADLINE = "FL007", Deadline, "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",
-        "Raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
+        "If the message names a cause, fix that. If not, raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
     pub INTERRUPTED = "FL008", Interrupted, "The run was told to end",
         "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. What was done stays done.",
         "Run the same command again: it finds what was done and does the rest.";
@@ -51,7 +51,7 @@ crate::codes! {
     pub LATE = "FL014", Failed, "Something did not happen in time",
         "What was created did not become what it should within the time allowed. The message says what, and what lies behind it \
          as far as that can be seen. Everything that this run had made has been taken back.",
-        "Fix what the message names as the cause, or allow more time with --ready-timeout; then run again.";
+        "Fix what the message names as the cause, then run again. --ready-timeout says for how long nothing may become ready.";
     pub HELD = "FL015", Held, "Another run is at work",
         "One run works on a release at a time. The other one holds the release's Lease, or was killed and its lease has not run \
          out yet. Nothing was changed.",
