@@ -43,7 +43,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    fn of(live: &Value) -> Self {
+    pub(crate) fn of(live: &Value) -> Self {
         let conditions = live["status"]["conditions"].as_array().into_iter().flatten();
         let mut met = conditions.filter(|condition| condition["status"] == "True");
         let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();

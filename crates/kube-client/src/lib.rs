@@ -4,7 +4,7 @@
 //! - `admission`: who has a say when something is written
 //! - [`cluster`]: the connection, and paged lists
 //! - [`discovery`]: which kinds the cluster serves
-//! - [`jobs`]: the Job that a process is a pod of
+//! - [`jobs`]: the Job that a process is a pod of, and those that come before; [`stuck`]: those whose pods do not run
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
 //! - [`lease`]: one run at a time
 //! - [`ledger`]: keeps tickets in Secrets: the journal of `migration`'s executor
@@ -39,3 +39,4 @@ pub mod poll;
 mod request;
 pub mod resource;
 pub mod selector;
+pub mod stuck;

@@ -79,6 +79,17 @@ fn end_of(pod: &Value) -> Option<Result<(), String>> {
     waiting.any(|reason| IN_VAIN.contains(&reason)).then(|| Err(why(pod)))
 }
 
+/// Why a pod does not run, where nobody will change that but a person.
+pub(crate) fn not_running(pod: &Value) -> Option<String> {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let mut unscheduled = conditions.filter(|it| it["type"] == "PodScheduled" && it["status"] == "False");
+    match end_of(pod) {
+        Some(Err(why)) if pod["status"]["phase"] != "Failed" => Some(why),
+        None if unscheduled.next().is_some() => Some(why(pod)),
+        _ => None,
+    }
+}
+
 fn why(pod: &Value) -> String {
     let states = containers(pod).filter_map(|status| {
         let state =

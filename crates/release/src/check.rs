@@ -25,6 +25,7 @@ use crate::args::{CheckArgs, CommonArgs};
 use crate::helm::HelmRecords;
 use crate::place::{PLUGIN, Place};
 use crate::session::place;
+use crate::status::require_form;
 
 /// One answer.
 struct Answer {
@@ -34,6 +35,7 @@ struct Answer {
 
 /// Asks everything, prints the answers, and fails when one of them is no.
 pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
+    require_form(common.output.output)?;
     let place = place(common, cluster, PLUGIN);
     let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
     write!(anstream::stdout().lock(), "{}", written(&answers, place, common.output.output)?)

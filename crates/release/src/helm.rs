@@ -135,6 +135,24 @@ impl HelmRecords {
         self.revisions.iter().find(|it| it.number == rollback).and_then(|it| it.goes_to).unwrap_or(to)
     }
 
+    /// Whether the manifests of a revision are those of today, also by a rollback to a rollback to it; none where Helm's records do not
+    /// say so.
+    pub(crate) fn has_gone_back(&self, to: u32) -> Option<bool> {
+        let newest = self.revisions.last()?;
+        if newest.status != "deployed" {
+            return Some(false);
+        }
+        let mut at = newest;
+        while at.number != to {
+            let Some(goes_to) = at.goes_to else { return Some(false) };
+            if goes_to == to {
+                break;
+            }
+            at = self.revisions.iter().find(|it| it.number == goes_to)?;
+        }
+        Some(true)
+    }
+
     /// The command that makes Helm's pending rollback go on, whose hooks say `to`.
     pub(crate) fn resume(&self, to: u32) -> Option<String> {
         let newest = self.revisions.last().filter(|newest| newest.status == "pending-rollback")?;
@@ -195,6 +213,24 @@ mod tests {
         let runs = [half.clone(), in_force("2026-11-20T11:00:07Z")];
         assert_eq!(failed.state(&runs), HelmState::Idle { way_back: Some(4) });
         assert_eq!(failed.begun(&[half]), None);
+    }
+
+    #[test]
+    fn the_manifests_of_today_are_those_of_the_revision_that_was_gone_back_to() {
+        let of = |newest: &[Revision]| {
+            let revisions = [&[revision(1, "superseded"), revision(2, "superseded")], newest].concat();
+            HelmRecords { revisions, ..HelmRecords::default() }
+        };
+        let back = |number: u32, to: u32, status: &str| Revision { goes_to: Some(to), ..revision(number, status) };
+        assert_eq!(of(&[revision(3, "deployed")]).has_gone_back(2), Some(false));
+        assert_eq!(of(&[revision(3, "deployed")]).has_gone_back(3), Some(true));
+        assert_eq!(of(&[back(3, 1, "deployed")]).has_gone_back(1), Some(true));
+        assert_eq!(of(&[back(3, 1, "deployed")]).has_gone_back(2), Some(false));
+        assert_eq!(of(&[back(3, 1, "pending-rollback")]).has_gone_back(1), Some(false));
+        assert_eq!(of(&[back(3, 1, "superseded"), back(4, 3, "deployed")]).has_gone_back(1), Some(true));
+        // Forgotten.
+        assert_eq!(of(&[back(14, 12, "deployed")]).has_gone_back(1), None);
+        assert_eq!(HelmRecords::default().has_gone_back(1), None);
     }
 
     /// 12 was a rollback to 2, which Helm has forgotten by now: its hooks say 2.

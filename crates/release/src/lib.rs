@@ -7,7 +7,7 @@
 //! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`wanted`]: whether a run is wanted any more
-//! - [`status`]: which runs there were; `next`: what to do
+//! - [`status`]: which runs there were; `next`: what to do; `shown`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`rollback`]: goes back; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
@@ -30,6 +30,7 @@ mod order;
 pub mod place;
 pub mod rollback;
 pub mod session;
+mod shown;
 pub mod status;
 #[cfg(test)]
 mod testing;

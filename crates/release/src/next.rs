@@ -14,6 +14,18 @@ pub(crate) struct Next {
     pub(crate) what: String,
 }
 
+/// How the hooks of the way back have fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hooks {
+    /// Nothing speaks against them.
+    #[default]
+    Good,
+    /// They have met what others have changed since, and a person has to decide.
+    Drifted,
+    /// They can never succeed as they are stored: their image cannot be pulled, a permission is gone, a ticket is damaged.
+    InVain,
+}
+
 /// What is known when the next commands are looked for.
 pub(crate) struct Known<'a> {
     /// The oldest first.
@@ -22,6 +34,8 @@ pub(crate) struct Known<'a> {
     pub(crate) state: HelmState,
     /// Whether the revision that is the way back brings our hooks; none when that is not known.
     pub(crate) is_armed: Option<bool>,
+    /// How the hooks of that revision have fared.
+    pub(crate) hooks: Hooks,
     /// What the newest run that a job could finish was told.
     pub(crate) told: &'a [String],
     pub(crate) place: Place<'a>,
@@ -83,7 +97,7 @@ pub(crate) fn halves_by_hand(run: &RecordedRun, place: Place<'_>) -> Vec<Next> {
 
 /// The way back to the revision before the newest run.
 fn with_helm(known: &Known<'_>) -> Vec<Next> {
-    let Known { runs, helm, state, is_armed, place, .. } = known;
+    let Known { runs, helm, state, is_armed, hooks, place, .. } = known;
     let way_back = state.way_back().filter(|_| runs.iter().any(RecordedRun::may_be_undone));
     let Some(revision) = way_back else {
         let pending = |revision: u32| Next {
@@ -97,21 +111,31 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
     let taken_back = format!("run{} {}", if taken_back.len() == 1 { "" } else { "s" }, taken_back.join(" and "));
     let rollback = helm.rollback_to(revision);
     let parts = "before Helm's manifests what was removed or held, after them the rest";
-    if *is_armed != Some(false) {
-        let if_armed = if is_armed.is_none() { ", if that revision has our hooks" } else { "" };
-        let what = format!("takes back {taken_back} with the release: {parts}{if_armed}");
-        return vec![Next { command: rollback, what }];
-    }
     let part = |at: &str, what: String| Next {
         command: place.command(&format!("rollback --to-revision {revision} --undo-at {at}")),
         what,
     };
-    let by_hand =
-        format!("revision {revision} has none of our hooks, so {taken_back} by hand: first what was removed or held");
+    if *hooks == Hooks::Drifted && *is_armed != Some(false) {
+        let decided = "others have changed objects since: this leaves those as they are; `overwrite` instead of `keep` makes them as \
+                       they were";
+        return vec![
+            part("pre-rollback --on-drift keep", decided.to_owned()),
+            Next { command: rollback, what: format!("then the release, and the rest of {taken_back}") },
+        ];
+    }
+    if *is_armed != Some(false) && *hooks == Hooks::Good {
+        let if_armed = if is_armed.is_none() { ", if that revision has our hooks" } else { "" };
+        let what = format!("takes back {taken_back} with the release: {parts}{if_armed}");
+        return vec![Next { command: rollback, what }];
+    }
+    let (why, helm) = match is_armed {
+        Some(false) => (format!("revision {revision} has none of our hooks"), rollback),
+        _ => (format!("the hooks of revision {revision} cannot succeed"), format!("{rollback} --no-hooks")),
+    };
     vec![
-        part("pre-rollback", by_hand),
-        Next { command: rollback, what: "then the release".to_owned() },
-        part("post-rollback --wait-for workloads,restored", "then the rest, by hand".to_owned()),
+        part("pre-rollback", format!("{why}, so {taken_back} by hand: first what was removed or held")),
+        Next { command: helm, what: "when that has succeeded: the release".to_owned() },
+        part("post-rollback --wait-for workloads,restored", "when that has succeeded: the rest, by hand".to_owned()),
     ]
 }
 
@@ -136,7 +160,18 @@ mod tests {
     }
 
     fn commands_in(runs: &[RecordedRun], helm: &HelmRecords, is_armed: Option<bool>, place: Place<'_>) -> Vec<String> {
-        let known = Known { runs, helm, state: helm.state(runs), is_armed, told: &["--strict".to_owned()], place };
+        told(runs, helm, is_armed, Hooks::Good, place)
+    }
+
+    fn told(
+        runs: &[RecordedRun],
+        helm: &HelmRecords,
+        is_armed: Option<bool>,
+        hooks: Hooks,
+        place: Place<'_>,
+    ) -> Vec<String> {
+        let told = &["--strict".to_owned()];
+        let known = Known { runs, helm, state: helm.state(runs), is_armed, hooks, told, place };
         next(&known).into_iter().map(|next| next.command).collect()
     }
 
@@ -159,6 +194,19 @@ mod tests {
                 "kubectl fairlead rollback shop -n shops --to-revision 1 --undo-at post-rollback --wait-for workloads,restored",
             ]
         );
+    }
+
+    #[test]
+    fn hooks_that_cannot_succeed_are_left_out_and_what_others_have_changed_is_decided_by_a_person() {
+        let runs = [run(1, Phase::Committed, Some(2))];
+        let helm = helm(&["superseded", "deployed"]);
+        let by_hand = |at: &str| format!("kubectl fairlead rollback shop -n shops --to-revision 1 --undo-at {at}");
+        let in_vain = told(&runs, &helm, Some(true), Hooks::InVain, PLACE);
+        let rest = by_hand("post-rollback --wait-for workloads,restored");
+        assert_eq!(in_vain[..3], [by_hand("pre-rollback"), "helm rollback shop 1 -n shops --no-hooks".to_owned(), rest]);
+        let drifted = told(&runs, &helm, Some(true), Hooks::Drifted, PLACE);
+        let decided = by_hand("pre-rollback --on-drift keep");
+        assert_eq!(drifted[..2], [decided, "helm rollback shop 1 -n shops".to_owned()]);
     }
 
     #[test]

@@ -52,6 +52,18 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
     let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
     let chosen = watch.guard_patiently(choose(&*session.store, place, &helm, args)).await?;
+    if let Some(revision) =
+        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && !chosen.runs.is_empty())
+        && session.job.is_none()
+        && helm.has_gone_back(revision) == Some(false)
+    {
+        let command = helm.rollback_to(revision);
+        let message = format!(
+            "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
+             `{command} --no-hooks` brings them (without the flag where that revision has no rollback hooks)"
+        );
+        return Err(Failure::new(&shared::NOT_GONE_BACK, message));
+    }
     if !args.dry_run {
         let ledger = Ledger::new(session.cluster, place.namespace, place.release);
         watch.guard_patiently(session.cluster.require(&ledger.needs_to_undo())).await?;

@@ -1,39 +1,42 @@
 //! `status`: which runs there were, which are in force, and what the next command is.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 use fairlead_job::args::Output;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_job::redact;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
+use fairlead_kube_client::stuck::Stuck;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
 use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::Store;
 use serde_json::{Value, json};
 
 use crate::helm::{HelmRecords, HelmState};
-use crate::next::{Known, Next, next, to_finish};
+use crate::next::{Hooks, Known, Next, next, to_finish};
 use crate::place::Place;
+use crate::shown::text;
 
 /// How often a status that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// So many endings are shown in text; all of them in JSON and YAML.
-const ENDINGS_SHOWN: usize = 5;
-
 /// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
 pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
+    require_form(output)?;
     let ledger = Ledger::new(cluster, place.namespace, place.release);
     let mut last = String::new();
     loop {
         let status = Status::of(cluster, &ledger, place).await.map_err(Failure::from)?;
+        if status.is_unknown() && !watch {
+            return Err(unknown(place, &ledger.others().await.map_err(Failure::from)?).into());
+        }
         let now = written(&status, output)?;
         if now != last {
             write!(anstream::stdout().lock(), "{now}").context("failed to write the status to stdout")?;
@@ -46,17 +49,40 @@ pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: boo
     }
 }
 
+/// What is asked of a release has no findings that a forge could show at a line.
+pub(crate) fn require_form(output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Junit | Output::Github => {
+            Err(Failure::new(&shared::NO_SUCH_FORM, "what is asked of a release comes as text, json or yaml"))
+        }
+        Output::Text | Output::Json | Output::Yaml => Ok(()),
+    }
+}
+
+fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
+    let Place { namespace, release, helm_release, .. } = place;
+    let others: Vec<String> =
+        others.iter().map(|(namespace, release)| format!("{release} in namespace {namespace}")).collect();
+    let others = if others.is_empty() { "no release that you may see has any".to_owned() } else { others.join(", ") };
+    let message = format!(
+        "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; runs have: {others}"
+    );
+    Failure::new(&shared::UNKNOWN_RELEASE, message)
+}
+
 /// What there is to show.
-struct Status<'a> {
-    place: Place<'a>,
-    runs: Vec<RecordedRun>,
+pub(crate) struct Status<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) runs: Vec<RecordedRun>,
     /// Sequences of tickets that somebody has deleted.
-    missing: Vec<u64>,
-    endings: Vec<Ending>,
-    helm: HelmRecords,
-    state: HelmState,
-    is_armed: Option<bool>,
-    next: Vec<Next>,
+    pub(crate) missing: Vec<u64>,
+    pub(crate) endings: Vec<Ending>,
+    pub(crate) helm: HelmRecords,
+    pub(crate) state: HelmState,
+    pub(crate) is_armed: Option<bool>,
+    /// Jobs that do not run.
+    pub(crate) stuck: Vec<Stuck>,
+    pub(crate) next: Vec<Next>,
 }
 
 impl<'a> Status<'a> {
@@ -73,8 +99,30 @@ impl<'a> Status<'a> {
             Some(run) => store.ticket(&run.name).await?.told.flags,
             None => Vec::new(),
         };
-        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, told: &told, place });
-        Ok(Self { place, runs, missing, endings, helm, state, is_armed, next })
+        let mut stuck = cluster.stuck_jobs(place.namespace, place.helm_release).await?;
+        // One that has written how it ended is told of there.
+        let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
+        stuck.retain(|job| !job.has_failed || !is_told(job));
+        let hooks = hooks(&endings, &stuck);
+        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, hooks, told: &told, place });
+        Ok(Self { place, runs, missing, endings, helm, state, is_armed, stuck, next })
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.runs.is_empty() && self.endings.is_empty() && self.missing.is_empty() && self.helm.revisions.is_empty()
+    }
+}
+
+/// How the hooks of the way back have fared: the last word of a rollback says so, or that its Job could not even begin.
+fn hooks(endings: &[Ending], stuck: &[Stuck]) -> Hooks {
+    if stuck.iter().any(|stuck| stuck.job.contains("rollback")) {
+        return Hooks::InVain;
+    }
+    let last = endings.last().filter(|last| last.command == "rollback" && last.helm_revision.is_some());
+    match last.and_then(|last| last.code.as_deref()) {
+        Some(code) if code == shared::CHANGED_SINCE.id => Hooks::Drifted,
+        Some(code) if [shared::FORBIDDEN.id, shared::DAMAGED.id, shared::OTHER_EXECUTOR.id].contains(&code) => Hooks::InVain,
+        _ => Hooks::Good,
     }
 }
 
@@ -90,80 +138,8 @@ fn written(status: &Status<'_>, output: Output) -> anyhow::Result<String> {
     })
 }
 
-fn text(status: &Status<'_>) -> String {
-    let Status { place: Place { namespace, release, .. }, runs, missing, endings, helm, next, .. } = status;
-    if runs.is_empty() && endings.is_empty() && missing.is_empty() {
-        let next =
-            if helm.revisions.is_empty() { "\nIf there should be some: check the name, -n and --context.\n" } else { "" };
-        return format!("Release {release} has no runs in namespace {namespace}.\n{next}");
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN", ""]);
-    for run in runs {
-        let revision = run.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
-        let (sequence, phase) = (run.sequence.to_string(), run.phase().as_str());
-        let changes = match run.phase() {
-            Phase::Applying => format!("up to {} of {}", run.progress.begun.min(run.changes), run.changes),
-            _ => run.changes.to_string(),
-        };
-        let remark = remark(run);
-        table.add_row([sequence.as_str(), &run.step, phase, &changes, &revision, &run.created, &remark]);
-    }
-    let mut out = format!("Release {release} in namespace {namespace}\n\n");
-    for line in table.to_string().lines() {
-        // Columns are filled up with blanks, the last one, too.
-        out.extend([line.trim_end(), "\n"]);
-    }
-    if !missing.is_empty() {
-        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-        let what = "MISSING: somebody has deleted tickets; what those runs changed cannot be taken back from here";
-        out.extend(["\n", what, ": ", &missing.join(", "), "\n"]);
-    }
-    if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
-        out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
-        out.extend([newest.status.as_str(), ".\n"]);
-    }
-    if !endings.is_empty() {
-        out.push_str("\nLast outcomes:\n");
-    }
-    for ending in &endings[endings.len().saturating_sub(ENDINGS_SHOWN)..] {
-        let Ending { time, step, command, exit, summary, .. } = ending;
-        let code = ending.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        let summary = redact::text(summary);
-        out.extend([&format!("  {time}  {step} {command}, exit {exit}: {code}{summary}"), "\n"]);
-    }
-    out.push_str("\nNext:\n");
-    for Next { command, what } in next {
-        out.extend(["  ", command, "\n      ", what, "\n"]);
-    }
-    out
-}
-
-/// What the phase means for the person who reads it.
-fn remark(run: &RecordedRun) -> String {
-    let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
-    let why = cause.map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
-    match run.phase() {
-        Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
-        Phase::Committed => "in force".to_owned(),
-        Phase::Background => "in force; what follows from it goes on in the background".to_owned(),
-        Phase::Dirty => format!("NOT as before: a human must look{why}"),
-        Phase::RolledBack if run.progress.begun == 0 => "nothing was changed".to_owned(),
-        Phase::RolledBack if run.progress.why_back == Some(WhyBack::Planned) => "taken back, as planned".to_owned(),
-        Phase::RolledBack => format!("taken back{why}"),
-        Phase::RollingBack if run.progress.is_undone_before_helm() => {
-            "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()
-        }
-        Phase::RollingBack if run.progress.first_part == FirstPart::Begun => {
-            "being taken back before Helm's manifests, or its process died".to_owned()
-        }
-        Phase::RollingBack => format!("being taken back, or its process died{why}"),
-        Phase::Planned | Phase::Applying | Phase::Verifying => "under way, or its process died".to_owned(),
-    }
-}
-
 fn document(status: &Status<'_>) -> Value {
-    let Status { place, runs, missing, endings, helm, state, is_armed, next } = status;
+    let Status { place, runs, missing, endings, helm, state, is_armed, stuck, next } = status;
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
@@ -174,8 +150,9 @@ fn document(status: &Status<'_>) -> Value {
     let revisions = helm.revisions.iter().map(|it| json!({"number": it.number, "status": it.status}));
     let endings = endings.iter().map(|ending| Ending { summary: redact::text(&ending.summary), ..ending.clone() });
     let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": state.way_back(), "armed": is_armed});
+    let stuck = stuck.iter().map(|it| json!({"job": it.job, "hasFailed": it.has_failed, "why": redact::text(&it.why)}));
     let next = next.iter().map(|Next { command, what }| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
         "runs": runs.collect::<Vec<Value>>(), "missing": missing, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
-        "next": next.collect::<Vec<Value>>()})
+        "stuckJobs": stuck.collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
 }

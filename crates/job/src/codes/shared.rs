@@ -119,4 +119,13 @@ crate::codes! {
         "Jobs that are applied all at once wait for each other in the order of their weights (`--after-job`). The one that this \
          run has waited for has failed. Nothing was changed.",
         "Read the log of the Job that the message names and fix what it says, then apply all Jobs again.";
+    pub UNKNOWN_RELEASE = "FL032", Usage, "There is no such release",
+        "Neither fairlead nor Helm has recorded anything under this name in this namespace.",
+        "Check the name, the namespace and --context; the message names the releases that have runs.";
+    pub NO_SUCH_FORM = "FL033", Usage, "The report does not come in that form",
+        "Plans and reports of runs come in every form of `-o`; what is asked of a release comes as text, json or yaml.",
+        "Ask for `-o json`, and take from it what is needed.";
+    pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
+        "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
+        "Run the `helm rollback` that the message names first, then this command again.";
 }

@@ -1,6 +1,6 @@
 //! What the ledger holds: which runs there were, and from what each can be undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_migration::evidence;
 use fairlead_migration::obstacle::Obstacle;
@@ -26,6 +26,21 @@ impl Ledger<'_> {
         let mut runs = runs.into_iter().collect::<Result<Vec<RecordedRun>, Obstacle>>()?;
         runs.sort_by_key(|run| run.sequence);
         Ok(runs)
+    }
+
+    /// Namespaces and releases that have tickets, as far as they may be read; for whoever has named one that has none.
+    pub async fn others(&self) -> Result<BTreeSet<(String, String)>, Obstacle> {
+        let read = |secret: Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            Some((text(&secret["metadata"]["namespace"]), text(&secret["metadata"]["labels"][RELEASE_LABEL])))
+        };
+        for namespace in [None, Some(self.namespace)] {
+            match self.cluster.list_metadata(&self.secrets, namespace, Some(RELEASE_LABEL), read).await {
+                Err(Obstacle::Forbidden { .. }) => {}
+                found => return Ok(found?.into_iter().collect()),
+            }
+        }
+        Ok(BTreeSet::new())
     }
 
     fn run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {

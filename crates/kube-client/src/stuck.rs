@@ -1,0 +1,99 @@
+//! Jobs of a release that have not come to their end, and why their pods do not run: of a pod that never started nothing is in the
+//! ledger.
+
+use fairlead_migration::obstacle::Obstacle;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::jobs::JobState;
+use crate::pods::not_running;
+use crate::resource::Resource;
+
+/// A Job that has not come to its end, or has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Its name.
+    pub job: String,
+    /// When its pods began to be made; RFC 3339. Empty where none was.
+    pub began: String,
+    /// Whether nothing of it runs any more.
+    pub has_failed: bool,
+    /// Why its pods do not run, or the Job has failed.
+    pub why: String,
+}
+
+impl Cluster {
+    /// The Jobs that our charts have made for a Helm release and that do not run. Who may not read them sees none.
+    pub async fn stuck_jobs(&self, namespace: &str, helm_release: &str) -> Result<Vec<Stuck>, Obstacle> {
+        let labels = format!("app.kubernetes.io/part-of=fairlead,app.kubernetes.io/instance={helm_release}");
+        let (jobs, pods) = (Resource::v1("batch", "Job", "jobs"), Resource::core("Pod", "pods", true));
+        let all = async |kind: &Resource| match self.list(kind, Some(namespace), Some(&labels), Some).await {
+            Err(Obstacle::Forbidden { .. }) => Ok(Vec::new()),
+            objects => objects,
+        };
+        let jobs: Vec<Value> = all(&jobs).await?;
+        let pods = if jobs.is_empty() { Vec::new() } else { all(&pods).await? };
+        Ok(jobs.iter().filter_map(|job| stuck(job, &pods)).collect())
+    }
+}
+
+fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
+    let owns = |pod: &&Value| {
+        let owners = pod["metadata"]["ownerReferences"].as_array();
+        owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == job["metadata"]["uid"]))
+    };
+    let pod = pods.iter().filter(owns).find_map(|pod| {
+        let why = not_running(pod)?;
+        Some(format!("pod {}: {why}", name(pod)))
+    });
+    let (has_failed, why) = match (JobState::of(job), pod) {
+        (JobState::Failed(why), pod) => (true, [Some(why), pod].into_iter().flatten().collect::<Vec<_>>().join("; ")),
+        (JobState::Open, Some(pod)) => (false, pod),
+        // Without a pod nothing has been begun; with one that runs the ledger knows more.
+        (JobState::Open, None) if job["status"]["active"].as_u64().unwrap_or_default() == 0 => {
+            (false, "it has no pod yet: `kubectl describe job` says why".to_owned())
+        }
+        _ => return None,
+    };
+    let began = job["status"]["startTime"].as_str().unwrap_or_default().to_owned();
+    Some(Stuck { job: name(job).to_owned(), began, has_failed, why })
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_whose_pod_cannot_pull_its_image_is_stuck() {
+        let job =
+            json!({"metadata": {"name": "j", "uid": "u"}, "status": {"startTime": "2026-01-01T00:00:00Z", "active": 1}});
+        let pod = |reason: &str| {
+            json!({"metadata": {"name": "p", "ownerReferences": [{"uid": "u"}]}, "status": {"phase": "Pending",
+                "containerStatuses": [{"state": {"waiting": {"reason": reason, "message": "not found"}}}]}})
+        };
+        let why = |pods: &[Value]| stuck(&job, pods).map(|stuck| stuck.why);
+        assert_eq!(why(&[pod("ImagePullBackOff")]).as_deref(), Some("pod p: ImagePullBackOff not found"));
+        assert_eq!(why(&[pod("ContainerCreating")]), None);
+        let mut of_another = pod("ImagePullBackOff");
+        of_another["metadata"]["ownerReferences"][0]["uid"] = "v".into();
+        assert_eq!(why(&[of_another]), None);
+        let mut podless = job.clone();
+        podless["status"]["active"] = 0.into();
+        assert!(stuck(&podless, &[]).is_some_and(|stuck| stuck.why.contains("no pod yet")));
+        podless["status"]["conditions"] =
+            json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "late"}]);
+        let failed = stuck(&podless, &[pod("ErrImagePull")]).expect("it has failed");
+        assert_eq!(
+            (failed.has_failed, failed.why.as_str()),
+            (true, "DeadlineExceeded: late; pod p: ErrImagePull not found")
+        );
+        podless["status"]["conditions"][0]["type"] = "Complete".into();
+        assert_eq!(stuck(&podless, &[]), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! A status as text: what a person needs at three in the morning, on one screen. JSON and YAML have all of it.
+
+use comfy_table::{Table, presets};
+use fairlead_job::redact;
+use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
+use fairlead_migration::run::{Ending, RecordedRun};
+use textwrap::Options;
+
+use crate::next::Next;
+use crate::place::Place;
+use crate::status::Status;
+
+/// Columns of a screen. Commands are not broken: they are pasted.
+const WIDTH: usize = 100;
+
+/// So many endings are shown, the newest in full.
+const ENDINGS_SHOWN: usize = 5;
+
+/// What stands below a line belongs to it.
+const INDENT: &str = "   ";
+
+pub(crate) fn text(status: &Status<'_>) -> String {
+    let Status { place: Place { namespace, release, .. }, runs, missing, endings, helm, stuck, is_armed, next, .. } = status;
+    let mut out = if runs.is_empty() {
+        format!("Release {release} has no runs in namespace {namespace}.\n")
+    } else {
+        format!("Release {release} in namespace {namespace}\n\n{}", table(runs))
+    };
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let what = "MISSING: somebody has deleted tickets; what those runs changed cannot be taken back from here";
+        out.extend(["\n", what, ": ", &missing.join(", "), "\n"]);
+    }
+    if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
+        out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
+        out.extend([newest.status.as_str(), ".\n"]);
+    }
+    if let (Some(false), Some(revision)) = (is_armed, status.state.way_back()) {
+        let what =
+            format!("\nNot armed: revision {revision} has no rollback hooks, `helm rollback` alone takes nothing back.");
+        out.extend([what.as_str(), "\n"]);
+    }
+    if !stuck.is_empty() {
+        out.push_str("\nJobs that do not run:\n");
+    }
+    for stuck in stuck {
+        out.push_str(&wrapped(&format!("  {}: {}", stuck.job, redact::text(&stuck.why))));
+    }
+    if !endings.is_empty() {
+        out.push_str("\nLast outcomes:\n");
+    }
+    let shown = &endings[endings.len().saturating_sub(ENDINGS_SHOWN)..];
+    for (position, ending) in shown.iter().enumerate() {
+        let Ending { time, step, command, exit, summary, .. } = ending;
+        let code = ending.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        let line = format!("  {time}  {step} {command}, exit {exit}: {code}{}", redact::text(summary));
+        let is_newest = position + 1 == shown.len();
+        out.push_str(&if is_newest { wrapped(&line) } else { cut(&line, WIDTH) + "\n" });
+    }
+    out.push_str("\nNext:\n");
+    for Next { command, what } in next {
+        out.extend(["  ", command, "\n"]);
+        out.push_str(&textwrap::fill(what, Options::new(WIDTH).initial_indent("      ").subsequent_indent("      ")));
+        out.push('\n');
+    }
+    out
+}
+
+/// A line per run; what the phase means stands at its end where there is room, else below.
+fn table(runs: &[RecordedRun]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN"]);
+    for run in runs {
+        let revision = run.helm_revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
+        let changes = match run.phase() {
+            Phase::Applying => format!("up to {} of {}", run.progress.begun.min(run.changes), run.changes),
+            _ => run.changes.to_string(),
+        };
+        table.add_row([&run.sequence.to_string(), &run.step, run.phase().as_str(), &changes, &revision, &run.created]);
+    }
+    let text = table.to_string();
+    let mut lines = text.lines();
+    // Columns are filled up with blanks, the last one, too.
+    let mut out = lines.next().unwrap_or_default().trim_end().to_owned() + "\n";
+    for (line, run) in lines.zip(runs) {
+        let remark = remark(run);
+        if line.chars().count() + 1 + remark.chars().count() <= WIDTH {
+            out.extend([line, " ", &remark, "\n"]);
+        } else {
+            out.extend([line.trim_end(), "\n", &wrapped(&format!("{INDENT}{remark}"))]);
+        }
+    }
+    out
+}
+
+fn wrapped(line: &str) -> String {
+    textwrap::fill(line, Options::new(WIDTH).subsequent_indent("      ").break_words(false)) + "\n"
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+/// What the phase means for the person who reads it.
+fn remark(run: &RecordedRun) -> String {
+    let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
+    let why = cause.map(|cause| format!(", because it failed: {}", cut(&cause, WIDTH))).unwrap_or_default();
+    match run.phase() {
+        Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
+        Phase::Committed => "in force".to_owned(),
+        Phase::Background => "in force; what follows from it goes on in the background".to_owned(),
+        Phase::Dirty => format!("NOT as before: a human must look{why}"),
+        Phase::RolledBack if run.progress.begun == 0 => "nothing was changed".to_owned(),
+        Phase::RolledBack if run.progress.why_back == Some(WhyBack::Planned) => "taken back, as planned".to_owned(),
+        Phase::RolledBack => format!("taken back{why}"),
+        Phase::RollingBack if run.progress.is_undone_before_helm() => {
+            "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()
+        }
+        Phase::RollingBack if run.progress.first_part == FirstPart::Begun => {
+            "being taken back before Helm's manifests, or its process died".to_owned()
+        }
+        Phase::RollingBack => format!("being taken back, or its process died{why}"),
+        Phase::Planned | Phase::Applying | Phase::Verifying => "under way, or its process died".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_migration::progress::{Cause, Progress};
+
+    use super::*;
+    use crate::testing::run;
+
+    #[test]
+    fn a_long_remark_stands_below_its_run_and_no_line_is_wider_than_a_screen() {
+        let message = "failed to create Trigger orders/created: ".to_owned() + &"a policy says no, ".repeat(40);
+        let why_back = Some(WhyBack::Failed(Cause { code: None, message }));
+        let failed = Progress { phase: Phase::RolledBack, why_back, begun: 3, ..Progress::planned() };
+        let runs = [run(1, Phase::Committed), RecordedRun { progress: failed, ..run(2, Phase::RolledBack) }];
+        let table = table(&runs);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[1].ends_with(" in force"), "{table}");
+        assert!(lines[3].starts_with("   taken back, because it failed: failed to create") && lines.len() < 7, "{table}");
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{table}");
+    }
+}
