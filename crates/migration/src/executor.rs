@@ -2,6 +2,7 @@
 
 mod backward;
 mod forward;
+mod kept;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -154,12 +154,20 @@ pub struct Progress {
     /// Changes of holds and switches that have ended, by position: what somebody stops later on purpose stays stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<usize>,
+    /// How many objects were left when it was taken back, as others have changed them or because one of those may need them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept: usize,
     /// Sweeps that are under way, by position of their change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub swept: BTreeMap<usize, Swept>,
     /// Digests of the chunks that hold the evidence, once it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Manifest>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Progress {
@@ -173,6 +181,7 @@ impl Progress {
             why_back: None,
             first_part: FirstPart::NotBegun,
             ended: Vec::new(),
+            kept: 0,
             swept: BTreeMap::new(),
             evidence: None,
         }
@@ -231,6 +240,7 @@ mod tests {
             why_back: Some(WhyBack::Asked(asked)),
             first_part: FirstPart::Begun,
             ended: vec![0],
+            kept: 0,
             swept: BTreeMap::from([(3, Swept { count: 500, next: Some("token".into()) })]),
             evidence: None,
         };

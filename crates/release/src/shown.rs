@@ -115,6 +115,12 @@ fn remark(run: &RecordedRun) -> String {
         Phase::Dirty => format!("NOT as before: a human must look{why}"),
         Phase::RolledBack if run.progress.begun == 0 => "nothing was changed".to_owned(),
         Phase::RolledBack if run.progress.why_back == Some(WhyBack::Planned) => "taken back, as planned".to_owned(),
+        Phase::RolledBack if run.progress.kept > 0 => {
+            format!(
+                "taken back, but for {} objects that others have changed, or that these may need{why}",
+                run.progress.kept
+            )
+        }
         Phase::RolledBack => format!("taken back{why}"),
         Phase::RollingBack if run.progress.is_undone_before_helm() => {
             "taken back as far as it is before Helm's manifests; the rest follows them".to_owned()

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
+use super::kept::Kept;
 use super::{Part, Rest, Run, Watcher};
 use crate::change::{Action, Change, Target, Targets};
 use crate::obstacle::{Obstacle, Stop};
@@ -26,6 +27,8 @@ struct Way<'a> {
     /// By position: what something else has to come before.
     later: RefCell<BTreeMap<usize, (Target, Obstacle)>>,
     kept: RefCell<Vec<(Target, String)>>,
+    /// What of them may need others.
+    needing: Kept,
 }
 
 impl<T: Watcher + ?Sized> Run<'_, T> {
@@ -69,6 +72,11 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         let counted: usize = others.iter().map(|positions| super::count(&started[positions.clone()])).sum();
         let due: usize = stages.iter().map(|stage| super::count(&started[self.plan.positions(*stage)])).sum();
         let total = due - counted + 2 * others.iter().map(Range::len).sum::<usize>();
+        // Looked at once more where a process before this one has begun: what it has kept is not written down.
+        let needing = match on_drift {
+            OnDrift::Keep => Kept::of(self.plan, &self.drifted(Part::Rest, |_| false).await?),
+            OnDrift::Stop | OnDrift::Merge | OnDrift::Overwrite => Kept::default(),
+        };
         let way = Way {
             ends_at_deadline,
             started,
@@ -79,6 +87,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             left: RefCell::default(),
             later: RefCell::default(),
             kept: RefCell::default(),
+            needing,
         };
         if was_under_way && others.iter().any(|positions| !positions.is_empty()) {
             self.settle(started, ends_at_deadline).await;
@@ -111,6 +120,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         if left.is_empty() && part == Part::BeforeHelm {
             self.progress.first_part = FirstPart::Undone;
         }
+        self.progress.kept += kept.len();
         let is_left = |stage: usize| {
             let is_begun = started[self.plan.positions(stage)].contains(&true);
             self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages()[stage].cascaded && has_removed)
@@ -259,6 +269,13 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             return;
         }
         let change = change.inverse();
+        if way.needing.may_need(&change) {
+            let what = "what is kept may need it".to_owned();
+            tracing::info!(target = %change.target, what, "kept");
+            way.kept.borrow_mut().push((change.target, what));
+            way.done.set(way.done.get() + 1);
+            return;
+        }
         match self.world.bring(&self.task(&change, true, way.on_drift)).await {
             Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
             Err(Obstacle::Drift { target, what }) if way.on_drift == OnDrift::Keep => {
