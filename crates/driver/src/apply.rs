@@ -1,13 +1,11 @@
 //! Applies a step: finishes what an earlier run has left, then plan, snapshot, changes, verification, report.
 
-use std::path::Path;
-
 use fairlead_job::args::Output;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_job::{manifests, report};
+use fairlead_job::report;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::executor::{Outcome, Run};
 use fairlead_migration::obstacle::Obstacle;
@@ -24,6 +22,7 @@ use fairlead_release::session::Session;
 use fairlead_release::wanted::{self, cancelled_by_rollback};
 
 use crate::after;
+use crate::approved::Approved;
 use crate::args::StepArgs;
 use crate::step::{Look, Step, StepKind};
 
@@ -45,7 +44,7 @@ struct Apply<'a, S> {
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         after::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
-        let approved = self.args.plan.as_deref().map(|path| read_digest(path, S::NAME)).transpose()?;
+        let approved = self.args.plan.as_deref().map(|path| Approved::read(path, S::NAME)).transpose()?;
         wanted::check(self.session, S::NAME).await?;
         let mut seen = self.session.runs().await?;
         if unfinished::<S>(&seen).is_some() {
@@ -62,7 +61,7 @@ impl<S: Step> Apply<'_, S> {
         {
             tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
         }
-        let checked = self.check(&plan).and_then(|()| check_approved(approved.as_deref(), &plan));
+        let checked = self.check(&plan).and_then(|()| approved.as_ref().map_or(Ok(()), |approved| approved.check(&plan)));
         let ended = match checked {
             Err(failure) => Ended::refused(failure),
             Ok(()) if plan.is_empty() && S::KIND != StepKind::Gate => Ended::unchanged(&plan),
@@ -231,28 +230,6 @@ impl<S: Step> Apply<'_, S> {
 /// What a process of this step has left that has died.
 fn unfinished<S: Step>(runs: &[RecordedRun]) -> Option<&RecordedRun> {
     runs.iter().find(|run| run.step == S::NAME && run.is_unfinished())
-}
-
-/// The digest of the plan that was approved.
-fn read_digest(path: &Path, step: &str) -> Result<String, Failure> {
-    let documents = manifests::read(path).map_err(Failure::input)?;
-    let plan = documents.iter().find(|document| document["kind"] == "Plan" && document["step"] == step);
-    let digest = plan.and_then(|plan| plan["digest"].as_str());
-    digest.map(str::to_owned).ok_or_else(|| {
-        let message = format!("{} holds no plan of {step}; `{step} plan -o json` writes one", path.display());
-        Failure::new(&shared::INPUT, message)
-    })
-}
-
-fn check_approved(approved: Option<&str>, plan: &Plan) -> Result<(), Failure> {
-    let now = plan.digest();
-    match approved {
-        Some(approved) if approved != now => {
-            let message = format!("approved was {approved}, now it is {now}");
-            Err(Failure::new(&shared::NOT_APPROVED, message))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Fails where something is refused and `--strict` is set.

@@ -3,6 +3,7 @@
 //! - [`args`]: arguments of the commands that only a job has
 //! - [`step`]: what a job brings with it
 //! - [`apply`]: finishes what an earlier run has left, then plan, snapshot, changes, verification
+//! - `approved`: a plan that somebody has approved, and whether it is still the right one
 //! - [`show`]: shows a plan, explains a code
 //! - [`preceded`]: steps that must have come before, and `after`: Jobs that must have
 //!
@@ -13,6 +14,7 @@
 
 mod after;
 pub mod apply;
+mod approved;
 pub mod args;
 pub mod preceded;
 pub mod show;

@@ -75,7 +75,7 @@ impl Cluster {
     /// Reads the Job of this name.
     pub async fn job(&self, namespace: &str, name: &str) -> Result<Job, Obstacle> {
         let Some(live) = self.live_job(namespace, name).await? else {
-            let operation = format!("get the Job {namespace}/{name}");
+            let operation = format!("get Job {namespace}/{name}");
             return Err(Obstacle::Refused { operation, source: "there is none of this name".into() });
         };
         Ok(Job {

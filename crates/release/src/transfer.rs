@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
@@ -23,34 +24,67 @@ use crate::place::Place;
 
 /// Writes the tickets, or what they hold.
 pub async fn export(ledger: &Ledger<'_>, place: Place<'_>, args: &ExportArgs) -> anyhow::Result<ExitStatus> {
-    let count = if args.as_manifests {
-        let objects = before(ledger, place).await.map_err(Failure::from)?;
-        let mut out = create(&args.file)?;
-        for object in &objects {
-            writeln!(out, "---").with_context(|| format!("failed to write {}", args.file.display()))?;
-            manifests::write_yaml(&mut out, object).map_err(std::io::Error::other)?;
-        }
-        out.flush().with_context(|| format!("failed to write {}", args.file.display()))?;
-        format!("{} objects as they were before", objects.len())
-    } else {
-        let secrets = ledger.export().await.map_err(Failure::from)?;
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": secrets});
-        let mut out = create(&args.file)?;
-        serde_json::to_writer(&mut out, &list).with_context(|| format!("failed to write {}", args.file.display()))?;
-        out.flush().with_context(|| format!("failed to write {}", args.file.display()))?;
-        format!("{} Secrets of the ledger", list["items"].as_array().map_or(0, Vec::len))
-    };
+    // First: what cannot be written need not be read.
+    let mut out = create(&args.file)?;
+    let exported = write_to(&mut out, ledger, place, args).await;
+    if exported.is_err()
+        && let Err(error) = std::fs::remove_file(&args.file)
+    {
+        tracing::warn!(%error, file = %args.file.display(), "an incomplete file stays behind");
+    }
+    let count = exported?;
     let mut out = anstream::stdout().lock();
     writeln!(out, "Wrote {count} to {}. It holds whole objects: keep it as you keep Secrets.", args.file.display())?;
     Ok(ExitStatus::Done)
+}
+
+async fn write_to(
+    out: &mut BufWriter<File>,
+    ledger: &Ledger<'_>,
+    place: Place<'_>,
+    args: &ExportArgs,
+) -> anyhow::Result<String> {
+    let nothing = |what: &str| {
+        let Place { release, namespace, .. } = place;
+        Failure::new(
+            &shared::NOTHING_IN_FORCE,
+            format!("release {release} has no {what} in namespace {namespace} to export"),
+        )
+    };
+    let count = if args.as_manifests {
+        let objects = before(ledger, place).await.map_err(Failure::from)?;
+        if objects.is_empty() {
+            return Err(nothing("run in force that has changed or deleted an object").into());
+        }
+        for object in &objects {
+            writeln!(out, "---").with_context(|| format!("failed to write {}", args.file.display()))?;
+            manifests::write_yaml(&mut *out, object).map_err(std::io::Error::other)?;
+        }
+        format!("{} objects as they were before", objects.len())
+    } else {
+        let secrets = ledger.export().await.map_err(Failure::from)?;
+        if secrets.is_empty() {
+            return Err(nothing("tickets").into());
+        }
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": secrets});
+        serde_json::to_writer(&mut *out, &list).with_context(|| format!("failed to write {}", args.file.display()))?;
+        format!("{} Secrets of the ledger", list["items"].as_array().map_or(0, Vec::len))
+    };
+    out.flush().with_context(|| format!("failed to write {}", args.file.display()))?;
+    Ok(count)
 }
 
 /// Creates what is missing.
 pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
     let documents = manifests::read(file).map_err(Failure::input)?;
     let secrets: Vec<Value> = documents.into_iter().filter(|document| document["kind"] == "Secret").collect();
+    let imported = ledger.import(&secrets).await.map_err(Failure::from)?;
+    if imported.is_empty() {
+        let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
+        return Err(Failure::new(&shared::INPUT, message).into());
+    }
     let mut out = anstream::stdout().lock();
-    for imported in ledger.import(&secrets).await.map_err(Failure::from)? {
+    for imported in imported {
         match imported {
             Imported::Created(name) => writeln!(out, "created {name}")?,
             Imported::Same(name) => writeln!(out, "is there already: {name}")?,
