@@ -5,7 +5,7 @@ use fairlead_tests::program::{Ended, becomes, run};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, subscription, tickets};
+use crate::fixtures::{apply, job, subscription, tickets};
 
 /// Before or after Helm's manifests, back to revision 1.
 fn back(cluster: &Cluster, at: &str, more: &[&str]) -> Ended {
@@ -125,13 +125,17 @@ fn tickets_by_which_a_rollback_is_refused_are_not_pruned() {
     for revision in 1..=2 {
         recorded(&cluster, revision, "superseded");
     }
+    // As Helm's hook.
+    job(&cluster, 0);
     for upgrade in [2, 4, 6] {
         same(&cluster, "one");
         apply(&cluster, &["--helm-revision", &upgrade.to_string(), "--history-max", "0"]).expect(0);
         recorded(&cluster, upgrade + 1, "pending-rollback");
-        for part in ["pre-rollback", "post-rollback"] {
-            back(&cluster, part, &[]).expect(0);
-        }
+        back(&cluster, "pre-rollback", &[]).expect(0);
+        // By hand it would come too early: what is left is what the manifests of today use.
+        let refused = back(&cluster, "post-rollback", &[]).expect(4);
+        assert!(refused.stderr.contains("error FL034") && refused.stderr.contains("--no-hooks"), "{}", refused.stderr);
+        back(&cluster, "post-rollback", &["--job", "it"]).expect(0);
     }
     assert_eq!(tickets(&cluster).len(), 3);
     let args = ["rollback", "--to-revision", "2", "--ledger-namespace", "default"];

@@ -113,3 +113,16 @@ fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message
          "spec": {"policyName": name, "validationActions": ["Deny"]}},
     ]));
 }
+
+/// A Job as Kubernetes would have it after its first pod: begun so many minutes ago.
+pub(crate) fn job(cluster: &Cluster, minutes: u64) {
+    let container = json!({"name": "it", "image": "none"});
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
+    cluster.apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "it"},
+        "spec": {"template": template}}));
+    let began = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * minutes);
+    let status = json!({"status": {"startTime": humantime::format_rfc3339_seconds(began).to_string()}}).to_string();
+    cluster
+        .kubectl(&["patch", "job", "it", "-n", "default", "--subresource=status", "--type=merge", "-p", &status])
+        .expect(0);
+}

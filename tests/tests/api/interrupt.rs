@@ -8,7 +8,7 @@ use fairlead_tests::program::{self, run};
 use fairlead_tests::state;
 use serde_json::json;
 
-use crate::fixtures::{apply, subscription, tickets};
+use crate::fixtures::{apply, job, subscription, tickets};
 
 fn many(cluster: &Cluster, count: usize) {
     cluster.create((0..count).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
@@ -45,19 +45,6 @@ fn a_deadline_that_has_passed_changes_nothing() {
     let ended = apply(&cluster, &["--run-timeout", "0s"]).expect(124);
     assert!(ended.stderr.contains("error FL007: the deadline of the run has passed"), "{}", ended.stderr);
     assert_eq!((cluster.list("triggers").len(), tickets(&cluster).len()), (0, 0));
-}
-
-/// A Job as Kubernetes would have it after its first pod: begun so many minutes ago.
-fn job(cluster: &Cluster, minutes: u64) {
-    let container = json!({"name": "it", "image": "none"});
-    let template = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
-    cluster.apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "it"},
-        "spec": {"template": template}}));
-    let began = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * minutes);
-    let status = json!({"status": {"startTime": humantime::format_rfc3339_seconds(began).to_string()}}).to_string();
-    cluster
-        .kubectl(&["patch", "job", "it", "-n", "default", "--subresource=status", "--type=merge", "-p", &status])
-        .expect(0);
 }
 
 #[test]

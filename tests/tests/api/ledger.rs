@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{apply, deny_triggers_for, subscription, tickets};
 
 /// So short that a successor need not be waited for long.
-const SHORT: [&str; 4] = ["--lease-duration", "3s", "--request-timeout", "1s"];
+const SHORT: [&str; 4] = ["--lease-duration", "6s", "--request-timeout", "3s"];
 
 fn replicator(cluster: &Cluster, command: &str, more: &[&str]) -> Ended {
     let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(more).copied().collect();

@@ -60,7 +60,8 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     let made = made.expect(0).json();
     assert_eq!(made["outcome"], "Background");
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
-    let said = status(&cluster).expect(0).stdout;
+    // However it is broken into lines.
+    let said = status(&cluster).expect(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let left = "the run goes on in the background: 3 of 4 are not ready yet, the first is Trigger default/";
     assert!(said.contains("in force; what follows from it goes on in the background") && said.contains(left), "{said}");
 
