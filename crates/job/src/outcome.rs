@@ -83,6 +83,15 @@ impl Ended {
                 let failure = Failure::new(&shared::NOT_DRAINED_YET, chain(&cause));
                 ended("Interrupted", "Ended before everything was taken back.".to_owned(), Some(failure))
             }
+            // Nothing is taken back of what takes back: the next one goes on.
+            Outcome::Interrupted(Obstacle::Stopped(Stop::DeadlinePassed)) => {
+                let failure = Failure::new(&shared::INTERRUPTED, "--run-timeout has passed");
+                ended(
+                    "Interrupted",
+                    "Ended before it was done; run it again, it goes on from here.".to_owned(),
+                    Some(failure),
+                )
+            }
             Outcome::Interrupted(cause) => {
                 let summary = "Ended before it was done; run it again, it goes on from here.";
                 ended("Interrupted", summary.to_owned(), Some(cause.into()))

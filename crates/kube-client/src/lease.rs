@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::store::{Lock, Terms};
+use fairlead_migration::store::{GOES_BACK, Lock, Terms};
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{GetParams, Patch, PatchParams, PostParams};
@@ -129,13 +129,14 @@ impl<'a> Lease<'a> {
                 }
                 continue;
             }
-            if terms.insists && asked.as_ref() != Some(&holder) {
+            let insists = terms.insists && !holder.ends_with(GOES_BACK);
+            if insists && asked.as_ref() != Some(&holder) {
                 if lease.ask_to_stop(&version).await? {
                     asked = Some(holder);
                 }
                 continue;
             }
-            if waited() >= terms.patience && terms.insists {
+            if waited() >= terms.patience && insists {
                 tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
                 // Whether or not the answer arrives: from now on it waits as long as the holder may believe in its lease.
                 ours_from = Some(boot_clock::now() + held_for + cluster.request_timeout * 2);

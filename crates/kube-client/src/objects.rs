@@ -317,7 +317,9 @@ impl<'a> Objects<'a> {
         let text = |field: &str| reference[field].as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let resource = self.discovery.find_version(&api_version, &kind);
-        let is_namespaced = resource.is_none_or(|resource| resource.is_namespaced);
+        // The core group is not asked for: of its kinds these are in no namespace, and own objects of others.
+        let is_global = api_version == "v1" && ["Namespace", "Node", "PersistentVolume"].contains(&kind.as_str());
+        let is_namespaced = resource.map_or(!is_global, |resource| resource.is_namespaced);
         let namespace = change.target.namespace.clone().filter(|_| is_namespaced);
         Target { api_version, kind, namespace, name: text("name") }
     }

@@ -228,7 +228,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         self.attest(proof).await;
         match self.enter(Phase::Background).await {
             Ok(()) => Outcome::Background(left),
-            Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
+            Err(obstacle) => Outcome::Interrupted(obstacle),
         }
     }
 
@@ -260,9 +260,9 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
     /// Takes back what the run has changed, or a part of it. Whether somebody else has changed it since is looked at first, in
     /// everything of the part `look`: also in what is taken back only later, unless it has been looked at already.
     pub async fn undo(mut self, asked: Asked, part: Part, look: Part) -> Outcome {
-        let drifted = match self.drifted(look, |_| false).await {
-            Ok(drifted) => drifted,
-            Err(obstacle) => return Outcome::Interrupted(as_interruption(obstacle)),
+        let Looked { drifted, as_before } = match self.looked(look, |_| false).await {
+            Ok(looked) => looked,
+            Err(obstacle) => return Outcome::Interrupted(obstacle),
         };
         let on_drift = asked.on_drift;
         if !drifted.is_empty() && on_drift == OnDrift::Stop {
@@ -275,10 +275,12 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             Ok(Rest { left, kept }) if left.is_empty() => {
                 let mut drifted: BTreeMap<Target, String> = drifted.into_iter().collect();
                 drifted.extend(kept);
-                Outcome::Undone { count: count(&due), rest, drifted: drifted.into_iter().collect(), on_drift }
+                // What was written down ahead, and never made, is as it was.
+                let count = if part == look { count(&due).saturating_sub(as_before) } else { count(&due) };
+                Outcome::Undone { count, rest, drifted: drifted.into_iter().collect(), on_drift }
             }
             Ok(Rest { left, .. }) => Outcome::Dirty { cause: not_everything(), left },
-            Err(obstacle) => Outcome::Interrupted(as_interruption(obstacle)),
+            Err(obstacle) => Outcome::Interrupted(obstacle),
         }
     }
 
@@ -287,7 +289,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         match self.drifted(Part::Rest, excepted).await {
             Ok(drifted) if drifted.is_empty() => None,
             Ok(drifted) => Some(Outcome::Drifted(drifted)),
-            Err(obstacle) => Some(Outcome::Interrupted(as_interruption(obstacle))),
+            Err(obstacle) => Some(Outcome::Interrupted(obstacle)),
         }
     }
 
@@ -303,7 +305,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
                 Outcome::Undone { count, rest: 0, drifted: kept, on_drift }
             }
             (Ok(Rest { left, .. }), cause) => Outcome::Dirty { cause: cause.unwrap_or_else(not_everything), left },
-            (Err(obstacle), _) => Outcome::Interrupted(as_interruption(obstacle)),
+            (Err(obstacle), _) => Outcome::Interrupted(obstacle),
         }
     }
 
@@ -335,6 +337,10 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
 
     /// What somebody else has changed since.
     async fn drifted(&self, part: Part, excepted: impl Fn(&Target) -> bool) -> Result<Vec<(Target, String)>, Obstacle> {
+        Ok(self.looked(part, excepted).await?.drifted)
+    }
+
+    async fn looked(&self, part: Part, excepted: impl Fn(&Target) -> bool) -> Result<Looked, Obstacle> {
         let concurrency = self.plan.stages().iter().map(|stage| stage.concurrency).max().unwrap_or(1).max(1);
         let last = self.last_of_updated(part);
         let is_last = |position, change: &Change| last.get(&change.target.short()).is_none_or(|last| *last == position);
@@ -352,14 +358,16 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             let standing = self.world.look(&self.task(&change, false, OnDrift::Stop)).await?;
             Ok((change.target, standing))
         });
-        let mut drifted = Vec::new();
+        let mut looked = Looked::default();
         let mut looks = looks.buffered(concurrency);
         while let Some(look) = looks.next().await {
-            if let (target, Standing::Other(how)) = look? {
-                drifted.push((target, how));
+            match look? {
+                (target, Standing::Other(how)) => looked.drifted.push((target, how)),
+                (_, Standing::Before) => looked.as_before += 1,
+                (_, Standing::After) => {}
             }
         }
-        Ok(drifted)
+        Ok(looked)
     }
 
     /// Where a target is changed last, of those that are updated: an object that is updated and then deleted is not there.
@@ -384,6 +392,15 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         self.progress.phase = phase;
         self.journal.record(&self.progress).await
     }
+}
+
+/// How the targets of a part stand.
+#[derive(Default)]
+struct Looked {
+    /// What somebody else has changed since, and how.
+    drifted: Vec<(Target, String)>,
+    /// How many are as they were before the run.
+    as_before: usize,
 }
 
 /// What is left when everything was to be taken back.
@@ -419,12 +436,4 @@ fn is_interruption(obstacle: &Obstacle) -> bool {
         obstacle,
         Obstacle::Unreachable { .. } | Obstacle::Stopped(Stop::Interrupted | Stop::LeaseOver | Stop::Cancelled)
     )
-}
-
-/// Nothing is taken back of what takes back: whether a signal or a deadline ends it, the next one goes on.
-fn as_interruption(obstacle: Obstacle) -> Obstacle {
-    match obstacle {
-        Obstacle::Stopped(Stop::DeadlinePassed) => Obstacle::Stopped(Stop::Interrupted),
-        other => other,
-    }
 }

@@ -39,6 +39,10 @@ pub trait Journal {
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle>;
 }
 
+/// How the name of a holder ends that goes back itself: whoever insists waits for it as everybody else does, because it does what is
+/// asked for.
+pub const GOES_BACK: &str = "/rollback";
+
 /// How the lock of a release is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {

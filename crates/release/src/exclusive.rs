@@ -8,7 +8,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::watch::Watch;
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::Stop;
-use fairlead_migration::store::{Lock, Terms};
+use fairlead_migration::store::{GOES_BACK, Lock, Terms};
 
 use crate::session::Session;
 
@@ -53,7 +53,7 @@ pub enum Waiting {
     UntilDeadline,
     /// Also when the deadline has passed: what an earlier process has begun is to be taken back then.
     Patient,
-    /// The holder is asked to stop, and loses its lock when it does not.
+    /// To go back: a holder that goes forward is asked to stop, and loses its lock when it does not.
     Insisting,
 }
 
@@ -66,7 +66,8 @@ impl Session<'_> {
             let message = format!("--lease-duration {lease} is too short for --request-timeout {request}");
             return Err(Failure::new(&shared::LEASE_TOO_SHORT, message));
         }
-        let (holder, insists) = (holder(), waiting == Waiting::Insisting);
+        let insists = waiting == Waiting::Insisting;
+        let holder = holder() + if insists { GOES_BACK } else { "" };
         let terms = Terms { holder: &holder, duration: args.lease_duration, patience: args.lease_wait, insists };
         let acquire = self.store.lock(terms);
         let lock = match waiting {

@@ -36,11 +36,14 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
         Err(failure) if args.dry_run || *failure.code == shared::NOTHING_IN_FORCE => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),
         Ok((_, chosen)) if args.dry_run => show(session, &chosen.runs, args).await,
-        Ok((helm, _)) => {
+        Ok(_) => {
             // Also when there is nothing to take back: one that is about to begin must end.
-            session
-                .exclusively(Waiting::Insisting, async |exclusive| Rollback::of(session, args, exclusive, &helm).go().await)
-                .await??;
+            let go = async |exclusive: &Exclusive<'_>| {
+                // Again: Helm may have gone on while another run was waited for.
+                let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
+                Rollback::of(session, args, exclusive, &helm).go().await
+            };
+            session.exclusively(Waiting::Insisting, go).await??;
             Ok(ExitStatus::Done)
         }
     }

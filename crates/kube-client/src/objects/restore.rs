@@ -23,10 +23,11 @@ use crate::request::{Error, read};
 impl Objects<'_> {
     pub(super) async fn restore(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<(), Obstacle> {
         let mut has_status = false;
+        // Its namespace is gone: there is nothing that others have left as it was.
+        let is_left = |error: &Obstacle| matches!(error, Obstacle::Drift { .. }) && task.on_drift == OnDrift::Merge;
         // Nearly always it is gone, and its name is free: where it is not, the server says so.
         let mut last = match self.create_again(subject, image, task).await {
-            // Its namespace is gone: there is nothing that others have left as it was.
-            Err(Obstacle::Drift { .. }) if task.on_drift == OnDrift::Merge => return Ok(()),
+            Err(error) if is_left(&error) => return Ok(()),
             created => created?,
         };
         // What is different later was made so by a controller, which works on it as soon as it is there.
@@ -39,7 +40,10 @@ impl Objects<'_> {
                 None => self.live(subject).await?,
             };
             let Some(live) = read else {
-                last = self.create_again(subject, image, task).await?;
+                last = match self.create_again(subject, image, task).await {
+                    Err(error) if is_left(&error) => return Ok(()),
+                    created => created?,
+                };
                 continue;
             };
             if uid(&live) == uid(image) {

@@ -442,7 +442,7 @@ fn a_run_that_ended_anywhere_is_finished_and_so_is_its_undo() {
         let patience = Patience(Cell::new((6 + changes).min(11)), stop);
         let outcome =
             block_on(of(&world, &mut phases, &patience, &plan(1)).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
-        let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(Stop::Interrupted)));
+        let is_interrupted = matches!(outcome, Outcome::Interrupted(Obstacle::Stopped(why)) if why == stop);
         assert!(is_interrupted, "{changes}: {outcome:?}");
         let outcome = block_on(of(&world, &mut phases, &endless(), &plan(1)).apply(&good(), Purpose::Lasting));
         assert!(matches!(outcome, Outcome::Undone { .. }), "{changes}: {outcome:?}");

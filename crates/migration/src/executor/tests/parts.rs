@@ -109,3 +109,14 @@ fn a_step_that_runs_again_takes_the_rest_back_first() {
     assert!(matches!(outcome, Outcome::Undone { count: 2, rest: 0, .. }), "{outcome:?}");
     assert_eq!((names(&world), phases.0.last()), (vec!["old".to_owned(), "older".to_owned()], Some(&Phase::RolledBack)));
 }
+
+#[test]
+fn what_was_written_down_ahead_and_never_made_is_not_counted() {
+    let (world, plan) = (world(), super::plan(1));
+    let (outcome, mut phases) = run(&world, &Patience(Cell::new(1), Stop::Interrupted), 1);
+    assert!(matches!(outcome, Outcome::Interrupted(_)), "{outcome:?}");
+    assert!(phases.1.as_ref().is_some_and(|progress| progress.begun > 1));
+    let watcher = endless();
+    let outcome = block_on(of(&world, &mut phases, &watcher, &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
+    assert!(matches!(outcome, Outcome::Undone { count: 1, .. }), "{outcome:?}");
+}
