@@ -9,7 +9,7 @@
 //! - [`wanted`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `next`: what to do; `shown`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
-//! - [`rollback`]: goes back; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -28,6 +28,7 @@ pub mod helm;
 mod next;
 mod order;
 pub mod place;
+mod rehearsal;
 pub mod rollback;
 pub mod session;
 mod shown;

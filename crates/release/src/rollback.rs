@@ -2,10 +2,8 @@
 //! Helm applies the old manifests.
 
 use std::cell::OnceCell;
-use std::io::Write as _;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -25,6 +23,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
 use crate::order::LateTargets;
+use crate::rehearsal::show;
 use crate::session::Session;
 use crate::wait::wait;
 
@@ -72,27 +71,6 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
         watch.guard_patiently(session.cluster.require(&ledger.needs_to_undo())).await?;
     }
     Ok((helm, chosen))
-}
-
-async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
-    for run in runs {
-        let Reopened { plan, progress, .. } = session.store.read(&run.name).await.map_err(Failure::from)?;
-        let mut out = anstream::stdout().lock();
-        writeln!(out, "Run {} ({}), newest change first:", run.sequence, run.step).context("failed to write to stdout")?;
-        for (_, change) in plan.changes_rev(0..progress.begun) {
-            let is_early = plan.stages()[change.stage].undo_at == UndoAt::PreRollback;
-            let is_later = args.undo_at == Some(UndoAt::PreRollback) && !is_early;
-            if is_later || is_early && progress.is_undone_before_helm() {
-                continue;
-            }
-            let inverse = change.inverse();
-            writeln!(out, "  {} {}", inverse.action(), inverse.target).context("failed to write to stdout")?;
-        }
-    }
-    if runs.is_empty() {
-        writeln!(anstream::stdout(), "Nothing to take back.").context("failed to write to stdout")?;
-    }
-    Ok(ExitStatus::Done)
 }
 
 /// One rollback, while nobody else works on the release.

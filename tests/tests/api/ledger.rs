@@ -105,6 +105,10 @@ fn what_was_committed_is_shown_and_taken_back() {
     }
     let shown = replicator(&cluster, "rollback", &["--to-revision", "1", "--dry-run"]).expect(0).stdout;
     assert_eq!(shown.matches("delete Trigger").count(), 6, "{shown}");
+    let first = ["--to-revision", "1", "--dry-run", "--undo-at", "pre-rollback"];
+    let shown = replicator(&cluster, "rollback", &first).expect(0).stdout;
+    let (early, late) = shown.split_once("when Helm has applied the old manifests").expect("both parts");
+    assert_eq!((early.matches("delete").count(), late.matches("delete Trigger").count()), (0, 6), "{shown}");
     assert_eq!(cluster.list("triggers").len(), 6);
 
     let last = replicator(&cluster, "rollback", &["--to-revision", "2"]).expect(0);
@@ -133,6 +137,9 @@ fn what_others_have_changed_since_is_found_before_anything_is_taken_back() {
     let elsewhere = r#"{"spec": {"subscriber": {"uri": "http://elsewhere.default/"}}}"#;
     cluster.kubectl(&["patch", "trigger", "-n", "default", &name, "--type=merge", "-p", elsewhere]).expect(0);
     let before = state::of(&cluster);
+    let rehearsed = replicator(&cluster, "rollback", &["--last", "--dry-run"]).expect(0).stdout;
+    let drifted = format!("  delete Trigger default/{name}  # somebody else has changed it since\n");
+    assert!(rehearsed.contains(&drifted) && rehearsed.contains("1 of them have been changed by others"), "{rehearsed}");
     let stopped = replicator(&cluster, "rollback", &["--last"]).expect(6);
     for word in ["Nothing was taken back", &format!("Trigger default/{name}: somebody else has changed it since")] {
         assert!(stopped.stderr.contains(word), "{word}\n{}", stopped.stderr);
