@@ -160,6 +160,7 @@ impl<S: Step> Apply<'_, S> {
         let executor = session.executor("the new run", &draft)?;
         session.watch.guard(self.require_ledger()).await?;
         session.watch.guard(executor.require(self.work(plan))).await?;
+        self.warn_unless_armed().await;
         session
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
                 let runs = session.runs().await?;
@@ -191,6 +192,27 @@ impl<S: Step> Apply<'_, S> {
                 Ok(session.ended(outcome, plan, &mark))
             })
             .await?
+    }
+
+    /// A way back that is not there is better known before the way there is gone.
+    async fn warn_unless_armed(&self) {
+        let Session { cluster, place, common, .. } = self.session;
+        if common.release.helm_revision.is_none() {
+            return;
+        }
+        let unarmed = async { HelmRecords::of(cluster, *place).await?.unarmed(cluster).await };
+        match unarmed.await {
+            Ok(None) => {}
+            Ok(Some(revision)) => {
+                let next = place.command("status");
+                tracing::warn!(
+                    revision,
+                    next,
+                    "not armed: it has no rollback hooks, so `helm rollback` alone takes nothing back"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "whether there is a way back is not known"),
+        }
     }
 
     /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.

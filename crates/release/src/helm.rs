@@ -75,6 +75,12 @@ impl HelmRecords {
         }
     }
 
+    /// The revision to which Helm would go back from the newest one, where it is known that it has none of our hooks.
+    pub async fn unarmed(&self, cluster: &Cluster) -> Result<Option<u32>, Obstacle> {
+        let Some(revision) = self.newest().and_then(|newest| self.good_before(newest)) else { return Ok(None) };
+        Ok(self.is_armed(cluster, revision).await?.filter(|is_armed| !is_armed).map(|_| revision))
+    }
+
     /// Where the release stands to these runs.
     pub(crate) fn state(&self, runs: &[RecordedRun]) -> HelmState {
         let Some(newest) = self.revisions.last() else { return HelmState::Unknown };
