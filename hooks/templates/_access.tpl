@@ -6,8 +6,8 @@ role is there first. An operator who is not cluster-admin could not bind to one 
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "fairlead-hooks.name" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "fairlead-hooks.name" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   {{- include "fairlead-hooks.accessMetadata" . | nindent 2 }}
 # The Job's pod alone asks for the token.
 automountServiceAccountToken: false
@@ -39,7 +39,7 @@ the jobs whose ServiceAccounts get them, if not only the job's own.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $.kind }}
 metadata:
-  name: {{ $.name }}
+  name: {{ $.name | quote }}
   {{- include "fairlead-hooks.roleMetadata" $ | nindent 2 }}
 rules:
   {{- . | nindent 2 }}
@@ -47,24 +47,24 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $.kind }}Binding
 metadata:
-  name: {{ $.name }}
+  name: {{ $.name | quote }}
   {{- include "fairlead-hooks.roleMetadata" $ | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ $.kind }}
-  name: {{ $.name }}
+  name: {{ $.name | quote }}
 subjects:
   {{- range get $ "accounts" | default (list $.job.job) }}
   - kind: ServiceAccount
-    name: {{ include "fairlead-hooks.name" (dict "root" $.job.root "job" .) }}
-    namespace: {{ $.job.root.Release.Namespace }}
+    name: {{ include "fairlead-hooks.name" (dict "root" $.job.root "job" .) | quote }}
+    namespace: {{ $.job.root.Release.Namespace | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "fairlead-hooks.roleMetadata" -}}
 {{- if eq .kind "Role" -}}
-namespace: {{ .job.root.Release.Namespace }}
+namespace: {{ .job.root.Release.Namespace | quote }}
 {{ end -}}
 {{- include "fairlead-hooks.accessMetadata" .job -}}
 {{- end -}}
@@ -74,9 +74,17 @@ namespace: {{ .job.root.Release.Namespace }}
 {{- $given := index .job .key -}}
 {{- $text := kindIs "string" $given | ternary $given (toYaml $given) -}}
 {{- $rules := fromYamlArray $text -}}
+{{- $asked := include "fairlead-hooks.asked" .job -}}
 {{- range $rules -}}
 {{- if not (kindIs "map" .) -}}
-{{- printf "%s: %s must be a list of rules: %v" (include "fairlead-hooks.asked" $.job) $.key . | fail -}}
+{{- printf "%s: %s must be a list of rules: %v" $asked $.key . | fail -}}
+{{- end -}}
+{{- range $field, $list := . -}}
+{{- range $list -}}
+{{- if not (kindIs "string" .) -}}
+{{- printf "%s: %s: %s (%v) must be text: put it in quotes" $asked $.key $field . | fail -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if $rules -}}
@@ -92,7 +100,7 @@ them away the moment a later hook fails, while the pod may still be putting thin
 labels: {{- include "fairlead-hooks.labels" . | nindent 2 }}
 {{- if eq .mode "hook" }}
 annotations:
-  helm.sh/hook: {{ join "," .events }}
+  helm.sh/hook: {{ join "," .events | quote }}
   helm.sh/hook-weight: "0"
   helm.sh/hook-delete-policy: before-hook-creation
 {{- end }}

@@ -12,7 +12,7 @@
     fieldRef:
       fieldPath: metadata.namespace
 - name: FAIRLEAD_JOB
-  value: {{ include "fairlead-hooks.name" . }}
+  value: {{ include "fairlead-hooks.name" . | quote }}
 - name: FAIRLEAD_IMAGE
   value: {{ include "fairlead-hooks.image" . | quote }}
 {{- /*
@@ -46,7 +46,7 @@ not take that for a revision of Helm's. A true installation has nothing to go ba
 {{- end }}
 {{- end }}
 {{- range $name, $value := .env }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   {{- if kindIs "map" $value }}
   valueFrom: {{- toYaml $value | nindent 4 }}
   {{- else }}

@@ -5,6 +5,7 @@ filled up with the defaults below, unless it says otherwise.
 {{- define "fairlead-hooks.job" -}}
 {{- $job := include "fairlead-hooks.defaults" . | fromYaml -}}
 {{- include "fairlead-hooks.fill" (dict "of" "fairlead-hooks.job" "into" $job "from" . "at" "") -}}
+{{- include "fairlead-hooks.asText" $job -}}
 {{- include "fairlead-hooks.checkName" $job -}}
 {{- include "fairlead-hooks.check" $job -}}
 {{- include "fairlead-hooks.access" $job }}
@@ -20,8 +21,8 @@ filled up with the defaults below, unless it says otherwise.
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "fairlead-hooks.name" $ }}
-  namespace: {{ $.root.Release.Namespace }}
+  name: {{ include "fairlead-hooks.name" $ | quote }}
+  namespace: {{ $.root.Release.Namespace | quote }}
   {{- include "fairlead-hooks.accessMetadata" $ | nindent 2 }}
 data:
   configuration.yaml: |

@@ -3,12 +3,12 @@
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ $name }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels: {{- include "fairlead-hooks.labels" . | nindent 4 }}
   {{- if eq .mode "hook" }}
   annotations:
-    helm.sh/hook: {{ join "," .events }}
+    helm.sh/hook: {{ join "," .events | quote }}
     helm.sh/hook-weight: {{ int .weight | quote }}
     # A Job that failed stays readable until it is to run again.
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
@@ -24,7 +24,7 @@ spec:
     rules:
       - action: FailJob
         onExitCodes:
-          containerName: {{ .job }}
+          containerName: {{ .job | quote }}
           operator: In
           {{- with .failExitCodes }}
           values: [{{ join ", " . }}]
@@ -54,7 +54,7 @@ activeDeadlineSeconds: {{ sub (int64 .activeDeadlineSeconds) 20 }}
 # For the request in flight and the journal.
 terminationGracePeriodSeconds: 30
 {{- /* account: the job whose ServiceAccount this one runs as; empty means its own. */}}
-serviceAccountName: {{ include "fairlead-hooks.name" (dict "root" .root "job" (get . "account" | default .job)) }}
+serviceAccountName: {{ include "fairlead-hooks.name" (dict "root" .root "job" (get . "account" | default .job)) | quote }}
 automountServiceAccountToken: true
 # A Service whose name begins with "fairlead" would set variables that the job reads as flags.
 enableServiceLinks: false
@@ -70,9 +70,9 @@ securityContext:
 {{- end }}
 {{- end }}
 containers:
-  - name: {{ .job }}
+  - name: {{ .job | quote }}
     image: {{ include "fairlead-hooks.image" . | quote }}
-    imagePullPolicy: {{ .image.pullPolicy }}
+    imagePullPolicy: {{ .image.pullPolicy | quote }}
     {{- with .args }}
     args: {{- toYaml . | nindent 6 }}
     {{- end }}
@@ -98,6 +98,6 @@ containers:
 volumes:
   - name: configuration
     configMap:
-      name: {{ include "fairlead-hooks.name" . }}
+      name: {{ include "fairlead-hooks.name" . | quote }}
 {{- end }}
 {{- end -}}

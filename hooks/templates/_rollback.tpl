@@ -5,6 +5,7 @@ roles and bindings. README.md explains its keys.
 {{- define "fairlead-hooks.rollback" -}}
 {{- $given := include "fairlead-hooks.rollbackDefaults" . | fromYaml -}}
 {{- include "fairlead-hooks.fill" (dict "of" "fairlead-hooks.rollback" "into" $given "from" . "at" "") -}}
+{{- include "fairlead-hooks.asText" $given -}}
 {{- /*
 Access is made before the first of the two Jobs only: a ServiceAccount that is created again between them makes the tokens of a
 pod that still runs invalid.

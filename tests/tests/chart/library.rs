@@ -15,7 +15,7 @@ fn example() -> Vec<(String, String)> {
 }
 
 /// A chart of somebody else in `folder`, made as `hooks/README.md` says.
-fn foreign(helm: &str, folder: &Path) -> String {
+pub(crate) fn foreign(helm: &str, folder: &Path) -> String {
     std::os::unix::fs::symlink(root().join("hooks"), folder.join("hooks")).expect("linked");
     let chart = folder.join("shop");
     fs::create_dir_all(chart.join("templates")).expect("made");
@@ -41,13 +41,13 @@ fn the_library_serves_a_chart_of_others() {
 }
 
 /// One that is right, for the cases below to change.
-const DICT: &str = "job: reindex\nimage: {repository: shop/reindex}\n";
+pub(crate) const DICT: &str = "job: reindex\nimage: {repository: shop/reindex}\n";
 
 /// The same for going back.
-const ROLLBACK: &str = "image: {repository: shop/reindex}\n";
+pub(crate) const ROLLBACK: &str = "image: {repository: shop/reindex}\n";
 
 /// The chart's only template: `of` the library, with `dict` as text and the chart's scope.
-fn write(chart: &str, of: &str, dict: &str) {
+pub(crate) fn write(chart: &str, of: &str, dict: &str) {
     let job = "(include \"dict\" . | fromYaml | merge (dict \"root\" .))";
     let text =
         format!("{{{{ define \"dict\" }}}}\n{dict}\n{{{{ end }}}}\n{{{{ include \"fairlead-hooks.{of}\" {job} }}}}\n");
@@ -125,6 +125,7 @@ fn a_dict_that_makes_no_sense_is_refused() {
         (more("weight: 0"), "weight (0)"),
         (more("rules: |\n  resources: [pods]"), "rules must be a list"),
         (more("rules: [pods]"), "rules must be a list"),
+        (more("rules: [{resourceNames: [7]}]"), "rules: resourceNames (7) must be text"),
         (more("runTimeout: soon"), "runTimeout (soon)"),
         (more("activeDeadlineSeconds: 229"), "activeDeadlineSeconds (229)"),
         (DICT.replace("reindex\n", "Reindex\n"), "job must be"),

@@ -3,11 +3,13 @@
 //! - `rendering`: what both Helms make of the chart and its values, and which values are refused
 //! - `back`: the hooks of `helm rollback`, and a rollback now
 //! - `permissions`: what each account may do, and what both the job's and that of the rollback hooks may
+//! - `quoting`: text stays text, whatever it looks like
 //! - `library`: the library in a chart of somebody else, made as its README says
 
 mod back;
 mod library;
 mod permissions;
+mod quoting;
 mod rendering;
 
 use fairlead_tests::program::{Ended, root, run, tool};
@@ -21,11 +23,11 @@ const CHART: &str = "charts/fairlead";
 const ALL_JOBS: &str = "triggerReplicator.enabled=true,legacyPurger.enabled=true";
 
 fn template(helm: &str, chart: &str, more: &[&str]) -> Ended {
-    release(helm, "shop", chart, more)
+    release(helm, "shop", "shop", chart, more)
 }
 
-fn release(helm: &str, name: &str, chart: &str, more: &[&str]) -> Ended {
-    run(tool(helm).args(["template", name, chart, "-n", "shop"]).args(more).current_dir(root()), "")
+fn release(helm: &str, namespace: &str, name: &str, chart: &str, more: &[&str]) -> Ended {
+    run(tool(helm).args(["template", name, chart, "-n", namespace]).args(more).current_dir(root()), "")
 }
 
 /// The two Helms put different blank lines between documents.

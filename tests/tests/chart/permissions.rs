@@ -19,7 +19,7 @@ fn what_undoing_takes_is_given_to_the_account_of_the_rollback_hooks() {
         for name in ["shop", &"r".repeat(53)] {
             let of_mode = |mode: &str| {
                 let values = format!("{ALL_JOBS},mode={mode}");
-                objects(&release(helm, name, CHART, &["--set", &values]).expect(0).stdout)
+                objects(&release(helm, "shop", name, CHART, &["--set", &values]).expect(0).stdout)
             };
             let [hooks, plain] = ["hook", "job"].map(of_mode);
             let account = |job: &str| {

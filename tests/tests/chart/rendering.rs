@@ -38,9 +38,11 @@ fn names_of_long_releases_are_cut_and_stay_different() {
     for helm in HELMS {
         let names = ["a", "b"].map(|end| {
             let name = format!("{}{end}", "r".repeat(52));
-            let rendered = release(helm, &name, CHART, &["--set", ALL_JOBS]).expect(0).stdout;
-            let names: Vec<String> =
-                rendered.lines().filter_map(|line| line.strip_prefix("  name: ").map(str::to_owned)).collect();
+            let rendered = release(helm, "shop", &name, CHART, &["--set", ALL_JOBS]).expect(0).stdout;
+            let names: Vec<String> = rendered
+                .lines()
+                .filter_map(|line| line.strip_prefix("  name: ").map(|name| name.trim_matches('"').to_owned()))
+                .collect();
             assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
             names
         });
