@@ -62,11 +62,15 @@ subjects:
 {{- end }}
 {{- end -}}
 
+{{/* A cluster-scoped object says in a label which namespace's release it belongs to: its name has only a hash of that. */}}
 {{- define "fairlead-hooks.roleMetadata" -}}
 {{- if eq .kind "Role" -}}
 namespace: {{ .job.root.Release.Namespace | quote }}
-{{ end -}}
-{{- include "fairlead-hooks.accessMetadata" .job -}}
+{{ include "fairlead-hooks.accessMetadata" .job -}}
+{{- else -}}
+{{- $labels := merge (dict "fairlead.dev/namespace" .job.root.Release.Namespace) .job.extraLabels -}}
+{{- include "fairlead-hooks.accessMetadata" (merge (dict "extraLabels" $labels) .job) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The rules as text. Given as text they keep their comments: whoever grants them reads there why. */}}

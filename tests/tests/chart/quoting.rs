@@ -54,10 +54,12 @@ fn rendered(helm: &str, chart: &str, name: &str, more: &[&str]) -> Vec<Value> {
     for object in &objects {
         texts(object, "", &mut Vec::new());
         let metadata = &object["metadata"];
-        assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], name);
-        if !text(&object["kind"]).starts_with("Cluster") {
-            assert_eq!(metadata["namespace"], name);
-        }
+        let place = if text(&object["kind"]).starts_with("Cluster") {
+            &metadata["labels"]["fairlead.dev/namespace"]
+        } else {
+            &metadata["namespace"]
+        };
+        assert_eq!((place, &metadata["labels"]["app.kubernetes.io/instance"]), (&json!(name), &json!(name)));
     }
     objects
 }
