@@ -57,12 +57,9 @@ fn permissions(objects: &[&Value]) -> String {
     lines.collect()
 }
 
-#[test]
-fn each_account_may_do_what_it_needs_and_no_verb_is_given_twice() {
-    let configured = "legacyPurger.rules[0].apiGroups={example.com},legacyPurger.rules[0].resources={widgets},\
-                      legacyPurger.rules[0].verbs={get,list,create,patch,delete}";
-    let rendered = template("helm4", CHART, &["--set", &format!("{ALL_JOBS},{configured}")]).expect(0);
-    let objects = objects(&rendered.stdout);
+/// What each account of these may do.
+fn table(values: &[&str]) -> String {
+    let objects = objects(&template("helm4", CHART, values).expect(0).stdout);
     let mut table = String::new();
     for job in ["trigger-replicator", "legacy-purger", "unhold"] {
         let roles = [of(&objects, "ClusterRole", job), of(&objects, "Role", job)].concat();
@@ -74,6 +71,30 @@ fn each_account_may_do_what_it_needs_and_no_verb_is_given_twice() {
         table.extend([job, ", for going back\n", &permissions(&roles)]);
     }
     let own = ["ClusterRole", "Role"].map(|kind| of(&objects, kind, "fairlead-rollback")).concat();
-    table.extend(["fairlead-rollback, beside what the jobs bring\n", &permissions(&own)]);
-    insta::assert_snapshot!(table);
+    table + "fairlead-rollback, beside what the jobs bring\n" + &permissions(&own)
+}
+
+#[test]
+fn each_account_may_do_what_it_needs_and_no_verb_is_given_twice() {
+    insta::assert_snapshot!(table(&["--set", ALL_JOBS]));
+}
+
+/// Every place of a configuration that names a kind, some of them twice, and what nobody can guess from it.
+#[test]
+fn what_the_configuration_names_is_allowed_instead_of_what_is_built_in() {
+    let workload = |kind: &str| json!({"apiVersion": "apps/v1", "kind": kind, "namespace": "shop", "name": "maker"});
+    let kind = |group: &str, kind: &str| json!({"group": group, "kind": kind});
+    let values = json!({
+        "triggerReplicator": {"enabled": false},
+        "legacyPurger": {"enabled": true, "rules": [{"apiGroups": ["example.com"], "resources": ["oxen"], "verbs": ["get"]}]},
+        "configuration": {"purge": {
+            "kinds": [kind("example.com", "Widget"), kind("example.com", "Gateway"), kind("example.com", "AccessPolicy"), kind("example.com", "Mesh")],
+            "consumers": [{"workload": workload("StatefulSet"), "hold": true}, {"workload": workload("Deployment")}],
+            "finalizers": [{"name": "f", "owner": workload("Deployment"), "deletes": [kind("example.com", "Part"), kind("example.com", "Widget")]}],
+            "dependents": [kind("", "ConfigMap"), kind("example.com", "Widget")],
+        }},
+    });
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), values.to_string()).expect("written");
+    insta::assert_snapshot!(table(&["--values", file.path().to_str().expect("UTF-8")]));
 }

@@ -1,0 +1,89 @@
+{{/*
+Rules for the kinds that the configuration names, as JSON: for the purge (rules), for going back (undoRules), and for the end of
+the holds (unholdRules). No verb is given to one account twice.
+*/}}
+{{- define "fairlead.purgeRules" -}}
+{{- $purge := .Values.configuration.purge -}}
+{{- $forward := dict -}}
+{{- $back := dict -}}
+{{- $held := dict -}}
+{{- range $purge.kinds -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" . "verbs" (list "delete")) -}}
+{{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
+{{- end -}}
+{{- range $purge.dependents -}}
+{{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
+{{- end -}}
+{{- range $purge.finalizers -}}
+{{- include "fairlead.allow" (dict "in" $back "of" (include "fairlead.workload" .owner | fromJson) "verbs" (list "get")) -}}
+{{- range .deletes -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" . "verbs" (list "delete")) -}}
+{{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $purge.consumers -}}
+{{- $workload := include "fairlead.workload" .workload | fromJson -}}
+{{- include "fairlead.allow" (dict "in" $back "of" $workload "verbs" (list "get")) -}}
+{{- if .hold -}}
+{{- include "fairlead.allowHold" (dict "in" $back "of" $workload) -}}
+{{- include "fairlead.allowHold" (dict "in" $held "of" $workload) -}}
+{{- end -}}
+{{- end -}}
+{{- range $resource, $verbs := $back -}}
+{{- $_ := without (get $forward $resource | default list) $verbs | set $forward $resource -}}
+{{- end -}}
+{{- /* What the hook has anyway, for runs under another configuration. */}}
+{{- $held = omit $held "apps|deployments" "apps|deployments/scale" -}}
+{{- $rules := dict "rules" $forward "undoRules" $back "unholdRules" $held -}}
+{{- range $key, $allowed := $rules -}}
+{{- $_ := include "fairlead.asRules" $allowed | fromJsonArray | set $rules $key -}}
+{{- end -}}
+{{- toJson $rules -}}
+{{- end -}}
+
+{{/* Adds verbs on the resource of a kind, or on a part of it: to what is allowed by group and resource. */}}
+{{- define "fairlead.allow" -}}
+{{- $resource := printf "%s|%s%s" .of.group (include "fairlead.plural" .of.kind) (.part | default "") -}}
+{{- $_ := concat (get .in $resource | default list) .verbs | uniq | set .in $resource -}}
+{{- end -}}
+
+{{/* What was deleted comes back, with its status where it has one, and is waited for until it is ready. */}}
+{{- define "fairlead.allowReturn" -}}
+{{- include "fairlead.allow" (dict "in" .in "of" .of "verbs" (list "get" "list" "create" "patch")) -}}
+{{- include "fairlead.allow" (dict "in" .in "of" .of "part" "/status" "verbs" (list "patch")) -}}
+{{- end -}}
+
+{{/* Held, and started again, only through its scale; who owned which field is put back. */}}
+{{- define "fairlead.allowHold" -}}
+{{- include "fairlead.allow" (dict "in" .in "of" .of "verbs" (list "get" "patch")) -}}
+{{- include "fairlead.allow" (dict "in" .in "of" .of "part" "/scale" "verbs" (list "patch")) -}}
+{{- end -}}
+
+{{/* Group and kind of a workload. */}}
+{{- define "fairlead.workload" -}}
+{{- $group := contains "/" .apiVersion | ternary (regexReplaceAll "/.*$" .apiVersion "") "" -}}
+{{- dict "group" $group "kind" .kind | toJson -}}
+{{- end -}}
+
+{{/* The regular plural of a kind. Nobody can ask the cluster for it here; irregular ones take a rule of their own. */}}
+{{- define "fairlead.plural" -}}
+{{- $kind := lower . -}}
+{{- if regexMatch "(s|x|z|ch|sh)$" $kind -}}
+{{- print $kind "es" -}}
+{{- else if regexMatch "[^aeiou]y$" $kind -}}
+{{- print (trimSuffix "y" $kind) "ies" -}}
+{{- else -}}
+{{- print $kind "s" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "fairlead.asRules" -}}
+{{- $rules := list -}}
+{{- range $resource, $verbs := . -}}
+{{- if $verbs -}}
+{{- $of := splitn "|" 2 $resource -}}
+{{- $rules = append $rules (dict "apiGroups" (list $of._0) "resources" (list $of._1) "verbs" $verbs) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $rules -}}
+{{- end -}}
