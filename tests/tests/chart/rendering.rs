@@ -83,11 +83,20 @@ fn an_image_has_what_it_does_not_say_itself_from_all_images() {
 }
 
 #[test]
+fn a_strict_job_is_told_so() {
+    for helm in HELMS {
+        let is_strict = |value: &str| template(helm, CHART, &["--set", value]).expect(0).stdout.contains("FAIRLEAD_STRICT");
+        assert_eq!(["true", "false"].map(|it| is_strict(&format!("triggerReplicator.strict={it}"))), [true, false]);
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_refused() {
     let cases = [
         ("triggerReplicater.enabled=true", "triggerReplicater"),
         ("triggerReplicator.enabled=perhaps", "enabled"),
         ("mode=daemon", "mode"),
+        ("triggerReplicator.strict=perhaps", "strict"),
         ("logFormat=xml", "logFormat"),
         ("image.pullPolicy=", "pullPolicy"),
         ("image.tag=a/b", "tag"),
