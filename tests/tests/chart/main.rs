@@ -3,11 +3,13 @@
 //! - `rendering`: what both Helms make of the chart and its values, and which values are refused
 //! - `back`: the hooks of `helm rollback`, and a rollback now
 //! - `permissions`: what each account may do, and what both the job's and that of the rollback hooks may
+//! - `pages`: the pages that people read: their links
 //! - `quoting`: text stays text, whatever it looks like
 //! - `library`: the library in a chart of somebody else, made as its README says
 
 mod back;
 mod library;
+mod pages;
 mod permissions;
 mod quoting;
 mod rendering;
