@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fairlead_tests::access::{self, Rule};
+use fairlead_tests::program::root;
 use serde_json::{Value, json};
 
 use crate::{ALL_JOBS, CHART, HELMS, objects, release, template, text};
@@ -97,4 +98,65 @@ fn what_the_configuration_names_is_allowed_instead_of_what_is_built_in() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), values.to_string()).expect("written");
     insta::assert_snapshot!(table(&["--values", file.path().to_str().expect("UTF-8")]));
+}
+
+/// Resources with the verbs of a job alone, and of going back.
+type Documented = BTreeMap<String, [Vec<String>; 2]>;
+
+/// What a section of `docs/permissions.md` says.
+fn documented(section: &str) -> Documented {
+    let page = std::fs::read_to_string(root().join("docs/permissions.md")).expect("the page is there");
+    let (_, rest) = page.split_once(&format!("\n## {section}\n")).expect("it has the section");
+    let rows = rest.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| `"));
+    let sorted = |cell: &str| {
+        let mut verbs: Vec<String> =
+            cell.split(',').map(|verb| verb.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+        verbs.sort();
+        verbs
+    };
+    let mut all = Documented::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').collect();
+        for resource in cells[1].split(',').map(|resource| resource.trim().trim_matches('`').to_owned()) {
+            let before = all.insert(resource.clone(), [cells[2], cells[3]].map(sorted));
+            assert_eq!(before, None, "{resource} stands twice");
+        }
+    }
+    all
+}
+
+/// What the chart gives: roles for the job alone, and roles for going back.
+fn given(roles: [&[&Value]; 2]) -> Documented {
+    let mut all = Documented::new();
+    for (place, roles) in roles.into_iter().enumerate() {
+        let roles: Vec<Value> = roles.iter().map(|role| (*role).clone()).collect();
+        for Rule { group, resource, verb } in access::rules(&roles) {
+            let resource = format!("{resource}.{group}").trim_end_matches('.').to_owned();
+            all.entry(resource).or_default()[place].push(verb);
+        }
+    }
+    all.values_mut().flatten().for_each(|verbs| verbs.sort());
+    all
+}
+
+#[test]
+fn the_page_on_permissions_says_what_the_chart_gives() {
+    let objects = objects(&template("helm4", CHART, &["--set", ALL_JOBS]).expect(0).stdout);
+    let accounts = [
+        ("trigger-replicator", "trigger-replicator"),
+        ("legacy-purger", "legacy-purger"),
+        ("unhold", "unhold"),
+        ("fairlead-rollback", "The rollback hooks"),
+    ];
+    for (account, section) in accounts {
+        let is_undo = |role: &&&Value| text(&role["metadata"]["name"]).contains("-undo-");
+        let roles = of(&objects, "ClusterRole", account);
+        let (back, own): (Vec<&Value>, Vec<&Value>) = roles.iter().partition(|role| is_undo(role));
+        assert_eq!(documented(section), given([&own, &back]), "{section}");
+    }
+    let role = |account: &str| of(&objects, "Role", account);
+    for job in ["trigger-replicator", "legacy-purger"] {
+        let given = given([&role(job), &role("fairlead-rollback")]);
+        assert_eq!(documented("In the release's namespace"), given, "{job}");
+    }
 }
