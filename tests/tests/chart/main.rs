@@ -42,9 +42,12 @@ fn objects(rendered: &str) -> Vec<Value> {
     if !rendered.contains("kind:") {
         return Vec::new();
     }
+    // From a file: kubectl writes while it reads, and there may be more than fits into a pipe.
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), rendered).expect("written");
     let mut convert = tool("kubectl");
-    convert.args(["annotate", "--local", "-o", "json", "-f", "-", "fairlead.dev/demo-"]);
-    let converted = run(&mut convert, rendered).expect(0).stdout;
+    convert.args(["annotate", "--local", "-o", "json", "fairlead.dev/demo-", "-f"]).arg(file.path());
+    let converted = run(&mut convert, "").expect(0).stdout;
     serde_json::Deserializer::from_str(&converted).into_iter().map(|object| object.expect("kubectl prints JSON")).collect()
 }
 

@@ -7,9 +7,39 @@ use serde_json::{Value, json};
 use crate::library::{DICT, ROLLBACK, foreign, write};
 use crate::{ALL_JOBS, CHART, HELMS, objects, release, text};
 
-/// Texts that YAML reads as numbers, booleans, nothing, times and comments.
-const LOOK_ALIKES: [&str; 12] =
-    ["1234", "on", "1e3", "null", "~", "0x1f", "1_000", "12:30:45", "2026-01-01", "a: b", "a # b", "*a"];
+/// Texts that YAML reads as numbers, booleans, nothing, times, lists, maps, comments and what not.
+const LOOK_ALIKES: [&str; 30] = [
+    "1234",
+    "on",
+    "1e3",
+    "null",
+    "~",
+    "0x1f",
+    "0o17",
+    "1_000",
+    ".5",
+    "+1",
+    ".inf",
+    "yes",
+    "N",
+    "12:30:45",
+    "2026-01-01",
+    "a: b",
+    "a # b",
+    "a:",
+    "- a",
+    "{a: b}",
+    "[a]",
+    "*a",
+    "&a",
+    "!a",
+    "%a",
+    "@a",
+    "it's",
+    "\"a\"",
+    "a\\b",
+    "<a>\n\tb ",
+];
 
 /// Those that are names in Kubernetes.
 const NAMESPACES: [&str; 7] = ["1234", "on", "1e3", "null", "0x1f", "2026-01-01", "y"];
