@@ -10,6 +10,16 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- range $purge.kinds -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" . "verbs" (list "delete")) -}}
 {{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
+{{- if hasSuffix "kyma-project.io" .group -}}
+{{- range $kind, $group := include "fairlead.mesh" $ | fromYaml -}}
+{{- range splitList " " $group -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" . "kind" $kind) "verbs" (list "list")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $purge.stays -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" . "verbs" (list "list")) -}}
 {{- end -}}
 {{- range $purge.dependents -}}
 {{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
@@ -30,7 +40,9 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- end -}}
 {{- end -}}
 {{- range $resource, $verbs := $back -}}
-{{- $_ := without (get $forward $resource | default list) $verbs | set $forward $resource -}}
+{{- range $verbs -}}
+{{- $_ := without (get $forward $resource | default list) . | set $forward $resource -}}
+{{- end -}}
 {{- end -}}
 {{- /* What the hook has anyway, for runs under another configuration. */}}
 {{- $held = omit $held "apps|deployments" "apps|deployments/scale" -}}
@@ -39,6 +51,15 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- $_ := include "fairlead.asRules" $allowed | fromJsonArray | set $rules $key -}}
 {{- end -}}
 {{- toJson $rules -}}
+{{- end -}}
+
+{{/* What is read of Kyma's bus and of the mesh, to see whether events arrive: groups by kind. */}}
+{{- define "fairlead.mesh" -}}
+Subscription: eventing.kyma-project.io messaging.knative.dev
+EventActivation: applicationconnector.kyma-project.io
+Channel: messaging.knative.dev
+Broker: eventing.knative.dev
+Trigger: eventing.knative.dev
 {{- end -}}
 
 {{/* Adds verbs on the resource of a kind, or on a part of it: to what is allowed by group and resource. */}}

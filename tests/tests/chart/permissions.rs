@@ -93,11 +93,34 @@ fn what_the_configuration_names_is_allowed_instead_of_what_is_built_in() {
             "consumers": [{"workload": workload("StatefulSet"), "hold": true}, {"workload": workload("Deployment")}],
             "finalizers": [{"name": "f", "owner": workload("Deployment"), "deletes": [kind("example.com", "Part"), kind("example.com", "Widget")]}],
             "dependents": [kind("", "ConfigMap"), kind("example.com", "Widget")],
+            "stays": [kind("example.com", "Lease"), kind("example.com", "Part")],
         }},
     });
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), values.to_string()).expect("written");
     insta::assert_snapshot!(table(&["--values", file.path().to_str().expect("UTF-8")]));
+}
+
+/// Kyma's kinds need more than others: whether their events arrive on the mesh.
+#[test]
+fn a_part_of_kymas_kinds_is_allowed_what_all_of_them_need_to_be_judged() {
+    for (kind, group) in [("Subscription", "eventing"), ("EventActivation", "applicationconnector")] {
+        let entry = "legacyPurger.enabled=true,configuration.purge.kinds[0]";
+        let values = format!("{entry}.kind={kind},configuration.purge.kinds[0].group={group}.kyma-project.io");
+        let objects = objects(&template("helm4", CHART, &["--set", &values]).expect(0).stdout);
+        let table = permissions(&of(&objects, "ClusterRole", "legacy-purger"));
+        for resource in [
+            "brokers.eventing.knative.dev",
+            "channels.messaging.knative.dev",
+            "eventactivations.applicationconnector.kyma-project.io",
+            "subscriptions.eventing.kyma-project.io",
+            "subscriptions.messaging.knative.dev",
+            "triggers.eventing.knative.dev",
+        ] {
+            let line = table.lines().find(|line| line.contains(&format!("{resource}:")));
+            assert!(line.is_some_and(|line| line.contains("list")), "{kind}: {resource}\n{table}");
+        }
+    }
 }
 
 /// Resources with the verbs of a job alone, and of going back.
