@@ -1,6 +1,7 @@
 //! What both Helms make of the chart and its values, and which values are refused.
 
 use fairlead_tests::program::{root, run, tool};
+use serde_json::Value;
 
 use crate::{ALL_JOBS, CHART, HELMS, normal, objects, release, template, text};
 
@@ -80,6 +81,38 @@ fn an_image_has_what_it_does_not_say_itself_from_all_images() {
         ["shop-unhold", &purger, "Never"],
     ];
     assert_eq!(images(&values), expected);
+}
+
+/// As hooks, Helm keeps the order.
+#[test]
+fn the_purge_waits_for_the_triggers_where_both_are_plain_jobs() {
+    for helm in HELMS {
+        for name in ["shop", &"r".repeat(53)] {
+            let of = |values: &str| {
+                let objects = objects(&release(helm, "shop", name, CHART, &["--set", values]).expect(0).stdout);
+                let jobs: Vec<Value> = objects.into_iter().filter(|object| object["kind"] == "Job").collect();
+                let job =
+                    |job: &str| jobs.iter().find(|it| it["metadata"]["labels"]["app.kubernetes.io/name"] == job).cloned();
+                (job("legacy-purger").expect("it is on"), job("trigger-replicator").unwrap_or_default())
+            };
+            let awaited = |job: &Value| {
+                let variables =
+                    job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
+                variables.iter().find(|it| it["name"] == "FAIRLEAD_AFTER_JOB").map(|it| it["value"].clone())
+            };
+            let (purger, triggers) = of(&format!("{ALL_JOBS},mode=job,triggerReplicator.activeDeadlineSeconds=300"));
+            assert_eq!(awaited(&purger), Some(triggers["metadata"]["name"].clone()));
+            assert_eq!(purger["spec"]["activeDeadlineSeconds"], 260 + 300);
+            for values in [ALL_JOBS, "legacyPurger.enabled=true,triggerReplicator.enabled=false,mode=job"] {
+                let (purger, _) = of(values);
+                assert_eq!(
+                    (awaited(&purger), &purger["spec"]["activeDeadlineSeconds"]),
+                    (None, &Value::from(260)),
+                    "{values}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
