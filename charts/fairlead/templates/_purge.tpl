@@ -46,6 +46,9 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- end -}}
 {{- /* What the hook has anyway, for runs under another configuration. */}}
 {{- $held = omit $held "apps|deployments" "apps|deployments/scale" -}}
+{{- if eq (toString $purge.owned) "all" -}}
+{{- $_ := set $forward "*|*" (list "list") -}}
+{{- end -}}
 {{- $rules := dict "rules" $forward "undoRules" $back "unholdRules" $held -}}
 {{- range $key, $allowed := $rules -}}
 {{- $_ := include "fairlead.asRules" $allowed | fromJsonArray | set $rules $key -}}

@@ -93,6 +93,7 @@ fn what_the_configuration_names_is_allowed_instead_of_what_is_built_in() {
             "consumers": [{"workload": workload("StatefulSet"), "hold": true}, {"workload": workload("Deployment")}],
             "finalizers": [{"name": "f", "owner": workload("Deployment"), "deletes": [kind("example.com", "Part"), kind("example.com", "Widget")]}],
             "dependents": [kind("", "ConfigMap"), kind("example.com", "Widget")],
+            "owned": "all",
             "stays": [kind("example.com", "Lease"), kind("example.com", "Part")],
         }},
     });
