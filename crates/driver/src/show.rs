@@ -8,7 +8,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_migration::plan::Plan;
-use fairlead_observe::kind::Kind;
+use fairlead_observe::kind::Asked;
 use fairlead_observe::manifests::Manifests;
 use fairlead_observe::source::Source;
 use fairlead_release::args::CommonArgs;
@@ -21,12 +21,16 @@ use crate::args::PlanArgs;
 pub async fn show(
     common: &CommonArgs,
     args: &PlanArgs,
-    kinds: &[&Kind],
+    kinds: impl Into<Asked<'_>>,
     make: impl AsyncFnOnce(&Source<'_>) -> Result<Plan, Failure>,
 ) -> anyhow::Result<ExitStatus> {
     let plan = if let Some(path) = &args.from {
-        let objects = manifests::read(path).map_err(Failure::input)?;
-        make(&Source::Manifests(&Manifests::new(objects, kinds, args.knative_version.as_str()))).await?
+        let kinds = kinds.into();
+        let mut objects = Manifests::new(kinds, args.knative_version.as_str());
+        let wants = |api_version: &str, kind: &str| kinds.wants(api_version, kind);
+        manifests::stream(path, &wants, &mut |place, object| objects.add(&place.file, place.document, object))
+            .map_err(Failure::input)?;
+        make(&Source::Manifests(&objects.sorted())).await?
     } else {
         let cluster = connect(common).await?;
         let discovery = cluster.discover().await.map_err(Failure::from)?;

@@ -7,6 +7,7 @@ use fairlead_migration::obstacle::{Obstacle, Stop};
 use crate::code::Code;
 use crate::codes::{self, shared};
 use crate::exit::ExitStatus;
+use crate::manifests;
 
 /// Why a job ends without having done its work.
 #[derive(Debug)]
@@ -37,7 +38,10 @@ impl Failure {
     /// Wrong input.
     #[must_use]
     pub fn input(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::caused(&shared::INPUT, "failed to read the input", source)
+        let source: Box<dyn std::error::Error + Send + Sync> = Box::new(source);
+        let is_absent = matches!(source.downcast_ref(), Some(manifests::Error::Absent { .. }));
+        let code = if is_absent { &shared::ABSENT } else { &shared::INPUT };
+        Self { source: Some(source), ..Self::new(code, "failed to read the input") }
     }
 
     /// What the process exits with.

@@ -1,17 +1,66 @@
-//! Objects from files, the only place that reads YAML. A file that ends with `.json` is read as what it is, so that its errors
-//! have JSON's words; everywhere else JSON is read as the YAML that it also is.
+//! Objects from files, the only place that reads YAML. They are read one by one: an input may be larger than the memory.
+//!
+//! A file that ends with `.json` is read as JSON. Elsewhere a document that begins like JSON is read as such first; whatever is
+//! not, is read as YAML.
 
-use std::io::{Read as _, Write, stdin};
-use std::path::{Path, PathBuf};
+mod documents;
+mod files;
+mod node;
+mod passed;
+mod reading;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Write, stdin};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeSeed as _;
 use serde_json::Value;
-use serde_saphyr::Spanned;
+
+use self::documents::{Document, Documents};
+use self::node::Node;
+use self::reading::Reading;
+
+/// A document up to this size is read as a whole, and so can be read twice.
+const SMALL: usize = 64 * 1024;
+
+/// A file that is longer than this is not looked through once more.
+const LONG: u64 = 1024 * 1024;
+
+/// Where something was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// File; `-` is standard input.
+    pub file: Arc<str>,
+    /// From 1.
+    pub document: usize,
+    /// Where the document begins, from 1.
+    pub line: Option<u64>,
+    /// Of a list, from 1.
+    pub item: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, document, line, item } = self;
+        write!(f, "{file}: document {document}")?;
+        line.map_or(Ok(()), |line| write!(f, ", line {line}"))?;
+        item.map_or(Ok(()), |item| write!(f, ", item {item}"))
+    }
+}
 
 /// Why files cannot be read as objects.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// There is no such file.
+    #[error("there is no file or folder {path}")]
+    Absent {
+        /// What was named.
+        path: String,
+    },
     /// The file or folder itself.
     #[error("failed to read {path}")]
     Read {
@@ -19,46 +68,60 @@ pub enum Error {
         path: String,
         /// The operating system's word.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A document is not YAML.
-    #[error("{file}: document {document} is not YAML{}", at(*.line))]
+    #[error("{file}: document {document} is not YAML{}: {what}", at(*.line))]
     Yaml {
         /// File; `-` is standard input.
-        file: String,
+        file: Arc<str>,
         /// From 1.
         document: usize,
         /// From 1, where the parser stopped.
         line: Option<u64>,
         /// The parser's words.
-        #[source]
-        source: Box<serde_saphyr::Error>,
+        what: String,
     },
-    /// The file is not JSON.
-    #[error("{file}: not JSON, line {}", .source.line())]
+    /// A document is not JSON.
+    #[error("{file}: document {document} is not JSON, line {line}: {what}")]
     Json {
         /// File; `-` is standard input.
-        file: String,
-        /// The parser's words.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// A document is YAML or JSON, but no object.
-    #[error("{file}: document {document}{} is not a Kubernetes object: {what}", at(*.line))]
-    NoObject {
-        /// File; `-` is standard input.
-        file: String,
+        file: Arc<str>,
         /// From 1.
         document: usize,
-        /// From 1, where the document begins.
-        line: Option<u64>,
+        /// From 1, where the parser stopped.
+        line: u64,
+        /// The parser's words.
+        what: String,
+    },
+    /// A document is YAML or JSON, but no object.
+    #[error("{place} is not a Kubernetes object: {what}")]
+    NoObject {
+        /// Where it stands.
+        place: Place,
         /// What it lacks.
         what: &'static str,
     },
-    /// There is nothing to read.
+    /// A field of an object has the wrong type, or the object is not what another file says.
+    #[error("{place}: {object}: {what}")]
+    Invalid {
+        /// Where it stands.
+        place: Place,
+        /// Its kind and name.
+        object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// There is no file to read.
     #[error("{path} has no file that ends with .yaml, .yml or .json")]
-    Empty {
+    NoFiles {
         /// The folder.
+        path: String,
+    },
+    /// There is nothing in what was read.
+    #[error("{path} holds no object: what should have written it has failed, or has found nothing")]
+    Empty {
+        /// What was named.
         path: String,
     },
 }
@@ -68,25 +131,32 @@ fn at(line: Option<u64>) -> String {
 }
 
 /// Reads every object of a file, of a folder and the folders in it (files that end with `.yaml`, `.yml` or `.json`, in the
-/// order of their names), or of standard input (`-`). Lists, as `kubectl get -o yaml` prints them, give their items.
+/// order of their names), or of standard input (`-`), into `take`, which may say what is wrong with it. Lists, as
+/// `kubectl get -o yaml` prints them, give their items. An object that nobody `wants`, by `apiVersion` and `kind`, and a file
+/// of a folder that is no manifest, are passed over, and that is logged. Managed fields are left out.
+pub fn stream(
+    path: &Path,
+    wants: &dyn Fn(&str, &str) -> bool,
+    take: &mut dyn FnMut(&Place, Value) -> Result<(), String>,
+) -> Result<(), Error> {
+    let mut reading = Reading::new(wants, take);
+    reading.read_path(path)?;
+    reading.passed.say();
+    if reading.found == 0 {
+        let path = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        return Err(Error::Empty { path });
+    }
+    Ok(())
+}
+
+/// Reads every object of a file, of a folder or of standard input into memory.
 pub fn read(path: &Path) -> Result<Vec<Value>, Error> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        stdin().read_to_string(&mut text).map_err(|source| Error::Read { path: "standard input".into(), source })?;
-        return parse("-", &text);
-    }
-    let mut files = Vec::new();
-    collect(path, &mut files)?;
-    if files.is_empty() {
-        return Err(Error::Empty { path: path.display().to_string() });
-    }
-    let mut objects = Vec::new();
-    for file in files {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|source| Error::Read { path: name.clone(), source })?;
-        objects.extend(parse(&name, &text)?);
-    }
-    Ok(objects)
+    collect(|reading| reading.read_path(path))
+}
+
+/// Reads every object of a text; `file` is what errors call it.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Value>, Error> {
+    collect(|reading| reading.read_file(file, Cursor::new(text)))
 }
 
 /// Writes one document as YAML.
@@ -94,163 +164,168 @@ pub fn write_yaml(out: &mut dyn Write, document: &impl Serialize) -> Result<(), 
     serde_saphyr::to_io_writer(&mut &mut *out, document)
 }
 
-/// A file that is named is read whatever its name; in folders only those that are manifests by name.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let failed = |source| Error::Read { path: path.display().to_string(), source };
-    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
-        .map_err(failed)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    entries.sort();
-    for entry in entries {
-        let is_manifest =
-            entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
-        if is_manifest || entry.is_dir() {
-            collect(&entry, files)?;
-        }
-    }
-    Ok(())
-}
-
-/// Reads every object of a text; `file` is what errors call it.
-pub fn parse(file: &str, text: &str) -> Result<Vec<Value>, Error> {
+fn collect(read: impl FnOnce(&mut Reading<'_>) -> Result<(), Error>) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
-    if Path::new(file).extension().is_some_and(|extension| extension == "json") {
-        for (index, document) in serde_json::Deserializer::from_str(text).into_iter::<Value>().enumerate() {
-            let document = document.map_err(|source| Error::Json { file: file.to_owned(), source })?;
-            flatten(document, &mut objects).map_err(|what| Error::NoObject {
-                file: file.to_owned(),
-                document: index + 1,
-                line: None,
-                what,
-            })?;
+    let mut take = |_: &Place, object: Value| {
+        // A kustomization and the like have no metadata at all, and are none of our business.
+        let name = object.get("metadata").map(|metadata| &metadata["name"]);
+        if name.is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
+            return Err("it has no metadata.name".to_owned());
         }
-        return Ok(objects);
-    }
-    let mut reader = text.as_bytes();
-    // Without a budget: a dump of a cluster is large, and whoever runs us wrote the file.
-    let options = serde_saphyr::options! { budget: None };
-    for (index, document) in serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut reader, options).enumerate() {
-        let document = document.map_err(|source| Error::Yaml {
-            file: file.to_owned(),
-            document: index + 1,
-            line: source.location().map(|location| location.line()),
-            source: Box::new(source),
-        })?;
-        let line = Some(document.defined.line());
-        flatten(document.value, &mut objects).map_err(|what| Error::NoObject {
-            file: file.to_owned(),
-            document: index + 1,
-            line,
-            what,
-        })?;
-    }
+        objects.push(object);
+        Ok(())
+    };
+    read(&mut Reading::new(&|_, _| true, &mut take))?;
     Ok(objects)
 }
 
-fn flatten(document: Value, objects: &mut Vec<Value>) -> Result<(), &'static str> {
-    // Templates often render to nothing but a comment.
-    if document.is_null() {
-        return Ok(());
-    }
-    let text = |field: &str| document.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let kind = text("kind").ok_or("it has no kind")?.to_owned();
-    let api_version = text("apiVersion").ok_or("it has no apiVersion")?.to_owned();
-    let Some(items) = document.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List")) else {
-        // A kustomization and the like have no metadata at all, and are none of our business.
-        let name = document.get("metadata").map(|metadata| &metadata["name"]);
-        if name.is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
-            return Err("it has no metadata.name");
+impl Reading<'_> {
+    fn read_path(&mut self, path: &Path) -> Result<(), Error> {
+        if path == Path::new("-") {
+            return self.read_file("-", stdin().lock());
         }
-        objects.push(document);
-        return Ok(());
-    };
-    for item in items {
-        let mut item = item.clone();
-        let Some(entries) = item.as_object_mut() else { return Err("it is a list of something else") };
-        // A typed list (`TriggerList`) may name kind and version once for all.
-        if let Some(kind) = kind.strip_suffix("List").filter(|kind| !kind.is_empty()) {
-            entries.entry("kind").or_insert_with(|| kind.into());
-            entries.entry("apiVersion").or_insert_with(|| api_version.as_str().into());
+        self.is_lenient = path.is_dir();
+        for file in files::files(path, &mut self.passed)? {
+            let opened = File::open(&file).map_err(|source| files::failed(&file, source))?;
+            let name = file.display().to_string();
+            match self.read_file(&name, opened) {
+                Err(Error::Yaml { .. } | Error::Json { .. }) if self.is_lenient && !may_be_manifest(&file) => {
+                    self.passed.add_file(&name, "neither YAML nor JSON");
+                }
+                other => other?,
+            }
         }
-        flatten(item, objects)?;
+        Ok(())
     }
-    Ok(())
+
+    fn read_file(&mut self, file: &str, input: impl Read) -> Result<(), Error> {
+        self.begin_file(file);
+        let is_json = Path::new(file).extension().is_some_and(|extension| extension == "json");
+        let failed = |source| Error::Read { path: file.to_owned(), source };
+        let mut documents = Documents::new(input);
+        while let Some((lines, mut document)) = documents.next().map_err(failed)? {
+            let mut head = Vec::new();
+            document.by_ref().take(SMALL as u64).read_to_end(&mut head).map_err(failed)?;
+            if let Some(what) = not_utf8(&head) {
+                return Err(failed(io::Error::new(io::ErrorKind::InvalidData, what)));
+            }
+            self.read_document(lines, &head, &mut document, is_json)?;
+            document.skip().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a document of which the beginning has been read.
+    fn read_document<R: Read>(
+        &mut self,
+        lines: u64,
+        head: &[u8],
+        document: &mut Document<'_, R>,
+        is_json: bool,
+    ) -> Result<(), Error> {
+        let text = without_marker(head);
+        let is_whole = head.len() < SMALL;
+        if is_json || looks_like_json(text) {
+            let lines = lines + count_lines(&head[..head.len() - text.len()]);
+            if !is_whole {
+                let rest = BufReader::with_capacity(SMALL, text.chain(document));
+                return self.read_json(lines, serde_json::Deserializer::from_reader(rest));
+            }
+            // YAML may begin like JSON; nothing is handed on before that is known.
+            if is_json
+                || serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>().all(|it| it.is_ok())
+            {
+                return self.read_json(lines, serde_json::Deserializer::from_slice(text));
+            }
+        }
+        if document.line().is_none() {
+            return Ok(());
+        }
+        self.begin_document(document.line());
+        let options = serde_saphyr::options! {
+            // Without a budget: a dump of a cluster is large, and whoever runs us wrote the file.
+            budget: None,
+            with_snippet: false,
+        };
+        let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| {
+            Node { reading: &mut *self, typed: None }.deserialize(deserializer).map(drop)
+        };
+        let result = if is_whole {
+            serde_saphyr::with_deserializer_from_slice_with_options(head, options, read)
+        } else {
+            serde_saphyr::with_deserializer_from_reader_with_options(head.chain(document), options, read)
+        };
+        result.map_err(|error| self.failed.take().unwrap_or_else(|| self.no_yaml(lines, &error)))
+    }
+
+    fn read_json<'de, R: serde_json::de::Read<'de>>(
+        &mut self,
+        lines: u64,
+        mut deserializer: serde_json::Deserializer<R>,
+    ) -> Result<(), Error> {
+        // One text may follow the other without anything in between.
+        while deserializer.end().is_err() {
+            self.begin_document(None);
+            let result = Node { reading: self, typed: None }.deserialize(&mut deserializer);
+            result.map_err(|error| self.failed.take().unwrap_or_else(|| self.no_json(lines, &error)))?;
+        }
+        Ok(())
+    }
+
+    fn no_yaml(&self, lines: u64, error: &serde_saphyr::Error) -> Error {
+        let error = error.without_snippet();
+        let what = match error {
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} stands twice"),
+            other => serde_saphyr::MessageFormatter::format_message(&serde_saphyr::UserMessageFormatter, other).into_owned(),
+        };
+        let line = error.location().map(|location| lines + location.line());
+        Error::Yaml { file: self.place.file.clone(), document: self.place.document, line, what }
+    }
+
+    fn no_json(&self, lines: u64, error: &serde_json::Error) -> Error {
+        let text = error.to_string();
+        // The line is that of the document.
+        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned();
+        let Place { file, document, .. } = self.place.clone();
+        Error::Json { file, document, line: lines + error.line() as u64, what }
+    }
+}
+
+/// The text after a line `---` and comments, as far as they stand before JSON.
+fn without_marker(head: &[u8]) -> &[u8] {
+    let mut text = head.trim_ascii_start();
+    while let Some(line) = text.split_inclusive(|byte| *byte == b'\n').next() {
+        let is_marker = line.trim_ascii_end() == b"---" || line.starts_with(b"#");
+        if !is_marker {
+            break;
+        }
+        text = text[line.len()..].trim_ascii_start();
+    }
+    text
+}
+
+/// `{"` and `[{`: YAML that begins like that mostly is JSON.
+fn looks_like_json(text: &[u8]) -> bool {
+    let inner = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    inner.is_some_and(|inner| matches!(inner.first(), Some(b'"' | b'}')))
+}
+
+fn count_lines(text: &[u8]) -> u64 {
+    text.split(|byte| *byte == b'\n').skip(1).map(|_| 1).sum()
+}
+
+/// What is wrong with the bytes that a text begins with.
+fn not_utf8(head: &[u8]) -> Option<&'static str> {
+    let is_utf16 = head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF");
+    is_utf16.then_some("it is UTF-16, as PowerShell's > writes it; write it as UTF-8")
+}
+
+/// Whether a file that cannot be read may be a manifest that somebody has broken: it names an API version anywhere.
+fn may_be_manifest(file: &Path) -> bool {
+    const WORD: &[u8] = b"apiVersion";
+    let is_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > LONG);
+    is_long || std::fs::read(file).map_or(true, |text| text.windows(WORD.len()).any(|word| word == WORD))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chain(error: &Error) -> String {
-        error.to_string()
-    }
-
-    #[test]
-    fn documents_lists_and_comments_are_read() {
-        let text = "# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: List\nitems:\n\
-                    - {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n";
-        let names: Vec<Value> =
-            parse("f", text).expect("valid").iter().map(|object| object["metadata"]["name"].clone()).collect();
-        assert_eq!(names, ["a", "b"]);
-        let typed = r#"{"apiVersion": "x.io/v1", "kind": "ThingList", "items": [{"metadata": {"name": "c"}}]}"#;
-        let objects = parse("f", typed).expect("valid");
-        assert_eq!((&objects[0]["kind"], &objects[0]["apiVersion"]), (&"Thing".into(), &"x.io/v1".into()));
-    }
-
-    #[test]
-    fn a_broken_document_is_named_by_number_and_line() {
-        let error = parse("f.yaml", "apiVersion: v1\nkind: Namespace\n---\na: b: c\n").expect_err("not YAML");
-        assert_eq!(chain(&error), "f.yaml: document 2 is not YAML, line 4");
-        let error = parse("f.json", "{\n\"a\": \n").expect_err("not JSON");
-        assert!(chain(&error).starts_with("f.json: not JSON, line "), "{error}");
-    }
-
-    #[test]
-    fn a_document_that_is_no_object_is_named() {
-        for (text, expected) in [
-            ("replicas: 3\n", "f: document 1, line 1 is not a Kubernetes object: it has no kind"),
-            ("kind: A\n", "f: document 1, line 1 is not a Kubernetes object: it has no apiVersion"),
-            (
-                "apiVersion: v1\nkind: A\nmetadata: {labels: {}}\n",
-                "f: document 1, line 1 is not a Kubernetes object: it has no metadata.name",
-            ),
-            (
-                "apiVersion: v1\nkind: A\n---\njust text\n",
-                "f: document 2, line 4 is not a Kubernetes object: it has no kind",
-            ),
-        ] {
-            assert_eq!(chain(&parse("f", text).expect_err(text)), expected);
-        }
-    }
-
-    #[test]
-    fn folders_are_read_in_the_order_of_names_and_files_whatever_their_name() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-        std::fs::create_dir(folder.path().join("deeper")).expect("created");
-        write("b.yaml", "{apiVersion: v1, kind: B}");
-        write("deeper/c.json", r#"{"apiVersion": "v1", "kind": "C"}"#);
-        write("a.yml", "apiVersion: v1\nkind: A\n");
-        write("values.txt", "not: read");
-        let kinds: Vec<Value> = read(folder.path()).expect("valid").iter().map(|object| object["kind"].clone()).collect();
-        assert_eq!(kinds, ["A", "B", "C"]);
-        assert!(matches!(read(&folder.path().join("values.txt")), Err(Error::NoObject { .. })));
-        assert!(matches!(read(&folder.path().join("absent")), Err(Error::Read { .. })));
-        std::fs::create_dir(folder.path().join("empty")).expect("created");
-        assert!(matches!(read(&folder.path().join("empty")), Err(Error::Empty { .. })));
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let object = serde_json::json!({"apiVersion": "v1", "kind": "A", "labels": {"on": "yes", "n": "1", "e": ""}});
-        let mut text = Vec::new();
-        write_yaml(&mut text, &object).expect("plain data");
-        assert_eq!(parse("f", &String::from_utf8_lossy(&text)).expect("our own"), [object]);
-    }
-}
+mod tests;

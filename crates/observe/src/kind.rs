@@ -85,3 +85,40 @@ impl Kind {
         object::group(object) == self.group && object::kind(object) == self.kind
     }
 }
+
+/// The kinds that a reader of files asks for.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// These and definitions; nothing else is kept.
+    Only(&'a [&'a Kind]),
+    /// These and others.
+    AtLeast(&'a [&'a Kind]),
+}
+
+impl<'a> Asked<'a> {
+    /// Whether objects of this kind have to be kept.
+    #[must_use]
+    pub fn wants(self, api_version: &str, kind: &str) -> bool {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_it = |known: &Kind| known.group == group && known.kind == kind;
+        matches!(self, Self::AtLeast(_)) || is_it(&DEFINITION) || self.kinds().iter().any(|known| is_it(known))
+    }
+
+    /// The kind of an object, where it is one of those that are named.
+    #[must_use]
+    pub fn find(self, object: &Value) -> Option<&'a Kind> {
+        self.kinds().iter().copied().find(|kind| kind.is_of(object))
+    }
+
+    fn kinds(self) -> &'a [&'a Kind] {
+        match self {
+            Self::Only(kinds) | Self::AtLeast(kinds) => kinds,
+        }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [&'a Kind; N]> for Asked<'a> {
+    fn from(kinds: &'a [&'a Kind; N]) -> Self {
+        Self::AtLeast(kinds)
+    }
+}

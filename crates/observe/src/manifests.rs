@@ -1,71 +1,108 @@
 //! Objects from files, in the place of a cluster.
 
+mod shelf;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use fairlead_apis::object;
 use serde_json::Value;
 
-use crate::kind::{DEFINITION, Kind};
+use self::shelf::{Place, Shelf};
+use crate::kind::{Asked, DEFINITION, Kind};
 
 /// Objects from files, as a server would have them: without a namespace they are in the default one, and they are listed in
-/// the order of their keys in etcd.
-pub struct Manifests {
-    objects: Vec<Value>,
+/// the order of their keys in etcd. Each is there once, however many files show it.
+pub struct Manifests<'a> {
+    asked: Asked<'a>,
+    /// By group and kind.
+    shelves: BTreeMap<(String, String), Shelf>,
+    /// The versions that a definition says are served, by group and kind.
+    served: BTreeMap<(String, String), Vec<String>>,
     /// In which version kinds are served that have had several, where their definition is not among the files.
     assumed_version: &'static str,
 }
 
-impl Manifests {
-    /// Takes what was read from files. CRDs among them say which versions are served; a kind of several versions without one is
-    /// served in `assumed_version`. Which of `kinds` are in namespaces is known without a server.
+impl<'a> Manifests<'a> {
+    /// Takes what will be [added](Self::add). CRDs among them say which versions are served; a kind of several versions without
+    /// one is served in `assumed_version`. Which of the kinds that are asked for are in namespaces is known without a server.
     #[must_use]
-    pub fn new(mut objects: Vec<Value>, kinds: &[&Kind], assumed_version: &'static str) -> Self {
-        for object in &mut objects {
-            let is_ours = |kind: &&&Kind| kind.is_of(object);
-            let is_namespaced = kinds.iter().find(is_ours).is_some_and(|kind| kind.is_namespaced);
-            if is_namespaced && object::namespace(object).is_empty() && object["metadata"].is_object() {
-                object["metadata"]["namespace"] = "default".into();
-            }
+    pub fn new(asked: impl Into<Asked<'a>>, assumed_version: &'static str) -> Self {
+        Self { asked: asked.into(), shelves: BTreeMap::new(), served: BTreeMap::new(), assumed_version }
+    }
+
+    /// Adds an object of a document of a file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it: a field of the wrong type, or another file says otherwise.
+    pub fn add(&mut self, file: &Arc<str>, document: usize, mut object: Value) -> Result<(), String> {
+        let kind = self.asked.find(&object);
+        if kind.is_none() && validate::has_no_name_yet(&object) {
+            // A server will name it; nothing that exists.
+            return Ok(());
         }
-        objects.sort_by_cached_key(|object| {
-            // What has the same address is ordered by its content.
-            (format!("{}/{}", object::namespace(object), object::name(object)), object.to_string())
-        });
-        Self { objects, assumed_version }
+        validate::validate(&object)?;
+        if kind.is_some_and(|kind| kind.is_namespaced) && object::namespace(&object).is_empty() {
+            object["metadata"]["namespace"] = "default".into();
+        }
+        if DEFINITION.is_of(&object) {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let spec = &object["spec"];
+            self.served.entry((text(&spec["group"]), text(&spec["names"]["kind"]))).or_insert_with(|| served(spec));
+        }
+        let key = (object::group(&object).to_owned(), object::kind(&object).to_owned());
+        self.shelves.entry(key).or_default().add(&object, Place { file: file.clone(), document })
     }
 
-    pub(crate) fn of(&self, kind: &Kind) -> impl Iterator<Item = &Value> {
-        self.objects.iter().filter(|object| kind.is_of(object))
+    /// Ends the adding.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.shelves.values_mut().for_each(Shelf::sort);
+        self
     }
 
-    pub(crate) fn definition(&self, kind: &Kind) -> Option<&Value> {
-        self.objects.iter().find(|object| {
-            object::kind(object) == DEFINITION.kind
-                && object["spec"]["group"] == *kind.group
-                && object["spec"]["names"]["kind"] == *kind.kind
-        })
+    pub(crate) fn of(&self, kind: &Kind) -> impl Iterator<Item = Value> {
+        self.shelves.get(&key(kind)).into_iter().flat_map(Shelf::objects)
+    }
+
+    pub(crate) fn definition(&self, kind: &Kind) -> Option<Value> {
+        let is_it = |crd: &Value| crd["spec"]["group"] == *kind.group && crd["spec"]["names"]["kind"] == *kind.kind;
+        self.of(&DEFINITION).find(is_it)
     }
 
     pub(crate) fn api_version(&self, kind: &Kind) -> Option<String> {
         if let Some(exact) = &kind.exact {
             return Some(kind.api_version(exact));
         }
-        match self.definition(kind) {
-            Some(crd) => served(crd, kind),
+        let best = |served: &'_ Vec<String>| match kind.versions {
+            [] => served.first().cloned(),
+            known => known.iter().copied().find(|known| served.iter().any(|version| version == known)).map(str::to_owned),
+        };
+        match self.served.get(&key(kind)) {
+            Some(served) => best(served).map(|version| kind.api_version(&version)),
             None if kind.versions.contains(&self.assumed_version) => Some(kind.api_version(self.assumed_version)),
-            None => self.of(kind).next().map(|object| object::api_version(object).to_owned()),
+            None => self.of(kind).next().map(|object| object::api_version(&object).to_owned()),
         }
     }
 }
 
-/// The best version that a CRD says is served.
-fn served(crd: &Value, kind: &Kind) -> Option<String> {
-    let versions = crd["spec"]["versions"].as_array();
-    let served = versions.into_iter().flatten().filter(|version| version["served"] != false);
-    let served: Vec<&str> = served.filter_map(|version| version["name"].as_str()).collect();
-    // The CRDs of apiextensions/v1beta1 may name one version only.
-    let served = if served.is_empty() { crd["spec"]["version"].as_str().into_iter().collect() } else { served };
-    let best = match kind.versions {
-        [] => served.first(),
-        known => known.iter().find(|version| served.contains(version)),
-    };
-    best.map(|version| kind.api_version(version))
+fn key(kind: &Kind) -> (String, String) {
+    (kind.group.clone().into_owned(), kind.kind.clone().into_owned())
 }
+
+/// The versions that a CRD says are served.
+fn served(spec: &Value) -> Vec<String> {
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|version| version["served"] != false).filter_map(|version| version["name"].as_str());
+    let mut served: Vec<String> = served.map(str::to_owned).collect();
+    if served.is_empty() {
+        // The CRDs of apiextensions/v1beta1 may name one version only.
+        served.extend(spec["version"].as_str().map(str::to_owned));
+    }
+    served
+}
+
+#[cfg(test)]
+mod tests;

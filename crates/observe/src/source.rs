@@ -17,7 +17,7 @@ pub enum Source<'a> {
     /// A cluster and what it serves.
     Cluster(&'a Cluster, &'a Discovery),
     /// Files. A kind that is missing among them has no objects; a namespace that is missing is an ordinary one.
-    Manifests(&'a Manifests),
+    Manifests(&'a Manifests<'a>),
 }
 
 impl Source<'_> {
@@ -61,9 +61,8 @@ impl Source<'_> {
             Self::Manifests(manifests) => {
                 let mut found = begin();
                 let Some(api_version) = manifests.api_version(kind) else { return Ok(found) };
-                let is_there = |object: &&Value| namespace.is_none_or(|namespace| object::namespace(object) == namespace);
-                for object in manifests.of(kind).filter(is_there) {
-                    let mut object = object.clone();
+                let is_there = |object: &Value| namespace.is_none_or(|namespace| object::namespace(object) == namespace);
+                for mut object in manifests.of(kind).filter(is_there) {
                     object["apiVersion"] = api_version.as_str().into();
                     add(&mut found, object);
                 }
@@ -82,8 +81,8 @@ impl Source<'_> {
                 None => Ok(None),
             },
             Self::Manifests(manifests) => {
-                let is_it = |object: &&Value| object::namespace(object) == namespace && object::name(object) == name;
-                Ok(manifests.of(kind).find(is_it).cloned())
+                let is_it = |object: &Value| object::namespace(object) == namespace && object::name(object) == name;
+                Ok(manifests.of(kind).find(is_it))
             }
         }
     }
@@ -105,7 +104,7 @@ impl Source<'_> {
                 Some(resource) => cluster.first(&resource).await,
                 None => Ok(None),
             },
-            Self::Manifests(manifests) => Ok(manifests.of(kind).next().cloned()),
+            Self::Manifests(manifests) => Ok(manifests.of(kind).next()),
         }
     }
 
@@ -116,7 +115,7 @@ impl Source<'_> {
                 Some(resource) => self.get(&DEFINITION, "", &resource.full_name()).await,
                 None => Ok(None),
             },
-            Self::Manifests(manifests) => Ok(manifests.definition(kind).cloned()),
+            Self::Manifests(manifests) => Ok(manifests.definition(kind)),
         }
     }
 

@@ -274,4 +274,4 @@ fn address(flow: &Flow, observed: &Observed) -> Result<Endpoint, Finding> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

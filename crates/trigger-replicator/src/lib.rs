@@ -39,6 +39,7 @@ use fairlead_driver::show::{explain, show};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
 use fairlead_mesh::kinds;
+use fairlead_observe::kind::Asked;
 use fairlead_release::session::{self, Session, connect};
 
 use crate::args::{Args, Command};
@@ -50,7 +51,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
     match &args.command {
         Command::Plan(plan) => {
-            show(&args.common, plan, &kinds::ALL, async |source| Ok(make_plan(source, &args).await?)).await
+            show(&args.common, plan, Asked::Only(&kinds::ALL), async |source| Ok(make_plan(source, &args).await?)).await
         }
         Command::Apply(arguments) => {
             let cluster = connect(&args.common).await?;

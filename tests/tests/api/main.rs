@@ -11,12 +11,14 @@
 //! - `flows`: what Triggers need to get events, with a Knative that is played by `mesh`
 //! - `server`: an API server that is slow, overloaded or forgetful
 //! - `progress`: how long is waited for what was created
-//! - `plan`: the plan from files is the plan from the cluster; input that cannot be read
+//! - `plan`: the plan from files is the plan from the cluster
+//! - `input`: files as people have them
 
 mod back;
 mod backup;
 mod fixtures;
 mod flows;
+mod input;
 mod interrupt;
 mod ledger;
 mod mesh;

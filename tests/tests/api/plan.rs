@@ -1,4 +1,4 @@
-//! The plan from files is the plan from the cluster; input that cannot be read.
+//! The plan from files is the plan from the cluster.
 
 use std::path::Path;
 

@@ -19,8 +19,10 @@ crate::codes! {
         "Between the plan and the write another client created or changed the same fields of the same object.",
         "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
     pub INPUT = "FL005", Usage, "An input file cannot be read",
-        "The file is missing, or a document in it is not YAML or JSON, or not a Kubernetes object.",
-        "See that the file is there and can be read; where a document is named, by number and line, fix that one.";
+        "The file cannot be opened or has no object in it, or a document in it is not YAML or JSON, or not a Kubernetes object, or an \
+         object in it cannot be one of a cluster: a field has the wrong type, or two documents say different things about it.",
+        "Fix the document that the message names by file and number; where none is named, see that the file can be read and what \
+         should have written it has not failed.";
     pub DIRTY = "FL006", Dirty, "Failed, and not everything is as before",
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
@@ -129,4 +131,8 @@ crate::codes! {
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
         "Run the `helm rollback` that the message names first, then this command again.";
+    pub ABSENT = "FL042", Usage, "There is no such file",
+        "A file or a folder that was named is not there, as this process sees it: relative paths begin in its working directory, and \
+         in a pod there is only what is in the image or mounted.",
+        "Correct the path. In a Job, mount what the path names.";
 }

@@ -20,7 +20,7 @@ fn connector(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
 }
 
 /// Application `shop` with the service `orders-id`, mapped and activated in namespace `orders`.
-fn activated() -> Vec<Value> {
+pub(crate) fn activated() -> Vec<Value> {
     let services = json!({"services": [{"id": "orders-id", "entries": [{"type": "Events"}]}]});
     vec![
         connector("Application", "", "shop", services),
@@ -46,6 +46,12 @@ fn broker(address: Option<&str>) -> Value {
         Some(url) => edited(broker, "/status", json!({"address": {"url": url}})),
         None => broker,
     }
+}
+
+/// One of each kind that flows are made of.
+pub(crate) fn whole_flow() -> Vec<Value> {
+    let carrying = brokersub("carries", "shop", "http://old.orders/");
+    [activated(), vec![channel("shop"), broker(Some("http://new.orders/")), carrying, instance("it")]].concat()
 }
 
 /// As Kyma's application-broker made them.

@@ -2,13 +2,14 @@
 
 use clap::Parser as _;
 use fairlead_migration::change::Action;
+use fairlead_observe::kind::Asked;
 use fairlead_observe::manifests::Manifests;
 use fairlead_observe::source::Source;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::args::Args;
+use crate::args::{Args, Command};
 
 fn subscription(name: &str) -> Value {
     json!({
@@ -36,12 +37,22 @@ fn plan_with(objects: &[Value], args: &[&str]) -> Plan {
     plan_from([objects, &brokers].concat(), args)
 }
 
-/// Files are read without waiting for anything, so any runtime will do.
 pub(crate) fn plan_from(objects: Vec<Value>, args: &[&str]) -> Plan {
+    try_plan(objects, args).expect("objects that a server could have")
+}
+
+/// What is wrong with the input, or with what it asks for, is an error. Files are read without waiting for anything, so any
+/// runtime will do.
+fn try_plan(objects: Vec<Value>, args: &[&str]) -> Result<Plan, String> {
     let args = Args::try_parse_from(["trigger-replicator", "plan", "--release", "shop"].iter().chain(args)).expect("flags");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
-    let manifests = Manifests::new(objects, &kinds::ALL, "v1");
-    runtime.block_on(crate::make::make_plan(&Source::Manifests(&manifests), &args)).expect("files do not fail")
+    let Command::Plan(plan) = &args.command else { panic!("it plans") };
+    let mut manifests = Manifests::new(Asked::Only(&kinds::ALL), plan.knative_version.as_str());
+    for (document, object) in objects.into_iter().enumerate() {
+        manifests.add(&"f.yaml".into(), document, object)?;
+    }
+    let manifests = manifests.sorted();
+    runtime.block_on(crate::make::make_plan(&Source::Manifests(&manifests), &args)).map_err(|error| format!("{error:?}"))
 }
 
 pub(crate) fn created(plan: &Plan) -> Vec<Value> {
@@ -270,6 +281,31 @@ proptest! {
     }
 
     #[test]
+    fn whatever_a_file_says_there_is_a_plan_or_an_error(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
+        knative in 0_usize..2,
+    ) {
+        let mut objects = crate::flows::tests::whole_flow();
+        let trigger = json!({
+            "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger",
+            "metadata": {"namespace": "orders", "name": "by-hand", "uid": "00000000-0000-0000-0000-000000000001", "labels": {"a": "b"}},
+            "spec": {"broker": "default", "filter": {"attributes": {"source": "shop", "type": "order.created"}},
+                "filters": [{"exact": {"type": "order.created"}}], "subscriber": {"uri": "http://mail.orders:8080/in"}},
+        });
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "orders", "labels": {"a": "b"}}, "status": {}});
+        objects.extend([subscription("mail"), trigger, namespace]);
+        for (at, value) in edits {
+            let mut all = Value::from(objects);
+            let paths = paths(&all);
+            *all.pointer_mut(at.get::<String>(&paths)).expect("it was found") = value;
+            objects = all.as_array().cloned().unwrap_or_default();
+        }
+        let args = ["--knative-version", ["v1", "v1alpha1"][knative], "--from", "-"];
+        // Neither may panic.
+        let _ = try_plan(objects, &args);
+    }
+
+    #[test]
     fn a_name_is_always_a_dns_label(event_type in "\\PC{1,80}", namespace in "[a-z]{1,63}") {
         prop_assume!(!event_type.trim().is_empty());
         let odd = edited(edited(subscription("a"), "/spec/event_type", json!(event_type)), "/metadata/namespace", json!(namespace));
@@ -279,4 +315,37 @@ proptest! {
         prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         prop_assert!(!name.starts_with('-') && !name.ends_with('-'), "{name}");
     }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+        Just(json!("")),
+        Just(json!("default")),
+        Just(json!("http://mail.orders:8080/in")),
+    ];
+    scalar.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z]{1,4}", inner, 0..3).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+/// The places inside of a value, as JSON pointers.
+fn paths(value: &Value) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Array(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+        Value::Object(entries) => {
+            entries.iter().map(|(key, entry)| (key.replace('~', "~0").replace('/', "~1"), entry)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let below = |(key, child): (String, &Value)| {
+        [vec![format!("/{key}")], paths(child).into_iter().map(|path| format!("/{key}{path}")).collect()].concat()
+    };
+    children.into_iter().flat_map(below).collect()
 }

@@ -1,0 +1,81 @@
+//! Which files a path means. A file that is named is read whatever it is, a pipe, too; in folders only those that are manifests by
+//! name, each once, however many links lead to it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::passed::Passed;
+
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// The files that `path` means, in the order of their names.
+pub(super) fn files(path: &Path, passed: &mut Passed) -> Result<Vec<PathBuf>, Error> {
+    if !metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut walk = Walk { seen: HashSet::new(), files: Vec::new(), passed };
+    walk.folder(path)?;
+    if walk.files.is_empty() {
+        return Err(Error::NoFiles { path: path.display().to_string() });
+    }
+    Ok(walk.files)
+}
+
+struct Walk<'a> {
+    /// Files and folders, by the path without links.
+    seen: HashSet<PathBuf>,
+    files: Vec<PathBuf>,
+    passed: &'a mut Passed,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, path: &Path) -> Result<(), Error> {
+        if !self.is_new(path)? {
+            return Ok(());
+        }
+        let entries = fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>());
+        let mut entries = entries.map_err(|source| failed(path, source))?;
+        // A mounted ConfigMap has its files in a folder `..<date>`, with links beside it that have the names that people know.
+        entries.sort_by_key(|name| (name.as_encoded_bytes().starts_with(b".."), name.clone()));
+        for name in entries {
+            let entry = path.join(name);
+            let is_manifest = entry.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
+            if entry.is_dir() {
+                self.folder(&entry)?;
+            } else if is_manifest {
+                self.file(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: PathBuf) -> Result<(), Error> {
+        // Whoever opens a pipe waits for its other end.
+        if !metadata(&path)?.is_file() {
+            self.passed.add_file(&path.display().to_string(), "no regular file");
+        } else if self.is_new(&path)? {
+            self.files.push(path);
+        }
+        Ok(())
+    }
+
+    fn is_new(&mut self, path: &Path) -> Result<bool, Error> {
+        Ok(self.seen.insert(fs::canonicalize(path).map_err(|source| failed(path, source))?))
+    }
+}
+
+fn metadata(path: &Path) -> Result<fs::Metadata, Error> {
+    fs::metadata(path).map_err(|source| failed(path, source))
+}
+
+pub(super) fn failed(path: &Path, source: io::Error) -> Error {
+    let path = path.display().to_string();
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::Absent { path },
+        _ => Error::Read { path, source },
+    }
+}

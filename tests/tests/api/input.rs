@@ -1,0 +1,147 @@
+//! What `plan --from` makes of files as people have them. `cases` are after public bug reports.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fairlead_tests::program::{Ended, job, root, run};
+use serde_json::{Value, json};
+
+use crate::fixtures::subscription;
+
+fn case(name: &str) -> PathBuf {
+    root().join("tests/tests/api/cases").join(name)
+}
+
+fn plan_from(path: &Path) -> Ended {
+    run(job("trigger-replicator").args(["plan", "-o", "json", "--from"]).arg(path), "")
+}
+
+fn plan_of(input: &str) -> Ended {
+    run(job("trigger-replicator").args(["plan", "-o", "json", "--from", "-"]), input)
+}
+
+/// How many Triggers are created.
+fn created(ended: Ended) -> usize {
+    let plan = ended.expect(0).json();
+    let is_trigger = |change: &&Value| change["target"]["kind"] == "Trigger" && change["action"] == "create";
+    plan["changes"].as_array().expect("a list").iter().filter(is_trigger).count()
+}
+
+#[track_caller]
+fn says(ended: Ended, words: &[&str]) {
+    let ended = ended.expect(2);
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_object_is_planned_once_however_many_links_lead_to_its_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    // As a kubelet mounts a ConfigMap.
+    fs::create_dir(path("..2026_11_26")).expect("created");
+    fs::copy(case("configmap-mount/data/legacy.yaml"), path("..2026_11_26/legacy.yaml")).expect("copied");
+    symlink("..2026_11_26", path("..data")).expect("a link");
+    symlink("..data/legacy.yaml", path("legacy.yaml")).expect("a link");
+    let once = plan_from(&case("configmap-mount/data")).expect(0).stdout;
+    assert_eq!(plan_from(folder.path()).expect(0).stdout, once);
+    symlink(".", path("loop")).expect("a link");
+    symlink("turns", path("turns")).expect("a link");
+    assert_eq!(plan_from(folder.path()).expect(0).stdout, once);
+}
+
+#[test]
+fn two_dumps_of_the_same_are_one_and_two_that_differ_are_both_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["one.yaml", "two.yaml"] {
+        fs::copy(case("duplicates/brokersub/dump.yaml"), folder.path().join(name)).expect("copied");
+    }
+    let once = plan_from(&case("duplicates/brokersub")).expect(0).stdout;
+    assert_eq!(plan_from(folder.path()).expect(0).stdout, once);
+    let differ = plan_from(&case("duplicates"));
+    let object = "Subscription depot/one: document 1 of ";
+    says(differ, &["a/dump-monday.yaml", "b/dump-tuesday.yaml: document 1, line 1, item 1: ", object, "otherwise"]);
+}
+
+#[test]
+fn what_is_no_text_is_named_by_file_document_and_field() {
+    let names = "metadata.namespace is not text but";
+    for (folder, what) in [("numeric-namespace", "a number"), ("brace-namespace", "an object")] {
+        says(plan_from(&case(folder)), &["subscription.yaml: document 1, line 2: Subscription", names, what]);
+    }
+}
+
+#[test]
+fn empty_lists_byte_order_marks_and_texts_one_after_the_other_are_read() {
+    for (folder, triggers) in [
+        ("empty-typed-list", 1),
+        ("bom-crlf/first", 2),
+        ("bom-crlf/joined", 2),
+        ("bom-crlf/json", 1),
+        ("bom-crlf", 5),
+        ("json-stream/stream.json", 2),
+    ] {
+        assert_eq!(created(plan_from(&case(folder))), triggers, "{folder}");
+    }
+    let text = |file: &str| fs::read_to_string(case(file)).expect("a text");
+    assert_eq!(created(plan_of(&text("json-stream/stream.txt"))), 2);
+    assert_eq!(created(plan_of(&text("bom-crlf/json/e.json"))), 1);
+}
+
+#[test]
+fn a_failed_kubectl_is_no_empty_plan() {
+    for input in ["", "\n", "# nothing\n", "{\"apiVersion\": \"v1\", \"items\": [], \"kind\": \"List\"}", "---\n---\n"] {
+        says(plan_of(input), &["error FL005", "standard input holds no object"]);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    says(plan_from(folder.path()), &["error FL005", "has no file that ends with"]);
+    fs::write(folder.path().join("empty.yaml"), "").expect("written");
+    says(plan_from(folder.path()), &["error FL005", "holds no object"]);
+    let absent = folder.path().join("absent.yaml");
+    says(plan_from(&absent), &["error FL042: ", "there is no file or folder ", "absent.yaml"]);
+}
+
+#[test]
+fn what_is_none_of_ours_is_passed_over_and_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write("ours.json", &subscription("default", "one", "order.created").to_string());
+    write("values.yaml", "replicas: 3\n");
+    write("job.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: migrate-}\nspec: {}\n");
+    run(Command::new("mkfifo").arg(folder.path().join("pipe.yaml")), "").expect(0);
+    let _socket = UnixListener::bind(folder.path().join("socket.json")).expect("a socket");
+    let ended = plan_from(folder.path());
+    for word in ["passed over", "values.yaml", "pipe.yaml", "socket.json", "1 Job"] {
+        assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
+    }
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert_eq!(created(ended), 1);
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_no_panic() {
+    let edited = |pointer: &str, value: Value| {
+        let mut object = subscription("default", "one", "order.created");
+        object["metadata"]["labels"] = json!({"a": "b"});
+        *object.pointer_mut(pointer).expect(pointer) = value;
+        object
+    };
+    for (pointer, value, what) in [
+        ("/spec", json!(["a"]), "spec is not an object but a list"),
+        ("/metadata/labels", json!("a"), "metadata.labels is not an object but text"),
+        ("/metadata/labels/a", json!(7), "metadata.labels.a is not text but a number"),
+        ("/metadata", json!(null), "metadata.name is missing"),
+        ("/metadata/name", json!(7), "metadata.name is not text but a number"),
+        ("/kind", json!(7), "kind is not text but a number"),
+        ("/apiVersion", json!([]), "apiVersion is not text but a list"),
+    ] {
+        says(plan_of(&edited(pointer, value).to_string()), &["-: document 1: ", what]);
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": {"a": "b"}});
+    says(plan_of(&list.to_string()), &["-: document 1: List: items is not a list but an object"]);
+    says(plan_of("kind: A\napiVersion: v1\nkind: B\n"), &["-: document 1 is not YAML, line 3: key \"kind\" stands twice\n"]);
+}
