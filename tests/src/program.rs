@@ -46,7 +46,10 @@ impl Ended {
     }
 }
 
-/// Runs `command` to its end with `input` on stdin.
+/// Tests write it into passwords and the like, in any case; no job may ever tell it.
+pub const PLANTED_SECRET: &str = "hunter2";
+
+/// Runs `command` to its end with `input` on stdin. What a job writes is searched for [`PLANTED_SECRET`].
 #[track_caller]
 pub fn run(command: &mut Command, input: &str) -> Ended {
     timing::begin();
@@ -61,7 +64,11 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap_or_else(|error| panic!("failed to wait for {line}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    let ended =
+        Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+    let is_job = BUILT.get().is_some_and(|folder| Path::new(command.get_program()).starts_with(folder));
+    assert!(!is_job || !ended.output().to_lowercase().contains(PLANTED_SECRET), "a secret is told: {ended:?}");
+    ended
 }
 
 /// How long anything may take that a test waits for: what takes this long does not come any more.
@@ -106,10 +113,11 @@ pub fn job(name: &str) -> Command {
     command
 }
 
+static BUILT: OnceLock<PathBuf> = OnceLock::new();
+
 /// The folder of the jobs' binaries.
 #[must_use]
 pub fn binaries() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut build = builder(env!("CARGO"));
         // With a test among what is built, the dependencies have the features that they have for the tests.

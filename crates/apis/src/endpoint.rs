@@ -27,12 +27,15 @@ pub enum Error {
     /// A URI, but events cannot be posted there.
     #[error("is neither http nor https but {0}")]
     Scheme(String),
+    /// There is no scheme, or something else is written like one: the text may begin with a user and a password.
+    #[error("begins with neither http:// nor https://")]
+    NoScheme,
     /// There is no host to connect to.
     #[error("has no host")]
     NoHost,
-    /// A port that no server can have.
-    #[error("has an impossible port: {0}")]
-    Port(String),
+    /// A port that no server can have. It is not named: it may be the beginning of a password.
+    #[error("has an impossible port")]
+    Port,
 }
 
 impl Endpoint {
@@ -42,7 +45,8 @@ impl Endpoint {
         let default_port = match uri.scheme().as_str() {
             "http" => "80",
             "https" => "443",
-            other => return Err(Error::Scheme(other.to_owned())),
+            other if uri.authority().is_some() => return Err(Error::Scheme(other.to_owned())),
+            _ => return Err(Error::NoScheme),
         };
         let authority = uri.authority().ok_or(Error::NoHost)?;
         if authority.host().is_empty() {
@@ -52,7 +56,7 @@ impl Endpoint {
         // RFC 3986 allows an empty port, which means the default one.
         let port = if port.is_empty() { default_port } else { port };
         if !port.parse::<u16>().is_ok_and(|number| number > 0) {
-            return Err(Error::Port(port.to_owned()));
+            return Err(Error::Port);
         }
         let user = authority.userinfo().map(|user| format!("{user}@")).unwrap_or_default();
         let host = longest_host(authority.host());
@@ -160,10 +164,11 @@ mod tests {
         assert!(matches!(Endpoint::parse("a b"), Err(Error::Malformed(_))));
         assert!(matches!(Endpoint::parse("svc.ns/path"), Err(Error::Malformed(_))));
         assert_eq!(Endpoint::parse("ftp://a.b/"), Err(Error::Scheme("ftp".into())));
+        assert_eq!(Endpoint::parse("user:password@a.b/"), Err(Error::NoScheme));
         assert_eq!(Endpoint::parse("http:/a.b"), Err(Error::NoHost));
         assert_eq!(Endpoint::parse("http:///x"), Err(Error::NoHost));
-        assert_eq!(Endpoint::parse("http://a.b:0/"), Err(Error::Port("0".into())));
-        assert_eq!(Endpoint::parse("http://a.b:70000/"), Err(Error::Port("70000".into())));
+        assert_eq!(Endpoint::parse("http://a.b:0/"), Err(Error::Port));
+        assert_eq!(Endpoint::parse("http://a.b:70000/"), Err(Error::Port));
         assert!(matches!(Endpoint::parse("http://a.b:8o/"), Err(Error::Malformed(_))));
     }
 }

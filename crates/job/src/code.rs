@@ -4,6 +4,7 @@ use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 
 use crate::exit::ExitStatus;
+use crate::redact;
 
 /// One code. All texts are sentences for the person who reads them at three in the morning.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,10 +22,10 @@ pub struct Code {
 }
 
 impl Code {
-    /// A finding with this code about `target`.
+    /// A finding with this code about `target`. It can be shown anywhere: credentials are taken out.
     #[must_use]
     pub fn finding(&'static self, target: Target, message: impl Into<String>) -> Finding {
-        Finding { code: self.id.into(), target, message: message.into(), hint: self.next.into() }
+        Finding { code: self.id.into(), target, message: redact::text(&message.into()), hint: self.next.into() }
     }
 }
 

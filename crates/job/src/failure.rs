@@ -8,22 +8,23 @@ use crate::code::Code;
 use crate::codes::{self, shared};
 use crate::exit::ExitStatus;
 use crate::manifests;
+use crate::redact::{self, Cause};
 
-/// Why a job ends without having done its work.
+/// Why a job ends without having done its work. It can be shown anywhere: credentials are taken out when it is made.
 #[derive(Debug)]
 pub struct Failure {
     /// What `explain` says about it, and what the process exits with.
     pub code: &'static Code,
     message: String,
     aftermath: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Cause>,
 }
 
 impl Failure {
     /// A failure without a cause in another error.
     #[must_use]
     pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), aftermath: String::new(), source: None }
+        Self { code, message: redact::text(&message.into()), aftermath: String::new(), source: None }
     }
 
     /// A failure caused by another error.
@@ -32,16 +33,16 @@ impl Failure {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { source: Some(Box::new(source)), ..Self::new(code, message) }
+        Self { source: Some(Cause::of(&source)), ..Self::new(code, message) }
     }
 
     /// Wrong input.
     #[must_use]
     pub fn input(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let source: Box<dyn std::error::Error + Send + Sync> = Box::new(source);
-        let is_absent = matches!(source.downcast_ref(), Some(manifests::Error::Absent { .. }));
+        let any: &(dyn std::error::Error + 'static) = &source;
+        let is_absent = matches!(any.downcast_ref(), Some(manifests::Error::Absent { .. }));
         let code = if is_absent { &shared::ABSENT } else { &shared::INPUT };
-        Self { source: Some(source), ..Self::new(code, "failed to read the input") }
+        Self::caused(code, "failed to read the input", source)
     }
 
     /// What the process exits with.
@@ -52,8 +53,8 @@ impl Failure {
 
     /// The same failure, with a word on what became of the changes.
     #[must_use]
-    pub fn with_aftermath(self, aftermath: String) -> Self {
-        Self { aftermath, ..self }
+    pub fn with_aftermath(self, aftermath: impl Into<String>) -> Self {
+        Self { aftermath: redact::text(&aftermath.into()), ..self }
     }
 
     /// What became of the changes, in whole lines for people; empty when none had been made.
@@ -80,13 +81,12 @@ impl From<Obstacle> for Failure {
             Obstacle::Stopped(Stop::Interrupted) => &shared::INTERRUPTED,
             Obstacle::Stopped(Stop::DeadlinePassed) => &shared::DEADLINE,
         };
-        let message = obstacle.to_string();
-        let source = match obstacle {
+        let source = match &obstacle {
             Obstacle::Forbidden { source, .. }
             | Obstacle::Refused { source, .. }
             | Obstacle::Late { source, .. }
             | Obstacle::Damaged { source, .. }
-            | Obstacle::Unreachable { source, .. } => Some(source),
+            | Obstacle::Unreachable { source, .. } => Some(Cause::of(&**source)),
             Obstacle::Drift { .. }
             | Obstacle::NotYet { .. }
             | Obstacle::Held { .. }
@@ -94,7 +94,7 @@ impl From<Obstacle> for Failure {
             | Obstacle::OtherExecutor { .. }
             | Obstacle::Stopped(_) => None,
         };
-        Self { code, message, aftermath: String::new(), source }
+        Self { source, ..Self::new(code, obstacle.to_string()) }
     }
 }
 
@@ -106,6 +106,6 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.source.as_ref().map(|source| source as _)
     }
 }

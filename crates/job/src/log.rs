@@ -1,22 +1,37 @@
 //! Logs go to stderr, so that stdout carries the report and nothing else.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{self, IsTerminal as _, Stderr, Write, stderr};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, OutputArgs};
 use crate::codes::shared;
 use crate::failure::Failure;
+use crate::redact;
 
 /// Starts logging as `args` ask.
 pub fn init(args: &OutputArgs) -> Result<(), Failure> {
     // kube logs an error for every failed attempt, also for those that we repeat; whoever wants that names it.
     let filter = EnvFilter::try_new(format!("kube_client=off,{}", args.log_level))
         .map_err(|error| Failure::new(&shared::INPUT, format!("--log-level is no filter: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Redacted(stderr()));
     match args.log_format {
         LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Takes credentials out of each event, which is written as a whole: errors of others may hold any.
+struct Redacted(Stderr);
+
+impl Write for Redacted {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.0.write_all(redact::text(&String::from_utf8_lossy(event)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -9,8 +9,9 @@ use fairlead_migration::progress::OnDrift;
 use crate::codes::shared;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::redact;
 
-/// The end of one run.
+/// The end of one run. It can be shown anywhere: credentials are taken out when it is made.
 #[derive(Debug)]
 pub struct Ended {
     /// `Committed`, `Unchanged`, `RolledBack`, `Dirty` or `Interrupted`.
@@ -59,17 +60,17 @@ impl Ended {
             failure,
             next: None,
         };
-        match outcome {
+        let told = match outcome {
             Outcome::Committed => {
                 let summary = if plan.is_empty() {
                     format!("Done: looked, and found it so{}.", remarks(plan))
                 } else {
-                    format!("Done: {} changes, verified{}.", plan.len(), remarks(plan))
+                    format!("Done: {}, verified{}.", changes(plan.len()), remarks(plan))
                 };
                 ended("Committed", summary, None)
             }
             Outcome::Background(left) => {
-                let summary = format!("Made: {} changes; the run goes on in the background: {left}.", plan.len());
+                let summary = format!("Made: {}; the run goes on in the background: {left}.", changes(plan.len()));
                 ended("Background", summary, None)
             }
             Outcome::Restored(cause) => {
@@ -149,7 +150,9 @@ impl Ended {
                 let failure = Failure::new(&shared::DIRTY, chain(&cause));
                 Self { left, ..ended("Dirty", summary, Some(failure)) }
             }
-        }
+        };
+        let left = told.left.into_iter().map(|(target, what)| (target, redact::text(&what))).collect();
+        Self { summary: redact::text(&told.summary), left, ..told }
     }
 
     /// What the process exits with.

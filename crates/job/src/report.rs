@@ -5,8 +5,9 @@ mod github;
 mod junit;
 mod text;
 
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
 
+use anstream::adapter::StripBytes;
 use anyhow::Context as _;
 use fairlead_migration::plan::Plan;
 use serde::Serialize;
@@ -21,6 +22,9 @@ use crate::{manifests, redact};
 
 /// Kubernetes shows the content of this file as the message of the terminated container. It is there in a pod only.
 const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// What is written at once.
+const OUTPUT_BUFFER: usize = 64 * 1024;
 
 /// Kubernetes cuts after this many bytes.
 const TERMINATION_LOG_SIZE: usize = 4096;
@@ -60,11 +64,36 @@ fn write_document(out: &mut dyn Write, output: Output, document: &impl Serialize
 }
 
 fn print(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(anstream::stdout().lock());
+    let stdout = std::io::stdout().lock();
+    let has_colours = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    // Standard output itself writes line by line.
+    let buffer = BufWriter::with_capacity(OUTPUT_BUFFER, stdout);
+    let mut out = Stdout { buffer, strip: (!has_colours).then(StripBytes::new) };
     match write(&mut out).and_then(|()| Ok(out.flush()?)) {
         // `plan | head` is no failure.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
+    }
+}
+
+/// Standard output, where there is no terminal without colours.
+struct Stdout {
+    buffer: BufWriter<StdoutLock<'static>>,
+    strip: Option<StripBytes>,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let Self { buffer, strip } = self;
+        match strip {
+            Some(strip) => strip.strip_next(bytes).try_for_each(|printable| buffer.write_all(printable))?,
+            None => buffer.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.buffer.flush()
     }
 }
 
@@ -77,9 +106,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Leaves the last word where `kubectl describe pod` finds it.
 pub fn terminate(message: &str) {
+    let message = redact::text(message);
     // Without `create`: outside a pod there is no such file and none is made. Nothing can be done about a failure here.
     if let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
-        let _ = file.write_all(cut(message, TERMINATION_LOG_SIZE).as_bytes());
+        let _ = file.write_all(cut(&message, TERMINATION_LOG_SIZE).as_bytes());
     }
 }
 
@@ -143,6 +173,46 @@ mod tests {
         let mut out = Vec::new();
         write(&mut anstream::StripStream::new(&mut out), output, plan, None).expect("plain data");
         String::from_utf8(out).expect("all of it is text")
+    }
+
+    /// Passwords as people write them, and what an error of others says of them.
+    const ADDRESSES: [&str; 6] = [
+        "http://me:hunter2/x@a.b/",
+        "http://me:hunter2 x@a.b/",
+        "me:hunter2@a.b",
+        "http://me:'hunter2'@a.b/",
+        "http://me:x@hunter2@a.b/",
+        "http://a.b/?code=hunter2",
+    ];
+
+    #[test]
+    fn no_report_tells_a_password_whatever_it_is_about() {
+        use fairlead_migration::executor::Outcome;
+        use fairlead_migration::obstacle::{Obstacle, chain};
+        for address in ADDRESSES {
+            let target = || Target { api_version: "v1".into(), kind: "A".into(), namespace: None, name: "a".into() };
+            let mut builder = PlanBuilder::new("step", plan().stages().to_vec());
+            let image = json!({"spec": {"endpoint": address, "args": ["--to", address]}});
+            let images = Images::Update(image, json!({"spec": {"uri": address}}));
+            builder.push(&Change { stage: 0, target: target(), images, reason: format!("from {address:?}") });
+            builder.refuse(shared::DRIFT.finding(target(), format!("spec.endpoint {address:?} is no URL")));
+            builder.warn(shared::INPUT.finding(target(), format!("may deliver to {address}")));
+            let plan = builder.build();
+            let obstacle =
+                || Obstacle::Refused { operation: format!("create {address:?}"), source: format!("not {address:?}").into() };
+            let ended = Ended::of(Outcome::Dirty { cause: obstacle(), left: vec![(target(), obstacle())] }, &plan, "a/b");
+            let mut all = ended.text();
+            for output in [Output::Text, Output::Json, Output::Yaml, Output::Junit, Output::Github] {
+                for end in [None, Some((&ended, "shop"))] {
+                    let mut out = Vec::new();
+                    write(&mut out, output, &plan, end).expect("plain data");
+                    all += &String::from_utf8_lossy(&out);
+                }
+            }
+            let failure = Failure::from(obstacle()).with_aftermath(ended.text());
+            all.extend([failure.to_string(), chain(&failure), failure.aftermath().to_owned(), format!("{failure:?}")]);
+            assert!(!all.contains("hunter"), "{address}\n{all}");
+        }
     }
 
     #[test]

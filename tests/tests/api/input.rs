@@ -145,3 +145,15 @@ fn a_field_of_the_wrong_type_is_no_panic() {
     says(plan_of(&list.to_string()), &["-: document 1: List: items is not a list but an object"]);
     says(plan_of("kind: A\napiVersion: v1\nkind: B\n"), &["-: document 1 is not YAML, line 3: key \"kind\" stands twice\n"]);
 }
+
+#[test]
+fn a_password_in_an_address_is_told_in_no_format() {
+    // The harness looks for it in whatever a job writes.
+    for output in ["text", "json", "yaml", "junit", "github"] {
+        for program in ["trigger-replicator", "legacy-purger"] {
+            let plan = ["plan", "-o", output, "--log-level", "debug", "--from"];
+            let ended = run(job(program).args(plan).arg(case("password")), "").expect(0);
+            assert!(ended.stdout.contains("(redacted)@hook.depot"), "{}", ended.stdout);
+        }
+    }
+}

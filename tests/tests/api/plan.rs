@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fairlead_tests::cluster::lease;
-use fairlead_tests::program::{job, root, run};
+use fairlead_tests::program::{PLANTED_SECRET, job, root, run};
 use serde_json::{Value, json};
 
 use crate::fixtures::{apply, namespace, plan, subscription};
@@ -108,12 +108,11 @@ fn only_the_approved_plan_is_applied() {
 fn strict_does_nothing_where_something_is_refused() {
     let cluster = lease();
     let mut odd = subscription("default", "odd", "order.paid");
-    odd["spec"]["endpoint"] = "ftp://me:pass@files.default/".into();
+    odd["spec"]["endpoint"] = format!("ftp://me:{PLANTED_SECRET}@files.default/").into();
     cluster.apply(&json!([subscription("default", "one", "order.created"), odd]));
     for ended in [plan(&cluster, &["--strict"]), apply(&cluster, &["--strict"])] {
         let ended = ended.expect(4);
         assert!(ended.stderr.contains("error FL011: 1 objects are refused"), "{}", ended.stderr);
-        assert!(!ended.output().contains("pass@"), "{}", ended.output());
     }
     assert_eq!(cluster.list("triggers").len(), 0);
     apply(&cluster, &[]).expect(0);

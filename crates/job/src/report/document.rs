@@ -1,7 +1,6 @@
 //! Plan and report as documents of `apiVersion: fairlead.dev/v1`, which stay readable for ever. They are written change by
 //! change: as a whole they may be larger than the memory of a pod.
 
-use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::Plan;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -27,8 +26,8 @@ impl Serialize for PlanDocument<'_> {
         map.serialize_entry("digest", &plan.digest())?;
         map.serialize_entry("stages", plan.stages())?;
         map.serialize_entry("changes", &Sequence(|| plan.changes().map(redact::change)))?;
-        map.serialize_entry("refusals", &Sequence(|| plan.refusals().iter().map(shown)))?;
-        map.serialize_entry("warnings", &Sequence(|| plan.warnings().iter().map(shown)))?;
+        map.serialize_entry("refusals", plan.refusals())?;
+        map.serialize_entry("warnings", plan.warnings())?;
         map.serialize_entry("unchanged", &Sequence(|| plan.unchanged().iter()))?;
         map.end()
     }
@@ -44,8 +43,8 @@ pub(super) struct ReportDocument<'a> {
 impl Serialize for ReportDocument<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { plan, ended, release } = self;
-        let failure = |failure| json!({"code": failure, "message": ended.failure.as_ref().map(|failure| redact::text(&chain(failure)))});
-        let left = ended.left.iter().map(|(target, what)| json!({"target": target, "message": redact::text(what)}));
+        let failure = |failure| json!({"code": failure, "message": ended.failure.as_ref().map(|failure| chain(failure))});
+        let left = ended.left.iter().map(|(target, what)| json!({"target": target, "message": what}));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("apiVersion", API_VERSION)?;
         map.serialize_entry("kind", "Report")?;
@@ -59,10 +58,6 @@ impl Serialize for ReportDocument<'_> {
         map.serialize_entry("plan", &PlanDocument(plan))?;
         map.end()
     }
-}
-
-fn shown(finding: &Finding) -> Finding {
-    Finding { message: redact::text(&finding.message), ..finding.clone() }
 }
 
 /// A list whose items are made one after the other while it is written.

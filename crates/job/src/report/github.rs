@@ -8,7 +8,6 @@ use fairlead_migration::plan::Plan;
 
 use super::text;
 use crate::outcome::Ended;
-use crate::redact;
 
 /// GitHub refuses comments of more than 65,536 characters; the rest is for everything but the folded plan.
 const MAX_PLAN: usize = 50_000;
@@ -63,7 +62,7 @@ fn findings(out: &mut String, title: &str, findings: &[Finding]) {
     }
     line(out, format_args!("| {title} | Object | What | What to do |\n|---|---|---|---|"));
     for Finding { code, target, message, hint } in findings {
-        let [target, message] = [target.to_string(), redact::text(message)].map(|text| cell(&text));
+        let [target, message] = [&target.to_string(), message].map(|text| cell(text));
         line(out, format_args!("| {code} | {target} | {message} | {hint} |"));
     }
     out.push('\n');

@@ -7,7 +7,6 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use fairlead_migration::obstacle::chain;
 
 use crate::outcome::Ended;
-use crate::redact;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(plan.step());
@@ -28,17 +27,17 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick
     }
     for Finding { code, target, message, hint } in plan.warnings() {
         let mut status = TestCaseStatus::skipped();
-        status.set_type(&**code).set_message(format!("warning: {}", redact::text(message))).set_description(&**hint);
+        status.set_type(&**code).set_message(format!("warning: {message}")).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
     for Finding { code, target, message, hint } in plan.refusals() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type(&**code).set_message(redact::text(message)).set_description(&**hint);
+        status.set_type(&**code).set_message(message.as_str()).set_description(&**hint);
         add(format!("{code} {target}"), status);
     }
     if let Some(failure) = ended.and_then(|ended| ended.failure.as_ref()) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type(failure.code.id).set_message(redact::text(&chain(failure))).set_description(failure.code.next);
+        status.set_type(failure.code.id).set_message(chain(failure)).set_description(failure.code.next);
         add("apply".to_owned(), status);
     }
     let mut report = Report::new("fairlead");

@@ -102,7 +102,7 @@ fn findings(out: &mut dyn Write, style: Style, what: &str, findings: &[Finding])
     // Said once is enough, where many objects have the same trouble.
     let mut said = HashSet::new();
     for Finding { code, target, message, hint } in findings {
-        line(out, style, format_args!("! {what} {code} {target}: {}", redact::text(message)))?;
+        line(out, style, format_args!("! {what} {code} {target}: {message}"))?;
         if said.insert((code, hint)) {
             line(out, FAINT, format_args!("    {hint}"))?;
         }
@@ -126,7 +126,10 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 
 /// One line, whatever an object contains: control characters would fake lines of their own, or colour the terminal.
 fn line(out: &mut dyn Write, style: Style, text: impl Display) -> io::Result<()> {
-    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-    let text: String = text.to_string().chars().map(escape).collect();
+    let mut text = text.to_string();
+    if text.contains(char::is_control) {
+        let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+        text = text.chars().map(escape).collect();
+    }
     writeln!(out, "{style}{text}{style:#}")
 }

@@ -1,0 +1,123 @@
+//! Addresses as people write them: the password is often not encoded, so that nothing else can read them either. In doubt too much
+//! is hidden.
+
+use std::borrow::Cow;
+
+use super::{REDACTED, ends_with};
+
+/// Ends of the names of parameters that hold a credential.
+const PARAMETERS: [&str; 20] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "pass",
+    "token",
+    "secret",
+    "key",
+    "code",
+    "sig",
+    "signature",
+    "auth",
+    "authorization",
+    "credential",
+    "credentials",
+    "jwt",
+    "otp",
+    "hmac",
+    "session",
+    "assertion",
+];
+
+/// What is before the host in an address, and what separates one parameter from the next.
+const AUTHORITY_END: [char; 4] = ['/', '?', '#', '\\'];
+const SEPARATORS: [char; 4] = ['?', '&', ';', '#'];
+
+/// Takes user and password out of a text that is an address as a whole, valid or not, and the values of parameters that are named
+/// like a credential.
+#[must_use]
+pub fn address(written: &str) -> Cow<'_, str> {
+    let begin = written.find("://").map_or(0, |position| position + 3);
+    match end_of_user(written, begin) {
+        None => without_parameters(written),
+        Some(end) => Cow::Owned(format!("{}{REDACTED}{}", &written[..begin], without_parameters(&written[end..]))),
+    }
+}
+
+/// Where the `@` is that ends user and password, if there are any.
+fn end_of_user(written: &str, begin: usize) -> Option<usize> {
+    let after = &written[begin..];
+    let authority = &after[..after.find(AUTHORITY_END).unwrap_or(after.len())];
+    let last = after.rfind('@');
+    let (host, port) = split_port(authority);
+    let is_host = port.bytes().all(|byte| byte.is_ascii_digit()) && !authority.contains(|c: char| c.is_whitespace());
+    if authority.contains('@') {
+        return last.map(|at| begin + at);
+    }
+    if !is_host {
+        // An `@` may be encoded, too.
+        return last.or_else(|| after.rfind("%40")).map(|at| begin + at);
+    }
+    // `user:2024/x@host`: all digits before the slash are a password rather than a port where there is no host of a cluster.
+    let is_user = if begin == 0 { after[..last?].contains(':') } else { !port.is_empty() && !host.contains(['.', '[']) };
+    last.filter(|_| is_user).map(|at| begin + at)
+}
+
+fn split_port(authority: &str) -> (&str, &str) {
+    // `[::1]:80`
+    let host = authority.rfind(']').map_or(0, |end| end + 1);
+    authority[host..].find(':').map_or((authority, ""), |colon| (&authority[..host + colon], &authority[host + colon + 1..]))
+}
+
+/// Where a word ends that may be an address: one whose port is none goes on to the next `@`.
+pub(super) fn end_of_word(text: &str) -> usize {
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    let Some(begin) = text[..end].find("://").map(|position| position + 3) else { return end };
+    if text[begin..end].contains('@') {
+        return end;
+    }
+    let authority = &text[begin..begin + text[begin..end].find(AUTHORITY_END).unwrap_or(end - begin)];
+    let (_, port) = split_port(authority);
+    let is_port = port.trim_end_matches([':', ',', '.', ')']).bytes().all(|byte| byte.is_ascii_digit());
+    match text[end..].find('@').filter(|_| !is_port) {
+        Some(at) => end + at + text[end + at..].find(char::is_whitespace).unwrap_or(text.len() - end - at),
+        None => end,
+    }
+}
+
+fn without_parameters(written: &str) -> Cow<'_, str> {
+    if !written.contains('=') || !written.contains(SEPARATORS) {
+        return Cow::Borrowed(written);
+    }
+    let mut out = String::with_capacity(written.len());
+    let mut is_hidden = false;
+    for (index, part) in written.split_inclusive(SEPARATORS).enumerate() {
+        let separator = part.len() - usize::from(part.ends_with(SEPARATORS));
+        match part[..separator].split_once('=') {
+            Some((key, _)) if index > 0 && ends_with(&decode(key), &PARAMETERS) => {
+                out.extend([key, "=", REDACTED, &part[separator..]]);
+                is_hidden = true;
+            }
+            // What has no name belongs to the value before it: a secret may hold a separator.
+            None if is_hidden => out.push_str(&part[separator..]),
+            _ => {
+                out.push_str(part);
+                is_hidden = false;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A name without percent-encoding.
+fn decode(name: &str) -> String {
+    let mut parts = name.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => out.extend([char::from(byte).to_string().as_str(), &part[2..]]),
+            None => out.extend(["%", part]),
+        }
+    }
+    out
+}

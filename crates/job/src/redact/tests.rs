@@ -1,0 +1,108 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn values_of_secrets_and_credentials_are_hidden_and_references_to_them_are_not() {
+    let mut document = json!({
+        "changes": [{"after": {"kind": "Secret", "data": {"a": "c2VjcmV0"}, "stringData": {"b": "x"}, "type": "Opaque",
+            "metadata": {"name": "s", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes"}}}}],
+        "spec": {"webhookAuth": {"clientSecret": "x", "clientId": "me", "api-key": "x"}, "secretName": "s", "tokenSecretRef": {"name": "s"}},
+    });
+    value(&mut document);
+    let secret = &document["changes"][0]["after"];
+    assert_eq!((&secret["data"], &secret["stringData"]), (&json!({"a": REDACTED}), &json!({"b": REDACTED})));
+    assert_eq!(secret["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"], REDACTED);
+    assert_eq!((&secret["metadata"]["annotations"]["kept"], &secret["type"]), (&json!("yes"), &json!("Opaque")));
+    assert_eq!(document["spec"]["webhookAuth"], json!({"clientSecret": REDACTED, "clientId": "me", "api-key": REDACTED}));
+    assert_eq!((&document["spec"]["secretName"], &document["spec"]["tokenSecretRef"]["name"]), (&json!("s"), &json!("s")));
+}
+
+#[test]
+fn copies_of_credentials_and_variables_of_containers_are_hidden() {
+    let mut document = json!({
+        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"clientSecret\": \"x\"}"}},
+        "env": [{"name": "DB_PASSWORD", "value": "x"}, {"name": "LEVEL", "value": "info"}],
+    });
+    value(&mut document);
+    assert_eq!(document["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"], REDACTED);
+    assert_eq!((&document["env"][0]["value"], &document["env"][1]["value"]), (&json!(REDACTED), &json!("info")));
+}
+
+#[test]
+fn credentials_in_urls_are_hidden_wherever_they_stand() {
+    for (written, shown) in [
+        ("http://me:pass@a.b/x", "http://(redacted)@a.b/x"),
+        (
+            "spec.endpoint \"ftp://u:p@h/x\" is neither http://u@h nor",
+            "spec.endpoint \"ftp://(redacted)@h/x\" is neither http://(redacted)@h nor",
+        ),
+        ("http://a.b/@me?x=y@z", "http://a.b/@me?x=y@z"),
+        ("http://a.b/?a=1&access_token=x&b=2#f", "http://a.b/?a=1&access_token=(redacted)&b=2#f"),
+        ("\"http://a.b/?token=x\" is", "\"http://a.b/?token=(redacted)\" is"),
+        ("what? no=url", "what? no=url"),
+        ("no url", "no url"),
+        ("://", "://"),
+    ] {
+        assert_eq!(text(written), shown);
+    }
+}
+
+/// Every address with `hunter2` in it, as it is shown.
+const SECRETS: [(&str, &str); 24] = [
+    ("http://carrier:hunter2/slash@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2?question@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2#hash@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:x hunter2@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2 x@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:x@hunter2@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:x@/hunter2@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("carrier:hunter2@hook.depot/in", "(redacted)@hook.depot/in"),
+    ("carrier:1/hunter2@hook.depot/in", "(redacted)@hook.depot/in"),
+    ("//carrier:hunter2@hook.depot/in", "(redacted)@hook.depot/in"),
+    ("http:/carrier:hunter2@hook.depot/in", "(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2'x@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:'hunter2'@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2%2Fx@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://carrier:hunter2%40hook.depot/in", "http://(redacted)%40hook.depot/in"),
+    ("http://carrier:1/hunter2@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://hunter2@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("http://hunter2:@hook.depot/in", "http://(redacted)@hook.depot/in"),
+    ("ftp://:hunter2@hook.depot/in", "ftp://(redacted)@hook.depot/in"),
+    ("http://a.b/?a=1&sig=hunter2&b=2", "http://a.b/?a=1&sig=(redacted)&b=2"),
+    ("http://a.b/?code=hunter2'x", "http://a.b/?code=(redacted)"),
+    ("http://a.b/?X-Amz-Signature=hunter2#f", "http://a.b/?X-Amz-Signature=(redacted)#"),
+    ("http://a.b/?co%64e=hunter2;api_key=hunter2", "http://a.b/?co%64e=(redacted);api_key=(redacted)"),
+    ("http://a.b/#access_token=x&hunter2", "http://a.b/#access_token=(redacted)&"),
+];
+
+#[test]
+fn no_credential_is_shown_wherever_its_address_stands() {
+    for (written, shown) in SECRETS {
+        assert_eq!(address(written), shown);
+        let escaped = format!("spec.endpoint {written:?} is no URL: see http://docs.depot/");
+        assert_eq!(text(&escaped), format!("spec.endpoint {shown:?} is no URL: see http://docs.depot/"));
+        assert!(!text(&format!("may deliver to {written} as Trigger a, b")).contains("hunter2"), "{written}");
+        for key in ["endpoint", "uri", "callbackUrl"] {
+            let mut document = json!({"spec": {key: written}});
+            value(&mut document);
+            assert_eq!(document, json!({"spec": {key: shown}}));
+        }
+        assert_eq!(text(&text(&escaped)), text(&escaped), "once more changes nothing");
+    }
+}
+
+#[test]
+fn what_is_no_credential_is_shown() {
+    for plain in [
+        "http://10.0.0.1:8080/x?a=b@c",
+        "http://mail.orders:8080/in?type=order.created",
+        "http://[::1]:8080/in",
+        "ghcr.io/fairlead/job:0.1.0@sha256:0123",
+        "failed to get http://a.b:443: connection refused: ask admin@example.com",
+        "a=b, 100%",
+        "name \"a@b\" and \"c\"",
+        "an unclosed \" quote",
+    ] {
+        assert_eq!(text(plain), plain);
+    }
+}
