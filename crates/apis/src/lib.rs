@@ -9,11 +9,12 @@
 //! - [`messaging`]: Knative's Subscription, which carries the events of a Channel to a Broker
 //! - [`status`]: whether an object with conditions is well; [`readiness`]: whether any object is ready
 //! - [`workload`]: whether a workload has its pods
-//! - [`object`]: what every object has
+//! - [`object`]: what every object has; [`limits`]: what of it the API server takes
 
 pub mod application;
 pub mod delivery;
 pub mod endpoint;
+pub mod limits;
 pub mod messaging;
 pub mod object;
 pub mod readiness;

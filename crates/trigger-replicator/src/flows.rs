@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_apis::endpoint::Endpoint;
+use fairlead_apis::limits;
 use fairlead_apis::messaging::{self, APPLICATION_LABEL, BROKER_NAMESPACE_LABEL, SERVICE_LABEL};
 use fairlead_mesh::broker::{BROKER, broker, is_made_as_object};
 use fairlead_mesh::flows::{Flow, Flows};
@@ -49,9 +50,9 @@ impl FlowChanges {
             match changes
                 .add_broker(flow, observed, namespaces)
                 .and_then(|()| changes.add_subscription(plan, flow, observed, release))
+                .and_then(|()| changes.add_surroundings(flow, observed))
             {
                 Ok(()) => {
-                    changes.add_surroundings(flow, observed);
                     changes.carried.insert((flow.namespace.clone(), flow.application.clone()));
                 }
                 Err(refusal) => plan.refuse(refusal),
@@ -88,8 +89,7 @@ impl FlowChanges {
         let reason = format!("Triggers in {namespace} get their events from it");
         if is_made_as_object(api_version) {
             let image = object(&target, None);
-            self.create(BROKERS, target, image, reason);
-            return Ok(());
+            return self.create(BROKERS, target, image, reason, flow);
         }
         let target = Target {
             api_version: "v1".to_owned(),
@@ -154,8 +154,8 @@ impl FlowChanges {
         let labels = json!({BROKER_NAMESPACE_LABEL: namespace, APPLICATION_LABEL: application, SERVICE_LABEL: service});
         let mut image = object(&target(&name), Some(labels));
         image["spec"] = messaging::spec(channel, &address(flow, observed)?);
-        self.create(TRIGGERS, target(&name), image, format!("carries the events of {application} to {namespace}"));
-        Ok(())
+        let reason = format!("carries the events of {application} to {namespace}");
+        self.create(TRIGGERS, target(&name), image, reason, flow)
     }
 
     /// A Subscription that somebody else has made stays; only an address that the Broker does not have is corrected.
@@ -192,7 +192,7 @@ impl FlowChanges {
         Ok(())
     }
 
-    fn add_surroundings(&mut self, flow: &Flow, observed: &Observed) {
+    fn add_surroundings(&mut self, flow: &Flow, observed: &Observed) -> Result<(), Finding> {
         let Flow { namespace, application, .. } = flow;
         if let Some(api_version) = &observed.versions.policy {
             // Kyma's own, so that Prometheus, which is outside the mesh, can ask the Broker's pods (kyma-project/kyma#6988).
@@ -209,7 +209,8 @@ impl FlowChanges {
                 "peers": [{"mtls": {"mode": "PERMISSIVE"}}],
             });
             let is_there = observed.policies.contains(&(namespace.clone(), name));
-            self.ensure(is_there, target, image, "Prometheus asks the pods of the Broker, from outside the Istio mesh");
+            let reason = "Prometheus asks the pods of the Broker, from outside the Istio mesh";
+            self.ensure(is_there, target, image, reason, flow)?;
         }
         if let Some(api_version) = &observed.versions.http_source {
             let target = Target {
@@ -221,21 +222,27 @@ impl FlowChanges {
             let mut image = object(&target, None);
             image["spec"] = json!({"source": application});
             let is_there = observed.http_sources.contains(application);
-            self.ensure(is_there, target, image, &format!("{application} sends its events to it"));
+            self.ensure(is_there, target, image, &format!("{application} sends its events to it"), flow)?;
         }
+        Ok(())
     }
 
-    fn ensure(&mut self, is_there: bool, target: Target, image: Image, reason: &str) {
+    fn ensure(&mut self, is_there: bool, target: Target, image: Image, reason: &str, flow: &Flow) -> Result<(), Finding> {
         if is_there {
             self.unchanged.insert(target, "is there".to_owned());
-        } else {
-            self.create(BROKERS, target, image, reason.to_owned());
+            return Ok(());
         }
+        self.create(BROKERS, target, image, reason.to_owned(), flow)
     }
 
-    fn create(&mut self, stage: usize, target: Target, image: Image, reason: String) {
+    fn create(&mut self, stage: usize, target: Target, image: Image, reason: String, flow: &Flow) -> Result<(), Finding> {
+        if let Some(violation) = limits::violation(&image) {
+            let message = format!("{violation}, in {target}, which it needs");
+            return Err(codes::NOT_TAKEN.finding(flow.activation.clone(), message));
+        }
         let changes = if stage == BROKERS { &mut self.brokers } else { &mut self.subscriptions };
         changes.insert(target.clone(), Change { stage, target, images: Images::Create(image), reason });
+        Ok(())
     }
 }
 

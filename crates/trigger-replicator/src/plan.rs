@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fairlead_apis::limits::{self, Violation};
 use fairlead_mesh::broker::broker;
 use fairlead_mesh::flows::Flows;
 use fairlead_mesh::namespaces::Namespaces;
 use fairlead_mesh::{kinds, observed};
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::finding::Unchanged;
+use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
 use fairlead_observe::address::other_release;
@@ -19,6 +20,9 @@ use fairlead_job::codes::trigger_replicator as codes;
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
+
+/// So much is said of who asks for what cannot be written: it may be more than an annotation holds.
+const MAX_ASKING: usize = 300;
 
 /// The limits of a plan.
 pub struct Limits<'a> {
@@ -123,11 +127,24 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
             plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
         _ => {
+            let image = replica.image();
+            if let Some(violation) = limits::violation(&image) {
+                return plan.refuse(not_taken(target, &violation, replica));
+            }
             warn(plan, &target.name);
-            let (images, reason) = (Images::Create(replica.image()), format!("replicates {}", subscriptions_of(replica)));
+            let (images, reason) = (Images::Create(image), format!("replicates {}", subscriptions_of(replica)));
             plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
         }
     }
+}
+
+fn not_taken(target: &Target, violation: &Violation, replica: &Replica) -> Finding {
+    let mut asking = subscriptions_of(replica);
+    if asking.len() > MAX_ASKING {
+        asking.truncate(asking.floor_char_boundary(MAX_ASKING));
+        asking = format!("{asking}… ({} of them)", replica.subscriptions.len());
+    }
+    codes::NOT_TAKEN.finding(target.clone(), format!("{violation}; {asking} asks for it"))
 }
 
 /// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
@@ -140,6 +157,9 @@ fn keep(plan: &mut PlanBuilder, replica: &Replica, found: &Found, name: &str, is
         }
         let mut after = before.clone();
         after["metadata"]["annotations"][REPLICATED_FROM] = replica.replicated_from().into();
+        if let Some(violation) = limits::violation(&after) {
+            return plan.refuse(not_taken(&target, &violation, replica));
+        }
         let reason = format!("replicates {}", subscriptions_of(replica));
         return plan.push(&Change { stage: TRIGGERS, target, images: Images::Update(before, after), reason });
     }

@@ -157,3 +157,14 @@ fn a_password_in_an_address_is_told_in_no_format() {
         }
     }
 }
+
+#[test]
+fn a_name_that_is_no_label_is_refused_in_the_plan() {
+    for (folder, length) in [("long-names/event", 79), ("long-names/app", 68)] {
+        let plan = plan_from(&case(folder)).expect(0).json();
+        let refusal = &plan["refusals"][0];
+        let message = refusal["message"].as_str().expect("a text");
+        assert_eq!(refusal["code"], "TR115");
+        assert!(message.contains(&format!("would have {length} characters, and may have 63")), "{message}");
+    }
+}

@@ -58,6 +58,11 @@ crate::codes! {
         "A label of the namespace (knative-eventing-injection or eventing.knative.dev/injection) is `disabled`, and an \
          EventActivation lets in events that only a Broker can take.",
         "Take the label away, or create the Broker `default` yourself, then run again.";
+    pub NOT_TAKEN = "TR115", Refused, "The API server would refuse what is needed",
+        "A label has at most 63 characters, a name 253, and all annotations of an object have 256 KiB together. What would be written \
+         has more, or characters that may not be there, because it takes them from the object that asks for it.",
+        "Change the label or the name that the message names where it comes from: give the EventActivation or the Application a \
+         shorter name, or take the label off the Subscription; then run again.";
     pub DOUBLE_DELIVERY = "TR201", Done, "Events may be delivered twice",
         "Another Trigger may deliver the same events to the same subscriber: its filter is wider or different, it refers to \
          the same Service, or it is the same once more.",

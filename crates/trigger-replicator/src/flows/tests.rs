@@ -184,7 +184,7 @@ fn what_cannot_be_decided_is_refused() {
     assert_eq!(refusals(&plan(&[channel("shop"), taken.clone()]))[0].0, "TR107");
     assert_eq!(refusals(&plan(&[channel("shop"), terminating(taken)]))[0].0, "TR108");
     let odd = plan_from(vec![connector("EventActivation", "a b", "x", json!({"sourceId": "shop"})), channel("shop")], &[]);
-    assert_eq!(refusals(&odd)[0].0, "TR103");
+    assert_eq!(refusals(&odd)[0].0, "TR115");
 }
 
 #[test]
@@ -276,4 +276,22 @@ fn an_old_knative_is_asked_with_a_label() {
 fn definition(group: &str, kind: &str, version: &str) -> Value {
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{kind}.{group}")},
         "spec": {"group": group, "names": {"kind": kind}, "versions": [{"name": version, "served": true}]}})
+}
+
+#[test]
+fn a_flow_whose_labels_the_server_would_refuse_is_refused() {
+    let long = "x".repeat(64);
+    let by_hand = connector("EventActivation", "orders", &long, json!({"sourceId": "shop"}));
+    let plan_of_one = |activation: Value, application: Value| plan_from(vec![activation, application, channel("shop")], &[]);
+    let application = connector("Application", "", "shop", json!({}));
+    let plan = plan_of_one(by_hand, application);
+    assert_eq!(refusals(&plan), [("TR115", long.as_str())]);
+    let message = &plan.refusals()[0].message;
+    assert!(
+        message.starts_with("metadata.labels.application-service-id would have 64 characters, and may have 63"),
+        "{message}"
+    );
+    let activation = connector("EventActivation", "orders", "id", json!({"sourceId": long}));
+    let plan = plan_of_one(activation, connector("Application", "", &long, json!({})));
+    assert_eq!(refusals(&plan), [("TR115", "id")]);
 }

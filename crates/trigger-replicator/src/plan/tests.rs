@@ -262,6 +262,20 @@ fn the_dead_header_field_is_told() {
     assert_eq!((created(&plan).len(), warnings(&plan)), (1, vec!["TR202"]));
 }
 
+#[test]
+fn what_the_server_would_refuse_is_refused_in_the_plan() {
+    let long = edited(subscription("a"), "/metadata/labels", json!({"team": "x".repeat(64)}));
+    let plan = plan_of(&[long]);
+    assert_eq!(refusals(&plan).iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["TR115"]);
+    let message = &plan.refusals()[0].message;
+    assert_eq!(message, "metadata.labels.team would have 64 characters, and may have 63; Subscription orders/a asks for it");
+    // Their names are in one annotation.
+    let many: Vec<Value> = (0..1_200).map(|number| subscription(&format!("{number:0>240}"))).collect();
+    let plan = plan_of(&many);
+    assert!(plan.refusals()[0].message.starts_with("metadata.annotations would have "), "{}", plan.refusals()[0].message);
+    assert!(plan.is_empty() && plan.refusals()[0].message.len() < 500);
+}
+
 proptest! {
     #[test]
     fn the_order_of_the_input_does_not_matter(seed in proptest::collection::vec(0_usize..12, 1..12).prop_shuffle()) {
