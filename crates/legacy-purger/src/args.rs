@@ -39,9 +39,10 @@ pub struct PurgeArgs {
     #[arg(long, global = true, value_name = "FILE", env = "FAIRLEAD_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// Remove this Subscription although no equal Trigger is Ready: nothing will deliver its events. May be repeated, or a list with
-    /// commas.
-    #[arg(long, global = true, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "FAIRLEAD_ALLOW_UNREPLICATED")]
+    /// Remove this Subscription although nothing on the mesh delivers its events: no equal Trigger that is Ready, or no way to it. May be
+    /// repeated, or a list with commas.
+    #[arg(long, global = true, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "FAIRLEAD_ALLOW_UNREPLICATED",
+        value_parser = namespace_and_name)]
     pub allow_unreplicated: Vec<String>,
 
     /// Remove what belongs to this Helm release, too; NAMESPACE/RELEASE where several have that name. As long as its record names those kinds, Helm cannot upgrade or uninstall it.
@@ -78,6 +79,14 @@ impl PurgeArgs {
     }
 }
 
+/// An address as people write it.
+fn namespace_and_name(text: &str) -> Result<String, String> {
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("a Subscription is named as NAMESPACE/NAME, like payments/unfinished".to_owned()),
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   See what would go, and what speaks against it:
@@ -85,8 +94,11 @@ Examples:
 
   The same from files, without a cluster, for a pull request:
     kubectl get -A -o yaml subscriptions.eventing.kyma-project.io,eventactivations > legacy.yaml
-    kubectl get -A -o yaml triggers.eventing.knative.dev,deployments,crds > around.yaml
-    cat legacy.yaml <(echo ---) around.yaml | legacy-purger plan --from -
+    kubectl get -A -o yaml triggers.eventing.knative.dev,brokers,channels \
+        > mesh.yaml
+    kubectl get -A -o yaml subscriptions.messaging.knative.dev > links.yaml
+    kubectl get -A -o yaml deployments,crds > around.yaml
+    legacy-purger plan --from .
 
   Do it. --release and --ledger-namespace name the record of what was done, by
   which it is taken back: give them to every command.

@@ -1,11 +1,14 @@
 //! Decides about one object. Pure: each guard looks at the object and at known facts, and has a code.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use fairlead_apis::application::Activation;
 use fairlead_apis::delivery::Delivery;
 use fairlead_apis::object;
 use fairlead_apis::subscription::{self, Legacy, Shape};
 use fairlead_mesh::deliveries::{Carried, Deliveries};
+use fairlead_mesh::kinds;
+use fairlead_mesh::ways::{Gap, Ways};
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 use fairlead_observe::address::{other_release, target};
@@ -19,6 +22,9 @@ const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 
 /// Why the purge deletes an object that a guard would refuse.
 pub(crate) const ALLOWED: &str = "allowed by name";
+
+/// Why the purge deletes a Subscription that nothing replaces, and nothing has to.
+pub(crate) const NO_EVENTS: &str = "it gets no events today";
 
 /// The decision about one object.
 #[derive(Debug, PartialEq)]
@@ -44,12 +50,21 @@ pub(crate) enum Verdict {
 pub(crate) struct Known<'a> {
     /// The release that purges.
     pub(crate) release: &'a str,
-    /// The deliveries of Triggers.
-    pub(crate) deliveries: &'a Deliveries,
+    /// How events travel on the mesh.
+    pub(crate) mesh: &'a Mesh,
     /// Subscriptions that need no Trigger.
     pub(crate) unreplicated: &'a HashSet<String>,
     /// Helm releases whose objects may go.
     pub(crate) helm_releases: &'a HashSet<String>,
+}
+
+/// How events travel on the mesh. Read only where Subscriptions lose the legacy bus.
+#[derive(Default)]
+pub(crate) struct Mesh {
+    pub(crate) deliveries: Deliveries,
+    pub(crate) ways: Ways,
+    /// Namespaces and Applications of Subscriptions that the purge leaves, with why only the legacy bus delivers to one of them.
+    pub(crate) stranded: BTreeMap<(String, String), String>,
 }
 
 /// Decides about one object.
@@ -66,8 +81,10 @@ pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Ve
             Shape::Legacy => replaced(object, &target, known),
             Shape::Unknown => Err(codes::UNKNOWN_SHAPE.finding(target.clone(), "spec has none of the known shapes")),
         }
+    } else if is_kyma_activation(kind) {
+        needed(object, &target, known).map_or_else(|| Ok(Replacement::NotNeeded), Err)
     } else {
-        Ok("its kind goes".to_owned())
+        Ok(Replacement::NotNeeded)
     };
     if let Some(finding) = terminating(object, &target).or_else(|| of_other_release(object, &target, known)) {
         return Verdict::Refuse(finding);
@@ -82,7 +99,18 @@ pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Ve
         Err(finding) => return Verdict::Refuse(finding),
     };
     match replaced {
-        Ok(reason) => Verdict::Purge { reason, warnings, is_helm_owned },
+        Ok(replacement) => {
+            let reason = match replacement {
+                Replacement::Trigger => "a Trigger that is Ready delivers the same".to_owned(),
+                Replacement::NoEvents(warning) => {
+                    warnings.push(warning);
+                    NO_EVENTS.to_owned()
+                }
+                Replacement::NotNeeded if kind.keep_definition => "the configuration selects it".to_owned(),
+                Replacement::NotNeeded => "its kind goes".to_owned(),
+            };
+            Verdict::Purge { reason, warnings, is_helm_owned }
+        }
         Err(finding) if known.unreplicated.contains(&address(object)) => {
             let message = format!("allowed by name: {}", finding.message);
             warnings.push(codes::GOES_UNREPLICATED.finding(target, message));
@@ -97,11 +125,16 @@ pub(crate) fn is_kyma_subscription(kind: &PurgedKind) -> bool {
     kind.group == subscription::GROUP && kind.kind == subscription::KIND
 }
 
+/// Whether the kind is Kyma's EventActivation, without which the legacy bus delivers nothing into a namespace.
+pub(crate) fn is_kyma_activation(kind: &PurgedKind) -> bool {
+    kind.group == kinds::ACTIVATION.group && kind.kind == kinds::ACTIVATION.kind
+}
+
 fn address(object: &Value) -> String {
     format!("{}/{}", object::namespace(object), object::name(object))
 }
 
-fn not_selected(object: &Value, kind: &PurgedKind) -> Option<String> {
+pub(crate) fn not_selected(object: &Value, kind: &PurgedKind) -> Option<String> {
     let namespace = object::namespace(object);
     if !kind.namespaces.is_empty() && !kind.namespaces.iter().any(|it| it == namespace) {
         return Some(format!("left alone, the configuration does not name {namespace}"));
@@ -109,21 +142,55 @@ fn not_selected(object: &Value, kind: &PurgedKind) -> Option<String> {
     (!kind.selector.matches(object)).then(|| "left alone, its labels are not selected".to_owned())
 }
 
-/// The Trigger that delivers instead, in words.
-pub(crate) fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Result<String, Finding> {
+/// What comes in the place of an object.
+enum Replacement {
+    /// A Trigger that is Ready delivers what a Subscription asks for, and events arrive there.
+    Trigger,
+    /// The legacy bus delivers nothing to a Subscription either.
+    NoEvents(Finding),
+    /// Nothing has to replace it.
+    NotNeeded,
+}
+
+fn replaced(object: &Value, target: &Target, known: &Known<'_>) -> Result<Replacement, Finding> {
+    let unreplicated = |message: String| codes::UNREPLICATED.finding(target.clone(), message);
+    let legacy = Legacy::read(object)
+        .map_err(|errors| unreplicated(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))?;
+    let (namespace, source) = (object::namespace(object), &legacy.source);
+    if !known.mesh.ways.is_activated(namespace, source) {
+        let message = format!("no EventActivation lets the events of {source} into {namespace}, so it gets none today");
+        return Ok(Replacement::NoEvents(codes::NO_EVENTS.finding(target.clone(), message)));
+    }
+    carried(object, target, known.mesh).map(|()| Replacement::Trigger)
+}
+
+/// Whether the mesh carries what a Subscription asks for, on the whole way from the Application to the subscriber.
+pub(crate) fn carried(object: &Value, target: &Target, mesh: &Mesh) -> Result<(), Finding> {
     let unreplicated = |message: String| codes::UNREPLICATED.finding(target.clone(), message);
     let legacy = Legacy::read(object)
         .map_err(|errors| unreplicated(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))?;
     let delivery =
         Delivery::asked_for(object::namespace(object), &legacy).map_err(|error| unreplicated(error.to_string()))?;
-    match known.deliveries.get(&delivery) {
-        Carried::Ready => Ok("a Trigger that is Ready delivers the same".to_owned()),
-        Carried::NotReady(why) => Err(codes::NOT_READY.finding(target.clone(), why)),
-        Carried::Missing => {
-            let Delivery { source, event_type, event_type_version: version, endpoint, .. } = &delivery;
-            Err(unreplicated(format!("no Trigger delivers {event_type} {version} of {source} to {endpoint}")))
-        }
+    let Delivery { namespace, source, event_type, event_type_version: version, endpoint } = &delivery;
+    let carried = mesh.deliveries.get(&delivery);
+    if carried == Carried::Missing {
+        return Err(unreplicated(format!("no Trigger delivers {event_type} {version} of {source} to {endpoint}")));
     }
+    let gap = mesh.ways.gap(namespace, source);
+    match (gap, carried) {
+        // A link that is missing may be why the Trigger is not Ready.
+        (Some(Gap::Missing(what)), _) => Err(codes::NO_WAY.finding(target.clone(), what)),
+        (_, Carried::NotReady(why)) => Err(codes::NOT_READY.finding(target.clone(), why)),
+        (Some(Gap::NotReady(why)), _) => Err(codes::WAY_NOT_READY.finding(target.clone(), why)),
+        (None, _) => Ok(()),
+    }
+}
+
+/// Refuses an EventActivation that Subscriptions need which stay.
+fn needed(object: &Value, target: &Target, known: &Known<'_>) -> Option<Finding> {
+    let Activation { namespace, application, .. } = Activation::read(object);
+    let why = known.mesh.stranded.get(&(namespace, application?))?;
+    Some(codes::NEEDED.finding(target.clone(), why))
 }
 
 fn terminating(object: &Value, target: &Target) -> Option<Finding> {

@@ -1,11 +1,11 @@
 //! The result of the first reading: plain data, and what follows from it without another request.
 
 use fairlead_apis::object;
-use fairlead_mesh::deliveries::Deliveries;
 use fairlead_observe::kind::Kind;
 use serde_json::Value;
 
 use crate::configuration::{Finalizer, Product};
+use crate::decide::Mesh;
 use crate::definitions::Definition;
 use crate::fence::Fence;
 use crate::finalizers::finalizers;
@@ -17,8 +17,7 @@ use crate::workloads::Workloads;
 pub(crate) struct Found {
     /// The purged kinds that are served, in the order of their objects in a plan.
     pub(crate) definitions: Vec<Definition>,
-    /// The deliveries of Triggers; read only where Subscriptions are purged.
-    pub(crate) deliveries: Deliveries,
+    pub(crate) mesh: Mesh,
     pub(crate) index: Index,
     pub(crate) workloads: Workloads,
     /// The kinds that the garbage collector deletes with their owners and that are served, in the order of their objects.

@@ -2,11 +2,11 @@
 //! to find what speaks against a purge, and once more for its snapshot, by the passes of the order.
 
 mod definitions;
+pub(crate) mod mesh;
 mod workloads;
 
 use std::collections::BTreeMap;
 
-use fairlead_mesh::deliveries::Deliveries;
 use fairlead_mesh::kinds::INSTANCE;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
@@ -17,7 +17,7 @@ use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::configuration::{Finalizer, Product};
-use crate::decide::{self, Known};
+use crate::decide::Known;
 use crate::definitions::Definition;
 use crate::fence::Fence;
 use crate::found::{Found, ProductKind};
@@ -33,11 +33,10 @@ pub(crate) use workloads::get;
 /// The first reading.
 pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Result<Found, Obstacle> {
     let definitions = definitions::read(source, options.purge).await?;
-    let has_subscriptions = definitions.iter().any(|it| decide::is_kyma_subscription(&it.entry));
-    let deliveries = if has_subscriptions { Deliveries::of(source).await? } else { Deliveries::default() };
+    let mesh = mesh::read(source, options, &definitions).await?;
     let dependents = served(source, options.dependents()).into_iter().map(|(_, kind)| kind).collect::<Vec<_>>();
     let has_dependents = !options.purge.dependents.is_empty();
-    let mut index = read_index(source, &definitions, &options.known(&deliveries), has_dependents).await?;
+    let mut index = read_index(source, &definitions, &options.known(&mesh), has_dependents).await?;
     if has_dependents {
         add_owned(source, &mut index, &dependents).await?;
     }
@@ -46,7 +45,7 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
     let products = products(source, options, &index);
     let helm_owned = helm_owned(&definitions, &index, options);
     let fence = fence(source, &definitions, options);
-    Ok(Found { definitions, deliveries, index, workloads, dependents, products, helm_owned, fence })
+    Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence })
 }
 
 /// The second reading of one kind: adds a change for each object of which the pass makes one.

@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use fairlead_job::failure::Failure;
-use fairlead_mesh::deliveries::Deliveries;
 use fairlead_observe::kind::Kind;
 
 use crate::args::Args;
 use crate::configuration::{Finalizer, Product, Purge, invalid};
-use crate::decide::Known;
+use crate::decide::{Known, Mesh};
 
 /// The step, named like the binary.
 pub const STEP: &str = "legacy-purger";
@@ -57,8 +56,8 @@ impl<'a> Options<'a> {
     }
 
     /// The facts that the guards of one object need.
-    pub(crate) fn known<'k>(&'k self, deliveries: &'k Deliveries) -> Known<'k> {
-        Known { release: self.release, deliveries, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
+    pub(crate) fn known<'k>(&'k self, mesh: &'k Mesh) -> Known<'k> {
+        Known { release: self.release, mesh, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
     }
 
     /// The kinds whose objects the garbage collector deletes with their owners.

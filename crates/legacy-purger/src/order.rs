@@ -169,7 +169,7 @@ impl Pass<'_> {
     }
 
     fn decide(&self, object: &Value, definition: &Definition) -> Verdict {
-        decide(object, &definition.entry, &self.options.known(&self.found.deliveries))
+        decide(object, &definition.entry, &self.options.known(&self.found.mesh))
     }
 
     /// Why an object of a purged kind goes in this stage.

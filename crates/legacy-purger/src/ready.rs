@@ -44,5 +44,5 @@ pub(crate) async fn wait<T>(
 }
 
 fn is_about_readiness(refusal: &Finding) -> bool {
-    refusal.code == codes::NOT_READY.id
+    [codes::NOT_READY.id, codes::WAY_NOT_READY.id].contains(&refusal.code.as_ref())
 }

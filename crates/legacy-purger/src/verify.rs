@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::objects::Objects;
-use fairlead_mesh::deliveries::Deliveries;
 use fairlead_migration::change::{Change, Image, Target};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
@@ -14,7 +13,8 @@ use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::decide::{ALLOWED, Verdict, decide, is_kyma_subscription, replaced};
+use crate::decide::{ALLOWED, Mesh, NO_EVENTS, Verdict, carried, decide, is_kyma_subscription};
+use crate::observe::mesh;
 use crate::options::Options;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
 use crate::workloads::Running;
@@ -64,7 +64,8 @@ pub(crate) async fn verify(
 /// was, and may be again in a moment.
 async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan) -> Result<(), Obstacle> {
     let is_replicated = |change: &Change| {
-        let is_object = [OBJECTS, HELM_OBJECTS].contains(&change.stage) && change.reason != ALLOWED;
+        let is_object =
+            [OBJECTS, HELM_OBJECTS].contains(&change.stage) && ![ALLOWED, NO_EVENTS].contains(&change.reason.as_str());
         let is_of =
             |image: &Image| options.purge.kinds.iter().any(|it| is_kyma_subscription(it) && it.observed_kind().is_of(image));
         is_object && change.before().is_some_and(is_of)
@@ -73,14 +74,16 @@ async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan
     if subscriptions.peek().is_none() {
         return Ok(());
     }
-    let deliveries = Deliveries::of(source).await?;
-    let known = options.known(&deliveries);
+    let mesh = mesh::after(source).await?;
     for change in subscriptions {
-        let Some(Err(finding)) = change.before().map(|before| replaced(before, &change.target, &known)) else { continue };
-        if finding.code == codes::UNREPLICATED.id {
-            return Err(Obstacle::Drift { target: change.target, what: format!("{} any more", finding.message) });
+        let Some(Err(finding)) = change.before().map(|before| carried(before, &change.target, &mesh)) else { continue };
+        if [codes::UNREPLICATED.id, codes::NO_WAY.id].contains(&finding.code.as_ref()) {
+            return Err(Obstacle::Drift {
+                target: change.target,
+                what: format!("nothing delivers instead any more: {}", finding.message),
+            });
         }
-        tracing::warn!(subscription = %change.target, why = finding.message, "its Trigger was Ready, and is not");
+        tracing::warn!(subscription = %change.target, why = finding.message, "its events arrived on the mesh, and do not now");
     }
     Ok(())
 }
@@ -119,8 +122,8 @@ async fn remaining(
     options: &Options<'_>,
     removed: &HashSet<Target>,
 ) -> Result<Option<Value>, Obstacle> {
-    let deliveries = Deliveries::default();
-    let known = options.known(&deliveries);
+    let mesh = Mesh::default();
+    let known = options.known(&mesh);
     for entry in &options.purge.kinds {
         let kind = entry.observed_kind();
         let Some(definition) = source.definition(&kind).await? else { continue };

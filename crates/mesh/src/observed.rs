@@ -121,7 +121,7 @@ impl Observed {
     }
 }
 
-fn integrated<T>(read: impl Fn(Value) -> T) -> impl Fn(Value) -> Option<T> {
+pub(crate) fn integrated<T>(read: impl Fn(Value) -> T) -> impl Fn(Value) -> Option<T> {
     move |object| (object::namespace(&object) == INTEGRATION_NAMESPACE).then(|| read(object))
 }
 

@@ -46,7 +46,7 @@ fn the_legacy_bus_goes_and_comes_back_as_it_was() {
         );
         assert!(DEFINITIONS.iter().all(|definition| !scene.is_defined(definition)), "{}", ended.output());
         assert_eq!(replicas(&scene.cluster, "kyma-integration", "application-broker"), 0);
-        assert_eq!(scene.cluster.list("channels.messaging.knative.dev"), Vec::<Value>::new());
+        assert_eq!(scene.made("channels"), Vec::<String>::new());
         assert_eq!(scene.cluster.list("validatingadmissionpolicies"), Vec::<Value>::new());
 
         let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
@@ -230,7 +230,7 @@ fn after_the_upgrade_a_workload_that_has_changed_runs_again_and_one_that_has_not
 fn the_plan_from_files_is_the_plan_from_the_cluster() {
     let scene = Scene::new();
     let kinds = format!(
-        "{},{},triggers,channels,subscriptions.messaging.knative.dev,deployments,crds",
+        "{},{},brokers,triggers,channels,subscriptions.messaging.knative.dev,deployments,crds",
         DEFINITIONS[0], DEFINITIONS[1]
     );
     let dump = scene.cluster.kubectl(&["get", &kinds, "-A", "-o", "json"]).expect(0).stdout;

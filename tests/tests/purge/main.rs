@@ -4,6 +4,7 @@
 //! - `back`: everything goes and comes back
 //! - `refused`: what speaks against a purge
 //! - `meanwhile`: what comes to speak against it after it was planned
+//! - `ways`: the whole way of events on the mesh
 //! - `finalizers`: their owners run, are slow, have gone
 //! - `fence`: objects that are created while they are purged
 //! - `configuration`: other kinds
@@ -17,3 +18,4 @@ mod generated;
 mod meanwhile;
 mod refused;
 mod scene;
+mod ways;

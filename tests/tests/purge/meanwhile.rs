@@ -136,7 +136,7 @@ fn a_trigger_that_somebody_deletes_meanwhile_brings_everything_back() {
         scene.cluster.kubectl(&["delete", "trigger", "-n", "orders", "paid"]).expect(0);
         let said = run.expect(6);
         assert!(
-            said.contains("Subscription orders/paid: no Trigger delivers paid v1 of shop to http://mail.orders/ any more"),
+            said.contains("Subscription orders/paid: nothing delivers instead any more: no Trigger delivers paid v1 of shop to http://mail.orders/"),
             "{said}"
         );
     });

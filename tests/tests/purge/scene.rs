@@ -17,7 +17,7 @@ pub(crate) const SUBSCRIPTION_FINALIZER: &str = "subscription.finalizers.kyma-pr
 pub(crate) const ACTIVATION_FINALIZER: &str = "eventactivation.finalizers.kyma-project.io";
 
 /// Everything that a purge may touch, and what it must not.
-const KINDS: &str = "triggers.eventing.knative.dev,channels.messaging.knative.dev,subscriptions.messaging.knative.dev,\
+const KINDS: &str = "brokers.eventing.knative.dev,triggers.eventing.knative.dev,channels.messaging.knative.dev,subscriptions.messaging.knative.dev,\
     deployments.apps,configmaps,serviceinstances.servicecatalog.k8s.io,customresourcedefinitions,\
     validatingadmissionpolicies,validatingadmissionpolicybindings";
 
@@ -28,6 +28,16 @@ const FINALIZED: [(&str, &str); 3] = [
     ("/apis/messaging.knative.dev/v1/subscriptions", SUBSCRIPTION_FINALIZER),
 ];
 
+/// Where the Broker takes events.
+const BROKER_ADDRESS: &str = "http://broker-ingress.knative-eventing.svc.cluster.local/orders/default";
+
+/// Paths and names of what carries the events of Application shop to namespace orders.
+pub(crate) const LINKS: [(&str, &str); 3] = [
+    ("messaging.knative.dev/v1/namespaces/kyma-integration/channels", "shop"),
+    ("messaging.knative.dev/v1/namespaces/kyma-integration/subscriptions", "shop-to-orders"),
+    ("eventing.knative.dev/v1/namespaces/orders/brokers", "default"),
+];
+
 /// A cluster with a bus in it.
 pub(crate) struct Scene {
     pub(crate) cluster: Lease,
@@ -35,7 +45,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Two Subscriptions with their Triggers, an EventActivation, application-broker and the legacy controller, which runs.
+    /// Two Subscriptions with their Triggers, an EventActivation, the way of its events on the mesh, application-broker and the legacy
+    /// controller, which runs.
     pub(crate) fn new() -> Self {
         let cluster = lease();
         let api = Api::new(cluster.kubeconfig().as_ref());
@@ -44,8 +55,12 @@ impl Scene {
         scene.cluster.kubectl(&["delete", "deployments,horizontalpodautoscalers", "--all", "-A", "--wait=false"]).expect(0);
         let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         scene.cluster.apply(&["orders", "kyma-system", "kyma-integration"].map(namespace).into_iter().collect());
+        scene.let_read_brokers();
         let mut objects = vec![
             activation("shop-events"),
+            channel(),
+            link(),
+            json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": "orders", "name": "default"}}),
             deployment("kyma-integration", "application-broker"),
             deployment("kyma-system", "event-bus-subscription-controller"),
         ];
@@ -62,6 +77,9 @@ impl Scene {
             scene.is_ready(name, "True");
             let status = json!({"status": {"conditions": [{"type": "is-ready", "status": "True"}]}});
             scene.patch_status("eventing.kyma-project.io/v1alpha1/namespaces/orders/subscriptions", name, &status);
+        }
+        for link in &LINKS {
+            scene.is_link_ready(link, "True");
         }
         scene.run_controller(1);
         scene
@@ -119,6 +137,36 @@ impl Scene {
         let conditions = json!([{"type": "BrokerReady", "status": ready, "reason": "BrokerDoesNotExist"}, {"type": "Ready", "status": ready}]);
         let status = json!({"status": {"conditions": conditions}});
         self.patch_status("eventing.knative.dev/v1/namespaces/orders/triggers", trigger, &status);
+    }
+
+    /// What Knative says of one of [`LINKS`].
+    pub(crate) fn is_link_ready(&self, (path, name): &(&str, &str), ready: &str) {
+        let condition = |of_type: &str| json!({"type": of_type, "status": ready, "reason": "NoDispatcher"});
+        let mut status = json!({"conditions": [condition("Dispatched"), condition("Ready")]});
+        if path.ends_with("brokers") {
+            status["address"]["url"] = BROKER_ADDRESS.into();
+        }
+        self.patch_status(path, name, &json!({ "status": status }));
+    }
+
+    /// The chart's rules do not have this yet.
+    fn let_read_brokers(&self) {
+        let name = "legacy-purger-reads-brokers";
+        let rules = json!([{"apiGroups": ["eventing.knative.dev"], "resources": ["brokers"], "verbs": ["list"]}]);
+        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+        let account = json!({"kind": "ServiceAccount", "namespace": "default", "name": "fairlead-legacy-purger"});
+        self.cluster.apply(&json!([
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}, "roleRef": role,
+             "subjects": [account]},
+        ]));
+    }
+
+    /// Names of the objects of a Knative kind that the legacy controller has made.
+    pub(crate) fn made(&self, kind: &str) -> Vec<String> {
+        let objects = self.cluster.list(&format!("{kind}.messaging.knative.dev"));
+        let is_made = |object: &&Value| object["metadata"]["namespace"] == "kyma-system";
+        objects.iter().filter(is_made).map(|it| it["metadata"]["name"].to_string()).collect()
     }
 
     /// Writes the status of an object below `path`, as its controller does.
@@ -229,6 +277,21 @@ pub(crate) fn activation(name: &str) -> Value {
         "apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": "EventActivation",
         "metadata": {"namespace": "orders", "name": name, "finalizers": [ACTIVATION_FINALIZER]}, "spec": {"sourceId": "shop"},
     })
+}
+
+/// Where the events of Application shop arrive.
+fn channel() -> Value {
+    json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel",
+        "metadata": {"namespace": "kyma-integration", "name": "shop", "labels": {"application-name": "shop"}}})
+}
+
+/// Carries them to the Broker in namespace orders.
+pub(crate) fn link() -> Value {
+    let channel = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "shop"});
+    json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Subscription",
+        "metadata": {"namespace": "kyma-integration", "name": "shop-to-orders",
+            "labels": {"application-name": "shop", "broker-namespace": "orders"}},
+        "spec": {"channel": channel, "subscriber": {"uri": BROKER_ADDRESS}}})
 }
 
 /// A Deployment with one replica.

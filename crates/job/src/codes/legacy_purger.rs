@@ -69,6 +69,22 @@ crate::codes! {
     pub OWNER_RUNS = "LP115", Refused, "The owner of the finalizer runs",
         "The finalizer was named with --strip-finalizers, and its owner, which is at work, would put it back and be surprised.",
         "Leave --strip-finalizers away: the owner finishes the deletion. Or stop the owner first.";
+    pub NO_WAY = "LP116", Refused, "No events arrive at the Trigger",
+        "A Trigger is there, and nothing brings it the events: on the mesh they go from the Application's Channel through a Knative \
+         Subscription to the Broker of the namespace, and one of these links is missing. The legacy bus is the only way that they take \
+         today.",
+        "Run `trigger-replicator plan`: it makes what is missing, or says what keeps it from that. Or, if nobody needs these events, name \
+         the Subscription with --allow-unreplicated NAMESPACE/NAME.";
+    pub WAY_NOT_READY = "LP117", Refused, "The way of the events to the Trigger is not Ready",
+        "Every link from the Application's Channel to the Broker of the namespace is there, and one of them does not work. Where \
+         nothing else speaks against the purge, `apply` waits for that as long as --ready-timeout.",
+        "Fix what the condition in the message names (`kubectl describe` of that object); or name the Subscription with \
+         --allow-unreplicated NAMESPACE/NAME.";
+    pub NEEDED = "LP118", Refused, "A Subscription that stays needs the EventActivation",
+        "Without it the legacy bus delivers nothing of the Application into the namespace. A Subscription there is not purged, and \
+         nothing on the mesh delivers to it instead.",
+        "Run trigger-replicator, and look at what it refuses; or, if nobody needs these events, name that Subscription with \
+         --allow-unreplicated NAMESPACE/NAME.";
     pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";
@@ -104,4 +120,8 @@ crate::codes! {
         "The release was named with --allow-helm-owned. Until its chart does not name these kinds any more, Helm can neither upgrade nor \
          uninstall it. `helm rollback` brings it back after Helm's own manifests.",
         "Upgrade that release to a chart without these objects.";
+    pub NO_EVENTS = "LP210", Done, "The Subscription gets no events today",
+        "No EventActivation lets the events of its Application into its namespace, so the legacy bus delivers nothing to it. It goes \
+         although no Trigger may replace it, and it is in the snapshot.",
+        "Nothing to do, if that is right. If its events are missed: create the EventActivation, and run trigger-replicator first.";
 }

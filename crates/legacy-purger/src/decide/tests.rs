@@ -1,3 +1,5 @@
+use fairlead_observe::manifests::Manifests;
+use fairlead_observe::source::Source;
 use serde_json::json;
 
 use super::*;
@@ -22,18 +24,40 @@ fn trigger(ready: &str) -> Value {
     })
 }
 
+/// An EventActivation, and the whole way of the events that it lets in.
+fn way() -> Vec<Value> {
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let object = |api_version: &str, kind: &str, namespace: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": namespace, "name": name}, "status": ready});
+    let mut activation = object("applicationconnector.kyma-project.io/v1alpha1", "EventActivation", "orders", "id");
+    activation["spec"]["sourceId"] = "shop".into();
+    let mut channel = object("messaging.knative.dev/v1", "Channel", "kyma-integration", "shop");
+    channel["metadata"]["labels"] = json!({"application-name": "shop"});
+    let mut link = object("messaging.knative.dev/v1", "Subscription", "kyma-integration", "link");
+    link["metadata"]["labels"] = json!({"application-name": "shop", "broker-namespace": "orders"});
+    link["spec"] =
+        json!({"channel": {"kind": "Channel", "name": "shop"}, "subscriber": {"uri": "http://broker/orders/default"}});
+    let mut broker = object("eventing.knative.dev/v1", "Broker", "orders", "default");
+    broker["status"]["address"]["url"] = "http://broker/orders/default".into();
+    vec![activation, channel, link, broker]
+}
+
+/// The mesh of these objects, read as from files.
+fn mesh(objects: &[Value]) -> Mesh {
+    let manifests = Manifests::new(objects.to_vec(), &[], "v1");
+    let source = Source::Manifests(&manifests);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(crate::observe::mesh::observe(&source)).expect("files are read")
+}
+
 /// The code and message of what is refused or warned of, or why it goes or stays.
 fn verdict(object: &Value, triggers: &[Value], allowed: &[&str]) -> String {
     verdict_of(object, &kind(), triggers, allowed)
 }
 
 fn verdict_of(object: &Value, kind: &PurgedKind, triggers: &[Value], allowed: &[&str]) -> String {
-    let mut deliveries = Deliveries::default();
-    for trigger in triggers {
-        deliveries.add(trigger);
-    }
+    let mesh = mesh(&[triggers, &way()].concat());
     let allowed: HashSet<String> = allowed.iter().copied().map(str::to_owned).collect();
-    let known = Known { release: "shop", deliveries: &deliveries, unreplicated: &allowed, helm_releases: &allowed };
+    let known = Known { release: "shop", mesh: &mesh, unreplicated: &allowed, helm_releases: &allowed };
     match decide(object, kind, &known) {
         Verdict::Purge { reason, warnings, is_helm_owned } => {
             let codes: Vec<&str> = warnings.iter().map(|finding| finding.code.as_ref()).collect();
@@ -124,4 +148,133 @@ fn the_configuration_narrows_down_what_goes() {
     assert!(verdict(kind(json!({"selector": {"matchLabels": {"old": "yes"}}}))).starts_with("goes"));
     let other = kind(json!({"selector": {"matchLabels": {"old": "no"}}}));
     assert_eq!(verdict(other), "left alone, its labels are not selected");
+}
+
+/// The verdict about the Subscription where the way of its events was changed.
+fn verdict_on(change: impl Fn(&mut Vec<Value>), allowed: &[&str]) -> String {
+    let mut objects = way();
+    change(&mut objects);
+    objects.push(trigger("True"));
+    let mesh = mesh(&objects);
+    let allowed: HashSet<String> = allowed.iter().copied().map(str::to_owned).collect();
+    let known = Known { release: "shop", mesh: &mesh, unreplicated: &allowed, helm_releases: &allowed };
+    match decide(&legacy(), &kind(), &known) {
+        Verdict::Purge { reason, warnings, .. } => {
+            let warnings: Vec<String> = warnings.iter().map(|it| format!("{}: {}", it.code, it.message)).collect();
+            format!("goes {warnings:?}: {reason}")
+        }
+        Verdict::Refuse(finding) => format!("{}: {}", finding.code, finding.message),
+        Verdict::Keep(reason) | Verdict::NotSelected(reason) => reason,
+    }
+}
+
+/// Where [`way`] has each of its objects.
+const ACTIVATION: usize = 0;
+const CHANNEL: usize = 1;
+const LINK: usize = 2;
+const BROKER: usize = 3;
+
+#[test]
+fn every_link_of_the_way_must_be_there() {
+    let without = |index: usize| verdict_on(|way| drop(way.remove(index)), &[]);
+    assert_eq!(without(CHANNEL), "LP116: kyma-integration has no Channel of Application shop");
+    assert_eq!(
+        without(LINK),
+        "LP116: no Knative Subscription carries the events of shop from Channel kyma-integration/shop to the Broker in orders"
+    );
+    assert_eq!(without(BROKER), "LP116: namespace orders has no Broker default");
+    let set = |index: usize, path: &str, value: Value| {
+        let change = |way: &mut Vec<Value>| *way[index].pointer_mut(path).expect(path) = value.clone();
+        verdict_on(change, &[])
+    };
+    let two = verdict_on(
+        |way| {
+            let mut copy = way[CHANNEL].clone();
+            copy["metadata"]["name"] = "shop-restored".into();
+            way.push(copy);
+        },
+        &[],
+    );
+    assert_eq!(two, "LP116: Application shop has more than one Channel: shop, shop-restored");
+    assert_eq!(
+        set(LINK, "/spec/channel/name", json!("other")),
+        "LP116: Knative Subscription kyma-integration/link carries from Channel other, and the Application's is shop"
+    );
+    assert_eq!(
+        set(LINK, "/spec/subscriber/uri", json!("http://broker/else/default")),
+        "LP116: Knative Subscription kyma-integration/link carries to http://broker/else/default, and the Broker's address is \
+         http://broker/orders/default"
+    );
+    for (path, value) in [
+        ("/metadata/labels/broker-namespace", json!("else")),
+        ("/metadata/labels/application-name", json!("other")),
+        ("/metadata/namespace", json!("orders")),
+    ] {
+        assert!(set(LINK, path, value).starts_with("LP116: no Knative Subscription carries"), "{path}");
+    }
+    for index in [LINK, BROKER] {
+        let gone = verdict_on(|way| way[index]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(), &[]);
+        assert!(gone.starts_with("LP116"), "{gone}");
+    }
+    let reference = |namespace: &str, kind: &str| {
+        let reference = json!({"ref": {"kind": kind, "name": "default", "namespace": namespace}});
+        set(LINK, "/spec/subscriber", reference)
+    };
+    assert!(reference("orders", "Broker").starts_with("goes []"));
+    for (namespace, kind) in [("else", "Broker"), ("orders", "Service")] {
+        let said = reference(namespace, kind);
+        assert_eq!(said, format!("LP116: Knative Subscription kyma-integration/link carries to {kind} {namespace}/default"));
+    }
+    // By name it goes all the same.
+    let allowed = verdict_on(|way| drop(way.remove(LINK)), &["orders/a"]);
+    assert!(allowed.starts_with("goes [\"LP201: allowed by name: no Knative Subscription carries"), "{allowed}");
+}
+
+#[test]
+fn every_link_of_the_way_must_be_ready() {
+    for (index, name) in [
+        (CHANNEL, "Channel kyma-integration/shop"),
+        (LINK, "Knative Subscription kyma-integration/link"),
+        (BROKER, "Broker orders/default"),
+    ] {
+        let status = |status: Value| verdict_on(|way| way[index]["status"]["conditions"] = status.clone(), &[]);
+        for ready in ["False", "Unknown"] {
+            let said =
+                status(json!([{"type": "Link", "status": ready, "message": "no way"}, {"type": "Ready", "status": ready}]));
+            assert_eq!(said, format!("LP117: {name} is not Ready: Link: no way"));
+        }
+        let said = status(json!([]));
+        assert_eq!(said, format!("LP117: {name} is not Ready: Ready: no controller has looked at it yet"));
+    }
+    // One Subscription that is Ready is enough.
+    let beside = |way: &mut Vec<Value>| {
+        for name in ["a-broken", "z-broken"] {
+            let mut broken = way[LINK].clone();
+            broken["metadata"]["name"] = name.into();
+            broken["status"]["conditions"][0]["status"] = "False".into();
+            way.push(broken);
+        }
+    };
+    assert!(verdict_on(beside, &[]).starts_with("goes []"));
+}
+
+#[test]
+fn a_subscription_that_gets_no_events_goes_with_a_warning() {
+    let warned = "goes [\"LP210: no EventActivation lets the events of shop into orders, so it gets none today\"]: it gets no events today";
+    assert_eq!(verdict_on(|way| drop(way.remove(ACTIVATION)), &[]), warned);
+    assert_eq!(verdict_on(|way| way.truncate(0), &[]), warned);
+    for (path, value) in [("/spec/sourceId", json!("other")), ("/metadata/namespace", json!("else"))] {
+        let change = |way: &mut Vec<Value>| *way[ACTIVATION].pointer_mut(path).expect(path) = value.clone();
+        assert_eq!(verdict_on(change, &[]), warned, "{path}");
+    }
+    let going = |way: &mut Vec<Value>| way[ACTIVATION]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert_eq!(verdict_on(going, &[]), warned);
+    // Its service has been asked for again.
+    let asked = |way: &mut Vec<Value>| {
+        going(way);
+        way.remove(LINK);
+        way.push(json!({"apiVersion": "servicecatalog.k8s.io/v1beta1", "kind": "ServiceInstance",
+            "metadata": {"namespace": "orders", "name": "i"}, "spec": {"serviceClassRef": {"name": "id"}}}));
+    };
+    assert!(verdict_on(asked, &[]).starts_with("LP116"));
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use fairlead_mesh::deliveries::Deliveries;
 use serde_json::json;
 
 use super::*;
 use crate::configuration::{Purge, PurgedKind};
+use crate::decide::Mesh;
 use crate::index::Index;
 use crate::workloads::Workloads;
 
@@ -38,7 +38,7 @@ fn found(entry: &PurgedKind, helm_owned: HelmOwned) -> Found {
     let dependents = vec![Kind::named("c.d", "Child")];
     Found {
         definitions: vec![definition],
-        deliveries: Deliveries::default(),
+        mesh: Mesh::default(),
         index,
         workloads: Workloads::default(),
         dependents,
