@@ -1,7 +1,7 @@
 //! What a code is: what is the matter, what follows from it, and what to do next.
 
 use fairlead_migration::change::Target;
-use fairlead_migration::finding::Finding;
+use fairlead_migration::finding::{Blocked, Finding};
 
 use crate::exit::ExitStatus;
 use crate::redact;
@@ -26,6 +26,12 @@ impl Code {
     #[must_use]
     pub fn finding(&'static self, target: Target, message: impl Into<String>) -> Finding {
         Finding { code: self.id.into(), target, message: redact::text(&message.into()), hint: self.next.into() }
+    }
+
+    /// The reason, with this code, why nothing of a plan would be done.
+    #[must_use]
+    pub fn blocked(&'static self, message: impl Into<String>) -> Blocked {
+        Blocked { code: self.id.into(), message: message.into(), hint: self.next.into() }
     }
 }
 

@@ -229,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn every_format_says_first_that_nothing_would_be_done() {
+        let stage = Stage::new("Triggers", StageKind::Contract, UndoAt::PreRollback, 8);
+        let mut blocked = PlanBuilder::new("step", vec![stage]);
+        let change = plan().changes().next().expect("it has one");
+        blocked.push(&change.inverse());
+        blocked.block(shared::DRIFT.blocked("1 object of http://me:pass@mail.orders/ is refused"));
+        let blocked = blocked.build();
+        for output in [Output::Text, Output::Json, Output::Yaml, Output::Junit, Output::Github] {
+            let text = written(output, &blocked);
+            let position = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}\n{text}"));
+            let said = if matches!(output, Output::Json | Output::Yaml) { "blocked" } else { "BLOCKED" };
+            assert!(position(said) < position("Trigger"), "{text}");
+            assert!(text.contains(shared::DRIFT.id) && text.contains("is refused"), "{text}");
+            assert!(!text.contains("DESTROYS") && !text.contains("pass@"), "{text}");
+        }
+        assert!(written(Output::Text, &blocked).starts_with("BLOCKED FL"));
+    }
+
+    #[test]
     fn the_last_word_fits_into_the_termination_log_and_keeps_its_beginning() {
         let long = "failed: ".to_owned() + &"ü".repeat(3000);
         let word = cut(&long, TERMINATION_LOG_SIZE);

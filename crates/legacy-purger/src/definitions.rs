@@ -72,6 +72,11 @@ impl Definition {
         findings
     }
 
+    /// Whether something speaks against deleting the definition itself.
+    pub(crate) fn is_refused(&self, allowed: &HashSet<String>) -> bool {
+        !self.guard(true, allowed).refusals.is_empty()
+    }
+
     /// Whether the definition belongs to a Helm release that the user named: its objects come back after Helm's manifests.
     pub(crate) fn is_helm_owned(&self, allowed: &HashSet<String>) -> bool {
         let (Some(image), Some(target)) = (&self.image, self.target()) else { return false };

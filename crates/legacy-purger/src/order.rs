@@ -117,11 +117,13 @@ fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec
     let stage = if is_helm_owned { HELM_DEFINITIONS } else { DEFINITIONS };
     let mut changes: Vec<Change> = Vec::new();
     for (position, definition) in found.definitions.iter().enumerate() {
-        let Some(image) = definition.image.clone().filter(|_| found.is_definition_purged(position)) else { continue };
+        let is_refused = || found.index.tallies[position].refused > 0 || definition.is_refused(&options.helm_releases);
+        let is_listed = found.is_definition_purged(position) && !is_refused();
+        let Some(image) = definition.image.clone().filter(|_| is_listed) else { continue };
         if definition.is_helm_owned(&options.helm_releases) == is_helm_owned {
             let reason = match found.index.tallies[position].purged {
                 0 => "it has no objects".to_owned(),
-                purged => format!("its {} went before", count_of(purged, &definition.entry.kind)),
+                purged => format!("its {} go before", count_of(purged, &definition.entry.kind)),
             };
             changes.push(deletion(stage, image, reason));
         }

@@ -1,6 +1,7 @@
 //! Puts a plan together: observes, orders, and says what speaks against it. The same for a cluster and for files, and whatever the order
 //! of the input.
 
+use fairlead_job::codes::legacy_purger as codes;
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
@@ -40,5 +41,17 @@ pub(crate) async fn make(
         plan.keep(&Unchanged { target, reason: "stays: what it provisioned is outside the cluster".to_owned() });
     }
     add_findings(&mut plan, options, &found, runs);
+    if let Some(message) = blocked(plan.refusals().len()) {
+        plan.block(codes::NOT_SAFE.blocked(message));
+    }
     Ok(plan.build())
+}
+
+/// Why so many refusals keep the rest from being purged, too.
+fn blocked(refusals: usize) -> Option<String> {
+    match refusals {
+        0 => None,
+        1 => Some("1 refusal, see below; until it is mended nothing is purged at all".to_owned()),
+        several => Some(format!("{several} refusals, see below; until they are mended nothing is purged at all")),
+    }
 }

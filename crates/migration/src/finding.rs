@@ -27,3 +27,14 @@ pub struct Unchanged {
     /// Why nothing has to be done.
     pub reason: String,
 }
+
+/// Why a plan as a whole would be refused: nothing of it is done until that is mended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    /// The code with which it would be refused.
+    pub code: Cow<'static, str>,
+    /// What is the matter.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Cow<'static, str>,
+}

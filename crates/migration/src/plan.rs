@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::change::{Action, Change};
 use crate::digest;
-use crate::finding::{Finding, Unchanged};
+use crate::finding::{Blocked, Finding, Unchanged};
 use crate::packed::Packed;
 use crate::stage::Stage;
 
@@ -21,6 +21,7 @@ pub use self::builder::PlanBuilder;
 pub struct Plan {
     step: String,
     stages: Vec<Stage>,
+    blocked: Option<Blocked>,
     refusals: Vec<Finding>,
     warnings: Vec<Finding>,
     unchanged: Packed<Unchanged>,
@@ -43,6 +44,12 @@ impl Plan {
     #[must_use]
     pub fn stages(&self) -> &[Stage] {
         &self.stages
+    }
+
+    /// Why nothing of it would be done, if so.
+    #[must_use]
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.blocked.as_ref()
     }
 
     /// Objects left alone, sorted by target.

@@ -19,6 +19,44 @@ fn refused(scene: &Scene, args: &[&str], words: &[&str]) {
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
 }
 
+/// The definition of a kind of the files.
+fn relics() -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "relics.example.org"},
+        "spec": {"group": "example.org", "scope": "Namespaced", "names": {"kind": "Relic", "plural": "relics"},
+            "versions": [{"name": "v1", "served": true, "storage": true}]}})
+}
+
+#[test]
+fn a_plan_that_is_refused_says_so_first_and_destroys_nothing() {
+    let config = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {kinds: [{group: example.org, kind: Relic}]}\n";
+    std::fs::write(config.path(), text).expect("written");
+    let relic = |name: &str, annotations: Value| {
+        json!({"apiVersion": "example.org/v1", "kind": "Relic",
+            "metadata": {"namespace": "old", "name": name, "annotations": annotations}})
+    };
+    let charted = relic("charted", json!({"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "old"}));
+    let plan = |objects: &[Value], output: &str| {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        let mut purger = job("legacy-purger");
+        purger.args(["plan", "--from", "-", "-o", output, "--config"]).arg(config.path());
+        run(&mut purger, &list).expect(0)
+    };
+    let one = plan(&[relics(), charted.clone()], "text").stdout;
+    assert!(one.starts_with("BLOCKED LP001: 1 refusal, see below"), "{one}");
+    for words in ["DESTROYS", "DESTROY 1 CustomResourceDefinition", "it has no objects", "- delete CustomResourceDefinition"]
+    {
+        assert!(!one.contains(words), "{words}\n{one}");
+    }
+    // What would go when that is mended is listed, as what would.
+    let both = plan(&[relics(), charted.clone(), relic("plain", json!({}))], "text").stdout;
+    assert!(both.starts_with("BLOCKED ") && both.contains("WOULD DESTROY 1 Relic"), "{both}");
+    let document = plan(&[relics(), charted], "json").json();
+    assert_eq!(document["blocked"]["code"], "LP001", "{document}");
+    let free = plan(&[relics(), relic("plain", json!({}))], "text").stdout;
+    assert!(free.starts_with("Stage 1 of ") && free.contains("DESTROYS 1 CustomResourceDefinition"), "{free}");
+}
+
 #[test]
 fn a_subscription_without_a_trigger_that_is_ready_stops_everything() {
     let scene = Scene::new();

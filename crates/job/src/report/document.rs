@@ -1,6 +1,7 @@
 //! Plan and report as documents of `apiVersion: fairlead.dev/v1`, which stay readable for ever. They are written change by
 //! change: as a whole they may be larger than the memory of a pod.
 
+use fairlead_migration::finding::Blocked;
 use fairlead_migration::plan::Plan;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -24,6 +25,9 @@ impl Serialize for PlanDocument<'_> {
         map.serialize_entry("kind", "Plan")?;
         map.serialize_entry("step", plan.step())?;
         map.serialize_entry("digest", &plan.digest())?;
+        if let Some(blocked) = plan.blocked() {
+            map.serialize_entry("blocked", &Blocked { message: redact::text(&blocked.message), ..blocked.clone() })?;
+        }
         map.serialize_entry("stages", plan.stages())?;
         map.serialize_entry("changes", &Sequence(|| plan.changes().map(redact::change)))?;
         map.serialize_entry("refusals", plan.refusals())?;

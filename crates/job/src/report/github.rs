@@ -14,6 +14,10 @@ const MAX_PLAN: usize = 50_000;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> io::Result<String> {
     let mut out = format!("### {}: {}\n\n", plan.step(), plan.counts());
+    if let Some(blocked) = plan.blocked().filter(|_| ended.is_none()) {
+        let message = cell(&redact::text(&blocked.message));
+        line(&mut out, format_args!("**BLOCKED {}: {message}.** {}\n", blocked.code, blocked.hint));
+    }
     if let Some(ended) = ended {
         line(&mut out, format_args!("**{}**\n", ended.text().trim_end().replace('\n', "  \n")));
     }

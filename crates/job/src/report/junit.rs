@@ -15,6 +15,12 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick
         case.set_classname(plan.step());
         suite.add_test_case(case);
     };
+    if let Some(blocked) = plan.blocked().filter(|_| ended.is_none()) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        let message = format!("BLOCKED: {}", redact::text(&blocked.message));
+        status.set_type(&*blocked.code).set_message(message).set_description(&*blocked.hint);
+        add("plan".to_owned(), status);
+    }
     for change in plan.changes() {
         let mut status = TestCaseStatus::success();
         status.set_message(change.reason.as_str());

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use fairlead_migration::change::{Action, Change, Images};
 use fairlead_migration::fields;
-use fairlead_migration::finding::Finding;
+use fairlead_migration::finding::{Blocked, Finding};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::stage::StageKind;
 use serde_json::Value;
@@ -24,6 +24,12 @@ const BOLD: Style = Style::new().bold();
 const NAMED_ABOVE: [&str; 4] = ["apiVersion", "kind", "metadata.namespace", "metadata.name"];
 
 pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
+    if let Some(Blocked { code, message, hint }) = plan.blocked() {
+        line(out, BOLD, format_args!("BLOCKED {code}: {}", redact::text(message)))?;
+        line(out, FAINT, format_args!("    {hint}"))?;
+        writeln!(out)?;
+    }
+    let destroys = if plan.blocked().is_some() { "WOULD DESTROY" } else { "DESTROYS" };
     let used: BTreeSet<usize> = plan.changes().map(|change| change.stage).collect();
     let mut changes = plan.changes().map(redact::change).peekable();
     for (number, index) in used.iter().copied().enumerate() {
@@ -31,7 +37,7 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         let kind = format!("{:?}", stage.kind).to_lowercase();
         line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", number + 1, used.len(), stage.name))?;
         if stage.kind == StageKind::Contract {
-            line(out, DELETE, format_args!("DESTROYS {}", destroyed(plan, index)))?;
+            line(out, DELETE, format_args!("{destroys} {}", destroyed(plan, index)))?;
         }
         writeln!(out)?;
         while let Some(change) = changes.next_if(|change| change.stage == index) {

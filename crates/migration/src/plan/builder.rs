@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::Plan;
 use crate::change::{Change, Images, Target};
 use crate::fields;
-use crate::finding::{Finding, Unchanged};
+use crate::finding::{Blocked, Finding, Unchanged};
 use crate::packed::Packed;
 use crate::stage::Stage;
 
@@ -28,6 +28,7 @@ impl PlanBuilder {
         let plan = Plan {
             step: step.to_owned(),
             stages,
+            blocked: None,
             refusals: Vec::new(),
             warnings: Vec::new(),
             unchanged: Packed::default(),
@@ -65,6 +66,17 @@ impl PlanBuilder {
     /// Adds an object that is left alone.
     pub fn refuse(&mut self, finding: Finding) {
         self.plan.refusals.push(finding);
+    }
+
+    /// Says why nothing of the plan would be done.
+    pub fn block(&mut self, blocked: Blocked) {
+        self.plan.blocked = Some(blocked);
+    }
+
+    /// The objects left alone so far.
+    #[must_use]
+    pub fn refusals(&self) -> &[Finding] {
+        &self.plan.refusals
     }
 
     /// Adds something that should be known.
