@@ -9,6 +9,7 @@
 //! - `image`: what of an image is written, through which endpoint, and whether an object has it
 //! - `write`: create, update, delete
 //! - `restore`: creates an object again that was deleted, with everything that it was
+//! - `owners`: who owns an object whose owners come back
 //! - `namespace`: whether objects can come back where they were
 //! - `settle`: waits until a write has had its effect
 //! - `sweep`: has every object of a kind stored anew
@@ -17,6 +18,7 @@
 
 mod image;
 mod namespace;
+mod owners;
 mod rehearse;
 mod restore;
 mod settle;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::{Obstacle, Stop};
@@ -45,6 +47,7 @@ use serde_json::Value;
 
 pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
+use self::owners::{has_same_owners, owners};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
@@ -143,7 +146,10 @@ impl World for Objects<'_> {
             return Ok(Standing::After);
         }
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
-        let live = self.live(&subject).await?;
+        let mut live = self.live(&subject).await?;
+        if let Images::Update(before, after) = &task.change.images {
+            live = live.map(|live| self.as_owned_in(after, self.as_owned_in(before, live)));
+        }
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
         if let (Images::Delete(_), Standing::After, None) = (&task.change.images, &standing, &live)
             && let Some(namespace) = &subject.target.namespace
@@ -181,8 +187,9 @@ impl<'a> Objects<'a> {
             plan.changes().filter_map(|change| if let Images::Delete(before) = change.images { Some(before) } else { None })
         };
         let mut owners = HashSet::new();
-        for before in deleted() {
-            owners.extend(self::owners(&before).filter_map(|owner| owner["uid"].as_str()).map(str::to_owned));
+        for change in plan.changes() {
+            let before = change.before().into_iter();
+            owners.extend(before.flat_map(self::owners).filter_map(|owner| owner["uid"].as_str()).map(str::to_owned));
         }
         if !owners.is_empty() {
             let deleted: HashSet<String> =
@@ -261,6 +268,12 @@ impl<'a> Objects<'a> {
                     for (part, _) in patches(before, after, &resource) {
                         add(&resource, "patch", part.subresource(), namespace);
                     }
+                    for reference in owners(before).filter(|_| !has_same_owners(before, after)) {
+                        let owner = self.owner_of(&change, reference);
+                        if let Ok(resource) = self.resource(&owner) {
+                            add(&resource, "get", None, owner.namespace.as_ref());
+                        }
+                    }
                 }
                 Images::Delete(before) => {
                     let is_written = resource.has_status && plan.stages()[change.stage].settled.is_none();
@@ -310,18 +323,6 @@ impl<'a> Objects<'a> {
         }
         let what = format!("the cluster does not serve kind {} of {}", target.kind, target.api_version);
         Err(Obstacle::Refused { operation: format!("find {target}"), source: what.into() })
-    }
-
-    /// An owner lies in the namespace of what it owns, or in none.
-    fn owner_of(&self, change: &Change, reference: &Value) -> Target {
-        let text = |field: &str| reference[field].as_str().unwrap_or_default().to_owned();
-        let (api_version, kind) = (text("apiVersion"), text("kind"));
-        let resource = self.discovery.find_version(&api_version, &kind);
-        // The core group is not asked for: of its kinds these are in no namespace, and own objects of others.
-        let is_global = api_version == "v1" && ["Namespace", "Node", "PersistentVolume"].contains(&kind.as_str());
-        let is_namespaced = resource.map_or(!is_global, |resource| resource.is_namespaced);
-        let namespace = change.target.namespace.clone().filter(|_| is_namespaced);
-        Target { api_version, kind, namespace, name: text("name") }
     }
 
     async fn live(&self, subject: &Subject<'_>) -> Result<Option<Value>, Obstacle> {
@@ -408,10 +409,6 @@ fn standing(subject: &Subject<'_>, images: &Images, live: Option<&Value>, mark: 
         (Images::Delete(before), Some(live)) if is_back(before, live) => Standing::Before,
         (Images::Delete(_), Some(_)) => other("somebody else has created it again since"),
     }
-}
-
-fn owners(image: &Value) -> impl Iterator<Item = &Value> {
-    image["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
 fn is_conflict(error: &Error) -> bool {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::image::{Part, clamped_status, is_back, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
-use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, owners, settle};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, settle};
 use crate::poll::{Look, Poll};
 use crate::request::{Error, read};
 
@@ -162,34 +162,7 @@ impl Objects<'_> {
         if let Some(status) = image.get("status").filter(|_| !subject.resource.has_status) {
             object["status"] = status.clone();
         }
-        let mut kept = Vec::new();
-        for owner in owners(image) {
-            let target = self.owner_of(task.change, owner);
-            // A kind that is not served any more has no objects.
-            let live = match self.resource(&target) {
-                Ok(resource) => self.live(&Subject { target: &target, resource }).await?,
-                Err(_) => None,
-            };
-            let now = live.as_ref().and_then(uid);
-            let was = owner["uid"].as_str().unwrap_or_default();
-            let comes_back = self.owners.contains(was);
-            match now {
-                Some(now) if now == was || comes_back => {
-                    let mut reference = owner.clone();
-                    reference["uid"] = now.into();
-                    self.renamed.borrow_mut().insert(was.to_owned(), now.to_owned());
-                    kept.push(reference);
-                }
-                _ if comes_back => {
-                    let (operation, what) = (subject.operation("create").to_string(), format!("its owner {target}"));
-                    return Err(Obstacle::NotYet { operation, what });
-                }
-                // A reference to one that is gone would take the object along: the garbage collector deletes it.
-                _ => {
-                    tracing::warn!(target = %subject.target, owner = %target, "created again without its owner, which is gone");
-                }
-            }
-        }
+        let kept = self.references_now(subject, image, task).await?;
         if !kept.is_empty() {
             object["metadata"]["ownerReferences"] = kept.into();
         } else if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -234,12 +207,6 @@ impl Objects<'_> {
                 last.into_inner().map(Err).ok_or_else(late)
             }
         }
-    }
-
-    /// Whether an owner was deleted and is back with another uid: the garbage collector is about to delete what it owned.
-    fn has_lost_owner(&self, live: &Value) -> bool {
-        let renamed = self.renamed.borrow();
-        owners(live).filter_map(|owner| owner["uid"].as_str()).any(|uid| renamed.get(uid).is_some_and(|now| now != uid))
     }
 
     /// Remembers its new uid for what it owns.

@@ -1,5 +1,7 @@
 //! Create, update, delete.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
@@ -9,7 +11,8 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::image::{Part, is_marked, patches, restored_managers, uid, writable};
+use super::image::{Part, is_marked, managers_of, patches, restored_managers, uid, writable};
+use super::owners::has_same_owners;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, may_have_ended, returns_managers};
 use crate::cluster::FIELD_MANAGER;
 use crate::request::Error;
@@ -54,6 +57,8 @@ impl Objects<'_> {
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
         let parts = patches(before, after, &subject.resource);
+        let gets_owners_back = task.is_undo && !has_same_owners(before, after);
+        let references = if gets_owners_back { Some(self.references_now(subject, after, task).await?) } else { None };
         let on_drift = if task.is_undo && may_have_ended(task) { OnDrift::Merge } else { task.on_drift };
         'again: for _ in 0..CONFLICT_ATTEMPTS {
             // Read first: what is done already, or was never done, must not need a write that may be refused.
@@ -69,8 +74,9 @@ impl Objects<'_> {
                 return Box::pin(self.restore(subject, after, task)).await;
             }
             for (part, patch) in &parts {
-                let patch = match wanted(subject, patch, [before, after], &live, on_drift) {
-                    Ok(Some(patch)) => patch,
+                let as_owned = self.as_owned_in(after, live.clone());
+                let patch = match wanted(subject, patch, [before, after], &as_owned, on_drift) {
+                    Ok(Some(patch)) => with_owners(patch, references.as_deref()),
                     Ok(None) => continue,
                     Err(drift) => {
                         let is_begun = !task.is_undo && parts.iter().any(|(_, part)| fields::holds(part, &live));
@@ -89,7 +95,7 @@ impl Objects<'_> {
                 }
             }
             let gives_back = task.is_undo || returns_managers(task.stage);
-            let managers = if gives_back { restored_managers(after, &live, FIELD_MANAGER) } else { None };
+            let managers = if gives_back { restored_managers(&self.managed(after), &live, FIELD_MANAGER) } else { None };
             let Some(managers) = managers else { return Ok(()) };
             match self.patch(subject, Part::Object, json!({"metadata": {"managedFields": managers}}), &live).await? {
                 Ok(_) => return Ok(()),
@@ -98,6 +104,16 @@ impl Objects<'_> {
             }
         }
         Err(subject.drift(TOO_BUSY))
+    }
+
+    /// The image with managedFields that name the owners as they are now.
+    fn managed<'i>(&self, image: &'i Value) -> Cow<'i, Value> {
+        if image["metadata"].get("managedFields").is_none() {
+            return Cow::Borrowed(image);
+        }
+        let mut image = image.clone();
+        image["metadata"]["managedFields"] = managers_of(&image, &self.renamed.borrow());
+        Cow::Owned(image)
     }
 
     /// A merge patch that fails when somebody has written since `live` was read.
@@ -173,6 +189,16 @@ impl Objects<'_> {
             Err(error) => Err(self.refused(subject, "delete", error).await),
         }
     }
+}
+
+/// A patch that gives an object its owners back, as they are now.
+fn with_owners(mut patch: Value, references: Option<&[Value]>) -> Value {
+    if let (Some(references), Some(metadata)) = (references, patch["metadata"].as_object_mut())
+        && let Some(owners) = metadata.get_mut("ownerReferences")
+    {
+        *owners = references.into();
+    }
+    patch
 }
 
 /// Drift in one part of an object, of which another part is written already: that one is to be taken back, so this is no drift

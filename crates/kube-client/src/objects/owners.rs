@@ -1,0 +1,93 @@
+//! Who owns an object, where owners are deleted and come back: a reference names its owner by uid, and that is another one then.
+
+use fairlead_migration::change::{Change, Target};
+use fairlead_migration::executor::Task;
+use fairlead_migration::obstacle::Obstacle;
+use serde_json::Value;
+
+use super::image::uid;
+use super::{Objects, Subject};
+
+/// The references of an object to its owners.
+pub(super) fn owners(image: &Value) -> impl Iterator<Item = &Value> {
+    image["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
+impl Objects<'_> {
+    /// The references of `image` to its owners as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::NotYet`] when an owner comes back, and has not yet.
+    pub(super) async fn references_now(
+        &self,
+        subject: &Subject<'_>,
+        image: &Value,
+        task: &Task<'_>,
+    ) -> Result<Vec<Value>, Obstacle> {
+        let mut kept = Vec::new();
+        for owner in owners(image) {
+            let target = self.owner_of(task.change, owner);
+            // A kind that is not served any more has no objects.
+            let live = match self.resource(&target) {
+                Ok(resource) => self.live(&Subject { target: &target, resource }).await?,
+                Err(_) => None,
+            };
+            let now = live.as_ref().and_then(uid);
+            let was = owner["uid"].as_str().unwrap_or_default();
+            let comes_back = self.owners.contains(was);
+            match now {
+                Some(now) if now == was || comes_back => {
+                    let mut reference = owner.clone();
+                    reference["uid"] = now.into();
+                    self.renamed.borrow_mut().insert(was.to_owned(), now.to_owned());
+                    kept.push(reference);
+                }
+                _ if comes_back => {
+                    let (operation, what) = (subject.operation("restore").to_string(), format!("its owner {target}"));
+                    return Err(Obstacle::NotYet { operation, what });
+                }
+                // A reference to one that is gone would take the object along: the garbage collector deletes it.
+                _ => {
+                    tracing::warn!(target = %subject.target, owner = %target, "restored without its owner, which is gone");
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    /// An owner lies in the namespace of what it owns, or in none.
+    pub(super) fn owner_of(&self, change: &Change, reference: &Value) -> Target {
+        let text = |field: &str| reference[field].as_str().unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let resource = self.discovery.find_version(&api_version, &kind);
+        // The core group is not asked for: of its kinds these are in no namespace, and own objects of others.
+        let is_global = api_version == "v1" && ["Namespace", "Node", "PersistentVolume"].contains(&kind.as_str());
+        let is_namespaced = resource.map_or(!is_global, |resource| resource.is_namespaced);
+        let namespace = change.target.namespace.clone().filter(|_| is_namespaced);
+        Target { api_version, kind, namespace, name: text("name") }
+    }
+
+    /// Whether an owner was deleted and is back with another uid: the garbage collector is about to delete what it owned.
+    pub(super) fn has_lost_owner(&self, live: &Value) -> bool {
+        let renamed = self.renamed.borrow();
+        owners(live).filter_map(|owner| owner["uid"].as_str()).any(|uid| renamed.get(uid).is_some_and(|now| now != uid))
+    }
+
+    /// The object with the uids that its owners had in `image`, where these have come back since.
+    pub(super) fn as_owned_in(&self, image: &Value, mut live: Value) -> Value {
+        let key = |owner: &Value| ["apiVersion", "kind", "name"].map(|field| owner[field].clone());
+        for owner in live["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+            let was = owners(image).find(|it| key(it) == key(owner)).map(|it| &it["uid"]);
+            if let Some(was) = was.filter(|was| was.as_str().is_some_and(|was| self.owners.contains(was))) {
+                owner["uid"] = was.clone();
+            }
+        }
+        live
+    }
+}
+
+/// Whether both images have the same owners.
+pub(super) fn has_same_owners(one: &Value, other: &Value) -> bool {
+    owners(one).eq(owners(other))
+}
