@@ -74,6 +74,12 @@ impl Cluster {
         cluster.with_definitions(&[LEGACY_DEFINITIONS, OPTIONAL_DEFINITIONS])
     }
 
+    /// etcd, the API server and Kubernetes' controllers, the garbage collector among them; no custom resources.
+    #[must_use]
+    pub fn with_controllers() -> Self {
+        Self::start(&["control-plane", "--attach", "--controller-manager"])
+    }
+
     /// A cluster with a node that runs pods, with Knative Eventing and the legacy custom resources.
     #[must_use]
     pub fn with_node() -> Self {

@@ -93,22 +93,53 @@ impl Cluster {
         Ok(Discovery { resources })
     }
 
+    /// Every kind whose objects can be listed, deleted and created, each in its group's preferred version.
+    pub async fn discover_removable(&self) -> Result<Vec<Resource>, Obstacle> {
+        let mut found: Vec<Resource> = Vec::new();
+        for path in ["/api", "/apis"] {
+            for resource in read_if(&self.discover_raw(path).await?, is_removable).resources {
+                if !found.iter().any(|it| it.group == resource.group && it.kind == resource.kind) {
+                    found.push(resource);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     async fn discover_at(&self, path: &str) -> Result<Discovery, Obstacle> {
+        Ok(read(&self.discover_raw(path).await?))
+    }
+
+    async fn discover_raw(&self, path: &str) -> Result<Value, Obstacle> {
         // Every authenticated user may do this: ClusterRole system:discovery.
         let operation = || "discover what the cluster serves".to_owned();
         let request = Request::get(path).header(header::ACCEPT, AGGREGATED).body(Vec::new());
         let request = request.map_err(|source| Obstacle::Refused { operation: operation(), source: source.into() })?;
-        self.send(request).await.map(|answer| read(&answer)).map_err(|error| obstacle(operation(), error))
+        self.send(request).await.map_err(|error| obstacle(operation(), error))
     }
 }
 
+/// Kinds that only say again what others say, and that a controller writes.
+const SHADOWS: [&str; 2] = ["Event", "Endpoints"];
+
+fn is_removable(resource: &Value) -> bool {
+    let verbs = &resource["verbs"];
+    let has = |verb: &str| verbs.as_array().is_some_and(|verbs| verbs.iter().any(|it| *it == verb));
+    let is_shadow = SHADOWS.iter().any(|kind| resource["responseKind"]["kind"] == *kind);
+    ["list", "delete", "create"].into_iter().all(has) && !is_shadow
+}
+
 fn read(answer: &Value) -> Discovery {
+    read_if(answer, |_| true)
+}
+
+fn read_if(answer: &Value, is_read: impl Fn(&Value) -> bool) -> Discovery {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut resources = Vec::new();
     for group in list(&answer["items"]) {
         for version in list(&group["versions"]) {
-            for resource in list(&version["resources"]) {
+            for resource in list(&version["resources"]).iter().filter(|resource| is_read(resource)) {
                 let has = |name: &str| list(&resource["subresources"]).iter().any(|it| it["subresource"] == name);
                 resources.push(Resource {
                     group: text(&group["metadata"]["name"]),

@@ -12,17 +12,20 @@ use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::found::Found;
-use crate::stages::{DEPENDENTS, PRODUCTS, STRIPPED_PRODUCTS};
+use crate::owned::Fate;
+use crate::stages::{DEPENDENTS, HELM_OBJECTS, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS};
 
 /// Fails where others would delete an object that is not in the snapshot of `plan`.
 pub(crate) async fn check(source: &Source<'_>, found: &Found, plan: &Plan) -> Result<(), Obstacle> {
-    let cascaded = [DEPENDENTS, PRODUCTS, STRIPPED_PRODUCTS];
+    let has_owners = !found.index.owned.going.is_empty();
+    let goes = |stage: usize| match stage {
+        DEPENDENTS | PRODUCTS | STRIPPED_PRODUCTS => true,
+        OBJECTS | HELM_OBJECTS => has_owners,
+        _ => false,
+    };
     // Hashes: there may be as much of it as of what is purged.
-    let known: HashSet<u64> = plan
-        .changes()
-        .filter(|change| cascaded.contains(&change.stage))
-        .filter_map(|change| change.before().map(hashed_uid))
-        .collect();
+    let known: HashSet<u64> =
+        plan.changes().filter(|change| goes(change.stage)).filter_map(|change| change.before().map(hashed_uid)).collect();
     let is_new = |object: &Value| object["metadata"]["deletionTimestamp"].is_null() && !known.contains(&hashed_uid(object));
     let Some(target) = first(source, found, is_new).await? else { return Ok(()) };
     Err(Obstacle::Drift {
@@ -33,8 +36,11 @@ pub(crate) async fn check(source: &Source<'_>, found: &Found, plan: &Plan) -> Re
 
 /// The first object that others delete and of which `is_new` is true.
 async fn first(source: &Source<'_>, found: &Found, is_new: impl Fn(&Value) -> bool) -> Result<Option<Target>, Obstacle> {
-    for kind in &found.dependents {
-        let read = |object: Value| (found.index.owns(&object) && is_new(&object)).then(|| target(&object));
+    let dependents = found.dependents.iter().map(|(_, kind)| kind);
+    let purged = found.readable().map(|it| &it.kind).filter(|_| !found.index.owned.going.is_empty());
+    for kind in dependents.chain(purged) {
+        let goes = |object: &Value| found.index.owned.fate(object) == Fate::Goes;
+        let read = |object: Value| (goes(&object) && is_new(&object)).then(|| target(&object));
         if let Some(first) = source.find(kind, read).await? {
             return Ok(Some(first));
         }

@@ -33,6 +33,18 @@ pub(crate) struct Purge {
     /// What the garbage collector deletes with its owners.
     #[serde(default)]
     pub(crate) dependents: Vec<Named>,
+    /// In which other kinds objects are looked for that purged objects own.
+    pub(crate) owned: Option<Owned>,
+}
+
+/// In which kinds objects are looked for that purged objects own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Owned {
+    /// In those that the configuration names: somebody knows that there are no others.
+    Named,
+    /// In every kind that the cluster serves.
+    All,
 }
 
 /// Objects of one kind.
@@ -189,7 +201,7 @@ impl Purge {
 
 /// Groups of Kubernetes itself have no dot, or belong to `k8s.io`; those of the service catalog, too, whose objects have effects
 /// outside the cluster.
-fn is_built_in(group: &str) -> bool {
+pub(crate) fn is_built_in(group: &str) -> bool {
     !group.contains('.') || group == "k8s.io" || group.ends_with(".k8s.io")
 }
 

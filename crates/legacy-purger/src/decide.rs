@@ -23,6 +23,9 @@ const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 /// Why the purge deletes an object that a guard would refuse.
 pub(crate) const ALLOWED: &str = "allowed by name";
 
+/// Why the purge deletes an object that nobody has selected.
+pub(crate) const ALONG: &str = "its owner goes, and the garbage collector would delete it";
+
 /// Why the purge deletes a Subscription that nothing replaces, and nothing has to.
 pub(crate) const NO_EVENTS: &str = "it gets no events today";
 
@@ -70,9 +73,23 @@ pub(crate) struct Mesh {
 /// Decides about one object.
 pub(crate) fn decide(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Verdict {
     let target = target(object);
-    if let Some(reason) = not_selected(object, kind) {
-        return Verdict::NotSelected(reason);
+    match not_selected(object, kind) {
+        Some(reason) => Verdict::NotSelected(reason),
+        None => decide_selected(object, target, kind, known),
     }
+}
+
+/// Decides about an object that goes with its owner, whether or not it is selected.
+pub(crate) fn decide_along(object: &Value, kind: &PurgedKind, known: &Known<'_>) -> Verdict {
+    let reason = ALONG.to_owned();
+    match decide_selected(object, target(object), kind, known) {
+        Verdict::Purge { warnings, is_helm_owned, .. } => Verdict::Purge { reason, warnings, is_helm_owned },
+        Verdict::Keep(_) => Verdict::Purge { reason, warnings: Vec::new(), is_helm_owned: false },
+        verdict => verdict,
+    }
+}
+
+fn decide_selected(object: &Value, target: Target, kind: &PurgedKind, known: &Known<'_>) -> Verdict {
     let replaced = if is_kyma_subscription(kind) {
         match Shape::of(object) {
             Shape::Filter | Shape::Types => {

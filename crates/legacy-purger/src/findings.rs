@@ -43,6 +43,9 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
             plan.warn(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
         }
     }
+    if let Some(finding) = owned_unseen(options, found) {
+        plan.warn(finding);
+    }
     let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
     for (finalizer, (first, count)) in &index.finalizers {
         if !options.stripped.contains(finalizer) {
@@ -62,6 +65,20 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
         }
     }
     add_steps(plan, options, runs);
+}
+
+/// Says in which kinds nobody has looked for what purged objects own.
+fn owned_unseen(options: &Options<'_>, found: &Found) -> Option<Finding> {
+    let position =
+        found.index.tallies.iter().position(|tally| tally.purged > 0).filter(|_| options.purge.owned.is_none())?;
+    let definition = &found.definitions[position];
+    let of = |group: &str, kind: &str| if group.is_empty() { kind.to_owned() } else { format!("{kind} of {group}") };
+    let purged = options.purge.kinds.iter().map(|it| of(&it.group, &it.kind));
+    let named = options.purge.dependents.iter().map(|it| of(&it.group, &it.kind));
+    let seen = purged.chain(named).collect::<Vec<_>>().join(", ");
+    let message = format!("objects that purged ones own are not looked at in any kind but {seen}");
+    let target = definition.target().unwrap_or_else(|| definition.kind.target("", "", "*"));
+    Some(codes::OWNED_UNSEEN.finding(target, message))
 }
 
 /// Adds the findings about steps that must have run before.

@@ -20,8 +20,8 @@ pub(crate) struct Found {
     pub(crate) mesh: Mesh,
     pub(crate) index: Index,
     pub(crate) workloads: Workloads,
-    /// The kinds that the garbage collector deletes with their owners and that are served, in the order of their objects.
-    pub(crate) dependents: Vec<Kind>,
+    /// The kinds, beside those that are purged, whose objects go or lose an owner; with group and version, in the order of their objects.
+    pub(crate) dependents: Vec<(String, Kind)>,
     /// The kinds that owners of finalizers delete and that are served, in the order of their objects.
     pub(crate) products: Vec<ProductKind>,
     /// Whether Helm releases lose objects or definitions.
@@ -68,11 +68,6 @@ impl Found {
     /// The definitions whose objects can be read as they are stored.
     pub(crate) fn readable(&self) -> impl Iterator<Item = &Definition> {
         self.definitions.iter().filter(|definition| !definition.is_unreadable())
-    }
-
-    /// Whether the garbage collector deletes an object with a purged owner.
-    pub(crate) fn is_dependent(&self, object: &Value) -> bool {
-        self.index.owns(object) && is_undeleted(object)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counts the objects of the first reading: purged, kept and refused ones. Of each object only what the plan needs is kept. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::{Finding, Unchanged};
@@ -9,8 +9,9 @@ use fairlead_observe::address::target;
 use serde_json::Value;
 
 use crate::configuration::PurgedKind;
-use crate::decide::{Known, Verdict, decide};
+use crate::decide::{Known, Verdict, decide, decide_along};
 use crate::finalizers::finalizers;
+use crate::owned::{Fate, Owned, owners};
 
 /// Finalizers that the API server itself adds and removes.
 const KUBERNETES_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
@@ -30,6 +31,8 @@ pub(crate) struct Tally {
     pub(crate) not_selected: usize,
     /// The first that stays.
     pub(crate) first_kept: Option<Target>,
+    /// The number of objects that would stay and have owners: whether they do is known when the owners are.
+    pub(crate) open: usize,
 }
 
 /// The objects of all kinds.
@@ -42,8 +45,8 @@ pub(crate) struct Index {
     pub(crate) unchanged: Packed<Unchanged>,
     /// Finalizers on what goes: the first object, and how many.
     pub(crate) finalizers: BTreeMap<String, (Target, usize)>,
-    /// The uids of objects to delete; kept only if the purge has kinds of dependents.
-    pub(crate) uids: HashSet<Box<str>>,
+    /// What becomes of objects that purged objects own. Known only where there may be such objects.
+    pub(crate) owned: Owned,
 }
 
 impl Index {
@@ -57,16 +60,35 @@ impl Index {
         self.tallies.iter().map(|tally| tally.purged).sum()
     }
 
-    /// Whether a purged object owns this one.
-    pub(crate) fn owns(&self, object: &Value) -> bool {
-        let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        owners.filter_map(|owner| owner["uid"].as_str()).any(|uid| self.uids.contains(uid))
+    /// Counts an object of the kind that was begun last; `keeps_uids` is whether the uids of what goes will be asked for.
+    pub(crate) fn add(&mut self, object: &Value, kind: &PurgedKind, known: &Known<'_>, keeps_uids: bool) {
+        let Some(position) = self.tallies.len().checked_sub(1) else { return };
+        let verdict = decide(object, kind, known);
+        if keeps_uids && matches!(verdict, Verdict::Purge { .. }) {
+            self.owned.going.extend(object["metadata"]["uid"].as_str().map(Into::into));
+        }
+        if matches!(verdict, Verdict::Keep(_) | Verdict::NotSelected(_)) && owners(object).next().is_some() {
+            self.tallies[position].open += 1;
+        } else {
+            self.count(position, object, verdict);
+        }
     }
 
-    /// Counts an object of the kind that was begun last; `has_dependents` is whether the uids of what goes will be asked for.
-    pub(crate) fn add(&mut self, object: &Value, kind: &PurgedKind, known: &Known<'_>, has_dependents: bool) {
-        let Some(tally) = self.tallies.last_mut() else { return };
-        match decide(object, kind, known) {
+    /// Counts an object that has owners and is left open so far.
+    pub(crate) fn settle(&mut self, position: usize, object: &Value, kind: &PurgedKind, known: &Known<'_>) {
+        let verdict = decide(object, kind, known);
+        if !matches!(verdict, Verdict::Keep(_) | Verdict::NotSelected(_)) || owners(object).next().is_none() {
+            return;
+        }
+        match self.owned.fate(object) {
+            Fate::Goes => self.count(position, object, decide_along(object, kind, known)),
+            Fate::Stays | Fate::Released => self.count(position, object, verdict),
+        }
+    }
+
+    fn count(&mut self, position: usize, object: &Value, verdict: Verdict) {
+        let tally = &mut self.tallies[position];
+        match verdict {
             Verdict::Purge { warnings, is_helm_owned, .. } => {
                 tally.purged += 1;
                 tally.helm_owned += usize::from(is_helm_owned);
@@ -74,9 +96,6 @@ impl Index {
                 for finalizer in finalizers(object).filter(|it| !KUBERNETES_FINALIZERS.contains(it)) {
                     let entry = self.finalizers.entry(finalizer.to_owned()).or_insert_with(|| (target(object), 0));
                     entry.1 += 1;
-                }
-                if has_dependents {
-                    self.uids.extend(object["metadata"]["uid"].as_str().map(Into::into));
                 }
             }
             verdict @ (Verdict::Keep(_) | Verdict::NotSelected(_)) => {

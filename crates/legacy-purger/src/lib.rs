@@ -7,6 +7,7 @@
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
 //! - `ready`: waits where only Triggers that are not Ready speak against it
 //! - `step`: the step, whose changes are made in the `world` that it guards
+//! - `owned`: what becomes of objects whose owners go
 //! - `cascade`: what others delete, compared with the snapshot before the first deletion
 //! - `verify`: looks whether all is gone
 //! - `kinds`: what is read beside what is purged
@@ -37,6 +38,7 @@ mod kinds;
 mod observe;
 pub mod options;
 mod order;
+mod owned;
 mod plan;
 mod ready;
 mod stages;

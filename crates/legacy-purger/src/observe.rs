@@ -3,6 +3,7 @@
 
 mod definitions;
 pub(crate) mod mesh;
+mod owned;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -34,12 +35,20 @@ pub(crate) use workloads::get;
 pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Result<Found, Obstacle> {
     let definitions = definitions::read(source, options.purge).await?;
     let mesh = mesh::read(source, options, &definitions).await?;
-    let dependents = served(source, options.dependents()).into_iter().map(|(_, kind)| kind).collect::<Vec<_>>();
-    let has_dependents = !options.purge.dependents.is_empty();
-    let mut index = read_index(source, &definitions, &options.known(&mesh), has_dependents).await?;
-    if has_dependents {
-        add_owned(source, &mut index, &dependents).await?;
+    let known = options.known(&mesh);
+    let mut dependents = owned::kinds(source, options, &definitions).await?;
+    let mut index = read_index(source, &definitions, &known, !dependents.is_empty()).await?;
+    let has_open = index.tallies.iter().any(|tally| tally.open > 0);
+    if has_open && dependents.is_empty() {
+        // Whether they go depends on what goes. That they have owners at all is rare, so uids are not kept before.
+        index = read_index(source, &definitions, &known, true).await?;
     }
+    if has_open || !dependents.is_empty() {
+        index.owned.named.clone_from(&options.purge.dependents);
+        let readable: Vec<&Definition> = definitions.iter().filter(|it| !it.is_unreadable()).collect();
+        owned::follow(source, &mut index.owned, &readable, &mut dependents).await?;
+    }
+    let index = settle_open(source, index, &definitions, &known).await?;
     let workloads =
         if definitions.is_empty() { Workloads::default() } else { workloads::read(source, options.purge).await? };
     let products = products(source, options, &index);
@@ -64,12 +73,12 @@ pub(crate) async fn instances(source: &Source<'_>) -> Result<Vec<Target>, Obstac
     source.list(&INSTANCE, |object| Some(target(&object))).await
 }
 
-/// Reads all objects of the kinds that can be read; `has_dependents` is whether their uids will be asked for.
+/// Reads all objects of the kinds that can be read; `keeps_uids` is whether the uids of what goes will be asked for.
 async fn read_index(
     source: &Source<'_>,
     definitions: &[Definition],
     known: &Known<'_>,
-    has_dependents: bool,
+    keeps_uids: bool,
 ) -> Result<Index, Obstacle> {
     let mut index = Index::default();
     for definition in definitions {
@@ -78,26 +87,27 @@ async fn read_index(
             continue;
         }
         let before = index;
-        let add = |index: &mut Index, object: Value| index.add(&object, &definition.entry, known, has_dependents);
+        let add = |index: &mut Index, object: Value| index.add(&object, &definition.entry, known, keeps_uids);
         index = source.fold(&definition.kind, || before.clone(), add).await?;
     }
     Ok(index)
 }
 
-/// Adds what the kinds of dependents own in turn, until there is no more of it.
-async fn add_owned(source: &Source<'_>, index: &mut Index, kinds: &[Kind]) -> Result<(), Obstacle> {
-    loop {
-        let before = index.uids.len();
-        for kind in kinds {
-            let owned =
-                |object: Value| index.owns(&object).then(|| object["metadata"]["uid"].as_str().map(Box::from)).flatten();
-            let owned = source.list(kind, owned).await?;
-            index.uids.extend(owned);
-        }
-        if index.uids.len() == before {
-            return Ok(());
+/// Decides about what has owners and is not selected, where what goes is known by now.
+async fn settle_open(
+    source: &Source<'_>,
+    mut index: Index,
+    definitions: &[Definition],
+    known: &Known<'_>,
+) -> Result<Index, Obstacle> {
+    for (position, definition) in definitions.iter().enumerate() {
+        if index.tallies[position].open > 0 {
+            let before = index;
+            let add = |index: &mut Index, object: Value| index.settle(position, &object, &definition.entry, known);
+            index = source.fold(&definition.kind, || before.clone(), add).await?;
         }
     }
+    Ok(index)
 }
 
 /// The kinds that are served, each with its group and version, in the order of their objects in a plan.

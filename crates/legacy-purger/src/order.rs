@@ -7,15 +7,16 @@ use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use serde_json::{Value, json};
 
-use crate::decide::{Verdict, decide};
+use crate::decide::{Verdict, decide, decide_along};
 use crate::definitions::Definition;
 use crate::finalizers::{has_finalizer_of, without_finalizers};
 use crate::found::{Found, ProductKind};
 use crate::index::count_of;
 use crate::options::Options;
+use crate::owned::Fate;
 use crate::stages::{
     DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, HelmOwned, NO_FENCE, OBJECTS,
-    PRODUCTS, STRIPPED_PRODUCTS,
+    PRODUCTS, RELEASED, STRIPPED_PRODUCTS,
 };
 
 /// One part of the order.
@@ -51,7 +52,8 @@ enum Scope<'a> {
 pub(crate) fn order<'a>(options: &'a Options<'a>, found: &'a Found) -> Vec<Part<'a>> {
     let pass = |stage, kind, scope| Part::Pass(Pass { kind, stage, scope, options, found });
     let mut parts = vec![Part::Changes(holds(found)), Part::Changes(fence(found))];
-    parts.extend(found.dependents.iter().map(|kind| pass(DEPENDENTS, kind, Scope::Dependents)));
+    parts.extend(released(found).map(|(kind, scope)| pass(RELEASED, kind, scope)));
+    parts.extend(found.dependents.iter().map(|(_, kind)| pass(DEPENDENTS, kind, Scope::Dependents)));
     if !options.stripped.is_empty() {
         parts.extend(finalized(found).map(|(kind, scope)| pass(FINALIZERS, kind, scope)));
     }
@@ -113,6 +115,16 @@ fn finalized(found: &Found) -> impl Iterator<Item = (&Kind, Scope<'_>)> {
     all.into_iter().map(|(_, kind, scope)| (kind, scope))
 }
 
+/// The kinds whose objects may lose an owner and stay, in the order of their objects.
+fn released(found: &Found) -> impl Iterator<Item = (&Kind, Scope<'_>)> {
+    let dependents = found.dependents.iter().map(|(api_version, kind)| (api_version, kind, Scope::Dependents));
+    let purged = found.readable().filter(|_| !found.index.owned.living.is_empty());
+    let purged = purged.map(|it| (&it.api_version, &it.kind, Scope::Purged(it)));
+    let mut all: Vec<(&String, &Kind, Scope<'_>)> = dependents.chain(purged).collect();
+    all.sort_by_key(|(api_version, kind, _)| (*api_version, &kind.kind));
+    all.into_iter().map(|(_, kind, scope)| (kind, scope))
+}
+
 fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec<Change> {
     let stage = if is_helm_owned { HELM_DEFINITIONS } else { DEFINITIONS };
     let mut changes: Vec<Change> = Vec::new();
@@ -149,11 +161,14 @@ impl Pass<'_> {
                 reason,
             });
         }
+        if self.stage == RELEASED {
+            return self.release(object);
+        }
         let reason = match self.scope {
             Scope::Dependents => {
                 let reason = || "the garbage collector deletes it with its owner".to_owned();
                 // The finalizers of dependents are their own.
-                return self.found.is_dependent(&object).then(|| deletion(self.stage, object, reason()));
+                return self.is_purged(&object).then(|| deletion(self.stage, object, reason()));
             }
             Scope::Purged(definition) => self.purged(&object, definition)?,
             Scope::Products(kind) => self.product(&object, kind)?,
@@ -164,14 +179,31 @@ impl Pass<'_> {
     /// Whether the purge deletes an object in any of its stages.
     fn is_purged(&self, object: &Value) -> bool {
         match self.scope {
-            Scope::Dependents => self.found.is_dependent(object),
+            Scope::Dependents => self.found.index.owned.fate(object) == Fate::Goes,
             Scope::Purged(definition) => matches!(self.decide(object, definition), Verdict::Purge { .. }),
             Scope::Products(kind) => kind.finalizer_of(object).is_some(),
         }
     }
 
     fn decide(&self, object: &Value, definition: &Definition) -> Verdict {
-        decide(object, &definition.entry, &self.options.known(&self.found.mesh))
+        let known = self.options.known(&self.found.mesh);
+        match decide(object, &definition.entry, &known) {
+            Verdict::Keep(_) | Verdict::NotSelected(_) if self.found.index.owned.fate(object) == Fate::Goes => {
+                decide_along(object, &definition.entry, &known)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Takes the references to what goes from an object that another owner keeps.
+    fn release(&self, object: Value) -> Option<Change> {
+        let owned = &self.found.index.owned;
+        if self.is_purged(&object) || owned.fate(&object) != Fate::Released {
+            return None;
+        }
+        let (target, after) = (target(&object), owned.released(&object));
+        let reason = "another owner keeps it".to_owned();
+        Some(Change { stage: RELEASED, target, images: Images::Update(object, after), reason })
     }
 
     /// Why an object of a purged kind goes in this stage.

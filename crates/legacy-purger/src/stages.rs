@@ -6,24 +6,26 @@ use fairlead_migration::stage::{Stage, StageKind, UndoAt};
 pub(crate) const HOLDS: usize = 0;
 /// The fence is put up.
 pub(crate) const FENCE: usize = 1;
+/// Objects that have another owner lose their references to those that go. Before the owners, so that they get them back after them.
+pub(crate) const RELEASED: usize = 2;
 /// The garbage collector deletes objects with their owners. Before the owners, so that they come back after them.
-pub(crate) const DEPENDENTS: usize = 2;
+pub(crate) const DEPENDENTS: usize = 3;
 /// Finalizers that were named are taken away.
-pub(crate) const FINALIZERS: usize = 3;
+pub(crate) const FINALIZERS: usize = 4;
 /// The objects go while the owners of their finalizers run.
-pub(crate) const OBJECTS: usize = 4;
+pub(crate) const OBJECTS: usize = 5;
 /// Objects of Helm releases go: they come back after Helm's own manifests.
-pub(crate) const HELM_OBJECTS: usize = 5;
+pub(crate) const HELM_OBJECTS: usize = 6;
 /// The owners of finalizers delete their products. After the objects, so that products are back before an owner makes new ones.
-pub(crate) const PRODUCTS: usize = 6;
+pub(crate) const PRODUCTS: usize = 7;
 /// Products whose finalizer was taken away go: nobody else deletes them.
-pub(crate) const STRIPPED_PRODUCTS: usize = 7;
+pub(crate) const STRIPPED_PRODUCTS: usize = 8;
 /// The definitions of kinds go.
-pub(crate) const DEFINITIONS: usize = 8;
+pub(crate) const DEFINITIONS: usize = 9;
 /// The definitions of Helm releases go.
-pub(crate) const HELM_DEFINITIONS: usize = 9;
+pub(crate) const HELM_DEFINITIONS: usize = 10;
 /// The fence is taken away.
-pub(crate) const NO_FENCE: usize = 10;
+pub(crate) const NO_FENCE: usize = 11;
 
 /// Whether Helm releases lose objects or definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,7 @@ pub(crate) fn stages(concurrency: usize, helm_owned: HelmOwned) -> Vec<Stage> {
     vec![
         hold("Workloads that break without these kinds"),
         hold("Fence against new objects"),
+        stage("References to owners that go", StageKind::Contract, late),
         along("What the garbage collector deletes with its owners"),
         stage("Finalizers", StageKind::Contract, late),
         stage("Objects", StageKind::Contract, late_from(HelmOwned::Definitions)),
@@ -84,7 +87,7 @@ mod tests {
             let stages = stages(1, helm_owned);
             (0..stages.len()).filter(|index| stages[*index].undo_at == UndoAt::PostRollback).collect()
         };
-        let with_objects = [DEPENDENTS, FINALIZERS, HELM_OBJECTS, HELM_DEFINITIONS];
+        let with_objects = [RELEASED, DEPENDENTS, FINALIZERS, HELM_OBJECTS, HELM_DEFINITIONS];
         assert_eq!(late(HelmOwned::Objects), with_objects);
         let mut with_kinds: Vec<usize> = (0..=NO_FENCE).collect();
         with_kinds.retain(|stage| ![PRODUCTS, STRIPPED_PRODUCTS, DEFINITIONS].contains(stage));

@@ -13,7 +13,7 @@ use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::decide::{ALLOWED, Mesh, NO_EVENTS, Verdict, carried, decide, is_kyma_subscription};
+use crate::decide::{ALLOWED, ALONG, Mesh, NO_EVENTS, Verdict, carried, decide, is_kyma_subscription};
 use crate::observe::mesh;
 use crate::options::Options;
 use crate::stages::{HELM_OBJECTS, HOLDS, OBJECTS};
@@ -64,8 +64,8 @@ pub(crate) async fn verify(
 /// was, and may be again in a moment.
 async fn expect_replicas(source: &Source<'_>, options: &Options<'_>, plan: &Plan) -> Result<(), Obstacle> {
     let is_replicated = |change: &Change| {
-        let is_object =
-            [OBJECTS, HELM_OBJECTS].contains(&change.stage) && ![ALLOWED, NO_EVENTS].contains(&change.reason.as_str());
+        let is_object = [OBJECTS, HELM_OBJECTS].contains(&change.stage)
+            && ![ALLOWED, ALONG, NO_EVENTS].contains(&change.reason.as_str());
         let is_of =
             |image: &Image| options.purge.kinds.iter().any(|it| is_kyma_subscription(it) && it.observed_kind().is_of(image));
         is_object && change.before().is_some_and(is_of)

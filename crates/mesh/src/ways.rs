@@ -1,5 +1,5 @@
-//! The ways of events on the mesh: from the Channel of an Application, through a Knative Subscription, to the Broker of a namespace. Read as
-//! they are; which ways there should be [`crate::flows`] decides, by the same labels.
+//! The ways of events on the mesh: from the Channel of an Application, through a Knative Subscription, to the Broker of a namespace.
+//! They are read as they are; which ways there should be [`crate::flows`] decides, by the same labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -67,6 +67,10 @@ impl<'a> Manifests<'a> {
         self.shelves.get(&key(kind)).into_iter().flat_map(Shelf::objects)
     }
 
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        self.shelves.keys().map(|(group, kind)| Kind::named(group, kind)).collect()
+    }
+
     pub(crate) fn definition(&self, kind: &Kind) -> Option<Value> {
         let is_it = |crd: &Value| crd["spec"]["group"] == *kind.group && crd["spec"]["names"]["kind"] == *kind.kind;
         self.of(&DEFINITION).find(is_it)

@@ -12,6 +12,9 @@ use crate::address::target;
 use crate::kind::{DEFINITION, Kind};
 use crate::manifests::Manifests;
 
+/// Kinds of the core group that own others and live in no namespace.
+const CLUSTER_WIDE: [&str; 3] = ["Namespace", "Node", "PersistentVolume"];
+
 /// Where objects come from.
 pub enum Source<'a> {
     /// A cluster and what it serves.
@@ -28,6 +31,29 @@ impl Source<'_> {
             Self::Cluster(_, discovery) => Some(resource(discovery, kind)?.api_version()),
             Self::Manifests(manifests) => manifests.api_version(kind),
         }
+    }
+
+    /// Whether objects of a kind live in namespaces; believed where nothing says so.
+    #[must_use]
+    pub fn is_namespaced(&self, kind: &Kind) -> bool {
+        match self {
+            _ if kind.group.is_empty() => !CLUSTER_WIDE.contains(&&*kind.kind),
+            Self::Cluster(_, discovery) => resource(discovery, kind).is_none_or(|resource| resource.is_namespaced),
+            Self::Manifests(manifests) => {
+                manifests.definition(kind).is_none_or(|definition| definition["spec"]["scope"] != "Cluster")
+            }
+        }
+    }
+
+    /// Every kind whose objects can be listed, deleted and created.
+    pub async fn kinds(&self) -> Result<Vec<Kind>, Obstacle> {
+        Ok(match self {
+            Self::Cluster(cluster, _) => {
+                let resources = cluster.discover_removable().await?;
+                resources.iter().map(|resource| Kind::named(&resource.group, &resource.kind)).collect()
+            }
+            Self::Manifests(manifests) => manifests.kinds(),
+        })
     }
 
     /// Whether objects of a kind have replicas that can be set; of files that is believed.

@@ -7,6 +7,7 @@
 //! - `ways`: the whole way of events on the mesh
 //! - `finalizers`: their owners run, are slow, have gone
 //! - `fence`: objects that are created while they are purged
+//! - `owners`: what purged objects own
 //! - `configuration`: other kinds
 //! - `generated`: a thousand objects of any form go and come back
 
@@ -16,6 +17,7 @@ mod fence;
 mod finalizers;
 mod generated;
 mod meanwhile;
+mod owners;
 mod refused;
 mod scene;
 mod ways;

@@ -124,4 +124,9 @@ crate::codes! {
         "No EventActivation lets the events of its Application into its namespace, so the legacy bus delivers nothing to it. It goes \
          although no Trigger may replace it, and it is in the snapshot.",
         "Nothing to do, if that is right. If its events are missed: create the EventActivation, and run trigger-replicator first.";
+    pub OWNED_UNSEEN = "LP211", Done, "Nobody has looked what else the purged objects own",
+        "The garbage collector deletes what an object owns with it. The purge keeps such objects in its snapshot only of the kinds that are \
+         purged and of those under `dependents`; objects of other kinds would not come back.",
+        "Set `owned: all` in the section `purge`: every kind that the cluster serves is looked at, which takes permission to list them. Or, \
+         if these objects own nothing else, `owned: named`.";
 }

@@ -8,6 +8,7 @@ use fairlead_migration::plan::Plan;
 
 use super::text;
 use crate::outcome::Ended;
+use crate::redact;
 
 /// GitHub refuses comments of more than 65,536 characters; the rest is for everything but the folded plan.
 const MAX_PLAN: usize = 50_000;

@@ -7,6 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use fairlead_migration::obstacle::chain;
 
 use crate::outcome::Ended;
+use crate::redact;
 
 pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(plan.step());

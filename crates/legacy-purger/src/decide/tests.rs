@@ -1,3 +1,4 @@
+use fairlead_observe::kind::Asked;
 use fairlead_observe::manifests::Manifests;
 use fairlead_observe::source::Source;
 use serde_json::json;
@@ -43,7 +44,11 @@ fn way() -> Vec<Value> {
 
 /// The mesh of these objects, read as from files.
 fn mesh(objects: &[Value]) -> Mesh {
-    let manifests = Manifests::new(objects.to_vec(), &[], "v1");
+    let mut manifests = Manifests::new(Asked::AtLeast(&[]), "v1");
+    for (position, object) in objects.iter().enumerate() {
+        manifests.add(&"mesh.yaml".into(), position + 1, object.clone()).expect("an object");
+    }
+    let manifests = manifests.sorted();
     let source = Source::Manifests(&manifests);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(crate::observe::mesh::observe(&source)).expect("files are read")

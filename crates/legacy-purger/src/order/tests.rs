@@ -35,7 +35,7 @@ fn found(entry: &PurgedKind, helm_owned: HelmOwned) -> Found {
         Definition { entry, kind, api_version: "a.b/v1".into(), plural: "things".into(), image: None, unreadable: None };
     let mut index = Index::default();
     index.begin_kind();
-    let dependents = vec![Kind::named("c.d", "Child")];
+    let dependents = vec![("c.d/v1".to_owned(), Kind::named("c.d", "Child"))];
     Found {
         definitions: vec![definition],
         mesh: Mesh::default(),
@@ -70,7 +70,10 @@ fn kinds_are_read_in_the_order_of_stages() {
     let (options, found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Objects));
     let read: Vec<(usize, &str)> =
         passes(&options, &found).iter().map(|pass| (pass.stage, pass.kind.kind.as_ref())).collect();
-    assert_eq!(read, [(DEPENDENTS, "Child"), (FINALIZERS, "Thing"), (OBJECTS, "Thing"), (HELM_OBJECTS, "Thing")]);
+    assert_eq!(
+        read,
+        [(RELEASED, "Child"), (DEPENDENTS, "Child"), (FINALIZERS, "Thing"), (OBJECTS, "Thing"), (HELM_OBJECTS, "Thing")]
+    );
 }
 
 #[test]

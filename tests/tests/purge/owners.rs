@@ -1,0 +1,191 @@
+//! Objects that purged objects own: the garbage collector deletes them, and they come back.
+
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{Ended, becomes, job, run};
+use fairlead_tests::state::{self, State, differences};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+/// A cluster with two kinds, and what is purged of them.
+struct Owners<'a> {
+    cluster: &'a Cluster,
+    configuration: NamedTempFile,
+}
+
+impl<'a> Owners<'a> {
+    fn new(cluster: &'a Cluster) -> Self {
+        let definition = |kind: &str, scope: &str| {
+            let plural = format!("{}s", kind.to_lowercase());
+            let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+            let versions = json!([{"name": "v1", "served": true, "storage": true, "schema": schema}]);
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{plural}.owners.test")},
+                "spec": {"group": "owners.test", "scope": scope, "names": {"kind": kind, "plural": plural}, "versions": versions}})
+        };
+        cluster.apply(&json!([definition("Part", "Namespaced"), definition("Line", "Cluster")]));
+        assert!(becomes(|| cluster.kubectl(&["get", "parts,lines", "-A"]).status == Some(0)), "they are not served");
+        Self { cluster, configuration: NamedTempFile::new().expect("a temporary file") }
+    }
+
+    fn configure(&self, purge: &Value) {
+        let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "purge": purge});
+        std::fs::write(self.configuration.path(), configuration.to_string()).expect("written");
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Ended {
+        let mut purger = job("legacy-purger");
+        purger.args(args).args(["--kubeconfig", self.cluster.kubeconfig(), "--ledger-namespace", "default", "--config"]);
+        run(purger.arg(self.configuration.path()), "")
+    }
+
+    /// Creates an object with these owners, and returns what names it as an owner.
+    fn make(&self, kind: &str, name: &str, labels: &Value, owners: &[&Value]) -> Value {
+        let api_version = if ["Part", "Line"].contains(&kind) { "owners.test/v1" } else { "v1" };
+        let mut metadata = json!({"name": name, "labels": labels, "ownerReferences": owners});
+        let namespace = if kind == "Line" { "" } else { "default" };
+        if !namespace.is_empty() {
+            metadata["namespace"] = namespace.into();
+        }
+        self.cluster.apply(&json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}));
+        let made = self.cluster.get(&kind.to_lowercase(), "default", name);
+        json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": made["metadata"]["uid"]})
+    }
+
+    fn state(&self) -> State {
+        let kinds = "parts,lines,configmaps,secrets,customresourcedefinitions";
+        let mut objects: Vec<Value> = state::of_kinds(self.cluster, kinds).into_values().collect();
+        objects.retain(|object| {
+            object["type"] != "fairlead.dev/ticket" && !object["metadata"]["name"].to_string().contains("fairlead")
+        });
+        for definition in objects.iter_mut().filter(|object| object["kind"] == "CustomResourceDefinition") {
+            definition.as_object_mut().expect("an object").remove("status");
+            let managers = definition["metadata"]["managedFields"].as_array_mut().expect("a list");
+            managers.retain(|entry| entry["subresource"] != "status");
+        }
+        state::canonical(objects)
+    }
+
+    fn names(&self, kinds: &str) -> Vec<String> {
+        let names = ["get", kinds, "-A", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name} {end}"];
+        let names = self.cluster.kubectl(&names).expect(0).stdout;
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+fn old() -> Value {
+    json!({"gen": "old"})
+}
+
+#[test]
+fn what_owns_others_of_the_same_kinds_goes_with_them_and_all_come_back_at_once() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    let line = scene.make("Line", "z-line", &old(), &[]);
+    let a = scene.make("Part", "a", &json!({}), &[&line]);
+    let b = scene.make("Part", "b", &json!({}), &[&a]);
+    let c = scene.make("Part", "c", &old(), &[&b]);
+    scene.make("Part", "d", &json!({}), &[&c]);
+    scene.make("Part", "of-nobody", &json!({}), &[]);
+    let kind = |kind: &str| json!({"group": "owners.test", "kind": kind, "selector": {"matchLabels": {"gen": "old"}}, "keepDefinition": true});
+    for kinds in [json!([kind("Part"), kind("Line")]), json!([kind("Line"), kind("Part")])] {
+        scene.configure(&json!({"kinds": kinds, "dependents": [{"group": "owners.test", "kind": "Part"}]}));
+        let before = scene.state();
+        let plan = scene.run(&["plan"]).expect(0).stdout;
+        for name in ["a", "b", "c", "d"] {
+            let lines = plan.lines().filter(|line| line.contains(&format!("Part default/{name}")));
+            assert_eq!(lines.collect::<Vec<_>>(), [format!("- delete Part default/{name}")], "{plan}");
+        }
+        for words in [
+            "= Part default/of-nobody: left alone, its labels are not selected",
+            "# its owner goes, and the garbage collector would delete it",
+            "# the configuration selects it",
+            "DESTROYS 1 Line, 4 Part",
+        ] {
+            assert!(plan.contains(words), "{words}\n{plan}");
+        }
+        scene.run(&["apply"]).expect(0);
+        assert_eq!(scene.names("parts,lines"), ["Part/of-nobody"]);
+        scene.run(&["rollback", "--last"]).expect(0);
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    }
+    // The guards look at what goes along as well.
+    let release = json!({"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "default"});
+    let patch = json!({"metadata": {"annotations": release}}).to_string();
+    cluster.kubectl(&["patch", "part", "d", "--type=merge", "-p", &patch]).expect(0);
+    let refused = scene.run(&["apply"]).expect(4).output();
+    assert!(refused.contains("! refused LP105 Part default/d: it belongs to Helm release crm"), "{refused}");
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
+}
+
+#[test]
+fn a_second_owner_keeps_an_object_which_gets_the_first_one_back() {
+    let cluster = Cluster::with_controllers();
+    let scene = Owners::new(&cluster);
+    // The collector learns of kinds now and then.
+    let probe = scene.make("Part", "probe", &json!({}), &[]);
+    scene.make("ConfigMap", "of-probe", &json!({}), &[&probe]);
+    cluster.kubectl(&["delete", "part", "probe"]).expect(0);
+    let is_collected = || cluster.kubectl(&["get", "configmap", "of-probe"]).status != Some(0);
+    assert!(becomes(is_collected), "nothing is collected");
+
+    let [first, second] = ["first", "second"].map(|name| scene.make("Part", name, &old(), &[]));
+    let other = scene.make("ConfigMap", "other", &json!({}), &[]);
+    scene.make("ConfigMap", "two-owners", &json!({}), &[&first, &other, &second]);
+    scene.make("ConfigMap", "both-go", &json!({}), &[&first, &second]);
+    let only = scene.make("ConfigMap", "only", &json!({}), &[&first]);
+    scene.make("Secret", "of-only", &json!({}), &[&only]);
+    scene.make("Part", "kept-part", &json!({}), &[&other, &first]);
+    let before = scene.state();
+    scene.configure(&json!({"owned": "all",
+        "kinds": [{"group": "owners.test", "kind": "Part", "selector": {"matchLabels": {"gen": "old"}}}]}));
+    let plan = scene.run(&["plan"]).expect(0).stdout;
+    for words in [
+        "~ update ConfigMap default/two-owners",
+        "~ update Part default/kept-part",
+        "# another owner keeps it",
+        "DESTROYS 2 ConfigMap, 1 Secret",
+        "= Part default/kept-part: left alone, its labels are not selected",
+    ] {
+        assert!(plan.contains(words), "{words}\n{plan}");
+    }
+    for _ in 0..2 {
+        scene.run(&["apply"]).expect(0);
+        let is_gone = || {
+            scene
+                .names("configmaps,secrets")
+                .iter()
+                .all(|it| !["only", "of-only", "both-go"].iter().any(|name| it.ends_with(&format!("/{name}"))))
+        };
+        assert!(becomes(is_gone), "{:?}", scene.names("configmaps,secrets"));
+        let kept = scene.cluster.get("configmap", "default", "two-owners");
+        assert_eq!(kept["metadata"]["ownerReferences"].as_array().map(Vec::len), Some(1), "{kept}");
+        assert_eq!(scene.names("parts"), ["Part/kept-part"]);
+        scene.run(&["rollback", "--last"]).expect(0);
+        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn one_warning_says_what_nobody_has_looked_at() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    scene.make("Part", "a", &old(), &[]);
+    let warned = |owned: Option<&str>| {
+        let mut purge =
+            json!({"kinds": [{"group": "owners.test", "kind": "Part"}], "dependents": [{"group": "", "kind": "ConfigMap"}]});
+        if let Some(owned) = owned {
+            purge["owned"] = owned.into();
+        }
+        scene.configure(&purge);
+        let plan = scene.run(&["plan"]).expect(0).stdout;
+        let warnings = plan.lines().filter(|line| line.contains("LP211")).map(str::to_owned);
+        warnings.collect::<Vec<_>>()
+    };
+    let expected = "! warning LP211 CustomResourceDefinition parts.owners.test: objects that purged ones own are not looked at in any kind but \
+                    Part of owners.test, ConfigMap";
+    assert_eq!(warned(None), [expected]);
+    assert_eq!(warned(Some("named")), Vec::<String>::new());
+    assert_eq!(warned(Some("all")), Vec::<String>::new());
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
+}
