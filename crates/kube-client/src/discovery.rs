@@ -63,6 +63,11 @@ impl Discovery {
         self.resources.iter().find(|resource| resource.group == group && resource.kind == kind)
     }
 
+    /// The kinds of a group.
+    pub fn kinds_of(&self, group: &str) -> impl Iterator<Item = &str> {
+        self.resources.iter().filter(move |resource| resource.group == group).map(|resource| resource.kind.as_str())
+    }
+
     /// The kind in this version and no other.
     #[must_use]
     pub fn find_version(&self, api_version: &str, kind: &str) -> Option<&Resource> {

@@ -45,15 +45,17 @@ pub struct PurgeArgs {
         value_parser = namespace_and_name)]
     pub allow_unreplicated: Vec<String>,
 
-    /// Remove what belongs to this Helm release, too; NAMESPACE/RELEASE where several have that name. As long as its record names those kinds, Helm cannot upgrade or uninstall it.
+    /// Remove what belongs to this Helm release, too; NAMESPACE/RELEASE where several have that name. As long as its record names those
+    /// kinds, Helm cannot upgrade or uninstall it.
     #[arg(long, global = true, value_name = "RELEASE", value_delimiter = ',', env = "FAIRLEAD_ALLOW_HELM_OWNED")]
     pub allow_helm_owned: Vec<String>,
 
-    /// Take this finalizer of the legacy bus away instead of waiting for its owner; what the owner would delete is deleted.
+    /// Take this finalizer, which the configuration names, away instead of waiting for its owner; what the owner would delete is deleted.
     #[arg(long, global = true, value_name = "FINALIZER", value_delimiter = ',', env = "FAIRLEAD_STRIP_FINALIZERS")]
     pub strip_finalizers: Vec<String>,
 
-    /// Only when the last run of this step in this upgrade has ended well; drain-waiter is asked for as soon as the ledger knows it.
+    /// Only when the last run of this step in this upgrade has ended well; the step that `drainedBy` of the configuration names is asked
+    /// for as soon as the ledger knows it.
     #[arg(long, global = true, value_name = "STEP", value_delimiter = ',', env = "FAIRLEAD_REQUIRE_STEP")]
     pub require_step: Vec<String>,
 

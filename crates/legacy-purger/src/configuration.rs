@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fairlead_apis::trigger;
 use fairlead_job::codes::shared;
@@ -22,6 +22,9 @@ const BUILT_IN: &str = include_str!("kyma-event-bus.yaml");
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Purge {
+    /// The file that says so; none for what is built in.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
     /// Custom kinds, each with its definition.
     pub(crate) kinds: Vec<PurgedKind>,
     /// Workloads that break without them, or make their objects.
@@ -35,6 +38,23 @@ pub(crate) struct Purge {
     pub(crate) dependents: Vec<Named>,
     /// In which other kinds objects are looked for that purged objects own.
     pub(crate) owned: Option<Owned>,
+    /// What to do instead of creating such an object; the fence says so.
+    pub(crate) instead: Option<String>,
+    /// The step that proves that nothing is in flight any more, before the objects go.
+    pub(crate) drained_by: Option<String>,
+    /// Kinds whose objects stay, which the plan says.
+    #[serde(default)]
+    pub(crate) stays: Vec<Staying>,
+}
+
+/// A kind whose objects stay.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Staying {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    /// Why they stay.
+    pub(crate) reason: String,
 }
 
 /// In which kinds objects are looked for that purged objects own.
@@ -150,8 +170,9 @@ impl Purge {
             Some(file) => section::<Self>(file, SECTION)?,
             None => None,
         };
-        let Some(purge) = purge else { return Self::built_in() };
+        let Some(mut purge) = purge else { return Self::built_in() };
         purge.content.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
+        purge.content.file = file.map(Path::to_owned);
         Ok(purge)
     }
 
@@ -167,6 +188,12 @@ impl Purge {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.kinds.is_empty() {
+            return Err(
+                "purge.kinds: it is empty, so nothing would be removed: name a kind, or take the section `purge` out"
+                    .to_owned(),
+            );
+        }
         let mut seen = BTreeSet::new();
         for PurgedKind { group, kind, .. } in &self.kinds {
             if is_built_in(group) {
@@ -240,12 +267,13 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C, colour: red}]", "purge.kinds[0].colour: unknown field `colour`"),
             ("  kinds: [{group: a.b}]", "missing field `kind`"),
             ("  consumers: []", "missing field `kinds`"),
+            ("  kinds: []", "purge.kinds: it is empty, so nothing would be removed"),
             (
-                "  kinds: []\n  dependents: [{group: a.b, kind: C}, {group: a.b, kind: C}]",
+                "  kinds: [{group: a.b, kind: D}]\n  dependents: [{group: a.b, kind: C}, {group: a.b, kind: C}]",
                 "purge.dependents: C of \"a.b\" stands twice",
             ),
             (
-                "  kinds: []\n  finalizers: [{name: f, owner: {apiVersion: v1, kind: X, namespace: a, name: b}, \
+                "  kinds: [{group: a.b, kind: D}]\n  finalizers: [{name: f, owner: {apiVersion: v1, kind: X, namespace: a, name: b}, \
                  deletes: [{group: a.b, kind: C, namespace: ns, selector: {}}]}]",
                 "an empty selector below f would mean everything",
             ),
@@ -255,7 +283,7 @@ mod tests {
         }
         let workload = "{apiVersion: apps/v1, kind: Deployment, namespace: a, name: b";
         let held = format!(
-            "  kinds: []\n  consumers: [{{workload: {workload}}}, hold: true}}]\n  finalizers: [{{name: f, owner: {workload}}}}}]"
+            "  kinds: [{{group: a.b, kind: D}}]\n  consumers: [{{workload: {workload}}}, hold: true}}]\n  finalizers: [{{name: f, owner: {workload}}}}}]"
         );
         assert!(read(&held).expect_err("it owns a finalizer").contains("must run until the objects are gone"));
     }

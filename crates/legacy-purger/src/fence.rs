@@ -11,6 +11,7 @@ use crate::configuration::PurgedKind;
 use crate::decide::is_kyma_subscription;
 use crate::definitions::Definition;
 use crate::kinds;
+use crate::options::Options;
 
 /// The policy and what puts it in force.
 pub(crate) struct Fence {
@@ -20,7 +21,8 @@ pub(crate) struct Fence {
 
 impl Fence {
     /// A fence around those of these kinds that can be told from others; none when there is none.
-    pub(crate) fn around(definitions: &[Definition], namespace: &str, release: &str) -> Option<Self> {
+    pub(crate) fn around(definitions: &[Definition], options: &Options<'_>) -> Option<Self> {
+        let Options { namespace, release, .. } = *options;
         let fenced: Vec<&Definition> = definitions.iter().filter(|definition| is_fenced(&definition.entry)).collect();
         if fenced.is_empty() {
             return None;
@@ -41,10 +43,14 @@ impl Fence {
             "has(object.metadata.annotations) && '{TICKET_ANNOTATION}' in object.metadata.annotations && \
              object.metadata.annotations['{TICKET_ANNOTATION}'].startsWith('{ticket}')"
         );
+        let status = format!("`legacy-purger status --release {release} --ledger-namespace {namespace}`");
+        // A message has one line.
+        let instead = options.purge.instead.as_ref().map(|it| it.replace('\n', " ")).map_or_else(
+            || "it cannot be created until that is over".to_owned(),
+            |instead| format!("{instead}, or again when the purge has been rolled back"),
+        );
         let message = format!(
-            "release {release} in namespace {namespace} is purging this kind from the cluster: create it on the new event mesh, \
-             or again when the purge has been rolled back (`legacy-purger status --release {release} --ledger-namespace \
-             {namespace}`)"
+            "release {release} in namespace {namespace} is purging this kind from the cluster: {instead} ({status})"
         );
         let metadata = |target: &Target| {
             json!({"name": target.name, "labels": {

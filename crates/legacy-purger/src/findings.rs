@@ -13,9 +13,6 @@ use crate::options::{Options, STEP};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use fairlead_job::codes::legacy_purger as codes;
 
-/// The step that proves that nothing is in flight any more.
-const DRAIN: &str = "drain-waiter";
-
 /// Adds what every guard says.
 pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found: &Found, runs: Option<&[RecordedRun]>) {
     let Found { definitions, index, workloads, .. } = found;
@@ -85,19 +82,20 @@ fn owned_unseen(options: &Options<'_>, found: &Found) -> Option<Finding> {
 fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[RecordedRun]>) {
     let Some(runs) = runs else { return };
     let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
-    if runs.iter().any(|run| run.step == DRAIN) && !required.contains(&DRAIN) {
-        required.push(DRAIN);
-    }
+    let drain = options.purge.drained_by.as_deref();
+    let has_run = |step: &&str| runs.iter().any(|run| run.step == *step);
+    required.extend(drain.filter(has_run).filter(|drain| !options.required_steps.iter().any(|it| it == drain)));
     for step in &required {
         if let Err(message) = has_preceded(step, runs, options.helm_revision) {
             plan.refuse(codes::NOT_PRECEDED.finding(preceded::target(step), message));
         }
     }
-    if required.contains(&DRAIN) {
+    if drain.is_some_and(|drain| required.contains(&drain)) {
         return;
     }
-    if plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0 {
-        plan.warn(codes::NOT_DRAINED.finding(preceded::target(DRAIN), "it has not run for this release"));
+    let goes = plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0;
+    if let Some(drain) = drain.filter(|_| goes) {
+        plan.warn(codes::NOT_DRAINED.finding(preceded::target(drain), "it has not run for this release"));
     }
     // After a proven drain durables are empty.
     let mut durables = plan

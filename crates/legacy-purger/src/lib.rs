@@ -53,7 +53,6 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_kube_client::ledger::Ledger;
-use fairlead_migration::store::Store as _;
 use fairlead_observe::source::Source;
 use fairlead_release::session::{self, Session, connect};
 
@@ -95,8 +94,8 @@ async fn make_plan(source: &Source<'_>, args: &Args, purge: &Purge) -> Result<fa
     match source {
         Source::Cluster(cluster, _) => {
             let namespace = named.unwrap_or(cluster.default_namespace());
-            let runs = Ledger::new(cluster, namespace, &release.release).runs().await?;
-            Ok(plan::make(source, &Options::new(args, purge, namespace)?, Some(&runs)).await?)
+            let ledger = Ledger::new(cluster, namespace, &release.release);
+            Ok(plan::make(source, &Options::new(args, purge, namespace)?, Some(&ledger)).await?)
         }
         Source::Manifests(_) => Ok(plan::make(source, &Options::new(args, purge, named.unwrap_or("default"))?, None).await?),
     }

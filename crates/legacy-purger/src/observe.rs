@@ -3,13 +3,13 @@
 
 mod definitions;
 pub(crate) mod mesh;
+pub(crate) mod named;
 mod owned;
 mod workloads;
 
 use std::collections::BTreeMap;
 
-use fairlead_mesh::kinds::INSTANCE;
-use fairlead_migration::change::Target;
+use fairlead_migration::finding::Unchanged;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::PlanBuilder;
 use fairlead_observe::address::target;
@@ -17,7 +17,7 @@ use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::configuration::{Finalizer, Product};
+use crate::configuration::{Finalizer, Product, Staying};
 use crate::decide::Known;
 use crate::definitions::Definition;
 use crate::fence::Fence;
@@ -68,9 +68,14 @@ pub(crate) async fn stream(source: &Source<'_>, plan: PlanBuilder, pass: &Pass<'
     source.fold(pass.kind, || plan.clone(), add).await
 }
 
-/// The `ServiceInstances`.
-pub(crate) async fn instances(source: &Source<'_>) -> Result<Vec<Target>, Obstacle> {
-    source.list(&INSTANCE, |object| Some(target(&object))).await
+/// Objects that stay although one may expect otherwise.
+pub(crate) async fn stays(source: &Source<'_>, options: &Options<'_>) -> Result<Vec<Unchanged>, Obstacle> {
+    let mut all = Vec::new();
+    for Staying { group, kind, reason } in &options.purge.stays {
+        let stays = |object: Value| Some(Unchanged { target: target(&object), reason: format!("stays: {reason}") });
+        all.extend(source.list(&Kind::named(group, kind), stays).await?);
+    }
+    Ok(all)
 }
 
 /// Reads all objects of the kinds that can be read; `keeps_uids` is whether the uids of what goes will be asked for.
@@ -147,5 +152,5 @@ fn fence(source: &Source<'_>, definitions: &[Definition], options: &Options<'_>)
     // Files are of a cluster that has policies, whatever else it has in which version.
     let is_served = matches!(source, Source::Manifests(_)) || source.api_version(&kinds::POLICY).is_some();
     let has_fence = options.has_fence && is_served;
-    has_fence.then(|| Fence::around(definitions, options.namespace, options.release)).flatten()
+    has_fence.then(|| Fence::around(definitions, options)).flatten()
 }

@@ -30,14 +30,12 @@ impl<'a> Options<'a> {
     /// Reads the command line; `namespace` is that of the ledger.
     pub(crate) fn new(args: &'a Args, purge: &'a Purge, namespace: &'a str) -> Result<Self, Failure> {
         let set = |names: &[String]| names.iter().cloned().collect::<HashSet<String>>();
-        let known = Purge::built_in()?.content;
         for finalizer in &args.purge.strip_finalizers {
-            if known.finalizer(finalizer).is_none() {
-                let names: Vec<&str> = known.finalizers.iter().map(|finalizer| finalizer.name.as_str()).collect();
-                let what = format!(
-                    "--strip-finalizers {finalizer}: only those of the legacy bus may be taken away: {}",
-                    names.join(", ")
-                );
+            if purge.finalizer(finalizer).is_none() {
+                let names: Vec<&str> = purge.finalizers.iter().map(|finalizer| finalizer.name.as_str()).collect();
+                let names = if names.is_empty() { "it names none".to_owned() } else { names.join(", ") };
+                let what =
+                    format!("--strip-finalizers {finalizer}: only those that the configuration names may go: {names}");
                 return Err(invalid(&what));
             }
         }

@@ -57,7 +57,7 @@ impl Owned {
     /// The image without its references to what goes.
     pub(crate) fn released(&self, image: &Value) -> Value {
         let mut image = image.clone();
-        if let Some(owners) = image["metadata"]["ownerReferences"].as_array_mut() {
+        if let Some(owners) = image.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
             owners.retain(|owner| !self.goes(owner));
         }
         image

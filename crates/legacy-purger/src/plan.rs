@@ -2,24 +2,26 @@
 //! of the input.
 
 use fairlead_job::codes::legacy_purger as codes;
-use fairlead_migration::finding::Unchanged;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
-use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store;
 use fairlead_observe::source::Source;
 
 use crate::findings::add_findings;
-use crate::observe::{instances, observe, stream};
+use crate::observe::named::{self, Earlier};
+use crate::observe::{observe, stays, stream};
 use crate::options::{Options, STEP};
 use crate::order::{Part, order};
 use crate::stages::stages;
 
-/// Decides what goes. `runs` are the earlier runs of the release, where there is a ledger to ask.
-pub(crate) async fn make(
-    source: &Source<'_>,
-    options: &Options<'_>,
-    runs: Option<&[RecordedRun]>,
-) -> Result<Plan, Obstacle> {
+/// Decides what goes. `store` has the earlier runs of the release, where there is a ledger to ask.
+pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Option<&dyn Store>) -> Result<Plan, Obstacle> {
+    let runs = match store {
+        Some(store) => Some(store.runs().await?),
+        None => None,
+    };
+    let earlier = store.zip(runs.as_deref()).map(|(store, runs)| Earlier { store, runs });
+    named::check(source, options.purge, earlier).await?;
     let found = observe(source, options).await?;
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, found.helm_owned));
     found.index.unchanged.iter().for_each(|unchanged| plan.keep(&unchanged));
@@ -36,11 +38,10 @@ pub(crate) async fn make(
             Part::Pass(pass) => plan = stream(source, plan, &pass).await?,
         }
     }
-    // The service catalog provisions outside the cluster, so its instances are never deleted.
-    for target in instances(source).await? {
-        plan.keep(&Unchanged { target, reason: "stays: what it provisioned is outside the cluster".to_owned() });
+    for unchanged in stays(source, options).await? {
+        plan.keep(&unchanged);
     }
-    add_findings(&mut plan, options, &found, runs);
+    add_findings(&mut plan, options, &found, runs.as_deref());
     if let Some(message) = blocked(plan.refusals().len()) {
         plan.block(codes::NOT_SAFE.blocked(message));
     }

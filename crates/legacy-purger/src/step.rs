@@ -42,8 +42,7 @@ impl Step for Purging<'_> {
             // Asked again: an earlier run that was finished first may have brought kinds back.
             let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
-            let runs = self.session.store.runs().await?;
-            plan::make(&source, &self.options, Some(&runs)).await
+            plan::make(&source, &self.options, Some(&*self.session.store)).await
         };
         Ok(ready::wait(self.args.ready_timeout, look, |plan| plan.refusals()).await?)
     }

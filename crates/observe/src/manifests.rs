@@ -3,7 +3,7 @@
 mod shelf;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairlead_apis::object;
@@ -69,6 +69,11 @@ impl<'a> Manifests<'a> {
 
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.shelves.keys().map(|(group, kind)| Kind::named(group, kind)).collect()
+    }
+
+    pub(crate) fn kinds_of(&self, group: &str) -> BTreeSet<String> {
+        let there = self.shelves.keys().chain(self.served.keys()).filter(|(its, _)| its == group);
+        there.map(|(_, kind)| kind.clone()).collect()
     }
 
     pub(crate) fn definition(&self, kind: &Kind) -> Option<Value> {

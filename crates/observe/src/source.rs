@@ -1,5 +1,7 @@
 //! Reads what there is, from a cluster or from files. Nothing is kept here: a reader keeps what it needs to decide.
 
+use std::collections::BTreeSet;
+
 use fairlead_apis::object;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
@@ -42,6 +44,15 @@ impl Source<'_> {
             Self::Manifests(manifests) => {
                 manifests.definition(kind).is_none_or(|definition| definition["spec"]["scope"] != "Cluster")
             }
+        }
+    }
+
+    /// The kinds of a group that are served, or that files hold; none for the core group of a cluster.
+    #[must_use]
+    pub fn kinds_of(&self, group: &str) -> BTreeSet<String> {
+        match self {
+            Self::Cluster(_, discovery) => discovery.kinds_of(group).map(str::to_owned).collect(),
+            Self::Manifests(manifests) => manifests.kinds_of(group),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use fairlead_tests::cluster::lease;
 use fairlead_tests::program::{becomes, job, root, run};
+use fairlead_tests::proxy::Proxy;
 use fairlead_tests::state::{self, differences};
 use serde_json::{Value, json};
 
@@ -71,6 +72,95 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
         write(purge);
         let refused = run(&["apply"]).expect(2);
         assert!(refused.stderr.contains(said), "{said}\n{}", refused.stderr);
+    }
+    for (purge, said) in [
+        ("\n  kinds: []\n", "error FL022: "),
+        (
+            "\n  kinds: [{group: example.com, kind: widget}]\n",
+            "error LP002: FILE: purge.kinds[0]: there is no kind widget of example.com; example.com has Widget",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}, {group: exampel.com, kind: Widget}]\n",
+            "purge.kinds[1]: there is no kind Widget of exampel.com; `kubectl api-resources --api-group=exampel.com` lists what there is",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget, namespaces: [default, typo]}]\n",
+            "purge.kinds[0].namespaces: there is no namespace \"typo\"",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  dependents: [{group: example.com, kind: Gadget}]\n",
+            "purge.dependents[0]: there is no kind Gadget of example.com",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  consumers:\n  - workload: {apiVersion: apps/v1, kind: Deployement, namespace: default, name: a}\n",
+            "purge.consumers[0].workload: there is no kind Deployement of apps/v1",
+        ),
+    ] {
+        write(purge);
+        for command in ["plan", "apply"] {
+            let refused = run(&[command]).expect(2);
+            let said = said.replace("FILE", file.to_str().expect("UTF-8"));
+            assert!(refused.stderr.contains(&said), "{said}\n{}", refused.stderr);
+        }
+    }
+    // What this release has removed may be named again.
+    write("\n  kinds: [{group: example.com, kind: Widget}]\n");
+    run(&["apply"]).expect(0);
+    assert_eq!(run(&["apply", "-o", "json"]).expect(0).json()["outcome"], "Unchanged");
+    run(&["rollback", "--last"]).expect(0);
+    cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+    run(&["apply"]).expect(2);
+}
+
+#[test]
+fn files_of_which_a_kind_is_not_named_as_they_have_it_are_no_plan() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, dump) = (folder.path().join("fairlead.yaml"), widget("a", "old").to_string());
+    let plan = |kind: &str, input: &str| {
+        let purge = format!(
+            "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {{kinds: [{{group: example.com, kind: {kind}}}]}}\n"
+        );
+        std::fs::write(&file, purge).expect("written");
+        run(job("legacy-purger").args(["plan", "--from", "-", "--config"]).arg(&file), input)
+    };
+    plan("Widget", &dump).expect(0);
+    let said = plan("widgets", &dump).expect(2).stderr;
+    assert!(said.contains("purge.kinds[0]: there is no kind widgets of example.com; example.com has Widget"), "{said}");
+}
+
+#[test]
+fn a_purge_of_other_kinds_has_nothing_to_do_with_kyma() {
+    let cluster = lease();
+    let definition = root().join("tests/definitions/widgets.yaml");
+    cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
+    assert!(becomes(|| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    let instance = json!({"apiVersion": "servicecatalog.k8s.io/v1beta1", "kind": "ServiceInstance",
+        "metadata": {"namespace": "default", "name": "shop"}, "spec": {"serviceClassExternalName": "shop"}});
+    cluster.apply(&json!([widget("a", "old"), instance]));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fairlead.yaml");
+    let proxy = Proxy::start(cluster.kubeconfig().as_ref(), |_| None);
+    for (purge, words) in [
+        ("kinds: [{group: example.com, kind: Widget}]", "# its kind goes"),
+        ("kinds: [{group: example.com, kind: Widget, keepDefinition: true}]", "# the configuration selects it"),
+    ] {
+        let text = format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {{{purge}}}\n");
+        std::fs::write(&file, text).expect("written");
+        let mut command = job("legacy-purger");
+        command.args(["apply", "--ledger-namespace", "default", "--kubeconfig"]).arg(proxy.kubeconfig());
+        let said = run(command.arg("--config").arg(&file), "").expect(0).output();
+        assert!(said.contains(words), "{words}\n{said}");
+        for words in ["mesh", "kyma", "Kyma", "drain-waiter", "ServiceInstance", "legacy bus", "Trigger"] {
+            assert!(!said.contains(words), "{words}\n{said}");
+        }
+        let mut back = job("legacy-purger");
+        run(back.args(["rollback", "--last", "--ledger-namespace", "default", "--kubeconfig", cluster.kubeconfig()]), "")
+            .expect(0);
+    }
+    for asked in proxy.asked() {
+        for group in ["kyma-project.io", "knative.dev", "servicecatalog.k8s.io"] {
+            assert!(!asked.path.contains(group), "{asked:?}");
+        }
     }
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
 }

@@ -39,7 +39,11 @@ fn without_their_owner_they_go_by_name_and_everything_comes_back() {
     let scene = Scene::new();
     scene.run_controller(0);
     let refused = scene.run(&["apply", "--strip-finalizers", "example.com/mine"]).expect(2);
-    assert!(refused.stderr.contains("only those of the legacy bus may be taken away"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("only those that the configuration names may go: subscription.finalizers"),
+        "{}",
+        refused.stderr
+    );
     let one = scene.run(&["plan", "--strip-finalizers", SUBSCRIPTION_FINALIZER]).expect(0).stdout;
     assert!(one.contains("! refused LP111 EventActivation") && one.contains("! warning LP207 Subscription"), "{one}");
 

@@ -7,6 +7,10 @@ crate::codes! {
         "A purge is done as a whole or not at all: the kinds themselves go, and with them every object. Each refusal in the report \
          names an object, what speaks against removing it, and what to do. Nothing was changed.",
         "Fix what the report refuses, see with `legacy-purger plan` that nothing is refused any more, then run again.";
+    pub NOT_THERE = "LP002", Usage, "The configuration names what is not there",
+        "A kind or a namespace in the section `purge` of the file given with --config does not exist, so nothing would be done about it, and \
+         nobody would notice. A kind that an earlier run of this release has removed may be named. Nothing was changed.",
+        "Correct what the message names, or take it out of the file.";
     pub UNREPLICATED = "LP101", Refused, "No Trigger delivers what the Subscription asks for",
         "There is no Trigger on the new mesh with the same filter and the same subscriber, at the Broker `default` of its namespace. \
          When the Subscription goes, nothing delivers its events.",
@@ -112,9 +116,9 @@ crate::codes! {
         "They were named with --strip-finalizers. What their owner does outside the cluster does not happen; what it would delete in the \
          cluster is deleted.",
         "Nothing to do, if that owner is gone for good.";
-    pub NOT_DRAINED = "LP208", Done, "Nothing proves that the legacy bus is drained",
-        "The ledger of the release knows no run of drain-waiter. Events that are in flight on the legacy bus when its Subscriptions go \
-         are lost.",
+    pub NOT_DRAINED = "LP208", Done, "Nothing proves that nothing is in flight",
+        "The ledger of the release knows no run of the step that the configuration names under `drainedBy`. What is in flight when the \
+         objects go, events of a legacy bus, say, is lost.",
         "See that publishers are stopped and nothing is pending before you apply.";
     pub GOES_WITH_HELM = "LP209", Done, "It goes although a Helm release names it",
         "The release was named with --allow-helm-owned. Until its chart does not name these kinds any more, Helm can neither upgrade nor \

@@ -77,7 +77,8 @@ impl Objects<'_> {
     /// The object with the uids that its owners had in `image`, where these have come back since.
     pub(super) fn as_owned_in(&self, image: &Value, mut live: Value) -> Value {
         let key = |owner: &Value| ["apiVersion", "kind", "name"].map(|field| owner[field].clone());
-        for owner in live["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+        let references = live.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+        for owner in references.into_iter().flatten() {
             let was = owners(image).find(|it| key(it) == key(owner)).map(|it| &it["uid"]);
             if let Some(was) = was.filter(|was| was.as_str().is_some_and(|was| self.owners.contains(was))) {
                 owner["uid"] = was.clone();

@@ -1,5 +1,6 @@
 //! Reads the workloads around the purge.
 
+use fairlead_job::codes::shared;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::source::Source;
 use serde_json::Value;
@@ -30,5 +31,18 @@ pub(super) async fn read(source: &Source<'_>, purge: &Purge) -> Result<Workloads
 
 /// One workload, if it exists.
 pub(crate) async fn get(source: &Source<'_>, workload: &Workload) -> Result<Option<Value>, Obstacle> {
-    source.get(&workload.observed_kind(), &workload.namespace, &workload.name).await
+    let image = source.get(&workload.observed_kind(), &workload.namespace, &workload.name).await?;
+    // Of a file; no server stores such an object.
+    let strange = image.as_ref().and_then(|image| ["spec", "status"].into_iter().find(|field| is_no_map(&image[field])));
+    match strange {
+        Some(field) => {
+            let message = format!("{workload}: {field} is not a map");
+            Err(Obstacle::Verdict { code: shared::INPUT.id.into(), message })
+        }
+        None => Ok(image),
+    }
+}
+
+fn is_no_map(field: &Value) -> bool {
+    !field.is_null() && !field.is_object()
 }
