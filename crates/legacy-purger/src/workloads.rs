@@ -48,6 +48,10 @@ impl Running {
     }
 }
 
+fn count_replicas(count: u64) -> String {
+    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
+}
+
 /// How many pods a workload still has, as its controller says.
 pub(crate) fn pods(image: &Value) -> u64 {
     image["status"]["replicas"].as_u64().unwrap_or(0)
@@ -76,7 +80,7 @@ impl Workloads {
         } else if is_held {
             self.held.insert(target, image);
         } else {
-            let message = format!("it has {wanted} replicas, and needs the kinds that are purged");
+            let message = format!("it has {}, and needs the kinds that are purged", count_replicas(wanted));
             self.findings.refusals.push(codes::CONSUMER_RUNS.finding(target, message));
         }
     }
@@ -85,7 +89,8 @@ impl Workloads {
     pub(crate) fn started(&self) -> impl Iterator<Item = Finding> {
         self.held.iter().filter_map(|(target, image)| match Running::of(Some(image)) {
             Running::Pods { wanted: wanted @ 1.., .. } => {
-                let message = format!("it has {wanted} replicas, and should have none by now: see who has started it");
+                let replicas = count_replicas(wanted);
+                let message = format!("it has {replicas}, and should have none by now: see who has started it");
                 Some(codes::CONSUMER_RUNS.finding(target.clone(), message))
             }
             _ => None,
@@ -101,7 +106,11 @@ impl Workloads {
 
     /// Whether the owner of a finalizer, which so many objects carry, finishes their deletion.
     pub(crate) fn guard_finalizer(&self, finalizer: &str, first: &Target, count: usize) -> Result<(), Finding> {
-        let others = if count > 1 { format!(", as {} others do", count - 1) } else { String::new() };
+        let others = match count {
+            0 | 1 => String::new(),
+            2 => ", as 1 other does".to_owned(),
+            count => format!(", as {} others do", count - 1),
+        };
         let Some((owner, running)) = self.owners.get(finalizer) else {
             let message = format!("it carries {finalizer}{others}, whose owner is not configured");
             return Err(codes::UNKNOWN_FINALIZER.finding(first.clone(), message));

@@ -23,7 +23,7 @@ fn an_owner_that_does_not_run_stops_everything() {
             "! refused LP111 EventActivation orders/shop-events: it carries {ACTIVATION_FINALIZER}, {owner} has 0 replicas: {command}"
         ),
         format!(
-            "! refused LP111 Subscription orders/created: it carries {SUBSCRIPTION_FINALIZER}, as 1 others do, {owner} has 0"
+            "! refused LP111 Subscription orders/created: it carries {SUBSCRIPTION_FINALIZER}, as 1 other does, {owner} has 0"
         ),
     ] {
         assert!(plan().contains(&words), "{words}\n{}", plan());

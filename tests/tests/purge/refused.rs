@@ -109,7 +109,7 @@ fn a_consumer_that_runs_and_is_not_held_stops_everything() {
                 consumers:\n    - workload: {apiVersion: apps/v1, kind: Deployment, namespace: kyma-integration, name: application-broker}\n";
     std::fs::write(&file, text).expect("written");
     let config = ["--config", file.to_str().expect("UTF-8")];
-    refused(&scene, &config, &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replicas"]);
+    refused(&scene, &config, &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replica, and needs"]);
     // Stopped by somebody, it is in nobody's way.
     scene.cluster.kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=0"]).expect(0);
     let planned = scene.run(&[&["plan", "-o", "json"], &config[..]].concat()).expect(0).json();
