@@ -20,6 +20,9 @@ use fairlead_job::codes::legacy_purger as codes;
 /// Helm's mark on what belongs to a release: <https://helm.sh/docs/howto/charts_tips_and_tricks/>
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 
+/// What charts say of who installed them, in labels. Until Helm 3.2 nothing else did: <https://github.com/helm/helm/pull/7649>
+const OLD_HELM: [&str; 2] = ["Tiller", "Helm"];
+
 /// Why the purge deletes an object that a guard would refuse.
 pub(crate) const ALLOWED: &str = "allowed by name";
 
@@ -223,14 +226,26 @@ fn of_other_release(object: &Value, target: &Target, known: &Known<'_>) -> Optio
 
 /// Warns of an object of a Helm release that the user named, refuses one of another release.
 pub(crate) fn helm_owned(object: &Value, target: &Target, allowed: &HashSet<String>) -> Result<Option<Finding>, Finding> {
-    let Some(release) = object::annotation(object, HELM_RELEASE) else { return Ok(None) };
-    let namespace = object::annotation(object, "meta.helm.sh/release-namespace").unwrap_or_default();
-    let message = format!("it belongs to Helm release {release} in namespace {namespace}");
+    let Some((release, namespace, message)) = helm_release(object) else { return Ok(None) };
     if allowed.contains(release) || allowed.contains(&format!("{namespace}/{release}")) {
         Ok(Some(codes::GOES_WITH_HELM.finding(target.clone(), message)))
     } else {
         Err(codes::HELM_OWNED.finding(target.clone(), message))
     }
+}
+
+/// The Helm release of an object, its namespace, and how that is known.
+fn helm_release(object: &Value) -> Option<(&str, &str, String)> {
+    if let Some(release) = object::annotation(object, HELM_RELEASE) {
+        let namespace = object::annotation(object, "meta.helm.sh/release-namespace").unwrap_or_default();
+        return Some((release, namespace, format!("it belongs to Helm release {release} in namespace {namespace}")));
+    }
+    let label = |key: &str| object::labels(object).find(|(label, _)| *label == key).map(|(_, value)| value);
+    let pairs = [("heritage", "release"), ("app.kubernetes.io/managed-by", "app.kubernetes.io/instance")];
+    let is_helms = |key: &str| label(key).is_some_and(|value| OLD_HELM.contains(&value));
+    let release = pairs.into_iter().filter(|(by, _)| is_helms(by)).find_map(|(_, release)| label(release))?;
+    let message = format!("it belongs to Helm release {release} by its labels, as Helm 2 and Helm 3.0 leave them");
+    Some((release, object::namespace(object), message))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What speaks against a purge: each refusal names the object, the reason and what to do, and nothing is changed.
 
-use fairlead_tests::program::{becomes, job, run};
+use fairlead_tests::cluster::lease;
+use fairlead_tests::program::{becomes, job, run, tool};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -109,7 +110,11 @@ fn a_consumer_that_runs_and_is_not_held_stops_everything() {
                 consumers:\n    - workload: {apiVersion: apps/v1, kind: Deployment, namespace: kyma-integration, name: application-broker}\n";
     std::fs::write(&file, text).expect("written");
     let config = ["--config", file.to_str().expect("UTF-8")];
-    refused(&scene, &config, &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replica, and needs"]);
+    refused(
+        &scene,
+        &config,
+        &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replica, and needs"],
+    );
     // Stopped by somebody, it is in nobody's way.
     scene.cluster.kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=0"]).expect(0);
     let planned = scene.run(&[&["plan", "-o", "json"], &config[..]].concat()).expect(0).json();
@@ -174,6 +179,56 @@ fn what_belongs_to_a_helm_release_goes_only_when_that_is_named() {
         scene.run(&["rollback", "--last"]).expect(0);
         assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
     });
+}
+
+/// The way out that LP105 names, with a Helm that keeps a definition.
+#[test]
+fn what_helm_keeps_goes_when_its_marks_are_gone() {
+    let cluster = lease();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut definition = relics();
+    definition["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
+    definition["spec"]["versions"][0]["schema"] = json!({"openAPIV3Schema": {"type": "object"}});
+    std::fs::create_dir(folder.path().join("templates")).expect("made");
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("written");
+    write("Chart.yaml", "apiVersion: v2\nname: relics\nversion: 0.1.0\n");
+    write("templates/relics.yaml", &format!("{{{{- if .Values.relics }}}}\n{definition}\n{{{{- end }}}}\n"));
+    write(
+        "fairlead.yaml",
+        "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {kinds: [{group: example.org, kind: Relic}]}\n",
+    );
+    let config = folder.path().join("fairlead.yaml");
+    let helm = |relics: &str| {
+        let mut helm = tool("helm3");
+        helm.args(["upgrade", "--install", "crm"]).arg(folder.path()).args([
+            "--set",
+            relics,
+            "--kubeconfig",
+            cluster.kubeconfig(),
+        ]);
+        run(&mut helm, "").expect(0);
+    };
+    let plan = || {
+        let mut purger = job("legacy-purger");
+        purger
+            .args(["plan", "--ledger-namespace", "default", "--kubeconfig", cluster.kubeconfig(), "--config"])
+            .arg(&config);
+        run(&mut purger, "")
+    };
+    helm("relics=true");
+    assert!(becomes(|| plan().status == Some(0)), "it is not served");
+    let refused =
+        "! refused LP105 CustomResourceDefinition relics.example.org: it belongs to Helm release crm in namespace default";
+    assert!(plan().stdout.contains(refused));
+    helm("relics=false");
+    let still = plan().expect(0).stdout;
+    let marks = "meta.helm.sh/release-name- meta.helm.sh/release-namespace-";
+    assert!(still.contains(refused) && still.contains(marks), "{still}");
+    let annotate = [&["annotate", "crd", "relics.example.org"], &marks.split(' ').collect::<Vec<_>>()[..]].concat();
+    cluster.kubectl(&annotate).expect(0);
+    let free = plan().expect(0).stdout;
+    assert!(!free.contains("LP105") && free.contains("DESTROYS 1 CustomResourceDefinition"), "{free}");
+    cluster.kubectl(&["delete", "crd", "relics.example.org"]).expect(0);
 }
 
 #[test]

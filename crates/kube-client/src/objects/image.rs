@@ -119,9 +119,13 @@ fn is_put_back(image: &Value, live: &Value) -> bool {
 /// Whether both belong to the same Helm release: Helm has created it again, from the manifest that it was created from.
 fn is_helms(image: &Value, live: &Value) -> bool {
     let release = |object: &Value| {
-        let annotations = &object["metadata"]["annotations"];
-        let text = |key: &str| annotations[key].as_str().map(str::to_owned);
-        Some((text("meta.helm.sh/release-name")?, text("meta.helm.sh/release-namespace")?))
+        let text = |field: &str, key: &str| object["metadata"][field][key].as_str().map(str::to_owned);
+        let annotation = |key: &str| text("annotations", &format!("meta.helm.sh/{key}"));
+        let by_annotations = annotation("release-name").zip(annotation("release-namespace"));
+        // Helm 2, and Helm 3 before 3.2, leave what the chart itself says.
+        let by_labels =
+            || text("labels", "release").zip(text("labels", "heritage").filter(|by| by == "Tiller" || by == "Helm"));
+        by_annotations.or_else(by_labels)
     };
     release(image).is_some_and(|of_image| release(live) == Some(of_image))
 }
@@ -303,6 +307,8 @@ mod tests {
         let of = |name: Option<&str>| json!({"metadata": {"annotations": {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "shop"}}});
         assert!(is_helms(&of(Some("shop")), &of(Some("shop"))));
         assert!(!is_helms(&of(Some("shop")), &of(Some("crm"))));
+        let labelled = |release: &str| json!({"metadata": {"labels": {"heritage": "Tiller", "release": release}}});
+        assert!(is_helms(&labelled("shop"), &labelled("shop")) && !is_helms(&labelled("shop"), &labelled("crm")));
         // Of no release, both: that says nothing.
         assert!(!is_helms(&of(None), &of(None)) && !is_helms(&json!({}), &json!({})));
     }

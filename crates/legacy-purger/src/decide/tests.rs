@@ -140,6 +140,44 @@ fn what_others_own_or_delete_is_refused() {
 }
 
 #[test]
+fn what_old_helm_has_installed_is_known_by_its_labels() {
+    let labelled = |labels: Value, allowed: &[&str]| {
+        let mut object = legacy();
+        object["metadata"]["labels"] = labels;
+        verdict(&object, &[trigger("True")], allowed)
+    };
+    let refused = "LP105: it belongs to Helm release crm by its labels, as Helm 2 and Helm 3.0 leave them";
+    for by in ["Tiller", "Helm"] {
+        assert_eq!(labelled(json!({"heritage": by, "release": "crm"}), &[]), refused);
+        let newer = json!({"app.kubernetes.io/managed-by": by, "app.kubernetes.io/instance": "crm"});
+        assert_eq!(labelled(newer, &["mine"]), refused);
+    }
+    for allowed in ["crm", "orders/crm"] {
+        let said = labelled(json!({"heritage": "Tiller", "release": "crm"}), &[allowed]);
+        assert_eq!(said, "goes [\"LP209\"] true: a Trigger that is Ready delivers the same");
+    }
+    for others in
+        [json!({"release": "crm"}), json!({"heritage": "Tiller"}), json!({"heritage": "hand", "release": "crm"}), json!([])]
+    {
+        assert!(labelled(others.clone(), &[]).starts_with("goes []"), "{others}");
+    }
+}
+
+#[test]
+fn without_a_broker_that_is_said_and_not_that_nobody_has_looked_at_the_trigger() {
+    let mut unseen = trigger("False");
+    unseen["status"] = json!({});
+    let mut objects = way();
+    objects.remove(BROKER);
+    objects.push(unseen);
+    let mesh = mesh(&objects);
+    let none = HashSet::new();
+    let known = Known { release: "shop", mesh: &mesh, unreplicated: &none, helm_releases: &none };
+    let Verdict::Refuse(finding) = decide(&legacy(), &kind(), &known) else { panic!("it goes") };
+    assert_eq!((finding.code.as_ref(), finding.message.as_str()), ("LP116", "namespace orders has no Broker default"));
+}
+
+#[test]
 fn the_configuration_narrows_down_what_goes() {
     let kind = |extra: Value| {
         let mut kind = json!({"group": "a.b", "kind": "Thing"});
