@@ -80,7 +80,9 @@ fn a_subscription_goes_when_an_equal_trigger_is_ready() {
     let missing = "LP101: no Trigger delivers paid v1 of shop to http://mail.orders:80/";
     assert_eq!(verdict(&legacy(), &[], &[]), missing);
     // One of several is enough, whatever the order.
-    for triggers in [[trigger("True"), trigger("False")], [trigger("False"), trigger("True")]] {
+    for ready in [["True", "False"], ["False", "True"]] {
+        let mut triggers = ready.map(trigger);
+        triggers[1]["metadata"]["name"] = "u".into();
         assert!(verdict(&legacy(), &triggers, &[]).starts_with("goes"));
     }
     let mut other = trigger("True");
