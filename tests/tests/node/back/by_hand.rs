@@ -38,17 +38,25 @@ fn create(scene: &Scene<'_>, objects: Vec<Value>, is_played: impl Fn(&Value) -> 
     let mut objects: Vec<Value> = objects.into_iter().filter(is_played).collect();
     objects.sort_by_key(weight);
     for object in &objects {
-        let mut replace = tool("kubectl");
-        replace.args(["--kubeconfig", scene.cluster.kubeconfig(), "replace", "--force", "-f", "-"]);
-        run(&mut replace, &object.to_string()).expect(0);
+        replace(scene, object);
         if object["kind"] == "Job" {
-            let name = format!("job/{}", object["metadata"]["name"].as_str().expect("a name"));
-            let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=250s"];
-            let waited = scene.cluster.kubectl(&args);
-            let log = scene.cluster.kubectl(&["logs", "-n", &scene.namespace, &name]);
-            assert_eq!(waited.status, Some(0), "{}", log.output());
+            wait_for(scene, object["metadata"]["name"].as_str().expect("a name"));
         }
     }
+}
+
+fn replace(scene: &Scene<'_>, objects: &Value) {
+    let mut replace = tool("kubectl");
+    replace.args(["--kubeconfig", scene.cluster.kubeconfig(), "replace", "--force", "-f", "-"]);
+    run(&mut replace, &objects.to_string()).expect(0);
+}
+
+fn wait_for(scene: &Scene<'_>, job: &str) {
+    let name = format!("job/{job}");
+    let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=250s"];
+    let waited = scene.cluster.kubectl(&args);
+    let log = scene.cluster.kubectl(&["logs", "-n", &scene.namespace, &name]);
+    assert_eq!(waited.status, Some(0), "{}", log.output());
 }
 
 /// What a hook is played at; none for what is no hook.
@@ -61,11 +69,15 @@ fn job_mode(scene: &Scene<'_>) {
     scene.install(&[]);
     let before = scene.state();
     let ours = |object: &Value| object["metadata"]["labels"]["app.kubernetes.io/part-of"] == "fairlead";
-    // One job after the other: nothing else keeps their order.
-    for off in ["legacyPurger", "triggerReplicator"] {
-        let set = format!("fairlead.mode=job,fairlead.{off}.enabled=false");
-        create(scene, scene.template(2, &["--set", &set]), ours);
+    // All at once, the last first: they wait for each other.
+    let mut objects: Vec<Value> = scene.template(2, &["--set", "fairlead.mode=job"]).into_iter().filter(ours).collect();
+    objects.reverse();
+    replace(scene, &json!({"apiVersion": "v1", "kind": "List", "items": &objects}));
+    for job in ["shop-trigger-replicator", "shop-legacy-purger"] {
+        wait_for(scene, job);
     }
+    let log = scene.cluster.kubectl(&["logs", "-n", &scene.namespace, "job/shop-legacy-purger"]).output();
+    assert!(log.contains("Done: "), "{log}");
     assert_eq!(scene.sides(), (0, 2));
     // Helm knows nothing of it, goes back to where it is, and says what stays.
     let said = scene.rollback_unmetered(1).expect(0).output();
