@@ -24,6 +24,9 @@ pub const STEP: &str = "trigger-replicator";
 /// So much is said of who asks for what cannot be written: it may be more than an annotation holds.
 const MAX_ASKING: usize = 300;
 
+/// So many Triggers become ready within the time that a hook has.
+const MANY: usize = 60;
+
 /// The limits of a plan.
 pub struct Limits<'a> {
     /// The release that the run belongs to; what another release has made is not changed.
@@ -62,17 +65,21 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     replicas.left_out.iter().for_each(|unchanged| plan.keep(&unchanged));
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
-    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
     for index in 0..replicas.len() {
         let (replica, findings) = replicas.get(index, &trigger_version);
         for finding in findings {
             if finding.code == codes::NAME_TAKEN.id { plan.refuse(finding) } else { plan.warn(finding) }
         }
-        compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
+        let is_created = compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
+        let namespace = &replica.delivery.namespace;
+        let has_broker = observed.flows.has_broker(namespace) || changes.with_broker.contains(namespace);
+        awaited += usize::from(is_created && has_broker);
         *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
     }
     // The group of Subscriptions sorts after that of Triggers, so a Trigger exists before its events begin to flow.
     changes.subscriptions.values().for_each(|change| plan.push(change));
+    warn_of_waiting(&mut plan, awaited);
     warn_of_missing_brokers(&mut plan, &counts, &changes, &observed.flows);
     warn_of_missing_flows(&mut plan, &counts, &flows, &changes, &observed.flows);
     for (channel, count) in observed.triggers.subscribers.dead() {
@@ -100,7 +107,8 @@ fn pacing() -> Vec<Pacing> {
     vec![trigger, subscription]
 }
 
-fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &str) {
+/// Whether a Trigger is created.
+fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &str) -> bool {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
@@ -115,7 +123,8 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
     if let Some((first, is_replica)) = equal.first_key_value() {
         warn(plan, first);
         let (name, is_replica) = equal.get_key_value(&target.name).unwrap_or((first, is_replica));
-        return keep(plan, replica, found, name, *is_replica, release);
+        keep(plan, replica, found, name, *is_replica, release);
+        return false;
     }
     match found.namesake {
         Namesake::Terminating => {
@@ -129,12 +138,25 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
         _ => {
             let image = replica.image();
             if let Some(violation) = limits::violation(&image) {
-                return plan.refuse(not_taken(target, &violation, replica));
+                plan.refuse(not_taken(target, &violation, replica));
+                return false;
             }
             warn(plan, &target.name);
             let (images, reason) = (Images::Create(image), format!("replicates {}", subscriptions_of(replica)));
             plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
+            return true;
         }
+    }
+    false
+}
+
+/// Whoever waits in a hook wants to know for how long.
+fn warn_of_waiting(plan: &mut PlanBuilder, awaited: usize) {
+    if awaited > MANY {
+        let minutes = awaited.div_ceil(60);
+        let message =
+            format!("{awaited} Triggers have to become ready, which takes Knative about {minutes} minutes at its defaults");
+        plan.warn(codes::LONG_WAIT.finding(kinds::TRIGGER.target("v1", "", "*"), message));
     }
 }
 

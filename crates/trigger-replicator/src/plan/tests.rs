@@ -363,3 +363,23 @@ fn paths(value: &Value) -> Vec<String> {
     };
     children.into_iter().flat_map(below).collect()
 }
+
+#[test]
+fn many_triggers_are_warned_of_where_they_are_waited_for() {
+    let subscription = |number: usize| {
+        json!({
+            "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+            "metadata": {"namespace": "orders", "name": format!("s{number}")},
+            "spec": {"source_id": "shop", "event_type": "a", "event_type_version": "v1", "endpoint": format!("http://s{number}.orders/")},
+        })
+    };
+    let broker = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": "orders", "name": "default"}});
+    let warned = |count: usize, with_broker: bool| {
+        let objects = (0..count).map(subscription).chain(with_broker.then(|| broker.clone())).collect();
+        let plan = plan_from(objects, &[]);
+        plan.warnings().iter().find(|warning| warning.code == "TR212").map(|warning| warning.message.to_string())
+    };
+    let told = "300 Triggers have to become ready, which takes Knative about 5 minutes at its defaults";
+    assert_eq!(warned(300, true).as_deref(), Some(told));
+    assert_eq!((warned(60, true), warned(300, false)), (None, None));
+}
