@@ -1,5 +1,7 @@
 //! Steps of the same upgrade that must have come before. The ledger says so, not the list of endings, which is for people. Pure.
 
+use std::time::{Duration, SystemTime};
+
 use fairlead_migration::change::Target;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
@@ -10,12 +12,24 @@ pub fn target(step: &str) -> Target {
     Target { api_version: "fairlead.dev/v1".to_owned(), kind: "Step".to_owned(), namespace: None, name: step.to_owned() }
 }
 
-/// Whether the last run of a step is committed, in the same revision of Helm where Helm runs both.
+/// Which runs count.
+#[derive(Clone, Copy, Debug)]
+pub struct Valid {
+    /// The revision of Helm that asks; none outside Helm.
+    pub revision: Option<u32>,
+    /// How old a run may be that no revision binds to this upgrade.
+    pub age: Duration,
+    /// Now.
+    pub now: SystemTime,
+}
+
+/// Whether the last run of a step is committed, in the same revision of Helm where Helm runs both; else it must be young: what was
+/// looked at last year says nothing of today.
 ///
 /// # Errors
 ///
 /// Why not, in words.
-pub fn has_preceded(step: &str, runs: &[RecordedRun], revision: Option<u32>) -> Result<(), String> {
+pub fn has_preceded(step: &str, runs: &[RecordedRun], valid: Valid) -> Result<(), String> {
     let Some(last) = runs.iter().rev().find(|run| run.step == step) else {
         return Err("it has not run for this release".to_owned());
     };
@@ -31,11 +45,20 @@ pub fn has_preceded(step: &str, runs: &[RecordedRun], revision: Option<u32>) -> 
         }
         phase => return Err(format!("its last run, {sequence} of {created}, is in phase {}", phase.as_str())),
     }
-    match (revision, last.helm_revision) {
-        (Some(ours), Some(its)) if ours != its => {
-            Err(format!("its last run was that of revision {its}, and this is revision {ours}"))
+    match (valid.revision, last.helm_revision) {
+        (Some(ours), Some(its)) if ours == its => Ok(()),
+        (Some(ours), Some(its)) => Err(format!("its last run was that of revision {its}, and this is revision {ours}")),
+        _ => {
+            let began = humantime::parse_rfc3339(created)
+                .map_err(|_| format!("its last run began at {created:?}, which is no time"))?;
+            if valid.now.duration_since(began).unwrap_or_default() <= valid.age {
+                return Ok(());
+            }
+            let age = humantime::format_duration(valid.age);
+            Err(format!(
+                "its last run, {sequence}, began {created}, longer ago than --evidence-age {age}, and no revision of Helm binds it to this upgrade"
+            ))
         }
-        _ => Ok(()),
     }
 }
 
@@ -60,11 +83,24 @@ mod tests {
 
     #[test]
     fn the_last_run_counts() {
-        let preceded = |runs: &[RecordedRun], revision| has_preceded("drain-waiter", runs, revision);
+        let now = |text: &str| humantime::parse_rfc3339(text).expect("a time");
+        let at = |runs: &[RecordedRun], revision, time: &str| {
+            let valid = Valid { revision, age: Duration::from_hours(1), now: now(time) };
+            has_preceded("drain-waiter", runs, valid)
+        };
+        let preceded = |runs: &[RecordedRun], revision| at(runs, revision, "2026-01-01T00:59:59Z");
         let good = run(Phase::Committed, Some(2), None);
         assert_eq!(preceded(std::slice::from_ref(&good), Some(2)), Ok(()));
         // CI has no revision.
         assert_eq!(preceded(std::slice::from_ref(&good), None), Ok(()));
+        // What no revision binds to this upgrade is of any day.
+        let (by_hand, later) = (run(Phase::Committed, None, None), "2026-01-01T01:00:01Z");
+        assert_eq!(preceded(std::slice::from_ref(&by_hand), Some(2)), Ok(()));
+        for (run, revision) in [(&by_hand, Some(2)), (&by_hand, None), (&good, None)] {
+            let error = at(std::slice::from_ref(run), revision, later).expect_err("it is too old");
+            assert!(error.contains("longer ago than --evidence-age 1h"), "{error}");
+        }
+        assert_eq!(at(std::slice::from_ref(&good), Some(2), later), Ok(()));
         let failed = WhyBack::Failed(Cause { code: None, message: "3 are left".to_owned() });
         for (runs, expected) in [
             (vec![], "it has not run"),

@@ -59,6 +59,11 @@ pub struct PurgeArgs {
     #[arg(long, global = true, value_name = "STEP", value_delimiter = ',', env = "FAIRLEAD_REQUIRE_STEP")]
     pub require_step: Vec<String>,
 
+    /// How old such a run may be, where no revision of Helm binds it to this upgrade.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1h", env = "FAIRLEAD_EVIDENCE_AGE",
+        value_parser = humantime::parse_duration)]
+    pub evidence_age: Duration,
+
     /// Deny the creation of what is purged while it is purged, with an admission policy that is taken away in the end.
     #[arg(long, global = true, value_name = "BOOL", default_value = "true", action = ArgAction::Set, env = "FAIRLEAD_FENCE")]
     pub fence: bool,
@@ -77,7 +82,10 @@ impl PurgeArgs {
         let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
         let lists = lists.flat_map(|(flag, values)| [flag.to_owned(), values.join(",")]);
         let fence = (!self.fence).then(|| ["--fence".to_owned(), "false".to_owned()]);
-        config.chain(lists).chain(fence.into_iter().flatten()).collect()
+        let age = humantime::format_duration(self.evidence_age).to_string();
+        let age =
+            (self.evidence_age != Duration::from_hours(1)).then(|| ["--evidence-age".to_owned(), age.replace(' ', "")]);
+        config.chain(lists).chain(fence.into_iter().flatten()).chain(age.into_iter().flatten()).collect()
     }
 }
 

@@ -86,7 +86,7 @@ fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[Recor
     let has_run = |step: &&str| runs.iter().any(|run| run.step == *step);
     required.extend(drain.filter(has_run).filter(|drain| !options.required_steps.iter().any(|it| it == drain)));
     for step in &required {
-        if let Err(message) = has_preceded(step, runs, options.helm_revision) {
+        if let Err(message) = has_preceded(step, runs, options.valid) {
             plan.refuse(codes::NOT_PRECEDED.finding(preceded::target(step), message));
         }
     }

@@ -1,7 +1,9 @@
 //! The options of a purge: from the command line, the configuration file and the release. Pure.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
+use fairlead_driver::preceded::Valid;
 use fairlead_job::failure::Failure;
 use fairlead_observe::kind::Kind;
 
@@ -22,7 +24,8 @@ pub(crate) struct Options<'a> {
     pub(crate) required_steps: &'a [String],
     pub(crate) release: &'a str,
     pub(crate) namespace: &'a str,
-    pub(crate) helm_revision: Option<u32>,
+    /// Which runs of required steps count.
+    pub(crate) valid: Valid,
     pub(crate) concurrency: usize,
 }
 
@@ -48,7 +51,11 @@ impl<'a> Options<'a> {
             required_steps: &args.purge.require_step,
             release: &args.common.release.release,
             namespace,
-            helm_revision: args.common.release.helm_revision,
+            valid: Valid {
+                revision: args.common.release.helm_revision,
+                age: args.purge.evidence_age,
+                now: SystemTime::now(),
+            },
             concurrency: args.common.concurrency.into(),
         })
     }

@@ -4,6 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
+use std::time::{Duration, SystemTime};
+
+use fairlead_driver::preceded::Valid;
+
 use super::*;
 use crate::configuration::{Purge, PurgedKind};
 use crate::decide::Mesh;
@@ -24,7 +28,7 @@ fn options(purge: &Purge) -> Options<'_> {
         required_steps: &[],
         release: "it",
         namespace: "ns",
-        helm_revision: None,
+        valid: Valid { revision: None, age: Duration::from_hours(1), now: SystemTime::UNIX_EPOCH },
         concurrency: 1,
     }
 }
