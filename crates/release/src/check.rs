@@ -27,10 +27,26 @@ use crate::place::{PLUGIN, Place};
 use crate::session::place;
 use crate::status::require_form;
 
-/// One answer.
+/// One answer: so it is, why it is not, or who knows.
 struct Answer {
     question: &'static str,
     result: Result<String, String>,
+    is_known: bool,
+}
+
+impl Answer {
+    fn of(question: &'static str, result: Result<String, String>) -> Self {
+        Self { question, result, is_known: true }
+    }
+
+    /// A question that cannot be asked here.
+    fn unknown(question: &'static str, who_knows: String) -> Self {
+        Self { question, result: Err(who_knows), is_known: false }
+    }
+
+    fn is_no(&self) -> bool {
+        self.is_known && self.result.is_err()
+    }
 }
 
 /// Asks everything, prints the answers, and fails when one of them is no.
@@ -40,7 +56,7 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> an
     let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
     write!(anstream::stdout().lock(), "{}", written(&answers, place, common.output.output)?)
         .context("failed to write the answers to stdout")?;
-    match answers.iter().filter(|answer| answer.result.is_err()).count() {
+    match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
         count => {
             let message = format!("{count} of {} answers are no", answers.len());
@@ -60,20 +76,20 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     // What may not be read is an answer, too.
     let runs = match ledger.runs().await {
         Err(obstacle @ (Obstacle::Forbidden { .. } | Obstacle::Damaged { .. })) => {
-            answers.push(Answer { question: "armed", result: is_armed(&helm, armed, place, true) });
-            answers.push(Answer { question: "runs", result: Err(chain(&obstacle)) });
+            answers.push(Answer::of("armed", is_armed(&helm, armed, place, true)));
+            answers.push(Answer::of("runs", Err(chain(&obstacle))));
             return Ok(answers);
         }
         runs => runs?,
     };
-    answers.push(Answer { question: "armed", result: is_armed(&helm, armed, place, !runs.is_empty()) });
-    answers.push(Answer { question: "runs", result: are_ended(&runs, place) });
-    answers.push(Answer { question: "tickets", result: are_there(&ledger.missing().await?) });
+    answers.push(Answer::of("armed", is_armed(&helm, armed, place, !runs.is_empty())));
+    answers.push(Answer::of("runs", are_ended(&runs, place)));
+    answers.push(Answer::of("tickets", are_there(&ledger.missing().await?)));
     let (served, needs) = needs(cluster, &ledger, &runs).await?;
-    answers.push(Answer { question: "kinds", result: served });
+    answers.push(Answer::of("kinds", served));
     let all = [ledger.needs_to_undo(), needs.clone()].concat();
     let allowed = allowed(cluster.require(&all).await, "you may take back every run in force")?;
-    answers.push(Answer { question: "permissions", result: allowed });
+    answers.push(Answer::of("permissions", allowed));
     let of_hooks = match helm.newest() {
         Some(newest) if armed != Some(false) => rollback_account(cluster, place, newest).await?,
         _ => None,
@@ -82,11 +98,14 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
         // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
         let needs = if args.rollback_account.is_some() { &all } else { &needs };
         let user = format!("system:serviceaccount:{}:{account}", place.namespace);
-        let answer = allowed_to(cluster, needs, &user, account).await?;
-        answers.push(Answer { question: "rollback's permissions", result: answer });
+        answers.push(allowed_to(cluster, needs, &user, account).await?);
     }
+    let who_knows = "each job's own `plan`, with its configuration, says whether it would be blocked";
+    answers.push(Answer::unknown("plan", who_knows.to_owned()));
     if args.start_pods {
         answers.extend(start_pods(cluster, &helm, place, args).await?);
+    } else {
+        answers.push(Answer::unknown("image", "with --start-pods a pod of each image is started".to_owned()));
     }
     Ok(answers)
 }
@@ -187,19 +206,15 @@ fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, Str
 }
 
 /// Who may not ask for others says so, and that is no answer.
-async fn allowed_to(
-    cluster: &Cluster,
-    needs: &[Need],
-    user: &str,
-    account: &str,
-) -> Result<Result<String, String>, Obstacle> {
+async fn allowed_to(cluster: &Cluster, needs: &[Need], user: &str, account: &str) -> Result<Answer, Obstacle> {
+    let question = "rollback's permissions";
     match cluster.require_for(user, needs).await {
         Err(Obstacle::Forbidden { operation, .. }) if operation.starts_with("ask ") => {
-            Ok(Ok(format!("not asked: you may not ask for ServiceAccount {account}")))
+            Ok(Answer::unknown(question, format!("you may not ask for ServiceAccount {account}; an administrator may")))
         }
         answer => {
             let answer = allowed(answer, &format!("ServiceAccount {account} may take back every run in force"))?;
-            Ok(answer.map_err(|rules| format!("ServiceAccount {account}: {rules}")))
+            Ok(Answer::of(question, answer.map_err(|rules| format!("ServiceAccount {account}: {rules}"))))
         }
     }
 }
@@ -229,17 +244,15 @@ async fn start_pods(
                 "automountServiceAccountToken": false});
             let ended = cluster.try_pod(place.namespace, &pod, &["--version"], args.pod_timeout).await?;
             let result = ended.map(|()| format!("{image} runs")).map_err(|why| format!("{image}: {why}"));
-            answers.push(Answer { question: "image", result });
+            answers.push(Answer::of("image", result));
         }
     }
     Ok(answers)
 }
 
 fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Result<String> {
-    let (text, is_ok) = (
-        |answer: &Answer| redact::text(&answer.result.clone().unwrap_or_else(|why| why)),
-        |answer: &Answer| answer.result.is_ok(),
-    );
+    let text = |answer: &Answer| redact::text(&answer.result.clone().unwrap_or_else(|why| why));
+    let is_ok = |answer: &Answer| answer.is_known.then_some(answer.result.is_ok());
     if matches!(output, Output::Json | Output::Yaml) {
         let checks: Vec<Value> = answers
             .iter()
@@ -254,7 +267,13 @@ fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Resu
         }
         return Ok(String::from_utf8(out)?.trim_end().to_owned() + "\n");
     }
-    let line =
-        |answer: &Answer| format!("{} {}: {}\n", if is_ok(answer) { "ok " } else { "NO " }, answer.question, text(answer));
+    let line = |answer: &Answer| {
+        let verdict = match is_ok(answer) {
+            Some(true) => "ok ",
+            Some(false) => "NO ",
+            None => "?  ",
+        };
+        format!("{verdict} {}: {}\n", answer.question, text(answer))
+    };
     Ok(answers.iter().map(line).collect())
 }
