@@ -6,6 +6,7 @@ mod junit;
 mod text;
 
 use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
+use std::path::Path;
 
 use anstream::adapter::StripBytes;
 use anyhow::Context as _;
@@ -106,9 +107,13 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Leaves the last word where `kubectl describe pod` finds it.
 pub fn terminate(message: &str) {
+    terminate_at(Path::new(TERMINATION_LOG), message);
+}
+
+fn terminate_at(path: &Path, message: &str) {
     let message = redact::text(message);
     // Without `create`: outside a pod there is no such file and none is made. Nothing can be done about a failure here.
-    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
+    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(path) {
         let _ = file.write_all(cut(&message, TERMINATION_LOG_SIZE).as_bytes());
     }
 }
@@ -248,12 +253,53 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_never_longer_than_github_takes() {
+        let target =
+            |name: String| Target { api_version: "v1".into(), kind: "A".into(), namespace: Some("shop".into()), name };
+        let long = [("a", 100), ("|<\\`", 1_000), ("`", 70_000), ("ü", 40_000), ("x\n", 70_000)];
+        for (what, times) in long {
+            let mut builder = PlanBuilder::new("step", plan().stages().to_vec());
+            for number in 0..400 {
+                let message = if number == 0 { what.repeat(times) } else { format!("{number} {}", what.repeat(10)) };
+                builder.refuse(shared::DRIFT.finding(target(format!("refused-{number}")), message.as_str()));
+                builder.warn(shared::INPUT.finding(target(format!("warned-{number}")), message.as_str()));
+                let images = Images::Create(json!({"data": {"a": message}}));
+                let reason = String::new();
+                builder.push(&Change { stage: 0, target: target(format!("n{number:03}")), images, reason });
+            }
+            let plan = builder.build();
+            let left = (0..400).map(|number| (target(format!("left-{number}")), what.repeat(times / 10))).collect();
+            let ended = Ended { left, ..Ended::unchanged(&plan) };
+            for end in [None, Some((&ended, "shop"))] {
+                let mut out = Vec::new();
+                write(&mut out, Output::Github, &plan, end).expect("plain data");
+                let text = String::from_utf8(out).expect("text");
+                assert!(text.chars().count() <= 65_536, "{what}: {}", text.chars().count());
+                assert!(text.contains("more | [cut: GitHub takes no more") && text.trim_end().ends_with("</details>"));
+            }
+        }
+    }
+
+    #[test]
     fn the_last_word_fits_into_the_termination_log_and_keeps_its_beginning() {
         let long = "failed: ".to_owned() + &"ü".repeat(3000);
         let word = cut(&long, TERMINATION_LOG_SIZE);
         assert!(word.starts_with("failed: ü") && word.ends_with('ü') && word.len() == TERMINATION_LOG_SIZE);
         assert_eq!(cut(&long[1..], TERMINATION_LOG_SIZE).len(), TERMINATION_LOG_SIZE - 1);
         assert_eq!(cut("short", TERMINATION_LOG_SIZE), "short");
+    }
+
+    #[test]
+    fn a_later_last_word_leaves_nothing_of_an_earlier_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log");
+        terminate_at(&path, "there is none");
+        assert!(!path.exists());
+        std::fs::write(&path, "").expect("written");
+        for message in ["a long one, with http://me:hunter2@a.b/", "short"] {
+            terminate_at(&path, message);
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "short");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The plan for people: reads like a diff, ends with a line of counts. With ANSI colours, which are stripped for a pipe.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -30,7 +30,7 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         writeln!(out)?;
     }
     let destroys = if plan.blocked().is_some() { "WOULD DESTROY" } else { "DESTROYS" };
-    let used: BTreeSet<usize> = plan.changes().map(|change| change.stage).collect();
+    let used: Vec<usize> = (0..plan.stages().len()).filter(|stage| !plan.positions(*stage).is_empty()).collect();
     let mut changes = plan.changes().map(redact::change).peekable();
     for (number, index) in used.iter().copied().enumerate() {
         let stage = &plan.stages()[index];
