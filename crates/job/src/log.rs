@@ -13,7 +13,7 @@ use crate::redact;
 pub fn init(args: &OutputArgs) -> Result<(), Failure> {
     // kube logs an error for every failed attempt, also for those that we repeat; whoever wants that names it.
     let filter = EnvFilter::try_new(format!("kube_client=off,{}", args.log_level))
-        .map_err(|error| Failure::new(&shared::INPUT, format!("--log-level is no filter: {error}")))?;
+        .map_err(|error| Failure::new(&shared::FLAG, format!("--log-level {}: {error}", args.log_level)))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Redacted(stderr()));
     match args.log_format {
         LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),

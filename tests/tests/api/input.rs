@@ -168,3 +168,9 @@ fn a_name_that_is_no_label_is_refused_in_the_plan() {
         assert!(message.contains(&format!("would have {length} characters, and may have 63")), "{message}");
     }
 }
+
+#[test]
+fn a_wrong_log_level_is_told_with_those_that_there_are() {
+    let ended = run(job("trigger-replicator").args(["plan", "--from", "-", "--log-level", "x=loud"]), "");
+    says(ended, &["error FL041: --log-level x=loud", "error, warn, info, debug"]);
+}

@@ -131,6 +131,9 @@ crate::codes! {
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
         "Run the `helm rollback` that the message names first, then this command again.";
+    pub FLAG = "FL041", Usage, "A flag says something that it cannot",
+        "The flag, or the variable FAIRLEAD_… that stands for it, has a value that the program does not understand.",
+        "Give --log-level one of error, warn, info, debug and trace, or targets with one each: info,fairlead_kube_client=debug.";
     pub ABSENT = "FL042", Usage, "There is no such file",
         "A file or a folder that was named is not there, as this process sees it: relative paths begin in its working directory, and \
          in a pod there is only what is in the image or mounted.",
