@@ -10,6 +10,7 @@
 //! - `carried_out`: whether all of it is to be seen, and ready
 //! - `verify`: what is missing where not, and `ready` waits for what is not ready yet
 //! - `naming`: the names of what is created
+//! - `older`: Subscriptions that are too old to be read
 //!
 //! What the mesh is made of, and which flows there should be, `fairlead_mesh` reads and decides.
 //!
@@ -28,6 +29,7 @@ pub mod existing;
 mod flows;
 mod make;
 mod naming;
+mod older;
 pub mod plan;
 mod ready;
 pub mod replicas;
@@ -38,7 +40,6 @@ use fairlead_driver::apply;
 use fairlead_driver::show::{explain, show};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
-use fairlead_mesh::kinds;
 use fairlead_observe::kind::Asked;
 use fairlead_release::session::{self, Session, connect};
 
@@ -51,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
     match &args.command {
         Command::Plan(plan) => {
-            show(&args.common, plan, Asked::Only(&kinds::ALL), async |source| Ok(make_plan(source, &args).await?)).await
+            show(&args.common, plan, Asked::Only(&older::READ), async |source| Ok(make_plan(source, &args).await?)).await
         }
         Command::Apply(arguments) => {
             let cluster = connect(&args.common).await?;

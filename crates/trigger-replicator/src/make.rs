@@ -12,6 +12,7 @@ use fairlead_observe::source::Source;
 
 use crate::args::Args;
 use crate::existing::Existing;
+use crate::older;
 use crate::plan::{Desired, Limits, Observed, plan};
 use crate::replicas::Replicas;
 
@@ -54,7 +55,8 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
         let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
         return Err(Unplannable::NotServed(Failure::new(&codes::NO_FLOW_KIND, message)));
     }
-    let observed = Observed { namespaces, flows: observed, triggers: Existing::of(source, &replicas).await? };
+    let (triggers, older) = (Existing::of(source, &replicas).await?, older::warning(source).await?);
+    let observed = Observed { namespaces, flows: observed, triggers, older };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
     let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into() };
     Ok(plan(desired, &observed, &limits))

@@ -53,6 +53,8 @@ pub struct Observed {
     pub flows: observed::Observed,
     /// Triggers.
     pub triggers: Existing,
+    /// What is to be said about Subscriptions of an older group.
+    pub older: Option<Finding>,
 }
 
 /// Compares what should be with what there is.
@@ -86,6 +88,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
         let message = format!("it still has {count} subscriber{} whose Trigger is gone", if count == 1 { "" } else { "s" });
         plan.warn(codes::DEAD_SUBSCRIBERS.finding(channel.clone(), message));
     }
+    observed.older.iter().for_each(|older| plan.warn(older.clone()));
     replicas.refusals.into_iter().chain(flows.refusals).for_each(|finding| plan.refuse(finding));
     replicas.warnings.into_iter().chain(flows.warnings).for_each(|finding| plan.warn(finding));
     flows.left_out.iter().for_each(|unchanged| plan.keep(unchanged));

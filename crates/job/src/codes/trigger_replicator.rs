@@ -101,6 +101,10 @@ crate::codes! {
         "An EventActivation lets the Application's events in, but what would carry them is refused, for the reason given there. \
          The Triggers are created all the same, and deliver when the way is open.",
         "Fix what is refused, then run again: the Triggers need nothing else.";
+    pub OLDER_GROUP = "TR212", Done, "There are Subscriptions of an older group",
+        "Before Kyma 1.0 Subscriptions had the group eventing.kyma.cx. The legacy bus of Kyma 1.x does not deliver for them, and they \
+         get no Triggers.",
+        "If they are still wanted, create them in the group eventing.kyma-project.io; else delete them and their definition.";
     pub DEAD_SUBSCRIBERS = "TR211", Done, "A channel has subscribers whose Trigger is gone",
         "Several Triggers of one Broker were deleted at once, and Knative has left their subscribers in the channel behind it \
          (knative/eventing#6636). Whoever sends an event to the Broker waits for them in vain, up to minutes.",
