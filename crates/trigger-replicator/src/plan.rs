@@ -91,8 +91,37 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     observed.older.iter().for_each(|older| plan.warn(older.clone()));
     replicas.refusals.into_iter().chain(flows.refusals).for_each(|finding| plan.refuse(finding));
     replicas.warnings.into_iter().chain(flows.warnings).for_each(|finding| plan.warn(finding));
-    flows.left_out.iter().for_each(|unchanged| plan.keep(unchanged));
+    let is_apart = |unchanged: &&Unchanged| is_left_out(unchanged, &observed.namespaces);
+    flows.left_out.iter().filter(|unchanged| !is_apart(unchanged)).for_each(|unchanged| plan.keep(unchanged));
+    keep_namespaces(&mut plan, replicas.left_out_in, flows.left_out.iter().filter(is_apart), &observed.namespaces);
     plan.build()
+}
+
+fn is_left_out(unchanged: &Unchanged, namespaces: &Namespaces) -> bool {
+    unchanged.target.namespace.as_ref().is_some_and(|namespace| namespaces.left_out(namespace).is_some())
+}
+
+/// One line for each namespace that does not take part, however many objects it has.
+fn keep_namespaces<'a>(
+    plan: &mut PlanBuilder,
+    subscriptions: BTreeMap<String, usize>,
+    activations: impl Iterator<Item = &'a Unchanged>,
+    namespaces: &Namespaces,
+) {
+    let mut counts: BTreeMap<String, [usize; 2]> =
+        subscriptions.into_iter().map(|(namespace, count)| (namespace, [count, 0])).collect();
+    activations.for_each(|it| counts.entry(it.target.namespace.clone().unwrap_or_default()).or_default()[1] += 1);
+    for (namespace, counts) in counts {
+        let count = |(count, kind): (usize, &str)| match count {
+            0 => None,
+            1 => Some(format!("1 {kind}")),
+            more => Some(format!("{more} {kind}s")),
+        };
+        let counts: Vec<String> = counts.into_iter().zip(["Subscription", "EventActivation"]).filter_map(count).collect();
+        let reason = namespaces.left_out(&namespace).unwrap_or_default();
+        let target = kinds::NAMESPACE.target("v1", "", &namespace);
+        plan.keep(&Unchanged { target, reason: format!("{reason}, with {}", counts.join(" and ")) });
+    }
 }
 
 /// Triggers of one Broker, and Subscriptions of one Channel, that are deleted at once leave dead subscribers behind in the channel,

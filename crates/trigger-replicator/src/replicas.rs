@@ -69,6 +69,8 @@ pub struct Replicas {
     pub warnings: Vec<Finding>,
     /// Subscriptions that are not ours to replicate.
     pub left_out: Packed<Unchanged>,
+    /// How many Subscriptions there are in each namespace that does not take part.
+    pub(crate) left_out_in: BTreeMap<String, usize>,
 }
 
 /// Where a record is in the text of all.
@@ -237,11 +239,12 @@ impl Replicas {
     }
 
     fn add(&mut self, object: &Value, namespaces: &Namespaces) {
-        let target = target(object);
         let namespace = object::namespace(object);
-        if let Some(reason) = namespaces.left_out(namespace) {
-            return self.left_out.push(&Unchanged { target, reason });
+        if namespaces.left_out(namespace).is_some() {
+            *self.left_out_in.entry(namespace.to_owned()).or_default() += 1;
+            return;
         }
+        let target = target(object);
         match Shape::of(object) {
             Shape::Legacy => {}
             Shape::Unknown => {
