@@ -33,10 +33,10 @@ pub struct Trigger {
     pub name: String,
     /// `spec.broker`; `default` where there is none.
     pub broker: String,
-    /// `spec.filter.attributes`; empty is everything.
+    /// `spec.filter.attributes`, or what `spec.filters` say where they only ask for exact values; empty is everything.
     pub attributes: BTreeMap<String, String>,
-    /// Whether there are conditions that are not attributes: `spec.filters`, or a `spec.filter` of another form. Where
-    /// `spec.filters` is set, Knative does not look at `spec.filter`.
+    /// Whether there are conditions that are not attributes. Where `spec.filters` is set, Knative does not look at
+    /// `spec.filter`.
     pub has_further_filters: bool,
     /// Where events go.
     pub subscriber: Subscriber,
@@ -72,14 +72,17 @@ impl Trigger {
     pub fn read(object: &Value) -> Self {
         let spec = &object["spec"];
         let namespace = object::namespace(object);
-        let (attributes, is_plain) = attributes(&spec["filter"]);
-        let has_filters = spec["filters"].as_array().is_some_and(|filters| !filters.is_empty());
+        let filters = spec["filters"].as_array().filter(|filters| !filters.is_empty());
+        let (attributes, is_plain) = match filters {
+            Some(filters) => exact(filters).map_or((BTreeMap::new(), false), |attributes| (attributes, true)),
+            None => attributes(&spec["filter"]),
+        };
         Self {
             namespace: namespace.to_owned(),
             name: object::name(object).to_owned(),
             broker: spec["broker"].as_str().filter(|broker| !broker.is_empty()).unwrap_or(DEFAULT_BROKER).to_owned(),
             attributes,
-            has_further_filters: has_filters || !is_plain,
+            has_further_filters: !is_plain,
             subscriber: Subscriber::read(&spec["subscriber"], namespace),
             is_terminating: object::is_terminating(object),
         }
@@ -98,6 +101,36 @@ impl Trigger {
             endpoint: endpoint.clone(),
         };
         (self.relation(&delivery, &self.broker) == Relation::Equal).then_some(delivery)
+    }
+
+    /// The first field by which it does not carry out exactly `delivery` through `broker`, and what it says.
+    #[must_use]
+    pub fn difference(&self, delivery: &Delivery, broker: &str) -> Option<String> {
+        if self.broker != broker {
+            return Some(format!("spec.broker is {:?}, not {broker:?}", self.broker));
+        }
+        if self.has_further_filters {
+            return Some("its filter says more than attributes can".to_owned());
+        }
+        let wanted: BTreeMap<&str, &str> = delivery.attributes().into();
+        let filter = "the filter's attribute";
+        for (key, value) in &wanted {
+            match self.attributes.get(*key) {
+                Some(written) if written == value => {}
+                Some(written) => return Some(format!("{filter} {key} is {written:?}, not {value:?}")),
+                None => return Some(format!("{filter} {key} is missing")),
+            }
+        }
+        if let Some(more) = self.attributes.keys().find(|key| !wanted.contains_key(key.as_str())) {
+            return Some(format!("{filter} {more} is one more than there should be"));
+        }
+        match &self.subscriber {
+            Subscriber::Uri(endpoint) if *endpoint == delivery.endpoint => None,
+            Subscriber::Uri(endpoint) => {
+                Some(format!("spec.subscriber.uri is \"{endpoint}\", not \"{}\"", delivery.endpoint))
+            }
+            _ => Some(format!("spec.subscriber has not the uri \"{}\"", delivery.endpoint)),
+        }
     }
 
     /// How this Trigger relates to `delivery` through `broker`.
@@ -148,6 +181,32 @@ impl Subscriber {
     }
 }
 
+/// The attributes of `filters` that ask for nothing but exact values, each for another attribute: all of them must hold.
+/// Source: Knative 1.17 `pkg/apis/eventing/v1/trigger_types.go`, `SubscriptionsAPIFilter`.
+fn exact(filters: &[Value]) -> Option<BTreeMap<String, String>> {
+    let mut attributes = BTreeMap::new();
+    for filter in filters {
+        let (dialect, content) = filter.as_object().filter(|filter| filter.len() == 1)?.iter().next()?;
+        let more = match dialect.as_str() {
+            "exact" => {
+                let entry = |(key, value): (&String, &Value)| {
+                    let value = value.as_str().filter(|value| !value.is_empty())?;
+                    Some((key.clone(), value.to_owned()))
+                };
+                content.as_object()?.iter().map(entry).collect::<Option<_>>()?
+            }
+            "all" => exact(content.as_array()?)?,
+            _ => return None,
+        };
+        for (key, value) in more {
+            if attributes.insert(key, value.clone()).is_some_and(|other| other != value) {
+                return None;
+            }
+        }
+    }
+    Some(attributes)
+}
+
 /// The attributes of `filter`, and whether they are all that it says.
 fn attributes(filter: &Value) -> (BTreeMap<String, String>, bool) {
     let Some(filter) = filter.as_object() else { return (BTreeMap::new(), filter.is_null()) };
@@ -180,7 +239,13 @@ mod tests {
     }
 
     fn relation(edit: impl FnOnce(&mut Value)) -> Relation {
-        let mut object = json!({
+        let mut object = equal();
+        edit(&mut object);
+        Trigger::read(&object).relation(&delivery(), "default")
+    }
+
+    fn equal() -> Value {
+        json!({
             "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger",
             "metadata": {"namespace": "orders", "name": "somebody-made-it"},
             "spec": {
@@ -188,9 +253,7 @@ mod tests {
                 "filter": {"attributes": {"source": "shop", "type": "order.created", "eventtypeversion": "v1"}},
                 "subscriber": {"uri": "http://mail.orders.svc.cluster.local:8080/events"},
             },
-        });
-        edit(&mut object);
-        Trigger::read(&object).relation(&delivery(), "default")
+        })
     }
 
     #[test]
@@ -221,6 +284,54 @@ mod tests {
         }
         let filters = json!([{"exact": {"type": "order.created"}}]);
         assert_eq!(relation(|object| object["spec"]["filters"] = filters), Relation::Overlapping);
+    }
+
+    #[test]
+    fn filters_that_ask_for_the_same_exact_values_are_equal() {
+        let all = json!({"source": "shop", "type": "order.created", "eventtypeversion": "v1"});
+        for (filters, expected) in [
+            (json!([{"exact": all}]), Relation::Equal),
+            (
+                json!([{"exact": {"source": "shop"}}, {"exact": {"type": "order.created", "eventtypeversion": "v1"}}]),
+                Relation::Equal,
+            ),
+            (json!([{"all": [{"exact": all}]}]), Relation::Equal),
+            (json!([{"exact": {"type": "order.paid"}}]), Relation::Unrelated),
+            (json!([{"exact": {"type": ""}}]), Relation::Overlapping),
+            (json!([{"exact": all}, {"exact": {"type": "order.paid"}}]), Relation::Overlapping),
+            (json!([{"any": [{"exact": all}]}]), Relation::Overlapping),
+            (json!([{"exact": all, "prefix": {"type": "order"}}]), Relation::Overlapping),
+            (json!([{"cesql": "true"}]), Relation::Overlapping),
+            (json!(["odd"]), Relation::Overlapping),
+        ] {
+            // Knative does not look at `filter` then.
+            let edit = |object: &mut Value| {
+                object["spec"]["filters"] = filters.clone();
+                object["spec"]["filter"]["attributes"]["type"] = json!("other");
+            };
+            assert_eq!(relation(edit), expected, "{filters}");
+        }
+    }
+
+    #[test]
+    fn the_field_that_differs_is_named() {
+        for (pointer, value, expected) in [
+            ("/spec/broker", json!("other"), r#"spec.broker is "other", not "default""#),
+            ("/spec/filter/attributes/type", json!("x"), r#"the filter's attribute type is "x", not "order.created""#),
+            ("/spec/filter/attributes", json!({}), "the filter's attribute eventtypeversion is missing"),
+            (
+                "/spec/subscriber/uri",
+                json!("http://a.b/"),
+                r#"spec.subscriber.uri is "http://a.b/", not "http://mail.orders:8080/events""#,
+            ),
+            ("/spec/subscriber", json!({}), r#"spec.subscriber has not the uri "http://mail.orders:8080/events""#),
+            ("/spec/filter", json!({"cel": "true"}), "its filter says more than attributes can"),
+        ] {
+            let mut object = equal();
+            *object.pointer_mut(pointer).expect(pointer) = value;
+            assert_eq!(Trigger::read(&object).difference(&delivery(), "default").as_deref(), Some(expected));
+        }
+        assert_eq!(Trigger::read(&equal()).difference(&delivery(), "default"), None);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(crate) enum Namesake {
 struct Exceptions {
     /// The whole object, where [`Namesake::Stale`] says that it is changed.
     stale: Option<Box<str>>,
+    /// The first field that is another one, where [`Namesake::Different`] says that there is one.
+    difference: Option<Box<str>>,
     /// Triggers of other names that do the same, and whether they are replicas.
     equal: BTreeMap<String, bool>,
     /// Triggers that may do the same.
@@ -64,6 +66,11 @@ impl Found {
     pub(crate) fn stale(&self) -> Option<Image> {
         let text = self.exceptions.as_ref()?.stale.as_ref()?;
         Some(serde_json::from_str(text).expect("written by Existing::add"))
+    }
+
+    /// The first field by which the Trigger of the same name delivers something else.
+    pub(crate) fn difference(&self) -> Option<&str> {
+        self.exceptions.as_ref()?.difference.as_deref()
     }
 
     /// Triggers that carry out the delivery, by name, and whether each is a replica.
@@ -118,7 +125,11 @@ impl Existing {
             let found = &mut self.found[index];
             found.namesake = match &annotation {
                 _ if trigger.is_terminating => Namesake::Terminating,
-                _ if by_delivery != by_name => Namesake::Different,
+                _ if by_delivery != by_name => {
+                    let difference = trigger.difference(&replicas.delivery(index), BROKER);
+                    found.exceptions_mut().difference = difference.map(String::into_boxed_str);
+                    Namesake::Different
+                }
                 None => Namesake::Foreign,
                 Some(names) if *names == replicas.get(index, "").0.replicated_from() => Namesake::Current,
                 Some(_) => {

@@ -147,8 +147,14 @@ impl FlowChanges {
                 codes::TERMINATING
                     .finding(target(&name), format!("it is being deleted, and the events of {application} need it"))
             } else {
-                codes::NAME_TAKEN
-                    .finding(target(&name), format!("it does not carry the events of {application} to {namespace}"))
+                let (label, value) = match &taken.application {
+                    Some(other) if other == application => (BROKER_NAMESPACE_LABEL, &taken.broker_namespace),
+                    other => (APPLICATION_LABEL, other),
+                };
+                let is = value.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"));
+                let message =
+                    format!("its label {label} is {is}, so it does not carry the events of {application} to {namespace}");
+                codes::NAME_TAKEN.finding(target(&name), message)
             });
         }
         let labels = json!({BROKER_NAMESPACE_LABEL: namespace, APPLICATION_LABEL: application, SERVICE_LABEL: service});

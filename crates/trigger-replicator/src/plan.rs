@@ -164,7 +164,8 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
             plan.refuse(codes::TERMINATING.finding(target.clone(), message));
         }
         Namesake::Different => {
-            let message = format!("it is not the replica of {}", subscriptions_of(replica));
+            let difference = found.difference().unwrap_or("its spec is another");
+            let message = format!("{difference}, so it is not the replica of {}", subscriptions_of(replica));
             plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
         _ => {

@@ -47,7 +47,7 @@ fn try_plan(objects: Vec<Value>, args: &[&str]) -> Result<Plan, String> {
     let args = Args::try_parse_from(["trigger-replicator", "plan", "--release", "shop"].iter().chain(args)).expect("flags");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
     let Command::Plan(plan) = &args.command else { panic!("it plans") };
-    let mut manifests = Manifests::new(Asked::Only(&kinds::ALL), plan.knative_version.as_str());
+    let mut manifests = Manifests::new(Asked::Only(&crate::older::READ), plan.knative_version.as_str());
     for (document, object) in objects.into_iter().enumerate() {
         manifests.add(&"f.yaml".into(), document, object)?;
     }
@@ -236,6 +236,34 @@ fn system_and_excluded_namespaces_and_later_shapes_are_left_out() {
         plan_with(&[within("kyma-system"), within("natss"), within("sandbox"), later], &["--exclude-namespace", "sandbox"]);
     assert!(plan.is_empty() && plan.refusals().is_empty());
     assert_eq!(plan.unchanged().len(), 4);
+}
+
+#[test]
+fn a_namespace_that_is_left_out_is_one_line() {
+    let within = |name: &str| edited(subscription(name), "/metadata/namespace", json!("sandbox"));
+    let activation = json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": "EventActivation",
+        "metadata": {"namespace": "sandbox", "name": "id"}, "spec": {"sourceId": "shop"}});
+    let plan = plan_with(&[within("a"), within("b"), within("c"), activation], &["--exclude-namespace", "sandbox"]);
+    let lines: Vec<String> = plan.unchanged().iter().map(|it| format!("{}: {}", it.target, it.reason)).collect();
+    assert_eq!(lines, ["Namespace sandbox: left out, sandbox is excluded, with 3 Subscriptions and 1 EventActivation"]);
+}
+
+#[test]
+fn subscriptions_of_the_older_group_are_mentioned() {
+    assert_eq!(warnings(&plan_of(&[subscription("a")])), Vec::<&str>::new());
+    let older = edited(subscription("b"), "/apiVersion", json!("eventing.kyma.cx/v1alpha1"));
+    let plan = plan_of(&[subscription("a"), older]);
+    assert_eq!(warnings(&plan), ["TR212"]);
+    assert!(plan.warnings()[0].message.ends_with("eventing.kyma.cx are not read: 1"), "{}", plan.warnings()[0].message);
+}
+
+#[test]
+fn a_trigger_with_exact_filters_is_no_double_but_the_one_that_is_needed() {
+    let attributes = json!({"source": "shop", "type": "order.created", "eventtypeversion": "v1"});
+    let by_hand = edited(replica(&[subscription("a")]), "/metadata", json!({"namespace": "orders", "name": "by-hand"}));
+    let by_hand = edited(edited(by_hand, "/spec/filter", Value::Null), "/spec/filters", json!([{"exact": attributes}]));
+    let plan = plan_of(&[subscription("a"), by_hand]);
+    assert_eq!((plan.len(), warnings(&plan)), (0, vec![]));
 }
 
 #[test]
