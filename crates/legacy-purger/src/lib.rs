@@ -23,6 +23,12 @@
 //! Situation: the owner of a finalizer deletes Channels, the garbage collector what is owned; neither is our write, and both are gone
 //! when we go back. Decision: they are changes of stages that are `cascaded`: read into the snapshot, not written, put back when they
 //! are gone. Consequence: the plan says all that goes, and the way back needs no code of this job.
+//!
+//! # Decision: what a purged object owns is the purge's business
+//!
+//! Situation: the garbage collector deletes an object with its last owner, whether or not anybody has selected it. Decision: an object of
+//! a purged kind goes as if it were selected, with every guard; one of another kind is a cascaded change; one that another owner keeps
+//! loses its reference by an update of ours. Consequence: all of it is in the plan and comes back, and nothing is asked of the collector.
 
 pub mod args;
 mod cascade;

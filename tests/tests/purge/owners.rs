@@ -1,7 +1,7 @@
 //! Objects that purged objects own: the garbage collector deletes them, and they come back.
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, becomes, job, run};
+use fairlead_tests::program::{Ended, becomes, job, run, tool};
 use fairlead_tests::state::{self, State, differences};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -164,6 +164,44 @@ fn a_second_owner_keeps_an_object_which_gets_the_first_one_back() {
         scene.run(&["rollback", "--last"]).expect(0);
         assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
     }
+}
+
+/// The first attempt gives the reference back with the owner's new uid, and the second finds it so.
+#[test]
+fn a_rollback_that_is_run_again_knows_the_references_that_it_has_given_back() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    let first = scene.make("Part", "first", &old(), &[]);
+    let other = scene.make("ConfigMap", "other", &json!({}), &[]);
+    scene.make("ConfigMap", "two-owners", &json!({}), &[&first, &other]);
+    scene.make("Part", "denied", &old(), &[]);
+    let before = scene.state();
+    scene.configure(&json!({"dependents": [{"group": "", "kind": "ConfigMap"}],
+        "kinds": [{"group": "owners.test", "kind": "Part", "selector": {"matchLabels": {"gen": "old"}}, "keepDefinition": true}]}));
+    scene.run(&["apply"]).expect(0);
+    let of_kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "denied"}, "spec": spec});
+    let rule = json!({"apiGroups": ["owners.test"], "apiVersions": ["*"], "resources": ["parts"], "operations": ["CREATE"]});
+    let denies = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "object.metadata.name != 'denied'"}]});
+    let bound = json!({"policyName": "denied", "validationActions": ["Deny"]});
+    cluster
+        .apply(&json!([of_kind("ValidatingAdmissionPolicy", denies), of_kind("ValidatingAdmissionPolicyBinding", bound)]));
+    let probe =
+        json!({"apiVersion": "owners.test/v1", "kind": "Part", "metadata": {"name": "denied", "namespace": "default"}})
+            .to_string();
+    let create = || {
+        run(tool("kubectl").args(["--kubeconfig", cluster.kubeconfig(), "create", "--dry-run=server", "-f", "-"]), &probe)
+    };
+    assert!(becomes(|| create().status != Some(0)), "the policy does not act");
+    scene.run(&["rollback", "--last"]).expect(3);
+    let owned = cluster.get("configmap", "default", "two-owners")["metadata"]["ownerReferences"].clone();
+    assert_eq!(owned[0]["uid"], cluster.get("part", "default", "first")["metadata"]["uid"], "{owned}");
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        cluster.kubectl(&["delete", kind, "denied"]).expect(0);
+    }
+    assert!(becomes(|| create().status == Some(0)), "the policy stays");
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
 }
 
 #[test]
