@@ -110,7 +110,7 @@ crate::codes! {
          (knative/eventing#6636). Whoever sends an event to the Broker waits for them in vain, up to minutes.",
         "While nothing is sent, delete the InMemoryChannel that the message names: Knative makes it again within a second, with the \
          subscribers that there are.";
-    pub LONG_WAIT = "TR212", Done, "It takes Knative long to make so many Triggers ready",
+    pub LONG_WAIT = "TR213", Done, "It takes Knative long to make so many Triggers ready",
         "At the limits that Knative has by default, its controllers make about one Trigger ready per second, whatever anybody does \
          (measured). `apply` waits as long as some become ready. What is not ready when --run-timeout is over goes on in the background: \
          the legacy bus delivers still, `status` says how many are left, and a purge is refused until all are ready.",

@@ -23,14 +23,19 @@ pub(crate) struct Earlier<'a> {
 pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Earlier<'_>>) -> Result<(), Obstacle> {
     let Some(file) = &purge.file else { return Ok(()) };
     let mut wrong = Vec::new();
+    let mut purged = 0;
     for (position, entry) in purge.kinds.iter().enumerate() {
         let at = format!("purge.kinds[{position}]");
         let kind = entry.observed_kind();
         match unserved(source, &kind) {
             Some(what) if !is_purged(&kind, earlier).await? => wrong.push(format!("{at}: {what}")),
-            Some(_) => {}
+            Some(_) => purged += 1,
             None => wrong.extend(wrong_namespaces(source, entry, &kind, &at).await?),
         }
+    }
+    // Nothing is left to do, so nothing of the rest is needed.
+    if purged == purge.kinds.len() {
+        return Ok(());
     }
     for (position, named) in purge.dependents.iter().enumerate() {
         let kind = Kind::named(&named.group, &named.kind);

@@ -405,7 +405,7 @@ fn many_triggers_are_warned_of_where_they_are_waited_for() {
     let warned = |count: usize, with_broker: bool| {
         let objects = (0..count).map(subscription).chain(with_broker.then(|| broker.clone())).collect();
         let plan = plan_from(objects, &[]);
-        plan.warnings().iter().find(|warning| warning.code == "TR212").map(|warning| warning.message.clone())
+        plan.warnings().iter().find(|warning| warning.code == "TR213").map(|warning| warning.message.clone())
     };
     let told = "300 Triggers have to become ready, which takes Knative about 5 minutes at its defaults";
     assert_eq!(warned(300, true).as_deref(), Some(told));
