@@ -107,6 +107,11 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
     write("\n  kinds: [{group: example.com, kind: Widget}]\n");
     run(&["apply"]).expect(0);
     assert_eq!(run(&["apply", "-o", "json"]).expect(0).json()["outcome"], "Unchanged");
+    // Also when what went with it is gone for good.
+    write(
+        "\n  kinds: [{group: example.com, kind: Widget, namespaces: [left]}]\n  dependents: [{group: example.com, kind: Gadget}]\n",
+    );
+    assert_eq!(run(&["apply", "-o", "json"]).expect(0).json()["outcome"], "Unchanged");
     run(&["rollback", "--last"]).expect(0);
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
     run(&["apply"]).expect(2);
