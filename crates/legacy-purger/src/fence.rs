@@ -87,7 +87,9 @@ pub(crate) fn is_fenced(entry: &PurgedKind) -> bool {
 pub(crate) fn is_covered(entries: &[PurgedKind], object: &Image) -> bool {
     let is_it = |entry: &&PurgedKind| entry.group == object::group(object) && entry.kind == object::kind(object);
     let Some(entry) = entries.iter().find(is_it) else { return false };
-    is_fenced(entry) && (!is_kyma_subscription(entry) || Shape::of(object) == Shape::Legacy)
+    let namespace = object::namespace(object);
+    let is_selected = entry.namespaces.is_empty() || entry.namespaces.iter().any(|it| it == namespace);
+    is_fenced(entry) && is_selected && (!is_kyma_subscription(entry) || Shape::of(object) == Shape::Legacy)
 }
 
 /// The name of both objects of the fence.
@@ -108,4 +110,22 @@ fn covered(definition: &Definition) -> String {
         conditions.push("has(object.spec) && (has(object.spec.event_type) || has(object.spec.source_id))".to_owned());
     }
     format!("({})", conditions.join(" && "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_with_its_owner_is_outside_the_fence() {
+        let entry = |more: &str| -> Vec<PurgedKind> {
+            let entry = format!(r#"[{{"group": "a.b", "kind": "Thing"{more}}}]"#);
+            serde_json::from_str(&entry).expect("valid")
+        };
+        let thing = json!({"apiVersion": "a.b/v1", "kind": "Thing", "metadata": {"namespace": "n", "name": "t"}});
+        assert!(is_covered(&entry(""), &thing));
+        assert!(is_covered(&entry(r#", "namespaces": ["n"]"#), &thing));
+        assert!(!is_covered(&entry(r#", "namespaces": ["m"]"#), &thing));
+        assert!(!is_covered(&entry(r#", "selector": {"matchLabels": {"a": "b"}}"#), &thing));
+    }
 }
