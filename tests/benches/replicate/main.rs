@@ -3,6 +3,7 @@
 //! - `rate`: Triggers created per second, compared with clients that only create them
 //! - `size`: memory, time and snapshot at different numbers of objects
 //! - `purge`: objects are purged and put back, compared with `kubectl delete` and `kubectl apply`
+//! - `files`: a plan from files instead of a cluster
 //! - `start`: how soon the job asks the server something
 //! - `client`: the client without anything of ours, which also makes the objects
 //! - `process`: the job as a process
@@ -17,6 +18,7 @@
 )]
 
 mod client;
+mod files;
 mod objects;
 mod process;
 mod purge;
@@ -49,7 +51,7 @@ struct Args {
     purge_sizes: Vec<usize>,
 
     /// Only these parts; a list with commas.
-    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "purge,rate,size,start")]
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "files,purge,rate,size,start")]
     only: Vec<Part>,
 
     /// Triggers in each round that measures their rate [default: 2000,10000, quick: 2000].
@@ -72,6 +74,7 @@ struct Args {
 /// A part of the measurement.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    Files,
     Purge,
     Rate,
     Size,
@@ -91,6 +94,9 @@ fn main() {
     let purge_sizes = if purge_sizes.is_empty() { [&[500], sizes].concat() } else { purge_sizes };
     let has = |part| only.contains(&part);
     let mut rows = Vec::new();
+    if has(Part::Files) {
+        rows.extend(files::measure(&job));
+    }
     if has(Part::Purge) {
         rows.extend(purge::measure(&purger, &purge_sizes));
     }

@@ -68,12 +68,20 @@ fn namespace(number: usize) -> String {
 }
 
 fn subscription(number: usize) -> Post {
+    Post::new(
+        path("/apis/eventing.kyma-project.io/v1alpha1", "subscriptions", Some(&namespace(number))),
+        &subscription_object(number),
+    )
+}
+
+/// A Subscription that needs a Trigger of its own.
+pub(crate) fn subscription_object(number: usize) -> Value {
     // Knuth's multiplicative hash: no two numbers below 2^32 have the same.
     let random = (number as u64 * 2_654_435_761) & 0xffff_ffff;
     let of = |words: &[&'static str]| words[number % words.len()];
     let (source, noun, verb) = (of(&SOURCES), of(&NOUNS), of(&VERBS));
     let namespace = namespace(number);
-    let object: Value = json!({
+    json!({
         "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
         "metadata": {
             "namespace": namespace, "name": format!("{noun}-{verb}-{random:08x}"),
@@ -81,6 +89,5 @@ fn subscription(number: usize) -> Post {
         },
         "spec": {"source_id": source, "event_type": format!("{noun}.{verb}"), "event_type_version": "v1",
             "endpoint": format!("http://{noun}-{random:08x}.{namespace}.svc.cluster.local:8080/events/{verb}")},
-    });
-    Post::new(path("/apis/eventing.kyma-project.io/v1alpha1", "subscriptions", Some(&namespace)), &object)
+    })
 }

@@ -54,6 +54,11 @@ impl Job {
         measure(self.command("plan").args(["--kubeconfig", cluster.kubeconfig()]))
     }
 
+    /// Shows the plan of a file.
+    pub(crate) fn plan_from(&self, file: &Path) -> Ran {
+        measure(self.command("plan").arg("--from").arg(file))
+    }
+
     /// Applies it.
     pub(crate) fn apply(&self, cluster: &Cluster, concurrency: usize) -> Ran {
         let args = ["--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", LEDGER, "--run-timeout", "1h"];
