@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// So many bytes are in memory at once while objects are brought into order.
-const BATCH: usize = 16 * 1024 * 1024;
+const BATCH: usize = 8 * 1024 * 1024;
 
 /// Where an object was read.
 #[derive(Clone)]
