@@ -189,13 +189,27 @@ impl Reading<'_> {
             let opened = File::open(&file).map_err(|source| files::failed(&file, source))?;
             let name = file.display().to_string();
             match self.read_file(&name, opened) {
-                Err(Error::Yaml { .. } | Error::Json { .. }) if self.is_lenient && !may_be_manifest(&file) => {
+                Err(Error::Yaml { .. } | Error::Json { .. }) if self.is_lenient && !self.may_be_wanted(&file) => {
                     self.passed.add_file(&name, "neither YAML nor JSON");
                 }
                 other => other?,
             }
         }
         Ok(())
+    }
+
+    /// Whether a file that cannot be read may hold what somebody wants: a manifest that is broken, or a template of one.
+    fn may_be_wanted(&self, file: &Path) -> bool {
+        let is_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > LONG);
+        let Some(text) = std::fs::read(file).ok().filter(|_| !is_long) else { return true };
+        let text = String::from_utf8_lossy(&text);
+        let (versions, kinds) = (values(&text, "apiVersion"), values(&text, "kind"));
+        if versions.is_empty() || kinds.is_empty() {
+            return text.contains("apiVersion");
+        }
+        let is_wanted =
+            |version: &str, kind: &str| kind.contains('{') || self.is_wanted(version, kind) || kind.ends_with("List");
+        kinds.iter().any(|kind| versions.iter().any(|version| version.contains('{') || is_wanted(version, kind)))
     }
 
     fn read_file(&mut self, file: &str, input: impl Read) -> Result<(), Error> {
@@ -320,11 +334,13 @@ fn not_utf8(head: &[u8]) -> Option<&'static str> {
     is_utf16.then_some("it is UTF-16, as PowerShell's > writes it; write it as UTF-8")
 }
 
-/// Whether a file that cannot be read may be a manifest that somebody has broken: it names an API version anywhere.
-fn may_be_manifest(file: &Path) -> bool {
-    const WORD: &[u8] = b"apiVersion";
-    let is_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > LONG);
-    is_long || std::fs::read(file).map_or(true, |text| text.windows(WORD.len()).any(|word| word == WORD))
+/// What a file that cannot be read says after `key`, wherever a line begins with it.
+fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let value = |line: &'a str| {
+        let rest = line.trim_start_matches([' ', '\t', '-', '{', '"']).strip_prefix(key)?;
+        Some(rest.trim_matches([' ', '\t', '"', ':', ',', '\r', '\'']))
+    };
+    text.lines().filter_map(value).collect()
 }
 
 #[cfg(test)]

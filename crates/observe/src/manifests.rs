@@ -39,8 +39,7 @@ impl<'a> Manifests<'a> {
     /// What is wrong with it: a field of the wrong type, or another file says otherwise.
     pub fn add(&mut self, file: &Arc<str>, document: usize, mut object: Value) -> Result<(), String> {
         let kind = self.asked.find(&object);
-        if kind.is_none() && validate::has_no_name_yet(&object) {
-            // A server will name it; nothing that exists.
+        if kind.is_none() && validate::is_elsewhere(&object) {
             return Ok(());
         }
         validate::validate(&object)?;

@@ -69,8 +69,10 @@ impl<'r> Reading<'r> {
         let Value::Object(object) = object else { return self.add_other("it is no object") };
         if let Some(field) = ["kind", "apiVersion"].iter().find(|field| !object.contains_key(**field)) {
             let what = if *field == "kind" { "it has no kind" } else { "it has no apiVersion" };
-            // Others have `apiVersion`, too: a chart's own file. No manifest of ours has no metadata.
-            return if object.contains_key("metadata") { self.fail_other(what) } else { self.add_other(what) };
+            // A chart's own file has an API version, too, and no metadata; what has one of them and metadata is a manifest.
+            let has_either = object.contains_key("kind") || object.contains_key("apiVersion");
+            let is_broken = has_either && object.contains_key("metadata");
+            return if is_broken { self.fail_other(what) } else { self.add_other(what) };
         }
         let text = |field| object.get(field).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
         let Some(api_version) = text("apiVersion") else { return self.refuse_field(&object, "apiVersion") };

@@ -144,7 +144,17 @@ fn what_nobody_asks_for_and_what_is_no_manifest_is_passed_over_in_a_folder() {
     assert_eq!(taken, [(format!("{path}: document 1, line 1"), "a".into())]);
     // One that is named has to be one.
     assert!(matches!(read(&folder.path().join("values.yaml")), Err(Error::NoObject { .. })));
-    // What could be ours is broken.
+    // A template of something else is passed over; what could be ours is broken.
+    let template = "apiVersion: apps/v1\nkind: KIND\nmetadata:\n  name: {{ .Release.Name }}-x\n";
+    folder.write("template.yaml", &template.replace("KIND", "Deployment"));
+    let only_a = |folder: &Folder| stream(folder.path(), &|_, kind| kind == "A", &mut |_, _| Ok(()));
+    only_a(&folder).expect("there is one");
+    for kind in ["A", "{{ .Values.kind }}", "List"] {
+        folder.write("template.yaml", &template.replace("KIND", kind));
+        assert!(matches!(only_a(&folder), Err(Error::Yaml { .. })), "{kind}");
+    }
+    std::fs::remove_file(folder.path().join("template.yaml")).expect("it is there");
+    folder.write("page.yaml", "metadata: {title: about}\n");
     folder.write("b.yaml", "apiVersion: v1\nkind: [\n");
     assert!(matches!(read(folder.path()), Err(Error::Yaml { .. })));
     folder.write("b.yaml", "metadata: {name: b}\nkind: B\n");

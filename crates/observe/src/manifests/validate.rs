@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
-/// Whether a server gives it a name when it is created.
-pub(super) fn has_no_name_yet(object: &Value) -> bool {
-    object["metadata"].get("generateName").is_some() && object["metadata"].get("name").is_none_or(Value::is_null)
+/// Whether it is none of a cluster, like a kustomization, or not yet: a server gives it a name when it is created.
+pub(super) fn is_elsewhere(object: &Value) -> bool {
+    let metadata = object.get("metadata");
+    let has_none = |field: &str| metadata.and_then(|metadata| metadata.get(field)).is_none_or(Value::is_null);
+    metadata.is_none() || has_none("name") && !has_none("generateName")
 }
 
 /// Says which field is missing or has the wrong type.
