@@ -247,7 +247,7 @@ mod tests {
             let said = if matches!(output, Output::Json | Output::Yaml) { "blocked" } else { "BLOCKED" };
             assert!(position(said) < position("Trigger"), "{text}");
             assert!(text.contains(shared::DRIFT.id) && text.contains("is refused"), "{text}");
-            assert!(!text.contains("DESTROYS") && !text.contains("pass@"), "{text}");
+            assert!(!text.contains("DESTROY") && !text.contains("pass@"), "{text}");
         }
         assert!(written(Output::Text, &blocked).starts_with("BLOCKED FL"));
     }

@@ -158,6 +158,11 @@ impl Workload {
 }
 
 impl PurgedKind {
+    /// Whether some objects of the kind may stay.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        !self.namespaces.is_empty() || !self.selector.is_empty()
+    }
+
     pub(crate) fn observed_kind(&self) -> Kind {
         Kind::named(&self.group, &self.kind)
     }

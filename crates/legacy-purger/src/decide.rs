@@ -126,7 +126,9 @@ fn decide_selected(object: &Value, target: Target, kind: &PurgedKind, known: &Kn
                     warnings.push(warning);
                     NO_EVENTS.to_owned()
                 }
-                Replacement::NotNeeded if kind.keep_definition => "the configuration selects it".to_owned(),
+                Replacement::NotNeeded if kind.keep_definition || kind.is_narrowed() => {
+                    "the configuration selects it".to_owned()
+                }
                 Replacement::NotNeeded => "its kind goes".to_owned(),
             };
             Verdict::Purge { reason, warnings, is_helm_owned }

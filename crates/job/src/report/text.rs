@@ -29,7 +29,6 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         line(out, FAINT, format_args!("    {hint}"))?;
         writeln!(out)?;
     }
-    let destroys = if plan.blocked().is_some() { "WOULD DESTROY" } else { "DESTROYS" };
     let used: Vec<usize> = (0..plan.stages().len()).filter(|stage| !plan.positions(*stage).is_empty()).collect();
     let mut changes = plan.changes().map(redact::change).peekable();
     for (number, index) in used.iter().copied().enumerate() {
@@ -37,7 +36,11 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
         let kind = format!("{:?}", stage.kind).to_lowercase();
         line(out, BOLD, format_args!("Stage {} of {}: {} ({kind})", number + 1, used.len(), stage.name))?;
         if stage.kind == StageKind::Contract {
-            line(out, DELETE, format_args!("{destroys} {}", destroyed(plan, index)))?;
+            let destroyed = destroyed(plan, index);
+            match plan.blocked() {
+                Some(_) => line(out, FAINT, format_args!("Would delete {destroyed} if the plan were not blocked"))?,
+                None => line(out, DELETE, format_args!("DESTROYS {destroyed}"))?,
+            }
         }
         writeln!(out)?;
         while let Some(change) = changes.next_if(|change| change.stage == index) {

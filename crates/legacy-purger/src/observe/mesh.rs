@@ -11,6 +11,7 @@ use fairlead_observe::address::target;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
+use crate::configuration::PurgedKind;
 use crate::decide::{Mesh, carried, is_kyma_activation, is_kyma_subscription, not_selected};
 use crate::definitions::Definition;
 use crate::options::Options;
@@ -29,7 +30,7 @@ pub(super) async fn read(source: &Source<'_>, options: &Options<'_>, definitions
     }
     let mut mesh = observe(source).await?;
     let entry = subscriptions.map(|it| &it.entry);
-    let may_stay = entry.is_none_or(|entry| !entry.namespaces.is_empty() || !entry.selector.is_empty());
+    let may_stay = entry.is_none_or(PurgedKind::is_narrowed);
     if activations.is_some() && may_stay {
         let stays = |object: &Value| entry.is_none_or(|entry| not_selected(object, entry).is_some());
         let add = |stranded: &mut BTreeMap<(String, String), String>, object: Value| {
