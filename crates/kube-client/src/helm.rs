@@ -47,10 +47,14 @@ impl Cluster {
         let mut revisions = self.list_metadata(&secrets, Some(namespace), Some(&selector), revision).await?;
         revisions.sort_by_key(|revision| revision.number);
         for revision in revisions.iter_mut().filter(|revision| revision.status == "pending-rollback") {
-            revision.goes_to =
-                self.helm_record(namespace, release, revision.number).await?.as_ref().and_then(rollback_target);
+            revision.goes_to = self.helm_goes_to(namespace, release, revision.number).await?;
         }
         Ok(revisions)
+    }
+
+    /// The revision that a revision was a rollback to; none when it was not one, or its record cannot be read.
+    pub async fn helm_goes_to(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<u32>, Obstacle> {
+        Ok(self.helm_record(namespace, release, revision).await?.as_ref().and_then(rollback_target))
     }
 
     /// Whether the record of a revision holds a Job of ours that Helm runs when it goes back there. None when it cannot be read.

@@ -54,23 +54,39 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
     let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
     let chosen = watch.guard_patiently(choose(&*session.store, place, &helm, args)).await?;
-    if let Some(revision) =
-        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && !chosen.runs.is_empty())
-        && session.job.is_none()
-        && helm.has_gone_back(revision) == Some(false)
-    {
-        let command = helm.rollback_to(revision);
-        let message = format!(
-            "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
-             `{command} --no-hooks` brings them (without the flag where that revision has no rollback hooks)"
-        );
-        return Err(Failure::new(&shared::NOT_GONE_BACK, message));
+    if !chosen.runs.is_empty() {
+        require_helm_back(session, args, &helm).await?;
     }
     if !args.dry_run {
         let ledger = Ledger::new(session.cluster, place.namespace, place.release);
         watch.guard_patiently(session.cluster.require(&ledger.needs_to_undo())).await?;
     }
     Ok((helm, chosen))
+}
+
+/// By hand, the second part comes after Helm: what is left is what the manifests of today use.
+async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords) -> Result<(), Failure> {
+    let Some(revision) =
+        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none())
+    else {
+        return Ok(());
+    };
+    let watch = &session.watch;
+    if watch.guard_patiently(helm.has_gone_back(session.cluster, revision)).await? != Some(false) {
+        return Ok(());
+    }
+    // Helm's hook has come so far, and waited in vain: the old manifests are there.
+    let endings = watch.guard_patiently(session.store.endings()).await?;
+    let last = endings.iter().rev().find(|ending| ending.command == "rollback");
+    if last.is_some_and(|last| last.code.as_deref() == Some(shared::NOT_READY_YET.id)) {
+        return Ok(());
+    }
+    let command = helm.rollback_to(revision);
+    let message = format!(
+        "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
+         `{command} --no-hooks` brings them (without the flag where that revision has no rollback hooks)"
+    );
+    Err(Failure::new(&shared::NOT_GONE_BACK, message))
 }
 
 /// One rollback, while nobody else works on the release.
