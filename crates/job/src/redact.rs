@@ -14,8 +14,31 @@ pub use self::address::address;
 const REDACTED: &str = "(redacted)";
 
 /// Ends of the names of fields that hold a credential. Fields that refer to one (`secretName`, `tokenSecretRef`) end otherwise.
-const CREDENTIALS: [&str; 8] =
-    ["password", "passwd", "passphrase", "token", "secret", "apikey", "privatekey", "credentials"];
+const CREDENTIALS: [&str; 20] = [
+    "password",
+    "passwords",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "token",
+    "tokens",
+    "secret",
+    "apikey",
+    "accesskey",
+    "accesskeyid",
+    "secretkey",
+    "secretaccesskey",
+    "privatekey",
+    "tlskey",
+    "credential",
+    "credentials",
+    "authorization",
+    "connectionstring",
+    "dsn",
+];
+
+/// How a key, a certificate or a signature begins that stands in a text.
+const PEM: &str = "-----BEGIN ";
 
 /// Ends of the names of fields that hold an address, valid or not.
 const ADDRESSES: [&str; 4] = ["endpoint", "uri", "url", "address"];
@@ -49,16 +72,45 @@ pub fn value(document: &mut Value) {
                     Value::String(_) if key == "kubectl.kubernetes.io/last-applied-configuration" => hide(entry),
                     // A variable of a container.
                     Value::String(_) if is_named && key == "value" => hide(entry),
-                    Value::String(_) if ends_with(key, &CREDENTIALS) => hide(entry),
+                    Value::String(_) | Value::Number(_) | Value::Array(_) if ends_with(key, &CREDENTIALS) => hide_all(entry),
                     Value::String(written) if ends_with(key, &ADDRESSES) => replace(written, address),
                     other => value(other),
                 }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(value),
+        Value::String(written) if written.contains(PEM) => hide(document),
         Value::String(written) if has_scheme(written) => replace(written, address),
-        Value::String(written) => replace(written, prose),
+        Value::String(written) => {
+            if let Some(shown) = json(written).or_else(|| argument(written)) {
+                *written = shown;
+            } else {
+                replace(written, prose);
+            }
+        }
         _ => {}
+    }
+}
+
+/// A document within a text: tools keep what they have applied in an annotation.
+fn json(written: &str) -> Option<String> {
+    let mut document = serde_json::from_str(written.trim()).ok().filter(Value::is_object)?;
+    let before = document.clone();
+    value(&mut document);
+    (document != before).then(|| document.to_string())
+}
+
+/// `--password=…` among the arguments of a container.
+fn argument(written: &str) -> Option<String> {
+    let (name, _) = written.strip_prefix("--")?.split_once('=')?;
+    ends_with(name, &CREDENTIALS).then(|| format!("--{name}={REDACTED}"))
+}
+
+/// A credential, or each of a list.
+fn hide_all(entry: &mut Value) {
+    match entry {
+        Value::Array(items) => items.iter_mut().for_each(|item| if item.is_object() { value(item) } else { hide_all(item) }),
+        _ => hide(entry),
     }
 }
 
