@@ -5,6 +5,7 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::{Objects, writable};
@@ -37,6 +38,19 @@ enum Hold {
 pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     let work = async |exclusive: &Exclusive<'_>| {
         let runs = session.watch.guard(session.store.runs()).await.map_err(Failure::from)?;
+        // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
+        let revision = session.common.release.helm_revision;
+        let is_open = |run: &&RecordedRun| run.is_unfinished() && !run.is_in_force() && run.helm_revision == revision;
+        if let Some(run) = runs.iter().find(is_open).filter(|_| revision.is_some()) {
+            let message = format!(
+                "run {} ({}) of this upgrade is in phase {}, and nobody is at it; `{}` has the way back",
+                run.sequence,
+                run.step,
+                run.phase().as_str(),
+                session.place.command("status")
+            );
+            return Err(session.fail(session.place.binary, Failure::new(&shared::UNFINISHED, message)).await.into());
+        }
         let mut seen = 0;
         for run in runs.iter().filter(|run| run.is_in_force() && run.holds) {
             seen += end(session, run, exclusive).await?;

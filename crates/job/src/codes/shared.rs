@@ -118,7 +118,7 @@ crate::codes! {
     pub NOT_PREPARED = "FL030", Refused, "Something is missing for the upgrade, or for its way back",
         "Each question of `kubectl fairlead check` that is answered with NO names what is missing. Nothing was changed.",
         "Do what the answer says, then check again.";
-    pub NOT_AFTER = "FL031", Refused, "A Job that has to come before has failed",
+    pub NOT_AFTER = "FL031", Refused, "A Job that has to come before has failed, or has not come",
         "Jobs that are applied all at once wait for each other in the order of their weights (`--after-job`). The one that this \
          run has waited for has failed. Nothing was changed.",
         "Read the log of the Job that the message names and fix what it says, then apply all Jobs again.";
@@ -131,6 +131,10 @@ crate::codes! {
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
         "Run the `helm rollback` that the message names first, then this command again.";
+    pub UNFINISHED = "FL035", Refused, "A run of this upgrade has not come to its end",
+        "Helm has applied the new manifests, and a step that comes before them was not done: somebody has deleted its Job, say, which Helm 3 \
+         takes for success. Nothing was changed.",
+        "Go back with `helm rollback`, or finish the run with the next upgrade: `status` has the commands.";
     pub FLAG = "FL041", Usage, "A flag says something that it cannot",
         "The flag, or the variable FAIRLEAD_… that stands for it, has a value that the program does not understand.",
         "Give --log-level one of error, warn, info, debug and trace, or targets with one each: info,fairlead_kube_client=debug.";
