@@ -120,7 +120,8 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         if left.is_empty() && part == Part::BeforeHelm {
             self.progress.first_part = FirstPart::Undone;
         }
-        self.progress.kept += kept.len();
+        // A part that is gone through again keeps the same ones.
+        self.progress.kept = self.progress.kept.max(kept.len());
         let is_left = |stage: usize| {
             let is_begun = started[self.plan.positions(stage)].contains(&true);
             self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages()[stage].cascaded && has_removed)

@@ -7,37 +7,49 @@
 //! where the run has created nothing of the kept kinds at all, because that serves all namespaces. Consequence: too much may stay, which
 //! is named, and never too little.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::change::{Action, Change, Target};
+use crate::change::{Action, Change, Target, Targets};
 use crate::plan::Plan;
 
-/// Where what is kept is.
+/// What is kept, by kind and where.
 #[derive(Default)]
 pub(super) struct Kept {
-    kinds: HashSet<String>,
-    namespaces: HashSet<Option<String>>,
-    /// Namespaces with created objects of the same kinds.
-    peers: HashSet<Option<String>>,
+    /// Kinds of what is kept, by namespace.
+    kept: HashMap<Option<String>, HashSet<String>>,
+    /// Namespaces with created objects of each kind that is kept somewhere.
+    peers: HashMap<String, HashSet<Option<String>>>,
 }
 
 impl Kept {
     /// Of these objects those that the plan has created.
     pub(super) fn of(plan: &Plan, drifted: &[(Target, String)]) -> Self {
         let created = || plan.changes().filter(|change| change.action() == Action::Create).map(|change| change.target);
-        let mut kept = Self::default();
-        for target in created().filter(|target| drifted.iter().any(|(drifted, _)| drifted == target)) {
-            kept.kinds.insert(target.kind);
-            kept.namespaces.insert(target.namespace);
+        let mut changed = Targets::default();
+        for (target, _) in drifted {
+            changed.insert(target);
         }
-        kept.peers = created().filter(|target| kept.kinds.contains(&target.kind)).map(|target| target.namespace).collect();
+        let mut kept = Self::default();
+        for target in created().filter(|target| changed.contains(target)) {
+            kept.peers.entry(target.kind.clone()).or_default();
+            kept.kept.entry(target.namespace).or_default().insert(target.kind);
+        }
+        for target in created() {
+            if let Some(peers) = kept.peers.get_mut(&target.kind) {
+                peers.insert(target.namespace);
+            }
+        }
         kept
     }
 
     /// Whether something that is kept may need what this change would delete.
     pub(super) fn may_need(&self, inverse: &Change) -> bool {
         let Target { kind, namespace, .. } = &inverse.target;
-        let is_other_kind = inverse.action() == Action::Delete && !self.kinds.is_empty() && !self.kinds.contains(kind);
-        is_other_kind && (self.namespaces.contains(namespace) || !self.peers.contains(namespace))
+        if inverse.action() != Action::Delete {
+            return false;
+        }
+        let is_beside = self.kept.get(namespace).is_some_and(|kinds| kinds.iter().any(|kept| kept != kind));
+        let serves_all = self.peers.iter().any(|(kept, peers)| kept != kind && !peers.contains(namespace));
+        is_beside || serves_all
     }
 }
