@@ -22,7 +22,8 @@ pub(crate) async fn wait(session: &Session<'_>, jobs: &[String], run_timeout: Du
     Ok(())
 }
 
-/// For how long the Job has been complete when it is. Whoever has started this pod limits how long that may take.
+/// For how long the Job has been complete when it is. In a pod, whoever has started that limits how long this may take; elsewhere the
+/// time of the run does.
 async fn complete(session: &Session<'_>, name: &str) -> Result<Duration, Failure> {
     let namespace = session.place.namespace;
     let what = format!("Job {name}, which has to come before");
@@ -34,11 +35,13 @@ async fn complete(session: &Session<'_>, name: &str) -> Result<Duration, Failure
             JobState::Missing => Look::NotYet(format!("there is no Job of this name in namespace {namespace}")),
         })
     };
-    match Poll::of(Duration::MAX).telling(&what).wait(look).await? {
+    let patience = if session.job.is_some() { Duration::MAX } else { session.watch.time_left() };
+    match Poll::of(patience).telling(&what).wait(look).await? {
         Ok(Ok(elapsed)) => Ok(elapsed),
-        Ok(Err(why)) | Err(why) => {
+        Ok(Err(why)) => {
             let message = format!("Job {name} has failed, {why}; `kubectl -n {namespace} logs job/{name}` says more");
             Err(Failure::new(&shared::NOT_AFTER, message))
         }
+        Err(why) => Err(Failure::new(&shared::NOT_AFTER, format!("Job {name} was waited for in vain: {why}"))),
     }
 }

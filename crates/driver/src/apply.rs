@@ -43,8 +43,8 @@ struct Apply<'a, S> {
 
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
-        after::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
         let approved = self.args.plan.as_deref().map(|path| Approved::read(path, S::NAME)).transpose()?;
+        after::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
         wanted::check(self.session, S::NAME).await?;
         let mut seen = self.session.runs().await?;
         if unfinished::<S>(&seen).is_some() {

@@ -86,7 +86,9 @@ pub(crate) struct Look<'a, S> {
 #[async_trait(?Send)]
 impl<S: Step> Proof for Look<'_, S> {
     async fn verify(&self) -> Result<Verified, Obstacle> {
-        self.watch.guard(self.step.verify(self.plan)).await
+        // A look that is nearly done is not thrown away, with all that was made, because the time is over: whoever waits in it ends in
+        // time itself, and knows for what.
+        self.watch.guard_patiently(self.step.verify(self.plan)).await
     }
 
     fn evidence(&self) -> Option<Value> {

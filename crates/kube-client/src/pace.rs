@@ -131,7 +131,10 @@ impl State {
     fn learn(&mut self, load: Load) {
         if self.stale > 0 {
             self.stale -= 1;
-            return;
+            // While a probe begins, an overload is news.
+            if self.probing.is_none() || matches!(load, Load::Took(_)) {
+                return;
+            }
         }
         match load {
             Load::Overloaded => {

@@ -18,6 +18,10 @@ pub struct Stuck {
     pub began: String,
     /// Whether nothing of it runs any more.
     pub has_failed: bool,
+    /// Whether it cannot run as it is: its image cannot be pulled, say, or no node takes it.
+    pub is_in_vain: bool,
+    /// Whether it is a part of going back.
+    pub is_rollback: bool,
     /// Why its pods do not run, or the Job has failed.
     pub why: String,
 }
@@ -46,17 +50,19 @@ fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
         let why = not_running(pod)?;
         Some(format!("pod {}: {why}", name(pod)))
     });
+    let is_in_vain = pod.is_some();
+    let has_begun =
+        ["active", "failed", "succeeded"].iter().any(|count| job["status"][count].as_u64().unwrap_or_default() > 0);
     let (has_failed, why) = match (JobState::of(job), pod) {
         (JobState::Failed(why), pod) => (true, [Some(why), pod].into_iter().flatten().collect::<Vec<_>>().join("; ")),
         (JobState::Open, Some(pod)) => (false, pod),
-        // Without a pod nothing has been begun; with one that runs the ledger knows more.
-        (JobState::Open, None) if job["status"]["active"].as_u64().unwrap_or_default() == 0 => {
-            (false, "it has no pod yet: `kubectl describe job` says why".to_owned())
-        }
+        // Without a pod nothing has been begun; with one that runs, or has run, the ledger knows more.
+        (JobState::Open, None) if !has_begun => (false, "it has no pod yet: `kubectl describe job` says why".to_owned()),
         _ => return None,
     };
     let began = job["status"]["startTime"].as_str().unwrap_or_default().to_owned();
-    Some(Stuck { job: name(job).to_owned(), began, has_failed, why })
+    let is_rollback = job["metadata"]["labels"]["app.kubernetes.io/component"] == "rollback";
+    Some(Stuck { job: name(job).to_owned(), began, has_failed, is_in_vain, is_rollback, why })
 }
 
 fn name(object: &Value) -> &str {

@@ -41,7 +41,7 @@ pub struct CommonArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Lease")]
 pub struct LeaseArgs {
-    /// How long to wait for another run of the release; after that exit with 5, but `rollback` takes over. A run that was killed
+    /// How long to wait for another run of the release; after that exit with 5, but `rollback` takes over from a run that goes forward. A run that was killed
     /// holds its lease until nobody has seen it renewed for --lease-duration and --request-timeout.
     #[arg(long, global = true, value_name = "DURATION", default_value = "90s", env = "FAIRLEAD_LEASE_WAIT",
         value_parser = humantime::parse_duration)]

@@ -115,7 +115,7 @@ impl<'a> Status<'a> {
 
 /// How the hooks of the way back have fared: the last word of a rollback says so, or that its Job could not even begin.
 fn hooks(endings: &[Ending], stuck: &[Stuck]) -> Hooks {
-    if stuck.iter().any(|stuck| stuck.job.contains("rollback")) {
+    if stuck.iter().any(|stuck| stuck.is_rollback && (stuck.is_in_vain || stuck.has_failed)) {
         return Hooks::InVain;
     }
     let last = endings.last().filter(|last| last.command == "rollback" && last.helm_revision.is_some());

@@ -35,6 +35,14 @@ struct Wanted {
 /// Looks at every object that `plan` has written.
 pub(crate) async fn is_carried_out(source: &Source<'_>, plan: &Plan) -> Result<bool, Obstacle> {
     let wanted = Wanted::of(plan);
+    // Where a Broker has come since, its Triggers are waited for.
+    let has_come = |broker: Value| {
+        let namespace = object::namespace(&broker);
+        (object::name(&broker) == BROKER && wanted.pending.contains(namespace)).then_some(())
+    };
+    if !wanted.pending.is_empty() && source.find(&kinds::BROKER, has_come).await?.is_some() {
+        return Ok(false);
+    }
     let mut seen = 0;
     for kind in kinds::ALL {
         if wanted.has(kind) {

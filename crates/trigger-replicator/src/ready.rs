@@ -116,9 +116,10 @@ pub(crate) struct Patience<'a> {
 /// Waits until everything is ready. Where nothing becomes ready any more: which object is not, which condition, and what lies behind.
 pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut Patience<'_>) -> Result<Wait, Obstacle> {
     // Objects that are ready at once are not worth a line.
-    let (mut reported, mut fewest) = (Instant::now(), usize::MAX);
+    let (mut reported, mut fewest) = (Instant::now(), None);
     let mut has_progress = false;
     loop {
+        let looked = Instant::now();
         let mut readiness = Readiness::default();
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
             read(source, kind, awaited, &mut readiness).await?;
@@ -128,12 +129,14 @@ pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut 
         }
         let unready = readiness.unready;
         let Some((target, status)) = readiness.first else { return Ok(Wait::Ready) };
-        if unready < fewest {
-            has_progress |= fewest != usize::MAX || unready < awaited.targets.len();
-            (fewest, patience.since) = (unready, Instant::now());
+        if fewest.is_none_or(|fewest| unready < fewest) {
+            has_progress |= fewest.is_some() || unready < awaited.targets.len();
+            (fewest, patience.since) = (Some(unready), Instant::now());
         }
+        // The last look needs its time, too, and so does the explanation.
+        let reserve = BEFORE_DEADLINE.max(looked.elapsed() * 3);
         let is_late = patience.since.elapsed() >= patience.timeout;
-        if is_late || patience.watch.time_left() < BEFORE_DEADLINE {
+        if is_late || patience.watch.time_left() < reserve {
             let left = awaited.targets.len().max(unready);
             let cause = explain(source, &target, &status, unready - 1).await?;
             if !is_late && has_progress {

@@ -30,8 +30,15 @@ use fairlead_job::codes::trigger_replicator as codes;
 pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";
 
 /// Labels by which tools find what they manage: on a Trigger that is not in their source they would have it pruned.
-/// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`.
-const TRACKING_PREFIXES: [&str; 6] = [
+/// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`, Rancher's
+/// Fleet (rancher/fleet#1141) and its object sets, kapp, Velero, OLM, Crossplane.
+const TRACKING_PREFIXES: [&str; 12] = [
+    "objectset.rio.cattle.io/",
+    "fleet.cattle.io/",
+    "kapp.k14s.io/",
+    "velero.io/",
+    "olm.",
+    "crossplane.io/",
     "argocd.argoproj.io/",
     "kustomize.toolkit.fluxcd.io/",
     "helm.toolkit.fluxcd.io/",

@@ -78,11 +78,11 @@ fn where_nothing_becomes_ready_any_more_it_is_said_what_and_everything_is_taken_
     scene(&cluster);
     let stuck = thread::scope(|scope| {
         scope.spawn(|| make_ready(&cluster, 1));
-        apply(&cluster, &["--ready-timeout", "5s"])
+        apply(&cluster, &["--ready-timeout", "20s"])
     });
     let said = stuck.expect(1).stderr;
     assert!(said.contains("error FL014: waited in vain to see Trigger default/"), "{said}");
-    assert!(said.contains("become ready, and nothing has for 5s: Ready: no controller has looked at it yet"), "{said}");
+    assert!(said.contains("become ready, and nothing has for 20s: Ready: no controller has looked at it yet"), "{said}");
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
 
     // The deadline of the run comes first, and nothing has become ready until then.

@@ -33,9 +33,11 @@ impl Objects<'_> {
                 Ok(resource) => self.live(&Subject { target: &target, resource }).await?,
                 Err(_) => None,
             };
-            let now = live.as_ref().and_then(uid);
             let was = owner["uid"].as_str().unwrap_or_default();
             let comes_back = self.owners.contains(was);
+            // One that is on its way out takes along what is given to it: it comes back under another uid.
+            let is_there = |owner: &&Value| !comes_back || owner["metadata"]["deletionTimestamp"].is_null();
+            let now = live.as_ref().filter(is_there).and_then(uid);
             match now {
                 Some(now) if now == was || comes_back => {
                     let mut reference = owner.clone();

@@ -49,7 +49,6 @@ impl Objects<'_> {
     }
 }
 
-/// What is waited for, in words, and for how long.
 /// An address as it may be told: between scheme and host there may be a password.
 fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -58,6 +57,7 @@ fn without_password(url: &str) -> String {
     format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
 }
 
+/// What is waited for, in words, and for how long.
 fn described(wait: &UndoWait) -> (String, Duration) {
     match wait {
         UndoWait::Condition { target, condition, timeout_seconds } => {
