@@ -1,4 +1,5 @@
-//! A purge that dies at any write ends with everything gone or everything as it was: a workload held, a fence, objects, their kind.
+//! A purge that dies at any write ends with everything gone or everything as it was: a workload held, a fence, objects that own others,
+//! their kind.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,7 +53,8 @@ impl Relics {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let relics = Self { api, name: name.to_owned(), kubeconfig: cluster.kubeconfig().into(), folder };
         let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": name, "name": "broker"});
-        let purge = json!({"kinds": [{"group": "example.org", "kind": relics.kind()}], "consumers": [{"workload": workload, "hold": true}]});
+        let purge = json!({"kinds": [{"group": "example.org", "kind": relics.kind()}], "consumers": [{"workload": workload, "hold": true}],
+            "dependents": [{"group": "", "kind": "ConfigMap"}]});
         let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "purge": purge});
         std::fs::write(relics.configuration(), configuration.to_string()).expect("written");
         relics
@@ -90,9 +92,12 @@ impl Relics {
 
     /// Everything as it was in the beginning, and no trace of an earlier run.
     fn reset(&self) {
-        for (root, plural) in
-            [("/api/v1", "secrets"), ("/apis/apps/v1", "deployments"), ("/apis/coordination.k8s.io/v1", "leases")]
-        {
+        for (root, plural) in [
+            ("/api/v1", "secrets"),
+            ("/api/v1", "configmaps"),
+            ("/apis/apps/v1", "deployments"),
+            ("/apis/coordination.k8s.io/v1", "leases"),
+        ] {
             self.api.expect(&Method::DELETE, &self.namespaced(root, plural), &Value::Null);
         }
         // Nobody waits for the kind where it is there.
@@ -101,12 +106,19 @@ impl Relics {
         assert!(becomes(is_served), "{} are not served", self.plural());
         for name in OBJECTS {
             self.api.ask(&Method::DELETE, &format!("{}/{name}", self.objects()), &Value::Null);
-            let object = json!({"apiVersion": "example.org/v1", "kind": self.kind(), "metadata": {"name": name}, "spec": {"size": 1}});
+            let owners = if name == "a" { json!([]) } else { json!([self.owner_a()]) };
+            let object = json!({"apiVersion": "example.org/v1", "kind": self.kind(), "metadata": {"name": name, "ownerReferences": owners}, "spec": {"size": 1}});
             let create = || self.api.ask(&Method::POST, &format!("{}?fieldManager=team", self.objects()), &object).0 == 201;
             assert!(becomes(create), "{name} cannot be created");
             let status = json!({"status": {"phase": "Running"}});
             self.api.expect(&Method::PATCH, &format!("{}/{name}/status?fieldManager=controller", self.objects()), &status);
         }
+        // One that another owner keeps.
+        let configmaps = format!("{}?fieldManager=team", self.namespaced("/api/v1", "configmaps"));
+        let configmap = |name: &str, owners: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": owners}});
+        let other = self.api.expect(&Method::POST, &configmaps, &configmap("other", json!([])));
+        let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": other["metadata"]["uid"]});
+        self.api.expect(&Method::POST, &configmaps, &configmap("shared", json!([self.owner_a(), other])));
         let template =
             json!({"metadata": {"labels": {"app": "it"}}, "spec": {"containers": [{"name": "it", "image": "none"}]}});
         let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "it"}}, "template": template});
@@ -115,9 +127,18 @@ impl Relics {
         self.api.expect(&Method::POST, &path, &broker);
     }
 
-    /// The workload, the kind and its objects; and policies, of which there must be none in the end.
+    /// What names the first object as an owner.
+    fn owner_a(&self) -> Value {
+        let a = self.api.get(&format!("{}/a", self.objects()));
+        json!({"apiVersion": "example.org/v1", "kind": self.kind(), "name": "a", "uid": a["metadata"]["uid"]})
+    }
+
+    /// The workload, what is owned, the kind and its objects; and policies, of which there must be none in the end.
     fn state(&self) -> State {
         let mut found = vec![self.api.get(&format!("{}/broker", self.namespaced("/apis/apps/v1", "deployments")))];
+        found.extend(
+            self.api.get(&self.namespaced("/api/v1", "configmaps"))["items"].as_array().expect("a list").iter().cloned(),
+        );
         let (status, mut definition) =
             self.api.ask(&Method::GET, &format!("{DEFINITIONS}/{}.example.org", self.plural()), &Value::Null);
         if status == 200 {
@@ -187,7 +208,7 @@ fn a_purge_that_is_killed_at_any_write_ends_fully_new_or_exactly_old() {
     let first = Relics::new(&clusters()[0], "purge-first");
     first.reset();
     let old = first.state();
-    assert_eq!(old.len(), 4);
+    assert_eq!(old.len(), 6);
     let writes = |order| {
         let (ended, proxy) = first.run(order, |_| None);
         ended.expect(0);
@@ -200,7 +221,7 @@ fn a_purge_that_is_killed_at_any_write_ends_fully_new_or_exactly_old() {
             .collect::<Vec<_>>()
     };
     let forward = writes(Order::Apply);
-    assert_eq!(first.state().len(), 1, "only the workload is left");
+    assert_eq!(first.state().len(), 3, "only the workload and what is kept are left");
     let back = writes(Order::Rollback);
     assert_eq!(differences(&old, &first.state()), Vec::<String>::new());
 

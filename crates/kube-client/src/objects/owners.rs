@@ -3,10 +3,11 @@
 use fairlead_migration::change::{Change, Target};
 use fairlead_migration::executor::Task;
 use fairlead_migration::obstacle::Obstacle;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::image::uid;
-use super::{Objects, Subject};
+use super::image::{Part, restored_managers, uid};
+use super::{Objects, Subject, is_conflict};
+use crate::cluster::FIELD_MANAGER;
 
 /// The references of an object to its owners.
 pub(super) fn owners(image: &Value) -> impl Iterator<Item = &Value> {
@@ -70,10 +71,38 @@ impl Objects<'_> {
         Target { api_version, kind, namespace, name: text("name") }
     }
 
-    /// Whether an owner was deleted and is back with another uid: the garbage collector is about to delete what it owned.
-    pub(super) fn has_lost_owner(&self, live: &Value) -> bool {
-        let renamed = self.renamed.borrow();
-        owners(live).filter_map(|owner| owner["uid"].as_str()).any(|uid| renamed.get(uid).is_some_and(|now| now != uid))
+    /// Gives an object that was never deleted its owners back where these were. The garbage collector would delete it otherwise; it deletes
+    /// nothing whose owners have changed since it looked. False when the object is to be read again.
+    pub(super) async fn keep_owned(
+        &self,
+        subject: &Subject<'_>,
+        image: &Value,
+        live: &Value,
+        task: &Task<'_>,
+    ) -> Result<bool, Obstacle> {
+        let comes_back = |owner: &Value| owner["uid"].as_str().is_some_and(|uid| self.owners.contains(uid));
+        if !owners(image).any(comes_back) {
+            return Ok(true);
+        }
+        let references = self.references_now(subject, image, task).await?;
+        // Who owns which field follows in a write of its own: the server counts what is written with it as ours.
+        let managers = live["metadata"]["managedFields"].as_array();
+        let is_ours = managers.into_iter().flatten().any(|entry| entry["manager"] == FIELD_MANAGER);
+        let patch = if owners(live).eq(&references) {
+            if !is_ours {
+                return Ok(true);
+            }
+            match restored_managers(&self.managed(image), live, FIELD_MANAGER) {
+                Some(managers) => json!({"metadata": {"managedFields": managers}}),
+                None => return Ok(true),
+            }
+        } else {
+            json!({"metadata": {"ownerReferences": references}})
+        };
+        match self.patch(subject, Part::Object, patch, live).await? {
+            Err(error) if !is_conflict(&error) => Err(self.refused(subject, "patch", error).await),
+            _ => Ok(false),
+        }
     }
 
     /// The object with the uids that its owners had in `image`, where these have come back since.

@@ -47,11 +47,12 @@ impl Objects<'_> {
                 continue;
             };
             if uid(&live) == uid(image) {
-                if live["metadata"]["deletionTimestamp"].is_null() && !self.has_lost_owner(&live) {
+                if !live["metadata"]["deletionTimestamp"].is_null() {
+                    self.wait_until_gone_once(subject, &live, task).await?;
+                } else if self.keep_owned(subject, image, &live, task).await? {
                     // It was never deleted.
                     return Ok(());
                 }
-                self.wait_until_gone_once(subject, &live, task).await?;
                 continue;
             }
             if !live["metadata"]["deletionTimestamp"].is_null() {

@@ -107,7 +107,7 @@ impl Objects<'_> {
     }
 
     /// The image with managedFields that name the owners as they are now.
-    fn managed<'i>(&self, image: &'i Value) -> Cow<'i, Value> {
+    pub(super) fn managed<'i>(&self, image: &'i Value) -> Cow<'i, Value> {
         if image["metadata"].get("managedFields").is_none() {
             return Cow::Borrowed(image);
         }
