@@ -1,7 +1,7 @@
 //! What speaks against a purge: each refusal names the object, the reason and what to do, and nothing is changed.
 
 use fairlead_tests::cluster::lease;
-use fairlead_tests::program::{becomes, job, run, tool};
+use fairlead_tests::program::{PLANTED_SECRET, becomes, job, run, tool};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -389,4 +389,34 @@ fn a_deletion_that_admission_refuses_is_named_with_who_refuses_it_and_everything
         }
     });
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn a_password_is_told_to_nobody_who_reads_reports_or_events() {
+    let scene = Scene::new();
+    let spellings = [
+        "http://me:SECRET@mail.orders/",
+        "http://me:SECRET/x@mail.orders/",
+        "http://me:SECRET x@mail.orders/",
+        "me:SECRET@mail.orders/",
+        "http://mail.orders/?code=SECRET",
+    ];
+    for (number, spelling) in spellings.iter().enumerate() {
+        let endpoint = spelling.replace("SECRET", PLANTED_SECRET);
+        scene.subscribe(&format!("secretive-{number}"), &json!({"endpoint": endpoint}));
+    }
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "it", "image": "none"}]}});
+    scene
+        .cluster
+        .apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "it"},
+        "spec": {"template": template}}));
+    // What jobs write is looked through wherever they run.
+    for output in ["text", "json", "yaml", "junit", "github"] {
+        scene.run(&["apply", "--job", "it", "-o", output, "--log-level", "debug"]).expect(4);
+    }
+    for output in ["text", "json"] {
+        scene.run(&["status", "-o", output]).expect(0);
+    }
+    let events = scene.cluster.kubectl(&["get", "events", "-n", "default", "-o", "json"]).expect(0).stdout;
+    assert!(events.contains("LP101") && !events.contains(PLANTED_SECRET), "{events}");
 }
