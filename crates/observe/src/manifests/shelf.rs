@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// So many bytes are in memory at once while objects are brought into order.
-const BATCH: usize = 8 * 1024 * 1024;
+const BATCH: usize = 4 * 1024 * 1024;
 
 /// Where an object was read.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub(super) struct Place {
 #[derive(Default)]
 pub(super) struct Shelf {
     objects: Packed<Box<RawValue>>,
+    /// Where objects were read.
+    files: Vec<Arc<str>>,
     /// By namespace and name, as long as objects are added.
     entries: HashMap<Box<str>, Entry>,
     /// The last key, as long as they came in order.
@@ -33,7 +35,9 @@ pub(super) struct Shelf {
 }
 
 struct Entry {
-    place: Place,
+    /// Position in the files.
+    file: u32,
+    document: u32,
     position: u32,
     size: u32,
     /// Of what two files must agree about.
@@ -46,7 +50,7 @@ impl Shelf {
         let key = format!("{}/{}", object::namespace(object), object::name(object)).into_boxed_str();
         let digest = digest(object);
         if let Some(known) = self.entries.get(&key) {
-            let Place { file, document } = &known.place;
+            let (file, document) = (&self.files[known.file as usize], known.document);
             return if known.digest == digest {
                 Ok(())
             } else {
@@ -58,16 +62,22 @@ impl Shelf {
         self.objects.push(&raw);
         self.is_disordered |= self.last.as_ref().is_some_and(|last| *last > key);
         self.last = Some(key.clone());
-        self.entries.insert(key, Entry { place, position, size, digest });
+        if self.files.last() != Some(&place.file) {
+            self.files.push(place.file);
+        }
+        let (file, document) = (number(self.files.len() - 1), number(place.document));
+        self.entries.insert(key, Entry { file, document, position, size, digest });
         Ok(())
     }
 
     /// Brings the objects into order, and forgets what only adding needs.
     pub(super) fn sort(&mut self) {
-        let mut entries: Vec<(Box<str>, Entry)> = std::mem::take(&mut self.entries).into_iter().collect();
+        let entries = std::mem::take(&mut self.entries);
         if self.is_disordered {
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            self.order = entries.iter().map(|(_, entry)| (entry.position, entry.size)).collect();
+            let entries = entries.into_iter().map(|(key, entry)| (key, (entry.position, entry.size)));
+            let mut entries: Vec<(Box<str>, (u32, u32))> = entries.collect();
+            entries.sort_unstable();
+            self.order = entries.into_iter().map(|(_, place)| place).collect();
         }
     }
 
