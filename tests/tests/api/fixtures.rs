@@ -116,6 +116,8 @@ fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message
 
 /// A Job as Kubernetes would have it after its first pod: begun so many minutes ago.
 pub(crate) fn job(cluster: &Cluster, minutes: u64) {
+    // An earlier test of this cluster may have left one, whose beginning cannot be changed.
+    cluster.kubectl(&["delete", "job", "-n", "default", "it", "--ignore-not-found"]).expect(0);
     let container = json!({"name": "it", "image": "none"});
     let template = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
     cluster.apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "it"},
