@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 /// A block is compressed when it has so many bytes. Whoever reads holds one block; larger ones hardly compress better.
 const BLOCK_SIZE: usize = 256 * 1024;
 
-/// zstd's own default: higher levels cost seconds at 100,000 objects and save a few per cent.
-const COMPRESSION_LEVEL: i32 = 3;
+/// A fifth smaller than at zstd's own default, for half a second of a processor at 100,000 objects (measured); higher levels cost seconds and
+/// save hardly anything.
+const COMPRESSION_LEVEL: i32 = 9;
 
 /// A sequence of plain data, written once from its beginning to its end, and read in either direction.
 pub struct Packed<T> {
