@@ -92,7 +92,10 @@ fn look(seen: &mut Seen, owned: &Owned, asked: &HashSet<Box<str>>, object: &Valu
 async fn is_living(source: &Source<'_>, object: &Value, owner: &Value) -> Result<bool, Obstacle> {
     let text = |field: &str| owner[field].as_str().unwrap_or_default();
     let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
-    let mut kind = Kind::named(group, text("kind")).in_version(version);
+    let any = Kind::named(group, text("kind"));
+    // References are older than some versions, which are not served any more: the owner is there all the same.
+    let exact = any.clone().in_version(version);
+    let mut kind = if source.api_version(&exact).is_some() { exact } else { any };
     kind.is_namespaced = source.is_namespaced(&kind);
     let namespace = object["metadata"]["namespace"].as_str().filter(|_| kind.is_namespaced).unwrap_or_default();
     Ok(match (source.get(&kind, namespace, text("name")).await?, source) {
