@@ -85,10 +85,12 @@ impl Cluster {
     /// the kinds of definitions that the plan itself deletes or creates.
     pub async fn discover_for(&self, plan: &Plan, found: &Discovery) -> Result<Discovery, Obstacle> {
         let mut resources = found.resources.clone();
-        if plan.changes().any(|change| change.target.api_version == "v1") {
+        if plan.kinds().any(|(api_version, _)| api_version == "v1") {
             resources.extend(self.discover_at("/api").await?.resources);
         }
-        for change in plan.changes().filter(|change| change.target.kind == DEFINITION) {
+        // Read to the end only where it says something.
+        let defines = plan.kinds().any(|(_, kind)| kind == DEFINITION);
+        for change in plan.changes().take_while(|_| defines).filter(|change| change.target.kind == DEFINITION) {
             for resource in change.before().or(change.after()).map(defined_by).unwrap_or_default() {
                 if !resources.contains(&resource) {
                     resources.push(resource);

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fairlead_migration::change::{Images, Target};
+use fairlead_migration::change::{Action, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::{Obstacle, Stop};
@@ -183,6 +183,9 @@ impl<'a> Objects<'a> {
     /// The same for carrying out or taking back `plan`.
     #[must_use]
     pub fn of_plan(cluster: &'a Cluster, discovery: impl Into<Cow<'a, Discovery>>, plan: &Plan) -> Self {
+        if plan.count(Action::Delete) == 0 {
+            return Self::new(cluster, discovery);
+        }
         let deleted = || {
             plan.changes().filter_map(|change| if let Images::Delete(before) = change.images { Some(before) } else { None })
         };

@@ -26,6 +26,8 @@ pub struct Plan {
     warnings: Vec<Finding>,
     unchanged: Packed<Unchanged>,
     changes: Packed<Change>,
+    /// Group and version, and kind, of what is changed.
+    kinds: Vec<(String, String)>,
     /// How many there are of each [`Action`].
     counts: [usize; 4],
     /// Position after the last change of each stage that has any.
@@ -34,6 +36,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Group and version, and kind, of what is changed; without reading the changes.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.kinds.iter().map(|(api_version, kind)| (api_version.as_str(), kind.as_str()))
+    }
+
     /// The step.
     #[must_use]
     pub fn step(&self) -> &str {
@@ -204,5 +211,6 @@ pub(crate) mod tests {
         let plan = plan_of(vec![], &changes);
         let positions: Vec<Range<usize>> = (0..5).map(|stage| plan.positions(stage)).collect();
         assert_eq!(positions, [0..2, 2..2, 2..3, 3..6, 6..6]);
+        assert_eq!(plan.kinds().collect::<Vec<_>>(), [("v1", "ConfigMap")]);
     }
 }

@@ -33,6 +33,7 @@ impl PlanBuilder {
             warnings: Vec::new(),
             unchanged: Packed::default(),
             changes: Packed::default(),
+            kinds: Vec::new(),
             counts: [0; 4],
             ends: BTreeMap::new(),
             digest: Sha256::new(),
@@ -54,6 +55,10 @@ impl PlanBuilder {
         plan.digest.update(written(change).to_string());
         plan.digest.update("\n");
         plan.changes.push(change);
+        let Target { api_version, kind, .. } = &change.target;
+        if !plan.kinds.iter().any(|known| known.0 == *api_version && known.1 == *kind) {
+            plan.kinds.push((api_version.clone(), kind.clone()));
+        }
         plan.ends.insert(change.stage, plan.changes.len());
     }
 
