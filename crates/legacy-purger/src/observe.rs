@@ -60,6 +60,9 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
 /// The second reading of one kind: adds a change for each object of which the pass makes one.
 pub(crate) async fn stream(source: &Source<'_>, plan: PlanBuilder, pass: &Pass<'_>) -> Result<PlanBuilder, Obstacle> {
     let add = |plan: &mut PlanBuilder, object: Value| {
+        if let Some(refusal) = pass.refusal(&object) {
+            plan.refuse(refusal);
+        }
         // Files may hold the same object twice.
         if let Some(change) = pass.change(object).filter(|change| !plan.ends_with(change)) {
             plan.push(&change);

@@ -1,8 +1,11 @@
 //! In which order everything goes. Pure: the images of objects are not kept, so the order of a purge says which kinds are read once more,
 //! and what becomes of each of their objects.
 
+use fairlead_apis::object;
+use fairlead_job::codes::legacy_purger as codes;
 use fairlead_migration::change::{Change, Images};
 use fairlead_migration::fields;
+use fairlead_migration::finding::Finding;
 use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use serde_json::{Value, json};
@@ -145,6 +148,15 @@ fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec
 }
 
 impl Pass<'_> {
+    /// Why an object must not go along with its owner: what it stands for would not come back.
+    pub(crate) fn refusal(&self, object: &Value) -> Option<Finding> {
+        let target = target(object);
+        let is_volume = ["PersistentVolumeClaim", "PersistentVolume"].contains(&target.kind.as_str())
+            || object::group(object) == "snapshot.storage.k8s.io";
+        let goes = self.stage == DEPENDENTS && is_volume && self.is_purged(object);
+        goes.then(|| codes::VOLUME.finding(target, "it goes with its owner, and its data with it"))
+    }
+
     /// The change of an object, if it has one in this stage.
     pub(crate) fn change(&self, object: Value) -> Option<Change> {
         let stripped = &self.options.stripped;

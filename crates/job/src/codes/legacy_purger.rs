@@ -90,6 +90,10 @@ crate::codes! {
          nothing on the mesh delivers to it instead.",
         "Run trigger-replicator, and look at what it refuses; or, if nobody needs these events, name that Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
+    pub VOLUME = "LP119", Refused, "A volume would go with its owner",
+        "The garbage collector deletes a PersistentVolumeClaim with the object that owns it, and storage deletes the data. A rollback brings \
+         the claim back, and an empty volume.",
+        "Take the ownerReference off the claim, so that it stays, and back it up; then run again.";
     pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";

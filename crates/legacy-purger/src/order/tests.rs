@@ -123,3 +123,18 @@ fn a_workload_of_a_file_may_have_any_spec() {
     found.workloads.held.insert(target, image);
     assert_eq!(holds(&found)[0].after().expect("an image"), &json!({"spec": {"replicas": 0}}));
 }
+
+#[test]
+fn a_volume_does_not_go_with_its_owner() {
+    let purge = purge();
+    let (options, mut found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Nothing));
+    found.index.owned.going.insert("u".into());
+    let owned = |kind: &str| {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"namespace": "ns", "name": "data",
+            "ownerReferences": [{"apiVersion": "a.b/v1", "kind": "Thing", "name": "t", "uid": "u"}]}})
+    };
+    let refusal = |object: &Value| passes(&options, &found).iter().find_map(|pass| pass.refusal(object));
+    let refused = refusal(&owned("PersistentVolumeClaim")).map(|finding| finding.code);
+    assert_eq!(refused.as_deref(), Some("LP119"));
+    assert!(refusal(&owned("ConfigMap")).is_none());
+}
