@@ -44,7 +44,7 @@ pub struct Cluster {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The named kubeconfig, or a context in it.
-    #[error("failed to read the kubeconfig: {0}")]
+    #[error("{0}")]
     Kubeconfig(String),
     /// Neither a kubeconfig nor a pod's ServiceAccount.
     #[error("found neither a kubeconfig nor a ServiceAccount: {0}")]
@@ -124,7 +124,10 @@ impl Cluster {
                 Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreadable)?
             }
             (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(unreadable)?,
-            (None, None) => Config::infer().await.map_err(|error| ConnectError::Infer(without_contents(&error)))?,
+            (None, None) => Config::infer().await.map_err(|error| {
+                let text = without_contents(&error);
+                ConnectError::Infer(text.strip_prefix("failed to infer config: ").unwrap_or(&text).to_owned())
+            })?,
         };
         config.headers.extend(user_agent());
         // We own the retries; see the documentation of this crate.

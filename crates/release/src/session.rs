@@ -75,7 +75,7 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
     let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout).await;
     cluster
         .map(|cluster| cluster.with_concurrency(common.concurrency))
-        .map_err(|error| Failure::caused(&shared::CONFIGURATION, "failed to connect to the cluster", error))
+        .map_err(|error| Failure::new(&shared::CONFIGURATION, chain(&error)))
 }
 
 /// Where the ledger is, for a binary of this name.
