@@ -55,7 +55,6 @@ impl Scene {
         scene.cluster.kubectl(&["delete", "deployments,horizontalpodautoscalers", "--all", "-A", "--wait=false"]).expect(0);
         let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         scene.cluster.apply(&["orders", "kyma-system", "kyma-integration"].map(namespace).into_iter().collect());
-        scene.let_read_brokers();
         let mut objects = vec![
             activation("shop-events"),
             channel(),
@@ -147,19 +146,6 @@ impl Scene {
             status["address"]["url"] = BROKER_ADDRESS.into();
         }
         self.patch_status(path, name, &json!({ "status": status }));
-    }
-
-    /// The chart's rules do not have this yet.
-    fn let_read_brokers(&self) {
-        let name = "legacy-purger-reads-brokers";
-        let rules = json!([{"apiGroups": ["eventing.knative.dev"], "resources": ["brokers"], "verbs": ["list"]}]);
-        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
-        let account = json!({"kind": "ServiceAccount", "namespace": "default", "name": "fairlead-legacy-purger"});
-        self.cluster.apply(&json!([
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}, "roleRef": role,
-             "subjects": [account]},
-        ]));
     }
 
     /// Names of the objects of a Knative kind that the legacy controller has made.
