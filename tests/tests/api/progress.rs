@@ -54,7 +54,7 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
             make_ready(&cluster, 1);
             is_ready.store(true, Ordering::Relaxed);
         });
-        apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m"])
+        apply(&cluster, &["--run-timeout", "30s", "--ready-timeout", "10m"])
     });
     assert!(is_ready.into_inner());
     let made = made.expect(0).json();
@@ -86,7 +86,7 @@ fn where_nothing_becomes_ready_any_more_it_is_said_what_and_everything_is_taken_
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
 
     // The deadline of the run comes first, and nothing has become ready until then.
-    let said = apply(&cluster, &["--run-timeout", "5s"]).expect(124).stderr;
+    let said = apply(&cluster, &["--run-timeout", "15s"]).expect(124).stderr;
     assert!(said.contains("error FL007: the deadline of the run has passed, and Trigger default/"), "{said}");
     assert!(said.contains("is not ready: Ready: no controller has looked at it yet (and 3 others are not ready)"), "{said}");
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
