@@ -114,8 +114,9 @@ fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message
     ]));
 }
 
-/// A Job as Kubernetes would have it after its first pod: begun so many minutes ago.
-pub(crate) fn job(cluster: &Cluster, minutes: u64) {
+/// A Job as Kubernetes would have it after its first pod: begun so many minutes ago. Returns its uid: what was said of one that had the same
+/// name is still there.
+pub(crate) fn job(cluster: &Cluster, minutes: u64) -> Value {
     // An earlier test of this cluster may have left one, whose beginning cannot be changed.
     cluster.kubectl(&["delete", "job", "-n", "default", "it", "--ignore-not-found"]).expect(0);
     let container = json!({"name": "it", "image": "none"});
@@ -127,4 +128,5 @@ pub(crate) fn job(cluster: &Cluster, minutes: u64) {
     cluster
         .kubectl(&["patch", "job", "it", "-n", "default", "--subresource=status", "--type=merge", "-p", &status])
         .expect(0);
+    cluster.get("job", "default", "it")["metadata"]["uid"].clone()
 }

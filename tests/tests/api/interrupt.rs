@@ -51,7 +51,7 @@ fn a_deadline_that_has_passed_changes_nothing() {
 fn a_deadline_counts_from_the_start_of_the_job_over_all_its_pods_and_the_job_gets_an_event() {
     let cluster = lease();
     many(&cluster, 3);
-    job(&cluster, 10);
+    let uid = job(&cluster, 10);
     let late = apply(&cluster, &["--job", "it", "--run-timeout", "9m"]).expect(124);
     assert!(late.stderr.contains("error FL007"), "{}", late.stderr);
     assert!(cluster.list("triggers").is_empty());
@@ -61,7 +61,7 @@ fn a_deadline_counts_from_the_start_of_the_job_over_all_its_pods_and_the_job_get
         .as_array()
         .expect("a list")
         .iter()
-        .filter(|event| event["involvedObject"]["name"] == "it")
+        .filter(|event| event["involvedObject"]["uid"] == uid)
         .map(|event| ["type", "reason", "message"].map(|field| event[field].as_str().unwrap_or_default()).into())
         .collect();
     said.sort_unstable();
