@@ -7,7 +7,7 @@
 //! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`wanted`]: whether a run is wanted any more
-//! - [`status`]: which runs there were; `next`: what to do; `shown`: all of it on one screen
+//! - [`status`]: which runs there were; `overview`: all that is known of the release; `next`: what to do; `shown`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
@@ -27,6 +27,7 @@ pub mod executors;
 pub mod helm;
 mod next;
 mod order;
+mod overview;
 pub mod place;
 mod rehearsal;
 pub mod rollback;

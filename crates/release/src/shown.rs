@@ -7,8 +7,8 @@ use fairlead_migration::run::{Ending, RecordedRun};
 use textwrap::Options;
 
 use crate::next::Next;
+use crate::overview::Overview;
 use crate::place::Place;
-use crate::status::Status;
 
 /// Columns of a screen. Commands are not broken: they are pasted.
 const WIDTH: usize = 100;
@@ -19,8 +19,9 @@ const ENDINGS_SHOWN: usize = 5;
 /// What stands below a line belongs to it.
 const INDENT: &str = "   ";
 
-pub(crate) fn text(status: &Status<'_>) -> String {
-    let Status { place: Place { namespace, release, .. }, runs, missing, endings, helm, stuck, is_armed, next, .. } = status;
+pub(crate) fn text(status: &Overview<'_>) -> String {
+    let Overview { place: Place { namespace, release, .. }, runs, missing, endings, helm, stuck, is_armed, next, .. } =
+        status;
     let mut out = if runs.is_empty() {
         format!("Release {release} has no runs in namespace {namespace}.\n")
     } else {

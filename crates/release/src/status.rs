@@ -13,14 +13,11 @@ use fairlead_job::manifests;
 use fairlead_job::redact;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
-use fairlead_kube_client::stuck::Stuck;
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::run::{Ending, RecordedRun};
-use fairlead_migration::store::Store;
+use fairlead_migration::run::Ending;
 use serde_json::{Value, json};
 
-use crate::helm::{HelmRecords, HelmState};
-use crate::next::{Hooks, Known, Next, next, to_finish};
+use crate::next::Next;
+use crate::overview::Overview;
 use crate::place::Place;
 use crate::shown::text;
 
@@ -33,7 +30,7 @@ pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: boo
     let ledger = Ledger::new(cluster, place.namespace, place.release);
     let mut last = String::new();
     loop {
-        let status = Status::of(cluster, &ledger, place).await.map_err(Failure::from)?;
+        let status = Overview::of(cluster, &ledger, place).await.map_err(Failure::from)?;
         if status.is_unknown() && !watch {
             return Err(unknown(place, &ledger.others().await.map_err(Failure::from)?).into());
         }
@@ -70,63 +67,7 @@ fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     Failure::new(&shared::UNKNOWN_RELEASE, message)
 }
 
-/// What there is to show.
-pub(crate) struct Status<'a> {
-    pub(crate) place: Place<'a>,
-    pub(crate) runs: Vec<RecordedRun>,
-    /// Sequences of tickets that somebody has deleted.
-    pub(crate) missing: Vec<u64>,
-    pub(crate) endings: Vec<Ending>,
-    pub(crate) helm: HelmRecords,
-    pub(crate) state: HelmState,
-    pub(crate) is_armed: Option<bool>,
-    /// Jobs that do not run.
-    pub(crate) stuck: Vec<Stuck>,
-    pub(crate) next: Vec<Next>,
-}
-
-impl<'a> Status<'a> {
-    async fn of(cluster: &Cluster, store: &dyn Store, place: Place<'a>) -> Result<Self, Obstacle> {
-        let runs = store.runs().await?;
-        let (missing, endings) = (store.missing().await?, store.endings().await?);
-        let helm = HelmRecords::of(cluster, place).await?;
-        let state = helm.state(&runs);
-        let is_armed = match state.way_back() {
-            Some(revision) => helm.is_armed(cluster, revision).await?,
-            None => None,
-        };
-        let told = match to_finish(&runs, &helm) {
-            Some(run) => store.ticket(&run.name).await?.told.flags,
-            None => Vec::new(),
-        };
-        let mut stuck = cluster.stuck_jobs(place.namespace, place.helm_release).await?;
-        // One that has written how it ended is told of there.
-        let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
-        stuck.retain(|job| !job.has_failed || !is_told(job));
-        let hooks = hooks(&endings, &stuck);
-        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, hooks, told: &told, place });
-        Ok(Self { place, runs, missing, endings, helm, state, is_armed, stuck, next })
-    }
-
-    fn is_unknown(&self) -> bool {
-        self.runs.is_empty() && self.endings.is_empty() && self.missing.is_empty() && self.helm.revisions.is_empty()
-    }
-}
-
-/// How the hooks of the way back have fared: the last word of a rollback says so, or that its Job could not even begin.
-fn hooks(endings: &[Ending], stuck: &[Stuck]) -> Hooks {
-    if stuck.iter().any(|stuck| stuck.is_rollback && (stuck.is_in_vain || stuck.has_failed)) {
-        return Hooks::InVain;
-    }
-    let last = endings.last().filter(|last| last.command == "rollback" && last.helm_revision.is_some());
-    match last.and_then(|last| last.code.as_deref()) {
-        Some(code) if code == shared::CHANGED_SINCE.id => Hooks::Drifted,
-        Some(code) if [shared::FORBIDDEN.id, shared::DAMAGED.id, shared::OTHER_EXECUTOR.id].contains(&code) => Hooks::InVain,
-        _ => Hooks::Good,
-    }
-}
-
-fn written(status: &Status<'_>, output: Output) -> anyhow::Result<String> {
+fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {
     Ok(match output {
         Output::Json => serde_json::to_string_pretty(&document(status))? + "\n",
         Output::Yaml => {
@@ -138,8 +79,8 @@ fn written(status: &Status<'_>, output: Output) -> anyhow::Result<String> {
     })
 }
 
-fn document(status: &Status<'_>) -> Value {
-    let Status { place, runs, missing, endings, helm, state, is_armed, stuck, next } = status;
+fn document(status: &Overview<'_>) -> Value {
+    let Overview { place, runs, missing, endings, helm, state, is_armed, stuck, next } = status;
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),

@@ -1,0 +1,70 @@
+//! Where a release stands, by everything that says something of it: the ledger, Helm's records, the Jobs of the charts.
+
+use fairlead_job::codes::shared;
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::stuck::Stuck;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::run::{Ending, RecordedRun};
+use fairlead_migration::store::Store;
+
+use crate::helm::{HelmRecords, HelmState};
+use crate::next::{Hooks, Known, Next, next, to_finish};
+use crate::place::Place;
+
+/// All that is known of a release.
+pub(crate) struct Overview<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) runs: Vec<RecordedRun>,
+    /// Sequences of tickets that somebody has deleted.
+    pub(crate) missing: Vec<u64>,
+    pub(crate) endings: Vec<Ending>,
+    pub(crate) helm: HelmRecords,
+    pub(crate) state: HelmState,
+    pub(crate) is_armed: Option<bool>,
+    /// Jobs that do not run.
+    pub(crate) stuck: Vec<Stuck>,
+    pub(crate) next: Vec<Next>,
+}
+
+impl<'a> Overview<'a> {
+    /// Reads it.
+    pub(crate) async fn of(cluster: &Cluster, store: &dyn Store, place: Place<'a>) -> Result<Self, Obstacle> {
+        let runs = store.runs().await?;
+        let (missing, endings) = (store.missing().await?, store.endings().await?);
+        let helm = HelmRecords::of(cluster, place).await?;
+        let state = helm.state(&runs);
+        let is_armed = match state.way_back() {
+            Some(revision) => helm.is_armed(cluster, revision).await?,
+            None => None,
+        };
+        let told = match to_finish(&runs, &helm) {
+            Some(run) => store.ticket(&run.name).await?.told.flags,
+            None => Vec::new(),
+        };
+        let mut stuck = cluster.stuck_jobs(place.namespace, place.helm_release).await?;
+        // One that has written how it ended is told of there.
+        let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
+        stuck.retain(|job| !job.has_failed || !is_told(job));
+        let hooks = hooks(&endings, &stuck);
+        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, hooks, told: &told, place });
+        Ok(Self { place, runs, missing, endings, helm, state, is_armed, stuck, next })
+    }
+
+    /// Whether neither we nor Helm have heard of it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.runs.is_empty() && self.endings.is_empty() && self.missing.is_empty() && self.helm.revisions.is_empty()
+    }
+}
+
+/// How the hooks of the way back have fared: the last word of a rollback says so, or that its Job could not even begin.
+fn hooks(endings: &[Ending], stuck: &[Stuck]) -> Hooks {
+    if stuck.iter().any(|stuck| stuck.is_rollback && (stuck.is_in_vain || stuck.has_failed)) {
+        return Hooks::InVain;
+    }
+    let last = endings.last().filter(|last| last.command == "rollback" && last.helm_revision.is_some());
+    match last.and_then(|last| last.code.as_deref()) {
+        Some(code) if code == shared::CHANGED_SINCE.id => Hooks::Drifted,
+        Some(code) if [shared::FORBIDDEN.id, shared::DAMAGED.id, shared::OTHER_EXECUTOR.id].contains(&code) => Hooks::InVain,
+        _ => Hooks::Good,
+    }
+}
