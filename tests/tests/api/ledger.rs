@@ -384,3 +384,26 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
     cluster.kubectl(&["delete", "clusterrolebinding", &names[0], &names[1]]).expect(0);
 }
+
+/// helm/helm#8146: somebody deletes the Job of a hook, and Helm goes on as if it had succeeded.
+#[test]
+fn after_an_upgrade_whose_step_was_not_done_unhold_says_so() {
+    let cluster = lease();
+    many(&cluster, 300);
+    kill(start_until(&cluster, "apply", &["--helm-revision", "2", "--concurrency", "1"], "changed"));
+    let unhold = |revision: &str| replicator(&cluster, "unhold", &[&["--helm-revision", revision], &SHORT[..]].concat());
+    let refused = unhold("2").expect(4).stderr;
+    assert!(refused.contains("error FL035: run 1 (trigger-replicator) of this upgrade is in phase Applying"), "{refused}");
+    // Of another upgrade it says nothing.
+    unhold("3").expect(0);
+}
+
+#[test]
+fn a_job_that_does_not_come_is_waited_for_as_long_as_the_run_may_take() {
+    let cluster = lease();
+    many(&cluster, 1);
+    let refused = apply(&cluster, &["--after-job", "nobody", "--run-timeout", "2s"]).expect(4).stderr;
+    let named = "error FL031: Job nobody was waited for in vain: there is no Job of this name in namespace default";
+    assert!(refused.contains(named), "{refused}");
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+}
