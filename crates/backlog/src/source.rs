@@ -1,0 +1,70 @@
+//! What every source can do.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::reading::Reading;
+
+/// A key of a Secret: credentials are named by the configuration, never written into it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKey {
+    /// Namespace; that of the release when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the Secret.
+    pub name: String,
+    /// Key in its data.
+    pub key: String,
+}
+
+/// Reads credentials; only when a source is opened.
+#[async_trait(?Send)]
+pub trait Credentials {
+    /// The value of a key.
+    async fn read(&self, key: &SecretKey) -> Result<Vec<u8>, OpenError>;
+}
+
+/// Why a source cannot be asked at all. It is found before the intake is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing answers under the address.
+    #[error("{address} cannot be reached")]
+    Unreachable {
+        /// Without credentials.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server does not let us in.
+    #[error("{address} refuses the credentials: {reason}")]
+    Denied {
+        /// Without credentials.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// There is no such stream, group, table, or the answer is of no use: text, two rows.
+    #[error("{0}")]
+    Invalid(String),
+    /// A Secret or its key is not there.
+    #[error("Secret {namespace}/{name} has no key {key}: {reason}")]
+    Credentials {
+        /// Namespace of the Secret.
+        namespace: String,
+        /// Name of the Secret.
+        name: String,
+        /// Key in its data.
+        key: String,
+        /// Why it could not be read.
+        reason: String,
+    },
+}
+
+/// A source: something that knows how much is left.
+#[async_trait(?Send)]
+pub trait Source {
+    /// Reads once. What goes wrong is a reading that knows nothing.
+    async fn read(&mut self) -> Reading;
+}
