@@ -29,8 +29,33 @@ pub struct Packed<T> {
 struct Block {
     /// Position after its last item.
     end: usize,
-    /// One frame of zstd.
-    frame: Box<[u8]>,
+    frame: Frame,
+}
+
+/// Bytes, compressed: one frame of zstd.
+#[derive(Clone)]
+pub struct Frame(Box<[u8]>);
+
+impl Frame {
+    /// Compresses.
+    ///
+    /// # Panics
+    ///
+    /// Never: memory can be compressed to memory.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(zstd::bulk::compress(bytes, COMPRESSION_LEVEL).expect("memory can be compressed to memory").into())
+    }
+
+    /// The bytes.
+    ///
+    /// # Panics
+    ///
+    /// Never: it was compressed by [`Self::of`].
+    #[must_use]
+    pub fn read(&self) -> Vec<u8> {
+        zstd::decode_all(&*self.0).expect("it was compressed in here")
+    }
 }
 
 impl<T> Packed<T> {
@@ -48,8 +73,8 @@ impl<T> Packed<T> {
 
     /// The frames of zstd that hold all lines; concatenated they are one stream.
     pub(crate) fn frames(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let last = (!self.open.is_empty()).then(|| Cow::Owned(compress(&self.open)));
-        self.blocks.iter().map(|block| Cow::Borrowed(&*block.frame)).chain(last)
+        let last = (!self.open.is_empty()).then(|| Cow::Owned(Frame::of(&self.open).0.into_vec()));
+        self.blocks.iter().map(|block| Cow::Borrowed(&*block.frame.0)).chain(last)
     }
 
     /// Positions of the items of a block; the open one comes after all others.
@@ -59,7 +84,7 @@ impl<T> Packed<T> {
     }
 
     fn lines(&self, index: usize) -> Cow<'_, [u8]> {
-        self.blocks.get(index).map_or(Cow::Borrowed(&self.open), |block| Cow::Owned(decompress(&block.frame)))
+        self.blocks.get(index).map_or(Cow::Borrowed(&self.open), |block| Cow::Owned(block.frame.read()))
     }
 }
 
@@ -74,7 +99,7 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
         self.open.push(b'\n');
         self.len += 1;
         if self.open.len() >= BLOCK_SIZE {
-            self.blocks.push(Block { end: self.len, frame: compress(&self.open).into() });
+            self.blocks.push(Block { end: self.len, frame: Frame::of(&self.open) });
             self.open.clear();
         }
     }
@@ -114,14 +139,6 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
 
 fn read<T: DeserializeOwned>(line: &[u8]) -> T {
     serde_json::from_slice(line).expect("it was written in here")
-}
-
-fn compress(lines: &[u8]) -> Vec<u8> {
-    zstd::bulk::compress(lines, COMPRESSION_LEVEL).expect("memory can be compressed to memory")
-}
-
-fn decompress(frame: &[u8]) -> Vec<u8> {
-    zstd::decode_all(frame).expect("it was compressed in here")
 }
 
 impl<T> Default for Packed<T> {

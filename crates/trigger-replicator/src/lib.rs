@@ -1,7 +1,7 @@
 //! Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 //!
 //! - [`args`]: the command line
-//! - [`replicas`]: the Triggers that should be
+//! - [`replicas`]: the Triggers that should be, made of the `records` of Subscriptions
 //! - [`existing`]: the Triggers that there are for them
 //! - `channels`: what Triggers that are gone have left behind
 //! - `flows`: what has to be done so that Triggers get events
@@ -32,6 +32,7 @@ mod naming;
 mod older;
 pub mod plan;
 mod ready;
+mod records;
 pub mod replicas;
 mod step;
 mod verify;

@@ -1,11 +1,10 @@
 //! What should be: one replica per delivery that legacy Subscriptions ask for. Pure but for reading, and the same whatever the
 //! order of the input.
 //!
-//! There may be 100,000 Subscriptions in a pod of 64 MiB, so of each only what a replica needs is kept, as text, and a
+//! There may be 100,000 Subscriptions in a pod of 64 MiB, so of each only what a replica needs is kept, in [`Records`], and a
 //! [`Replica`] is made when it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use fairlead_apis::delivery::{Delivery, Undeliverable};
 use fairlead_apis::endpoint::Endpoint;
@@ -24,6 +23,7 @@ use fairlead_observe::source::Source;
 use serde_json::{Value, json};
 
 use crate::naming;
+use crate::records::{Content, Record, Records};
 use fairlead_job::codes::trigger_replicator as codes;
 
 /// Names the Subscriptions that a replica serves: `namespace/name`, sorted, with commas.
@@ -64,12 +64,8 @@ pub struct Replica {
 /// Everything that should be, and what was found on the way.
 #[derive(Default)]
 pub struct Replicas {
-    /// All records, in the order in which they were read. In one piece: 100,000 pieces cost some MiB more.
-    text: String,
-    /// Where each record is, sorted, so that those of one replica follow each other, in the order of their targets.
-    records: Vec<Span>,
-    /// Where the records of each replica begin.
-    begins: Vec<u32>,
+    /// Those of one replica follow each other, in the order of their targets.
+    records: Records,
     /// Subscriptions that cannot be replicated.
     pub refusals: Vec<Finding>,
     /// Subscriptions that can, but not in every respect.
@@ -78,45 +74,6 @@ pub struct Replicas {
     pub left_out: Packed<Unchanged>,
     /// How many Subscriptions there are in each namespace that does not take part.
     pub(crate) left_out_in: BTreeMap<String, usize>,
-}
-
-/// Where a record is in the text of all.
-#[derive(Clone, Copy)]
-struct Span {
-    begin: u32,
-    end: u32,
-}
-
-/// A Subscription that can be replicated: namespace, slash and name of the Trigger, name of the Subscription, and a JSON array of
-/// all else, with line breaks between them. None of the names has one, and a line break is before every other character: so these
-/// texts have the order of [`Target`].
-#[derive(Clone, Copy)]
-struct Record<'a>(&'a str);
-
-/// What [`Record`] has in its array: source, type, version, endpoint and labels.
-type Content = (String, String, String, String, BTreeMap<String, String>);
-
-impl<'a> Record<'a> {
-    /// Namespace and name of the Trigger, name of the Subscription, content.
-    fn parts(self) -> [&'a str; 4] {
-        let mut parts = self.0.splitn(3, '\n');
-        let [address, name, content] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-        let (namespace, trigger) = address.split_once('/').unwrap_or_default();
-        [namespace, trigger, name, content]
-    }
-
-    /// Where the Trigger is.
-    fn address(self) -> &'a str {
-        self.0.split_once('\n').map_or(self.0, |(address, _)| address)
-    }
-
-    fn read(self) -> (Delivery, BTreeMap<String, String>) {
-        let [namespace, _, _, content] = self.parts();
-        let (source, event_type, event_type_version, endpoint, labels): Content =
-            serde_json::from_str(content).expect("written by Replicas::replicate");
-        let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
-        (Delivery { namespace: namespace.to_owned(), source, event_type, event_type_version, endpoint }, labels)
-    }
 }
 
 impl Replica {
@@ -155,28 +112,20 @@ impl Replicas {
         let add = |replicas: &mut Self, object: Value| replicas.add(&object, namespaces);
         let mut replicas = source.fold(&kinds::LEGACY_SUBSCRIPTION, Self::default, add).await?;
         // The first by name gives a replica its spelling of the endpoint and its labels.
-        let Self { text, records, begins, .. } = &mut replicas;
-        records.sort_unstable_by_key(|span| text.get(span.begin as usize..span.end as usize));
-        let mut last = None;
-        for (index, span) in (0_u32..).zip(records.iter()) {
-            let address = Record(&text[span.begin as usize..span.end as usize]).address();
-            if last.replace(address) != Some(address) {
-                begins.push(index);
-            }
-        }
+        replicas.records.finish();
         Ok(replicas)
     }
 
     /// How many replicas there should be.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.begins.len()
+        self.records.groups()
     }
 
     /// Whether there should be none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.begins.is_empty()
+        self.records.groups() == 0
     }
 
     /// The replica at this position, of the positions below [`Self::len`] in the order of their targets, and what is to be
@@ -184,20 +133,20 @@ impl Replicas {
     #[must_use]
     pub fn get(&self, index: usize, api_version: &str) -> (Replica, Vec<Finding>) {
         let mut findings = Vec::new();
-        let first = self.first(index);
-        let (delivery, _) = first.read();
-        let [namespace, trigger, ..] = first.parts();
+        let records = self.records.group(index);
+        let first = &records[0];
         let target = Target {
             api_version: api_version.to_owned(),
             kind: trigger::KIND.to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: trigger.to_owned(),
+            namespace: Some(first.namespace.clone()),
+            name: first.trigger.clone(),
         };
-        let mut replica = Replica { delivery, target, subscriptions: BTreeSet::new(), labels: BTreeMap::new() };
-        for record in self.records_of(index) {
-            let [namespace, trigger, name, _] = record.parts();
+        let mut replica =
+            Replica { delivery: delivery(first), target, subscriptions: BTreeSet::new(), labels: BTreeMap::new() };
+        for record in &records {
+            let Record { namespace, trigger, name, content: Content { labels, .. } } = record;
             let subscription = || kinds::LEGACY_SUBSCRIPTION.target("v1alpha1", namespace, name);
-            let (delivery, labels) = record.read();
+            let delivery = delivery(record);
             if delivery != replica.delivery {
                 let message = format!("its Trigger would have the name {trigger}, which another Subscription's has");
                 findings.push(codes::NAME_TAKEN.finding(subscription(), message));
@@ -206,7 +155,7 @@ impl Replicas {
             replica.subscriptions.insert(format!("{namespace}/{name}"));
             for (label, value) in labels {
                 let kept = replica.labels.entry(label.clone()).or_insert_with(|| value.clone());
-                if *kept != value {
+                if kept != value {
                     let message = format!("label {label} is {value} here, {kept} on the Trigger {trigger}");
                     findings.push(codes::LABELS_DIFFER.finding(subscription(), message));
                 }
@@ -217,32 +166,17 @@ impl Replicas {
 
     /// The position of the replica with this address.
     pub(crate) fn position(&self, namespace: &str, trigger: &str) -> Option<usize> {
-        let address = |begin: &u32| self.record(*begin as usize).address();
-        self.begins.binary_search_by_key(&format!("{namespace}/{trigger}").as_str(), address).ok()
+        self.records.position(namespace, trigger)
     }
 
     /// What the replica at this position delivers.
     pub(crate) fn delivery(&self, index: usize) -> Delivery {
-        self.first(index).read().0
+        delivery(&self.records.group(index)[0])
     }
 
     /// The name that the replica of a delivery has.
     pub(crate) fn name(delivery: &Delivery) -> String {
         naming::name(&delivery.event_type, &delivery.key())
-    }
-
-    fn record(&self, position: usize) -> Record<'_> {
-        let Span { begin, end } = self.records[position];
-        Record(&self.text[begin as usize..end as usize])
-    }
-
-    fn first(&self, index: usize) -> Record<'_> {
-        self.record(self.begins[index] as usize)
-    }
-
-    fn records_of(&self, index: usize) -> impl Iterator<Item = Record<'_>> {
-        let end = self.begins.get(index + 1).map_or(self.records.len(), |end| *end as usize);
-        (self.begins[index] as usize..end).map(|position| self.record(position))
     }
 
     fn add(&mut self, object: &Value, namespaces: &Namespaces) {
@@ -292,17 +226,21 @@ impl Replicas {
             let message = "include_subscription_name_header is set and has no counterpart";
             self.warnings.push(codes::NAME_HEADER.finding(target.clone(), message));
         }
-        let labels: BTreeMap<&str, &str> = object::labels(object).filter(|(label, _)| !is_tracking(label)).collect();
-        let Delivery { source, event_type, event_type_version: version, endpoint, .. } = &delivery;
-        let content = json!([source, event_type, version, endpoint.as_str(), labels]);
+        let labels = object::labels(object).filter(|(label, _)| !is_tracking(label));
+        let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
         let trigger = Self::name(&delivery);
-        let begin = self.text.len();
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "{namespace}/{trigger}\n{name}\n{content}");
-        let [begin, end] = [begin, self.text.len()].map(|at| u32::try_from(at).expect("less than 4 GiB of Subscriptions"));
-        self.records.push(Span { begin, end });
+        let Delivery { source, event_type, event_type_version, endpoint, .. } = delivery;
+        let content = Content { source, event_type, event_type_version, endpoint: endpoint.as_str().to_owned(), labels };
+        let record = Record { namespace: namespace.to_owned(), trigger, name: name.to_owned(), content };
+        self.records.add(&record);
         Ok(())
     }
+}
+
+fn delivery(record: &Record) -> Delivery {
+    let Content { source, event_type, event_type_version, endpoint, .. } = record.content.clone();
+    let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
+    Delivery { namespace: record.namespace.clone(), source, event_type, event_type_version, endpoint }
 }
 
 fn is_tracking(label: &str) -> bool {
