@@ -6,7 +6,7 @@
 //! - `channels`: what Triggers that are gone have left behind
 //! - `flows`: what has to be done so that Triggers get events
 //! - [`plan`]: what has to be done, and `make`: the way from a cluster or files to a plan
-//! - `step`: the step, whose changes are made with the `address` that a Broker has by then
+//! - `step`: the step, whose changes are made in time with Knative (`pacing`), and with the `address` that a Broker has by then
 //! - `carried_out`: whether all of it is to be seen, and ready
 //! - `verify`: what is missing where not, and `ready` waits for what is not ready yet
 //! - `naming`: the names of what is created
@@ -30,6 +30,7 @@ mod flows;
 mod make;
 mod naming;
 mod older;
+mod pacing;
 pub mod plan;
 mod ready;
 mod records;

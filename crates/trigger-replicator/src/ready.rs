@@ -30,7 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is left of the run when it has to end: enough to say why, and to write that down.
-const BEFORE_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const BEFORE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The kinds that have a `Ready` condition, the causes before what follows from them.
 const KINDS: [&Kind; 4] = [&kinds::HTTP_SOURCE, &kinds::BROKER, &kinds::SUBSCRIPTION, &kinds::TRIGGER];
@@ -111,9 +111,13 @@ pub(crate) struct Patience<'a> {
     pub(crate) since: Instant,
     /// Tells how much time the run has left.
     pub(crate) watch: &'a Watch,
+    /// How much of it is for something else.
+    pub(crate) reserve: Duration,
+    /// So many may be left unready; 0 where all are waited for.
+    pub(crate) enough: usize,
 }
 
-/// Waits until everything is ready. Where nothing becomes ready any more: which object is not, which condition, and what lies behind.
+/// Waits until everything is ready, or enough of it. Where nothing becomes ready any more: which object is not, which condition, and what lies behind.
 pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut Patience<'_>) -> Result<Wait, Obstacle> {
     // Objects that are ready at once are not worth a line.
     let (mut reported, mut fewest) = (Instant::now(), None);
@@ -124,22 +128,23 @@ pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut 
         for (kind, _) in KINDS.iter().zip(awaited.has).filter(|(_, has)| *has) {
             read(source, kind, awaited, &mut readiness).await?;
         }
-        if readiness.present.len() < awaited.targets.len() {
+        let missing = awaited.targets.len() - readiness.present.len();
+        if missing > patience.enough {
             return Ok(Wait::Gone);
         }
-        let unready = readiness.unready;
-        let Some((target, status)) = readiness.first else { return Ok(Wait::Ready) };
+        let unready = readiness.unready + missing;
+        let Some((target, status)) = readiness.first.filter(|_| unready > patience.enough) else { return Ok(Wait::Ready) };
         if fewest.is_none_or(|fewest| unready < fewest) {
             has_progress |= fewest.is_some() || unready < awaited.targets.len();
             (fewest, patience.since) = (Some(unready), Instant::now());
         }
         // The last look needs its time, too, and so does the explanation.
-        let reserve = BEFORE_DEADLINE.max(looked.elapsed() * 3);
+        let reserve = patience.reserve.max(looked.elapsed() * 3);
         let is_late = patience.since.elapsed() >= patience.timeout;
         if is_late || patience.watch.time_left() < reserve {
             let left = awaited.targets.len().max(unready);
             let cause = explain(source, &target, &status, unready - 1).await?;
-            if !is_late && has_progress {
+            if !is_late && (has_progress || patience.enough > 0) {
                 return Ok(Wait::Behind(format!("{unready} of {left} are not ready yet, the first is {target}: {cause}")));
             }
             if is_late {

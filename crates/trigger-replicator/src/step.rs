@@ -13,12 +13,15 @@ use fairlead_migration::plan::Plan;
 use fairlead_migration::ticket::Told;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
+use tokio::sync::Mutex;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
+use crate::carried_out::pending;
 use crate::make::make_plan;
+use crate::pacing::Paced;
 use crate::plan::STEP;
-use crate::ready::Patience;
+use crate::ready::{BEFORE_DEADLINE, Patience};
 use crate::verify;
 
 /// Every legacy Subscription gets its Trigger.
@@ -45,7 +48,7 @@ impl Step for Replication<'_> {
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let (timeout, watch) = (self.apply.ready_timeout, &self.session.watch);
-        let mut patience = Patience { timeout, since: Instant::now(), watch };
+        let mut patience = Patience { timeout, since: Instant::now(), watch, reserve: BEFORE_DEADLINE, enough: 0 };
         verify::verify(&self.source(), self.args, &mut patience, plan).await
     }
 
@@ -55,10 +58,12 @@ impl Step for Replication<'_> {
         Told { configuration: None, flags }
     }
 
-    fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, plan: &'w Plan) -> Box<dyn World + 'w> {
         let broker_version = self.source().api_version(&kinds::BROKER).unwrap_or_default();
         let objects = Objects::new(self.session.cluster, &self.session.discovery);
         let (watch, timeout) = (&self.session.watch, self.apply.ready_timeout);
-        Box::new(Addressed { world, objects, watch, broker_version, timeout })
+        let world = Box::new(Addressed { world, objects, watch, broker_version, timeout });
+        let (pending, reserve, made) = (pending(plan), watch.time_left() / 2, Mutex::default());
+        Box::new(Paced { world, source: self.source(), pending, timeout, watch, reserve, made })
     }
 }

@@ -91,3 +91,37 @@ fn where_nothing_becomes_ready_any_more_it_is_said_what_and_everything_is_taken_
     assert!(said.contains("is not ready: Ready: no controller has looked at it yet (and 3 others are not ready)"), "{said}");
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
 }
+
+#[test]
+fn triggers_are_created_in_time_with_knative_so_that_nobody_waits_behind_all_of_them() {
+    const WINDOW: usize = 60;
+    let cluster = lease();
+    scene(&cluster);
+    let more = (COUNT..WINDOW + 30).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}")));
+    cluster.apply(&more.collect());
+    let is_over = AtomicBool::new(false);
+    let (made, most) = thread::scope(|scope| {
+        let knative = scope.spawn(|| {
+            let mut most = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let triggers = cluster.list("triggers");
+                let unready = triggers.iter().filter(|trigger| trigger.get("status").is_none());
+                let names: Vec<&str> = unready.filter_map(|trigger| trigger["metadata"]["name"].as_str()).collect();
+                most = most.max(names.len());
+                // It begins when the window is full, and does half of it at a time.
+                if names.len() == WINDOW || triggers.len() > WINDOW && !names.is_empty() {
+                    let status = ready(&json!({})).to_string();
+                    let args = ["patch", "trigger", "--subresource=status", "--type=merge", "-p", &status];
+                    let names = names.into_iter().take(WINDOW / 2);
+                    cluster.kubectl(&args.into_iter().chain(names).collect::<Vec<_>>()).expect(0);
+                }
+            }
+            most
+        });
+        let made = apply(&cluster, &["--run-timeout", "10m"]);
+        is_over.store(true, Ordering::Relaxed);
+        (made, knative.join().expect("no panic"))
+    });
+    assert_eq!(made.expect(0).json()["outcome"], "Committed");
+    assert_eq!(most, WINDOW);
+}
