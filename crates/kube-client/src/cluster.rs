@@ -26,6 +26,9 @@ pub const PAGE_SIZE: u32 = 500;
 /// Who writes, in `managedFields`; the same for all jobs, because each can take back what another has done.
 pub const FIELD_MANAGER: &str = "fairlead";
 
+/// The tasks that a request goes through before it is on its way to the server.
+const HOPS: usize = 4;
+
 /// How often a list begins again because its continue token has expired (they live 5 to 10 minutes).
 const LIST_ATTEMPTS: u32 = 3;
 
@@ -223,13 +226,17 @@ impl Cluster {
         mut add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
         let operation = Operation { namespace, ..Operation::new("list", resource) };
+        let refused =
+            |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Refused { operation: operation.to_string(), source };
+        let ask = async |params: &ListParams| {
+            let request = request(&kube::core::Request::new(resource.path(namespace)), params);
+            Ok(self.send_for_bytes(request.map_err(|source| refused(source.into()))?).await)
+        };
         let mut attempts = 1;
         let mut found = begin();
+        let mut answer = ask(&params).await?;
         loop {
-            let request = request(&kube::core::Request::new(resource.path(namespace)), &params);
-            let request =
-                request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-            let body = match self.send_for_bytes(request).await {
+            let body = match answer {
                 Ok(body) => body,
                 // The token has expired: what was read is of a state that cannot be continued.
                 Err(error) if error.status().is_some_and(|status| status.code == 410) && attempts < LIST_ATTEMPTS => {
@@ -237,23 +244,34 @@ impl Cluster {
                     attempts += 1;
                     found = begin();
                     params.continue_token = None;
+                    answer = ask(&params).await?;
                     continue;
                 }
                 Err(error) => return Err(self.obstacle(operation, error).await),
             };
-            let page: Page<'_> = serde_json::from_slice(&body)
-                .map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-            for item in page.items.unwrap_or_default() {
-                let mut item: Value = serde_json::from_str(item.get())
-                    .map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-                item["apiVersion"] = resource.api_version().into();
-                item["kind"] = resource.kind.as_str().into();
-                add(&mut found, item);
-            }
-            match page.metadata.next {
-                Some(token) if !token.is_empty() => params.continue_token = Some(token),
-                _ => return Ok(found),
-            }
+            let page: Page<'_> = serde_json::from_slice(&body).map_err(|source| refused(source.into()))?;
+            let mut read = |items: Option<Vec<&RawValue>>| {
+                for item in items.unwrap_or_default() {
+                    let mut item: Value = serde_json::from_str(item.get()).map_err(|source| refused(source.into()))?;
+                    item["apiVersion"] = resource.api_version().into();
+                    item["kind"] = resource.kind.as_str().into();
+                    add(&mut found, item);
+                }
+                Ok(())
+            };
+            let Some(token) = page.metadata.next.filter(|token| !token.is_empty()) else {
+                read(page.items)?;
+                return Ok(found);
+            };
+            params.continue_token = Some(token);
+            // The server makes the next page while this one is read.
+            let reading = async {
+                for _ in 0..HOPS {
+                    tokio::task::yield_now().await;
+                }
+                read(page.items)
+            };
+            answer = futures::try_join!(ask(&params), reading)?.0;
         }
     }
 }
