@@ -58,6 +58,10 @@ test-fast: packages cluster ## the inner loop: everything that needs no node
 	@rm -rf target/audit
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
+.PHONY: soak
+soak: packages node ## what takes minutes for one test: 300 Subscriptions on Knative's own limits
+	@cargo test -p fairlead-tests --test node -- --ignored --nocapture middling
+
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
 bench: cluster ## what replicating, purging and going back cost, as a Markdown table; about 20 minutes, BENCH_QUICK=1 for seven

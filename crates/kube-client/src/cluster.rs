@@ -226,8 +226,10 @@ impl Cluster {
         mut add: impl FnMut(&mut S, Value),
     ) -> Result<S, Obstacle> {
         let operation = Operation { namespace, ..Operation::new("list", resource) };
-        let refused =
-            |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Refused { operation: operation.to_string(), source };
+        let refused = |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Refused {
+            operation: operation.to_string(),
+            source,
+        };
         let ask = async |params: &ListParams| {
             let request = request(&kube::core::Request::new(resource.path(namespace)), params);
             Ok(self.send_for_bytes(request.map_err(|source| refused(source.into()))?).await)

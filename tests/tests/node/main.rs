@@ -6,6 +6,7 @@
 //! - `demo`: the demo on a cluster that somebody else has
 //! - `leftovers`: a cluster that was killed leaves nothing
 //! - `mesh`: Triggers on a real Knative
+//! - `middling`: 300 Subscriptions, which take minutes
 //! - `purge`: what a purge needs real controllers for
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
@@ -16,6 +17,7 @@ mod demo;
 mod failing;
 mod leftovers;
 mod mesh;
+mod middling;
 mod purge;
 mod release;
 mod upgrade;
