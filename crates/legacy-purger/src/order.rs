@@ -16,7 +16,7 @@ use crate::finalizers::{has_finalizer_of, without_finalizers};
 use crate::found::{Found, ProductKind};
 use crate::index::count_of;
 use crate::options::Options;
-use crate::owned::{Fate, owners};
+use crate::owned::Fate;
 use crate::stages::{
     DEFINITIONS, DEPENDENTS, FENCE, FINALIZERS, HELM_DEFINITIONS, HELM_OBJECTS, HOLDS, HelmOwned, NO_FENCE, OBJECTS,
     PRODUCTS, RELEASED, STRIPPED_PRODUCTS,
@@ -221,19 +221,8 @@ impl Pass<'_> {
     /// Why an object of a purged kind goes in this stage.
     fn purged(&self, object: &Value, definition: &Definition) -> Option<String> {
         let Verdict::Purge { reason, is_helm_owned, .. } = self.decide(object, definition) else { return None };
-        // Its owner may be Helm's, and nothing comes back before its owner.
-        let waits_for_owner = self.found.helm_owned > HelmOwned::Nothing && self.is_owned(object);
-        let is_late = is_helm_owned || waits_for_owner || definition.is_helm_owned(&self.options.helm_releases);
+        let is_late = is_helm_owned || definition.is_helm_owned(&self.options.helm_releases);
         (is_late == (self.stage == HELM_OBJECTS)).then_some(reason)
-    }
-
-    /// Whether an object has an owner of a purged kind.
-    fn is_owned(&self, object: &Value) -> bool {
-        let is_purged = |owner: &Value| {
-            let group = owner["apiVersion"].as_str().and_then(|it| it.split_once('/')).map_or("", |(group, _)| group);
-            self.options.purge.kinds.iter().any(|it| it.group == group && owner["kind"] == *it.kind)
-        };
-        owners(object).any(is_purged)
     }
 
     /// Why an object that the owner of a finalizer deletes goes in this stage.

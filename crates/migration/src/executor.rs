@@ -317,9 +317,9 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         (0..self.plan.len()).map(|position| position < *begun && !is_left(&position)).collect()
     }
 
-    /// Whether what a stage has changed is to be taken back with this part.
-    fn is_due(&self, stage: usize, part: Part) -> bool {
-        let is_early = self.plan.stages()[stage].undo_at == UndoAt::PreRollback;
+    /// Whether a change of this stage is to be taken back with this part.
+    fn is_due(&self, stage: usize, position: usize, part: Part) -> bool {
+        let is_early = self.plan.undo_at(stage, position) == UndoAt::PreRollback;
         match part {
             Part::BeforeHelm => is_early && !self.progress.is_undone_before_helm(),
             Part::Rest => !(is_early && self.progress.is_undone_before_helm()),
@@ -329,8 +329,10 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
     /// The changes that may have been made, and are to be taken back with this part.
     fn due(&self, part: Part) -> Vec<bool> {
         let mut due = self.begun();
-        for stage in (0..self.plan.stages().len()).filter(|stage| !self.is_due(*stage, part)) {
-            due[self.plan.positions(stage)].fill(false);
+        for stage in 0..self.plan.stages().len() {
+            for position in self.plan.positions(stage) {
+                due[position] &= self.is_due(stage, position, part);
+            }
         }
         due
     }

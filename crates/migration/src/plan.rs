@@ -1,10 +1,12 @@
 //! What a step will do and what it leaves alone, complete and immutable: nothing is decided while it is carried out.
 
 mod builder;
+mod late;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -32,6 +34,8 @@ pub struct Plan {
     counts: [usize; 4],
     /// Position after the last change of each stage that has any.
     ends: BTreeMap<usize, usize>,
+    /// Positions of changes of early stages that wait for owners, once they were asked for.
+    late: OnceLock<BTreeSet<usize>>,
     digest: Sha256,
 }
 

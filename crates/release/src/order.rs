@@ -19,7 +19,7 @@ impl LateTargets {
             if position >= progress.begun && !stage.cascaded {
                 continue;
             }
-            match stage.undo_at {
+            match plan.undo_at(change.stage, position) {
                 UndoAt::PostRollback => self.0.insert(&change.target),
                 UndoAt::PreRollback if !progress.is_undone_before_helm() && self.0.contains(&change.target) => {
                     return Some(change.target);
@@ -70,6 +70,22 @@ mod tests {
         // Within one run, too.
         assert_eq!(crossed(&[&[(Before, "a"), (After, "a")]]).as_deref(), Some("a"));
         assert_eq!(crossed(&[&[(After, "a"), (Before, "a")]]), None);
+    }
+
+    /// It comes back behind its owner, and so after what an older run takes back of it.
+    #[test]
+    fn what_waits_for_an_owner_is_late() {
+        let stage = |undo_at| Stage::new("it", StageKind::Contract, undo_at, 1);
+        let mut newer = PlanBuilder::new("step", vec![stage(UndoAt::PreRollback), stage(UndoAt::PostRollback)]);
+        for (stage, name, owner) in [(0, "a", "owner"), (1, "owner", "nobody")] {
+            let target = Target { api_version: "v1".into(), kind: "It".into(), namespace: None, name: name.into() };
+            let images = Images::Delete(json!({"metadata": {"uid": name, "ownerReferences": [{"uid": owner}]}}));
+            newer.push(&Change { stage, target, images, reason: String::new() });
+        }
+        let (older, progress) = plan(&[(UndoAt::PreRollback, "a")]);
+        let (newer, mut late) = (newer.build(), LateTargets::default());
+        assert_eq!(late.first_crossed(&newer, &Progress { begun: 2, ..progress.clone() }), None);
+        assert_eq!(late.first_crossed(&older, &progress).map(|target| target.name).as_deref(), Some("a"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ async fn lines(
     let mut drifted = 0;
     for (position, change) in plan.changes_rev(0..*begun) {
         let stage = &plan.stages()[change.stage];
-        if !of(stage.undo_at) || untouched.contains(&position) || ended.contains(&position) {
+        if !of(plan.undo_at(change.stage, position)) || untouched.contains(&position) || ended.contains(&position) {
             continue;
         }
         let task = Task { change: &change, stage, mark, is_undo: false, on_drift: OnDrift::Stop };

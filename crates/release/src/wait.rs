@@ -116,8 +116,10 @@ impl Awaited {
                 continue;
             }
             let plan = session.watch.guard_patiently(session.store.read(&run.name)).await?.plan;
-            let is_back = |change: &Change| is_late_back || plan.stages()[change.stage].undo_at == UndoAt::PreRollback;
-            for change in plan.changes().filter(is_back) {
+            let is_back = |(position, change): &(usize, Change)| {
+                is_late_back || plan.undo_at(change.stage, *position) == UndoAt::PreRollback
+            };
+            for (_, change) in plan.changes().enumerate().filter(is_back) {
                 self.add(change, &plan);
             }
         }

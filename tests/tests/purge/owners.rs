@@ -227,3 +227,46 @@ fn one_warning_says_what_nobody_has_looked_at() {
     assert_eq!(warned(Some("all")), Vec::<String>::new());
     cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
 }
+
+/// As `helm rollback` does it: what Helm's object owns comes back in the second part, behind it, whoever has put it back.
+#[test]
+fn what_an_object_of_helm_owns_comes_back_behind_it() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    let finalizer = "owners.test/it";
+    let patch = json!({"metadata": {"finalizers": [finalizer],
+        "annotations": {"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "default"}}});
+    let helms = scene.make("Part", "helms", &old(), &[]);
+    cluster.kubectl(&["patch", "part", "helms", "--type=merge", "-p", &patch.to_string()]).expect(0);
+    let product = scene.make("ConfigMap", "product", &json!({"made": "yes"}), &[&helms]);
+    scene.make("Part", "of-product", &old(), &[&product]);
+    scene.make("Part", "of-helms", &old(), &[&helms]);
+    scene.make("Part", "of-nobody", &old(), &[]);
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "gone"});
+    let products =
+        json!([{"group": "", "kind": "ConfigMap", "namespace": "default", "selector": {"matchLabels": {"made": "yes"}}}]);
+    scene.configure(&json!({"owned": "named", "finalizers": [{"name": finalizer, "owner": owner, "deletes": products}],
+        "kinds": [{"group": "owners.test", "kind": "Part", "selector": {"matchLabels": {"gen": "old"}}, "keepDefinition": true}]}));
+    let flags = ["--allow-helm-owned", "crm", "--strip-finalizers", finalizer];
+    for is_helms_back in [false, true] {
+        let (before, helms) = (scene.state(), cluster.get("part", "default", "helms"));
+        scene.run(&[&["apply"], &flags[..]].concat()).expect(0);
+        assert!(scene.names("parts").is_empty() && cluster.kubectl(&["get", "configmap", "product"]).status != Some(0));
+        let part = |at: &str| scene.run(&["rollback", "--to", "0", "--undo-at", at]).expect(0).output();
+        let first = part("pre-rollback");
+        assert!(first.contains("Helm has applied the old manifests"), "{first}");
+        assert_eq!(scene.names("parts"), ["Part/of-nobody"]);
+        if is_helms_back {
+            let keep = |key: &str| helms["metadata"][key].clone();
+            let metadata = json!({"namespace": "default", "name": "helms", "labels": keep("labels"),
+                "annotations": keep("annotations"), "finalizers": keep("finalizers")});
+            cluster.apply(&json!({"apiVersion": "owners.test/v1", "kind": "Part", "metadata": metadata}));
+        }
+        part("post-rollback");
+        let mut different = differences(&before, &scene.state());
+        different.retain(|it| !(is_helms_back && it.contains("/\"helms\"")));
+        assert_eq!(different, Vec::<String>::new());
+    }
+    cluster.kubectl(&["patch", "part", "helms", "--type=merge", "-p", "{\"metadata\": {\"finalizers\": null}}"]).expect(0);
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
+}

@@ -93,19 +93,6 @@ fn an_object_goes_in_one_stage() {
 }
 
 #[test]
-fn nothing_comes_back_before_its_owner_that_helm_may_bring() {
-    let purge = purge();
-    let of = |api_version: &str, kind: &str| {
-        thing(&json!({"ownerReferences": [{"apiVersion": api_version, "kind": kind, "name": "o", "uid": "u"}]}))
-    };
-    for (helm_owned, expected) in [(HelmOwned::Objects, HELM_OBJECTS), (HelmOwned::Nothing, OBJECTS)] {
-        let (options, found) = (options(&purge), found(&purge.kinds[0], helm_owned));
-        assert_eq!(stages_of(&passes(&options, &found), &of("a.b/v1", "Thing")), [expected]);
-        assert_eq!(stages_of(&passes(&options, &found), &of("c.d/v1", "Thing")), [OBJECTS]);
-    }
-}
-
-#[test]
 fn a_stripped_finalizer_is_not_in_the_image_that_is_deleted() {
     let purge = purge();
     let (options, found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Nothing));

@@ -15,6 +15,7 @@ use crate::stage::StageKind;
 
 /// What is known while changes are taken back.
 struct Way<'a> {
+    part: Part,
     /// Whether a deadline may end it in between.
     ends_at_deadline: bool,
     started: &'a [bool],
@@ -65,7 +66,8 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             |stage: usize| self.plan.stages()[stage].kind == StageKind::Contract && !self.plan.stages()[stage].cascaded;
         let has_removed = self.plan.changes().zip(started).any(|(change, started)| *started && removes(change.stage));
         let is_cascaded = |stage: &usize| self.plan.stages()[*stage].cascaded;
-        let stages: Vec<usize> = (0..self.plan.stages().len()).rev().filter(|stage| self.is_due(*stage, part)).collect();
+        let is_due = |stage: &usize| self.plan.positions(*stage).any(|position| self.is_due(*stage, position, part));
+        let stages: Vec<usize> = (0..self.plan.stages().len()).rev().filter(is_due).collect();
         let cascaded: Vec<usize> = stages.iter().copied().filter(is_cascaded).filter(|_| has_removed).collect();
         // Twice, whether or not their stage has begun.
         let others: Vec<Range<usize>> = cascaded.iter().map(|stage| self.plan.positions(*stage)).collect();
@@ -78,6 +80,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             OnDrift::Stop | OnDrift::Merge | OnDrift::Overwrite => Kept::default(),
         };
         let way = Way {
+            part,
             ends_at_deadline,
             started,
             on_drift,
@@ -123,8 +126,9 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         // A part that is gone through again keeps the same ones.
         self.progress.kept = self.progress.kept.max(kept.len());
         let is_left = |stage: usize| {
-            let is_begun = started[self.plan.positions(stage)].contains(&true);
-            self.is_due(stage, Part::Rest) && (is_begun || self.plan.stages()[stage].cascaded && has_removed)
+            let follows = self.plan.stages()[stage].cascaded && has_removed;
+            let mut positions = self.plan.positions(stage);
+            positions.any(|position| self.is_due(stage, position, Part::Rest) && (started[position] || follows))
         };
         let end = match part {
             _ if !left.is_empty() => Phase::Dirty,
@@ -262,7 +266,8 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
     async fn take_back(&self, position: usize, change: Change, way: &Way<'_>) {
         // What others delete follows from another stage, whether or not its own has begun.
         let may_be_made = way.started[position] || self.plan.stages()[change.stage].cascaded;
-        if !may_be_made || way.ended.borrow().is_some() {
+        let is_due = self.is_due(change.stage, position, way.part);
+        if !may_be_made || !is_due || way.ended.borrow().is_some() {
             return;
         }
         if let Some(stop) = self.watcher.stop().filter(|stop| self.may_end(*stop, way.ends_at_deadline)) {

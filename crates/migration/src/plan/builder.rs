@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +37,7 @@ impl PlanBuilder {
             kinds: Vec::new(),
             counts: [0; 4],
             ends: BTreeMap::new(),
+            late: OnceLock::new(),
             digest: Sha256::new(),
         };
         Self { plan, last: None }

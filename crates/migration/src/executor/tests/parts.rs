@@ -120,3 +120,36 @@ fn what_was_written_down_ahead_and_never_made_is_not_counted() {
     let outcome = block_on(of(&world, &mut phases, &watcher, &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
     assert!(matches!(outcome, Outcome::Undone { count: 1, .. }), "{outcome:?}");
 }
+
+/// What Helm's object owns comes back behind it, and both parts are done at once.
+#[test]
+fn what_an_owner_of_the_second_part_owns_waits_for_it() {
+    let stages = vec![
+        Stage { cascaded: true, ..Stage::new("with owners", StageKind::Contract, UndoAt::PreRollback, 2) },
+        Stage::new("objects", StageKind::Contract, UndoAt::PreRollback, 2),
+        Stage::new("of Helm", StageKind::Contract, UndoAt::PostRollback, 2),
+    ];
+    let change = |(stage, name, owner): (usize, &str, &str)| {
+        let target = Target { api_version: "v1".into(), kind: "Thing".into(), namespace: None, name: name.into() };
+        let image = json!({"metadata": {"uid": name, "ownerReferences": [{"uid": owner}]}});
+        Change { stage, target, images: Images::Delete(image), reason: String::new() }
+    };
+    let changes = [(0, "child", "part"), (1, "free", "nobody"), (1, "part", "owner"), (2, "owner", "nobody")].map(change);
+    let plan = plan_of(stages, &changes);
+    let objects = changes.each_ref().map(|it| (it.target.name.clone(), it.before().expect("an image").clone()));
+    let owners = BTreeMap::from([("child", "part"), ("part", "owner")]);
+    let world = Map { objects: RefCell::new(objects.into()), owners, ..Map::default() };
+    let (before, mut phases) = (world.objects.borrow().clone(), Phases::default());
+    block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
+    // The collector.
+    world.objects.borrow_mut().clear();
+    for _ in 0..2 {
+        let (watcher, asked) = (endless(), asked(OnDrift::Stop));
+        let outcome = block_on(of(&world, &mut phases, &watcher, &plan).undo(asked, Part::BeforeHelm, Part::Rest));
+        assert!(matches!(outcome, Outcome::Undone { rest: 3, .. }), "{outcome:?}");
+        assert_eq!((names(&world), phases.0.last()), (vec!["free".to_owned()], Some(&Phase::RollingBack)));
+    }
+    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).undo(asked(OnDrift::Stop), Part::Rest, Part::Rest));
+    assert!(matches!(outcome, Outcome::Undone { count: 3, rest: 0, .. }), "{outcome:?}");
+    assert_eq!((&*world.objects.borrow(), phases.0.last()), (&before, Some(&Phase::RolledBack)));
+}
