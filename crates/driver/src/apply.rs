@@ -113,6 +113,7 @@ impl<S: Step> Apply<'_, S> {
         let look = Look { step: self.step, plan: &plan, watch: &session.watch };
         let working = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
         let outcome = working.apply(&look, S::KIND.purpose()).await;
+        let lacking = world.lacking();
         drop(world);
         let outcome = cancelled_by_rollback(outcome, &session.watch);
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
@@ -128,7 +129,7 @@ impl<S: Step> Apply<'_, S> {
             Outcome::Restored(_) => is_other_upgrade,
             _ => false,
         };
-        let ended = session.ended(outcome, &plan, &mark);
+        let ended = session.ended(outcome, &plan, &mark).lacking(lacking);
         if goes_on {
             tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
             session.remember(S::NAME, &ended).await;
@@ -189,7 +190,7 @@ impl<S: Step> Apply<'_, S> {
                 if let Err(error) = self.prune(&mut *journal).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
-                Ok(session.ended(outcome, plan, &mark))
+                Ok(session.ended(outcome, plan, &mark).lacking(world.lacking()))
             })
             .await?
     }

@@ -155,6 +155,15 @@ impl Ended {
         Self { summary: redact::text(&told.summary), left, ..told }
     }
 
+    /// The same, naming objects that are back and lack something.
+    #[must_use]
+    pub fn lacking(mut self, lacking: Vec<(Target, String)>) -> Self {
+        let is_new = |(target, _): &(Target, String)| !self.left.iter().any(|(left, _)| left == target);
+        let new: Vec<_> = lacking.into_iter().filter(is_new).collect();
+        self.left.extend(new.into_iter().map(|(target, what)| (target, redact::text(&what))));
+        self
+    }
+
     /// What the process exits with.
     #[must_use]
     pub fn status(&self) -> ExitStatus {

@@ -28,7 +28,7 @@ mod write;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,6 +69,10 @@ pub struct Objects<'a> {
     renamed: RefCell<HashMap<String, String>>,
     /// The uids of objects that own others, where the plan deletes both: they come back first.
     owners: HashSet<String>,
+    /// Owners that are gone and that nobody brings back.
+    gone_owners: RefCell<HashSet<Target>>,
+    /// Objects that are back without an owner that they had.
+    orphans: RefCell<BTreeMap<Target, BTreeSet<Target>>>,
     /// How long a deleted object may take until it is gone.
     patience: Duration,
     /// Who tells when waiting is to end.
@@ -129,6 +133,12 @@ impl World for Objects<'_> {
         self.wait_before_undo(wait, stop).await
     }
 
+    fn lacking(&self) -> Vec<(Target, String)> {
+        let orphans = self.orphans.borrow();
+        let each = orphans.iter().flat_map(|(target, owners)| owners.iter().map(move |owner| (target, owner)));
+        each.map(|(target, owner)| (target.clone(), format!("restored without its owner {owner}, which is gone"))).collect()
+    }
+
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let Images::Delete(before) = &task.change.images else { return Ok(()) };
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
@@ -171,6 +181,8 @@ impl<'a> Objects<'a> {
             lock: None,
             renamed: RefCell::default(),
             owners: HashSet::new(),
+            gone_owners: RefCell::default(),
+            orphans: RefCell::default(),
             patience: settle::TIMEOUT,
             watcher: None,
             unserved: RefCell::default(),

@@ -87,6 +87,10 @@ impl World for Guarded<'_> {
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         self.world.wait(wait, stop).await
     }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        self.world.lacking()
+    }
 }
 
 /// How many pods an object has, if it is a workload.

@@ -54,6 +54,11 @@ pub trait World {
     ///
     /// [`Obstacle::Late`] after the timeout of the wait.
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle>;
+
+    /// Objects that are back and lack something that nobody can give them any more: an owner, say.
+    fn lacking(&self) -> Vec<(Target, String)> {
+        Vec::new()
+    }
 }
 
 /// What the changes of a run are to have brought about.

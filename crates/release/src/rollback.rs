@@ -264,8 +264,9 @@ impl<'a> Rollback<'a> {
         let run =
             Run { world: &*world, journal: &mut *journal, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
         let outcome = run.undo(asked, part, look).await;
+        let lacking = world.lacking();
         drop(world);
-        let ended = self.ended(outcome, &plan, &mark);
+        let ended = self.ended(outcome, &plan, &mark).lacking(lacking);
         Ok((plan, ended))
     }
 

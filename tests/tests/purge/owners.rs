@@ -270,3 +270,36 @@ fn what_an_object_of_helm_owns_comes_back_behind_it() {
     cluster.kubectl(&["patch", "part", "helms", "--type=merge", "-p", "{\"metadata\": {\"finalizers\": null}}"]).expect(0);
     cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
 }
+
+#[test]
+fn an_owner_that_is_gone_is_named_in_the_report_with_what_it_owned() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    let [gone, other] = ["gone", "other"].map(|name| scene.make("ConfigMap", name, &json!({}), &[]));
+    scene.make("Part", "a", &old(), &[&gone]);
+    scene.make("Part", "b", &old(), &[&other, &gone]);
+    scene.make("Part", "c", &old(), &[&other]);
+    scene.configure(&json!({"owned": "named", "kinds": [{"group": "owners.test", "kind": "Part", "keepDefinition": true}]}));
+    let purge = || {
+        scene.run(&["apply"]).expect(0);
+        cluster.kubectl(&["delete", "configmap", "gone"]).expect(0);
+    };
+    let line =
+        |name: &str| format!("! Part default/{name}: restored without its owner ConfigMap default/gone, which is gone\n");
+    purge();
+    let said = scene.run(&["rollback", "--last"]).expect(0).stdout;
+    assert!(said.contains("Done: ") && said.contains(&format!("{}{}", line("a"), line("b"))), "{said}");
+    assert!(!said.contains("Part default/c:"), "{said}");
+    let owners = |name: &str| cluster.get("part", "default", name)["metadata"]["ownerReferences"].clone();
+    assert_eq!((owners("a"), owners("b"), owners("c")), (Value::Null, json!([other]), json!([other])));
+
+    let gone = scene.make("ConfigMap", "gone", &json!({}), &[]);
+    let patch = json!({"metadata": {"ownerReferences": [gone]}}).to_string();
+    cluster.kubectl(&["patch", "part", "a", "--type=merge", "-p", &patch]).expect(0);
+    purge();
+    let report = scene.run(&["rollback", "--last", "-o", "json"]).expect(0).json();
+    let left: Vec<(&Value, &Value)> =
+        report["left"].as_array().expect("a list").iter().map(|it| (&it["target"]["name"], &it["message"])).collect();
+    assert_eq!(left, [(&json!("a"), &json!("restored without its owner ConfigMap default/gone, which is gone"))]);
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
+}

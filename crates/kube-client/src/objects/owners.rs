@@ -51,12 +51,19 @@ impl Objects<'_> {
                     return Err(Obstacle::NotYet { operation, what });
                 }
                 // A reference to one that is gone would take the object along: the garbage collector deletes it.
-                _ => {
-                    tracing::warn!(target = %subject.target, owner = %target, "restored without its owner, which is gone");
-                }
+                _ => drop(self.gone_owners.borrow_mut().insert(target)),
             }
         }
         Ok(kept)
+    }
+
+    /// Remembers of an object that is back which owners it lacks.
+    pub(super) fn note_orphan(&self, image: &Value, task: &Task<'_>) {
+        let owners = owners(image).map(|owner| self.owner_of(task.change, owner));
+        for owner in owners.filter(|owner| self.gone_owners.borrow().contains(owner)) {
+            tracing::warn!(target = %task.change.target, %owner, "restored without its owner, which is gone");
+            self.orphans.borrow_mut().entry(task.change.target.clone()).or_default().insert(owner);
+        }
     }
 
     /// An owner lies in the namespace of what it owns, or in none.

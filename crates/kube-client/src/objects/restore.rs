@@ -63,6 +63,7 @@ impl Objects<'_> {
             if !is_marked(&live, task.mark) {
                 if is_back(image, &live) {
                     self.note(image, &live);
+                    self.note_orphan(image, task);
                     self.give_status(subject, image, &live, task).await?;
                     return self.wait_until_settled(subject, task).await;
                 }
@@ -107,6 +108,7 @@ impl Objects<'_> {
                     // What has a second generation has been changed since it was created.
                     let was_same = is_stored || live["metadata"]["generation"].as_u64().is_some_and(|now| now > 1);
                     if is_same || was_same && is_named(image, &restored) {
+                        self.note_orphan(image, task);
                         return self.wait_until_settled(subject, task).await;
                     }
                     return Err(different(subject, image, &restored));
