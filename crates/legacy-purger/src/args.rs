@@ -50,6 +50,11 @@ pub struct PurgeArgs {
     #[arg(long, global = true, value_name = "RELEASE", value_delimiter = ',', env = "FAIRLEAD_ALLOW_HELM_OWNED")]
     pub allow_helm_owned: Vec<String>,
 
+    /// Remove objects with this finalizer although the configuration does not name its owner. What that deletes elsewhere, in a cloud,
+    /// say, does not come back.
+    #[arg(long, global = true, value_name = "FINALIZER", value_delimiter = ',', env = "FAIRLEAD_ALLOW_FINALIZERS")]
+    pub allow_finalizers: Vec<String>,
+
     /// Take this finalizer, which the configuration names, away instead of waiting for its owner; what the owner would delete is deleted.
     #[arg(long, global = true, value_name = "FINALIZER", value_delimiter = ',', env = "FAIRLEAD_STRIP_FINALIZERS")]
     pub strip_finalizers: Vec<String>,
@@ -75,6 +80,7 @@ impl PurgeArgs {
         let lists = [
             ("--allow-unreplicated", &self.allow_unreplicated),
             ("--allow-helm-owned", &self.allow_helm_owned),
+            ("--allow-finalizers", &self.allow_finalizers),
             ("--strip-finalizers", &self.strip_finalizers),
             ("--require-step", &self.require_step),
         ];

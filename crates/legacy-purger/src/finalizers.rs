@@ -4,6 +4,12 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+/// The finalizers of an object that are not Kubernetes' own. The API server adds and removes these itself, or they only protect.
+pub(crate) fn foreign_finalizers(object: &Value) -> impl Iterator<Item = &str> {
+    let is_own = |it: &str| ["foregroundDeletion", "orphan"].contains(&it) || it.starts_with("kubernetes.io/");
+    finalizers(object).filter(move |it| !is_own(it))
+}
+
 /// The finalizers of an object.
 pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
     object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)

@@ -47,8 +47,10 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
     for (finalizer, (first, count)) in &index.finalizers {
         if !options.stripped.contains(finalizer) {
             match workloads.guard_finalizer(finalizer, first, *count) {
-                Err(finding) if finding.code == codes::OWNER_STOPPED.id => plan.refuse(finding),
-                other => other.err().into_iter().for_each(|finding| plan.warn(finding)),
+                Err(finding) if finding.code == codes::UNKNOWN_FINALIZER.id && options.finalizers.contains(finalizer) => {
+                    plan.warn(codes::FINALIZER_ALLOWED.finding(first.clone(), finding.message));
+                }
+                other => other.err().into_iter().for_each(|finding| plan.refuse(finding)),
             }
             continue;
         }

@@ -10,11 +10,8 @@ use serde_json::Value;
 
 use crate::configuration::PurgedKind;
 use crate::decide::{Known, Verdict, decide, decide_along};
-use crate::finalizers::finalizers;
+use crate::finalizers::foreign_finalizers;
 use crate::owned::{Fate, Owned, owners};
-
-/// Finalizers that the API server itself adds and removes.
-const KUBERNETES_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
 
 /// The objects of one kind.
 #[derive(Clone, Default)]
@@ -93,7 +90,7 @@ impl Index {
                 tally.purged += 1;
                 tally.helm_owned += usize::from(is_helm_owned);
                 self.warnings.extend(warnings);
-                for finalizer in finalizers(object).filter(|it| !KUBERNETES_FINALIZERS.contains(it)) {
+                for finalizer in foreign_finalizers(object) {
                     let entry = self.finalizers.entry(finalizer.to_owned()).or_insert_with(|| (target(object), 0));
                     entry.1 += 1;
                 }

@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use fairlead_driver::preceded::Valid;
 use fairlead_job::failure::Failure;
 use fairlead_observe::kind::Kind;
+use serde_json::Value;
 
 use crate::args::Args;
 use crate::configuration::{Finalizer, Product, Purge, invalid};
 use crate::decide::{Known, Mesh};
+use crate::finalizers::foreign_finalizers;
 
 /// The step, named like the binary.
 pub const STEP: &str = "legacy-purger";
@@ -19,6 +21,8 @@ pub(crate) struct Options<'a> {
     pub(crate) purge: &'a Purge,
     pub(crate) unreplicated: HashSet<String>,
     pub(crate) helm_releases: HashSet<String>,
+    /// Finalizers that may be on what goes although nobody knows their owners.
+    pub(crate) finalizers: HashSet<String>,
     pub(crate) stripped: HashSet<String>,
     pub(crate) has_fence: bool,
     pub(crate) required_steps: &'a [String],
@@ -46,6 +50,7 @@ impl<'a> Options<'a> {
             purge,
             unreplicated: set(&args.purge.allow_unreplicated),
             helm_releases: set(&args.purge.allow_helm_owned),
+            finalizers: set(&args.purge.allow_finalizers),
             stripped: set(&args.purge.strip_finalizers),
             has_fence: args.purge.fence,
             required_steps: &args.purge.require_step,
@@ -63,6 +68,11 @@ impl<'a> Options<'a> {
     /// The facts that the guards of one object need.
     pub(crate) fn known<'k>(&'k self, mesh: &'k Mesh) -> Known<'k> {
         Known { release: self.release, mesh, unreplicated: &self.unreplicated, helm_releases: &self.helm_releases }
+    }
+
+    /// The first finalizer of an object whose owner nobody knows, if that is not allowed.
+    pub(crate) fn unknown_finalizer<'o>(&self, object: &'o Value) -> Option<&'o str> {
+        foreign_finalizers(object).find(|it| self.purge.finalizer(it).is_none() && !self.finalizers.contains(*it))
     }
 
     /// The kinds whose objects the garbage collector deletes with their owners.

@@ -150,11 +150,18 @@ fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec
 impl Pass<'_> {
     /// Why an object must not go along with its owner: what it stands for would not come back.
     pub(crate) fn refusal(&self, object: &Value) -> Option<Finding> {
+        if self.stage != DEPENDENTS || !self.is_purged(object) {
+            return None;
+        }
         let target = target(object);
         let is_volume = ["PersistentVolumeClaim", "PersistentVolume"].contains(&target.kind.as_str())
             || object::group(object) == "snapshot.storage.k8s.io";
-        let goes = self.stage == DEPENDENTS && is_volume && self.is_purged(object);
-        goes.then(|| codes::VOLUME.finding(target, "it goes with its owner, and its data with it"))
+        if is_volume {
+            return Some(codes::VOLUME.finding(target, "it goes with its owner, and its data with it"));
+        }
+        let finalizer = self.options.unknown_finalizer(object)?;
+        let message = format!("it goes with its owner, and carries {finalizer}, whose owner is not configured");
+        Some(codes::UNKNOWN_FINALIZER.finding(target, message))
     }
 
     /// The change of an object, if it has one in this stage.

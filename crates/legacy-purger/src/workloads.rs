@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(stripped(Some(json!({"spec": {}, "status": {"readyReplicas": 1}}))).as_deref(), Some("LP115"));
         assert_eq!(stripped(None), None);
         let unknown = Workloads::default().guard_finalizer("f", &object, 1).expect_err("nobody owns it");
-        assert_eq!(unknown.code, "LP202");
+        assert_eq!(unknown.code, "LP121");
     }
 
     #[test]

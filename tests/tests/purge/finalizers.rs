@@ -110,18 +110,22 @@ fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_com
 }
 
 #[test]
-fn a_finalizer_that_nobody_is_known_to_own_is_warned_of_and_waited_for() {
+fn a_finalizer_that_nobody_is_known_to_own_goes_only_by_name_and_is_waited_for() {
     let scene = Scene::new();
     let patch = json!({"metadata": {"finalizers": ["example.com/theirs"]}}).to_string();
     scene.cluster.kubectl(&["patch", SUBSCRIPTIONS, "-n", "orders", "paid", "--type=merge", "-p", &patch]).expect(0);
-    let planned = scene.run(&["plan"]).expect(0).stdout;
+    let carries = "Subscription orders/paid: it carries example.com/theirs, whose owner is not configured";
+    let refused = scene.run(&["apply"]).expect(4).output();
     assert!(
-        planned.contains("! warning LP202 Subscription orders/paid: it carries example.com/theirs, whose owner is not"),
-        "{planned}"
+        refused.contains(&format!("! refused LP121 {carries}")) && refused.contains("--allow-finalizers FINALIZER"),
+        "{refused}"
     );
+    let allow = ["--allow-finalizers", "example.com/other,example.com/theirs"];
+    let planned = scene.run(&[&["plan"], &allow[..]].concat()).expect(0).stdout;
+    assert!(planned.contains(&format!("! warning LP202 {carries}")) && !planned.contains("LP121"), "{planned}");
     let before = scene.state();
     scene.playing(AT_ONCE, || {
-        let child = scene.start(&["apply", "--deletion-timeout", "30s"]);
+        let child = scene.start(&[&["apply", "--deletion-timeout", "30s"], &allow[..]].concat());
         let is_going = || !scene.cluster.get(SUBSCRIPTIONS, "orders", "paid")["metadata"]["deletionTimestamp"].is_null();
         assert!(becomes(is_going), "it is not deleted");
         scene

@@ -165,7 +165,8 @@ fn a_thousand_objects_of_any_form_go_and_come_back() {
         state::canonical(state::of_kinds(&cluster, kinds).into_values().collect())
     };
     let ledger = ["--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", "default", "--release", "generated"];
-    let config = ["--config", file.to_str().expect("UTF-8"), "--run-timeout", "30m"];
+    let file = file.to_str().expect("UTF-8");
+    let config = ["--config", file, "--run-timeout", "30m", "--allow-finalizers", FINALIZER];
     let before = states();
     assert_eq!(before.len(), COUNT);
     let is_over = AtomicBool::new(false);

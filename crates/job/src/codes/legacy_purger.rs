@@ -94,13 +94,19 @@ crate::codes! {
         "The garbage collector deletes a PersistentVolumeClaim with the object that owns it, and storage deletes the data. A rollback brings \
          the claim back, and an empty volume.",
         "Take the ownerReference off the claim, so that it stays, and back it up; then run again.";
+    pub UNKNOWN_FINALIZER = "LP121", Refused, "Nobody knows what a finalizer's owner deletes",
+        "Objects that go carry a finalizer that is neither Kubernetes' own nor in the configuration. Its controller may delete something \
+         elsewhere, a database in a cloud, say, which no rollback brings back; and if it does not run, the deletion hangs.",
+        "If its controller deletes nothing elsewhere, or in the cluster only what may go for good: add the finalizer and the workload of \
+         its controller to `finalizers` of the configuration, or name it with --allow-finalizers FINALIZER. If it does, take care of that \
+         first.";
     pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";
-    pub UNKNOWN_FINALIZER = "LP202", Done, "Nobody is known to own a finalizer",
-        "Objects that go carry a finalizer of which the configuration does not say who takes it away. The purge waits for it as long as \
+    pub FINALIZER_ALLOWED = "LP202", Done, "Objects go whose finalizer nobody is known to own",
+        "It was named with --allow-finalizers. What its controller deletes elsewhere does not come back. The purge waits for it as long as \
          --deletion-timeout says; a deletion that hangs cannot be called back.",
-        "See that its controller runs, and add it to `finalizers` of the configuration.";
+        "See that its controller runs.";
     pub AUTOSCALED = "LP203", Done, "An autoscaler works on a workload that is held",
         "Kubernetes' own HorizontalPodAutoscaler rests while its workload has 0 replicas; others, like KEDA, may scale it up again.",
         "If it is driven by something else than Kubernetes' own autoscaler, pause that for the time of the upgrade.";

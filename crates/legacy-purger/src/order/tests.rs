@@ -23,6 +23,7 @@ fn options(purge: &Purge) -> Options<'_> {
         purge,
         unreplicated: HashSet::new(),
         helm_releases: HashSet::from(["shop".to_owned()]),
+        finalizers: HashSet::from(["allowed".to_owned()]),
         stripped: HashSet::from(["f".to_owned()]),
         has_fence: true,
         required_steps: &[],
@@ -112,7 +113,7 @@ fn a_workload_of_a_file_may_have_any_spec() {
 }
 
 #[test]
-fn a_volume_does_not_go_with_its_owner() {
+fn what_would_not_come_back_does_not_go_with_its_owner() {
     let purge = purge();
     let (options, mut found) = (options(&purge), found(&purge.kinds[0], HelmOwned::Nothing));
     found.index.owned.going.insert("u".into());
@@ -124,4 +125,11 @@ fn a_volume_does_not_go_with_its_owner() {
     let refused = refusal(&owned("PersistentVolumeClaim")).map(|finding| finding.code);
     assert_eq!(refused.as_deref(), Some("LP119"));
     assert!(refusal(&owned("ConfigMap")).is_none());
+    // Only of some is it known who takes it away.
+    for (finalizer, code) in [("its.cloud/bucket", Some("LP121")), ("allowed", None), ("kubernetes.io/pvc-protection", None)]
+    {
+        let mut finalized = owned("ConfigMap");
+        finalized["metadata"]["finalizers"] = json!([finalizer]);
+        assert_eq!(refusal(&finalized).map(|finding| finding.code).as_deref(), code);
+    }
 }
