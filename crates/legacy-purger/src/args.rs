@@ -72,6 +72,10 @@ pub struct PurgeArgs {
     /// Deny the creation of what is purged while it is purged, with an admission policy that is taken away in the end.
     #[arg(long, global = true, value_name = "BOOL", default_value = "true", action = ArgAction::Set, env = "FAIRLEAD_FENCE")]
     pub fence: bool,
+
+    /// Try before the purge whether the server would create again what goes, with creates that are only rehearsed.
+    #[arg(long, global = true, value_name = "BOOL", default_value = "true", action = ArgAction::Set, env = "FAIRLEAD_REHEARSE")]
+    pub rehearse: bool,
 }
 
 impl PurgeArgs {
@@ -87,11 +91,13 @@ impl PurgeArgs {
         let config = self.config.iter().flat_map(|file| ["--config".to_owned(), file.display().to_string()]);
         let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
         let lists = lists.flat_map(|(flag, values)| [flag.to_owned(), values.join(",")]);
-        let fence = (!self.fence).then(|| ["--fence".to_owned(), "false".to_owned()]);
+        let switches = [("--fence", self.fence), ("--rehearse", self.rehearse)];
+        let off =
+            switches.into_iter().filter(|(_, is_on)| !is_on).flat_map(|(flag, _)| [flag.to_owned(), "false".to_owned()]);
         let age = humantime::format_duration(self.evidence_age).to_string();
         let age =
             (self.evidence_age != Duration::from_hours(1)).then(|| ["--evidence-age".to_owned(), age.replace(' ', "")]);
-        config.chain(lists).chain(fence.into_iter().flatten()).chain(age.into_iter().flatten()).collect()
+        config.chain(lists).chain(off).chain(age.into_iter().flatten()).collect()
     }
 }
 

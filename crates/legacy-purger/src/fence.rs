@@ -38,7 +38,7 @@ impl Fence {
             .collect();
         let covered: Vec<String> = fenced.iter().map(|definition| covered(definition)).collect();
         // The object comes back with the ticket that deleted it.
-        let ticket = format!("{namespace}/fairlead.v1.{release}.");
+        let ticket = tickets(namespace, release);
         let ours = format!(
             "has(object.metadata.annotations) && '{TICKET_ANNOTATION}' in object.metadata.annotations && \
              object.metadata.annotations['{TICKET_ANNOTATION}'].startsWith('{ticket}')"
@@ -90,6 +90,16 @@ pub(crate) fn is_covered(entries: &[PurgedKind], object: &Image) -> bool {
     let namespace = object::namespace(object);
     let is_selected = entry.namespaces.is_empty() || entry.namespaces.iter().any(|it| it == namespace);
     is_fenced(entry) && is_selected && (!is_kyma_subscription(entry) || Shape::of(object) == Shape::Legacy)
+}
+
+/// How the addresses of a release's tickets begin.
+fn tickets(namespace: &str, release: &str) -> String {
+    format!("{namespace}/fairlead.v1.{release}.")
+}
+
+/// What the fence lets pass: the address of this ticket.
+pub(crate) fn mark(namespace: &str, release: &str, sequence: u64) -> String {
+    format!("{}{sequence}", tickets(namespace, release))
 }
 
 /// The name of both objects of the fence.

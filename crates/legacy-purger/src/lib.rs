@@ -5,6 +5,7 @@
 //!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
 //!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
+//!   - `rehearse`: whether what goes could be created again
 //! - `ready`: waits where only Triggers that are not Ready speak against it
 //! - `step`: the step, whose changes are made in the `world` that it guards
 //! - `owned`: what becomes of objects whose owners go
@@ -47,6 +48,7 @@ mod order;
 mod owned;
 mod plan;
 mod ready;
+mod rehearse;
 mod stages;
 mod step;
 mod verify;

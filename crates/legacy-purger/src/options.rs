@@ -25,6 +25,8 @@ pub(crate) struct Options<'a> {
     pub(crate) finalizers: HashSet<String>,
     pub(crate) stripped: HashSet<String>,
     pub(crate) has_fence: bool,
+    /// Whether the plan tries if what goes could be created again.
+    pub(crate) rehearses: bool,
     pub(crate) required_steps: &'a [String],
     pub(crate) release: &'a str,
     pub(crate) namespace: &'a str,
@@ -53,6 +55,7 @@ impl<'a> Options<'a> {
             finalizers: set(&args.purge.allow_finalizers),
             stripped: set(&args.purge.strip_finalizers),
             has_fence: args.purge.fence,
+            rehearses: args.purge.rehearse,
             required_steps: &args.purge.require_step,
             release: &args.common.release.release,
             namespace,

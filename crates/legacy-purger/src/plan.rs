@@ -12,6 +12,7 @@ use crate::observe::named::{self, Earlier};
 use crate::observe::{observe, stays, stream};
 use crate::options::{Options, STEP};
 use crate::order::{Part, order};
+use crate::rehearse;
 use crate::stages::stages;
 
 /// Decides what goes. `store` has the earlier runs of the release, where there is a ledger to ask.
@@ -42,6 +43,7 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
         plan.keep(&unchanged);
     }
     add_findings(&mut plan, options, &found, runs.as_deref());
+    rehearse::add(source, options, &mut plan).await?;
     if let Some(message) = blocked(plan.refusals().len()) {
         plan.block(codes::NOT_SAFE.blocked(message));
     }

@@ -43,6 +43,7 @@ pub(crate) async fn wait<T>(
     }
 }
 
-fn is_about_readiness(refusal: &Finding) -> bool {
+/// Whether a refusal may be over in a moment.
+pub(crate) fn is_about_readiness(refusal: &Finding) -> bool {
     [codes::NOT_READY.id, codes::WAY_NOT_READY.id].contains(&refusal.code.as_ref())
 }

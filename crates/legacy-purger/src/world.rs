@@ -70,7 +70,7 @@ impl World for Guarded<'_> {
                 let source = self.who_keeps(target).await?.map_or(source, Into::into);
                 Err(Obstacle::Late { operation, source })
             }
-            Ok(()) if action == Action::Create && is(&kinds::BINDING) => self.see_fence_deny(&target.name).await,
+            Ok(()) if action == Action::Create && is(&kinds::BINDING) => self.see_fence_deny(&target.name, task.mark).await,
             Ok(()) if action == Action::Update && pods_of(task.change.before()).is_some() => self.see_stop(target).await,
             other => other,
         }
@@ -132,20 +132,28 @@ impl Guarded<'_> {
 
     /// The fence is up when it denies the creation of an object like those that go. Where that cannot be tried, a definition is still
     /// deleted only when none of its objects is there.
-    async fn see_fence_deny(&self, policy: &str) -> Result<(), Obstacle> {
+    async fn see_fence_deny(&self, policy: &str, mark: &str) -> Result<(), Obstacle> {
         let is_sample = |change: &Change| {
             let is_object = change.stage == OBJECTS || change.stage == HELM_OBJECTS;
             is_object && change.before().is_some_and(|image| is_covered(&self.options.purge.kinds, image))
         };
         let Some(sample) = self.plan.changes().find(is_sample) else { return Ok(()) };
-        let rehearsed = Target { name: "fairlead-rehearsal".to_owned(), ..sample.target.clone() };
+        // What else could deny an object of this name was asked when the purge was planned.
         let image = sample.before().cloned().unwrap_or_default();
         let (objects, deadline) = (self.objects().await?, Instant::now() + FENCE_TIMEOUT);
         loop {
-            match objects.rehearse(&rehearsed, &image).await? {
+            match objects.rehearse(&sample.target, &image, None).await? {
                 Rehearsal::Denied(why) if why.contains(policy) => return Ok(()),
                 Rehearsal::NotAllowed => return Ok(()),
-                Rehearsal::Denied(why) => {
+                Rehearsal::Denied(why) | Rehearsal::Untried(why) => {
+                    // On the way back it carries the mark. If that is denied, too, then only since the plan was made.
+                    let back = objects.rehearse(&sample.target, &image, Some(mark)).await?;
+                    if let Rehearsal::Denied(why) = back
+                        && self.options.rehearses
+                    {
+                        let message = format!("{} could not be created again: {why}", sample.target);
+                        return Err(Obstacle::Verdict { code: codes::NOT_RESTORABLE_TODAY.id.into(), message });
+                    }
                     tracing::warn!(policy, why, "the fence cannot be tried");
                     return Ok(());
                 }

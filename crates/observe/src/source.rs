@@ -124,11 +124,11 @@ impl Source<'_> {
         }
     }
 
-    /// What the server would say to the creation of this object; none for files.
-    pub async fn rehearse(&self, object: &Value) -> Result<Option<Rehearsal>, Obstacle> {
+    /// What the server would say to the creation of this object, with the mark of a ticket or without; none for files.
+    pub async fn rehearse(&self, object: &Value, mark: Option<&str>) -> Result<Option<Rehearsal>, Obstacle> {
         match self {
             Self::Cluster(cluster, discovery) => {
-                Objects::new(cluster, *discovery).rehearse(&target(object), object).await.map(Some)
+                Objects::new(cluster, *discovery).rehearse(&target(object), object, mark).await.map(Some)
             }
             Self::Manifests(_) => Ok(None),
         }

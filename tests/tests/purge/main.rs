@@ -5,6 +5,7 @@
 //! - `refused`: what speaks against a purge
 //! - `meanwhile`: what comes to speak against it after it was planned
 //! - `ways`: the whole way of events on the mesh
+//! - `rehearsed`: what could not be created again
 //! - `finalizers`: their owners run, are slow, have gone
 //! - `fence`: objects that are created while they are purged
 //! - `owners`: what purged objects own
@@ -19,5 +20,6 @@ mod generated;
 mod meanwhile;
 mod owners;
 mod refused;
+mod rehearsed;
 mod scene;
 mod ways;

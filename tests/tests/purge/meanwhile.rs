@@ -83,7 +83,7 @@ fn a_trigger_that_is_not_ready_for_a_moment_is_waited_for() {
 
 /// Runs apply, and `meanwhile` after the plan and before the first deletion; it must end with `status`, and delete nothing. What it then
 /// has said.
-fn stopped_by(scene: &Scene, status: i32, meanwhile: impl FnOnce()) -> String {
+pub(crate) fn stopped_by(scene: &Scene, status: i32, meanwhile: impl FnOnce()) -> String {
     has_pods(scene, 1);
     scene.playing(AT_ONCE, || {
         let run = Running::start(scene, &[]);

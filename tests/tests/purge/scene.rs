@@ -12,7 +12,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 pub(crate) const SUBSCRIPTIONS: &str = "subscriptions.eventing.kyma-project.io";
-const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
+pub(crate) const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
 pub(crate) const SUBSCRIPTION_FINALIZER: &str = "subscription.finalizers.kyma-project.io";
 pub(crate) const ACTIVATION_FINALIZER: &str = "eventactivation.finalizers.kyma-project.io";
 

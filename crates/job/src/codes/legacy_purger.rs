@@ -94,6 +94,11 @@ crate::codes! {
         "The garbage collector deletes a PersistentVolumeClaim with the object that owns it, and storage deletes the data. A rollback brings \
          the claim back, and an empty volume.",
         "Take the ownerReference off the claim, so that it stays, and back it up; then run again.";
+    pub NOT_RESTORABLE_TODAY = "LP120", Refused, "The object could not be created again",
+        "A schema or an admission rule has become stricter since it was stored, or a webhook does not answer. Deleted, it could not come \
+         back: the API server says to a create of it, which is only rehearsed, what the message says.",
+        "Bring the object into a form that the API server accepts, or see that the rule lets it pass; then run again. If you know that it \
+         would be created when the other is gone, go without the rehearsal: --rehearse false.";
     pub UNKNOWN_FINALIZER = "LP121", Refused, "Nobody knows what a finalizer's owner deletes",
         "Objects that go carry a finalizer that is neither Kubernetes' own nor in the configuration. Its controller may delete something \
          elsewhere, a database in a cloud, say, which no rollback brings back; and if it does not run, the deletion hangs.",
@@ -139,6 +144,11 @@ crate::codes! {
         "No EventActivation lets the events of its Application into its namespace, so the legacy bus delivers nothing to it. It goes \
          although no Trigger may replace it, and it is in the snapshot.",
         "Nothing to do, if that is right. If its events are missed: create the EventActivation, and run trigger-replicator first.";
+    pub NOT_REHEARSED = "LP212", Done, "Not all was tried that would have to come back",
+        "Whether the API server would create an object again is tried before the purge, with a create that is only rehearsed. Of a kind \
+         with very many objects only a part is tried; where a webhook has side effects, or whoever asks may not create such objects, \
+         none is. An object that is not valid any more would not come back.",
+        "Nothing to do, if no schema and no admission rule of the kind has become stricter since its objects were stored.";
     pub OWNED_UNSEEN = "LP211", Done, "Nobody has looked what else the purged objects own",
         "The garbage collector deletes what an object owns with it. The purge keeps such objects in its snapshot only of the kinds that are \
          purged and of those under `dependents`; objects of other kinds would not come back.",

@@ -47,6 +47,16 @@ pub fn writable(image: &Value) -> Value {
     image
 }
 
+/// The image as it is created again.
+pub(super) fn created_again(image: &Value, resource: &Resource) -> Value {
+    let mut object = writable(image);
+    // Of a kind without an endpoint for it, the status is a field like others.
+    if let Some(status) = image.get("status").filter(|_| !resource.has_status) {
+        object["status"] = status.clone();
+    }
+    object
+}
+
 /// An empty map or list in metadata is the same as none: the server leaves it out.
 fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)

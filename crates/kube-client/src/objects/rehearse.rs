@@ -5,7 +5,7 @@ use fairlead_migration::obstacle::Obstacle;
 use kube::api::PostParams;
 use serde_json::Value;
 
-use super::image::writable;
+use super::image::created_again;
 use super::{Objects, Subject, TICKET_ANNOTATION};
 use crate::cluster::FIELD_MANAGER;
 
@@ -16,19 +16,23 @@ pub enum Rehearsal {
     Accepted,
     /// Whoever asks may not create such objects: nothing is known.
     NotAllowed,
-    /// There is one of that name; admission and validation let it pass.
+    /// There is one of that name; validation and admission let it pass.
     Exists,
+    /// Who has a say cannot be asked without consequences: nothing is known.
+    Untried(String),
     /// It would not, in its own words.
     Denied(String),
 }
 
 impl Objects<'_> {
-    /// Sends a create with `dryRun=All`: admission has its say, and nothing is stored.
-    pub async fn rehearse(&self, target: &Target, image: &Value) -> Result<Rehearsal, Obstacle> {
+    /// Sends a create with `dryRun=All`: validation and admission have their say, and nothing is stored. They come before the look whether
+    /// there is one of that name.
+    pub async fn rehearse(&self, target: &Target, image: &Value, mark: Option<&str>) -> Result<Rehearsal, Obstacle> {
         let subject = Subject { target, resource: self.resource(target)? };
-        let mut object = writable(image);
-        object["metadata"]["name"] = target.name.as_str().into();
-        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        let mut object = created_again(image, &subject.resource);
+        if let Some(mark) = mark {
+            object["metadata"]["annotations"][TICKET_ANNOTATION] = mark.into();
+        } else if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.remove(TICKET_ANNOTATION);
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
@@ -47,6 +51,11 @@ impl Objects<'_> {
                     if status.code == 403 && !self.cluster.review(subject.operation("create")).await.unwrap_or(true) =>
                 {
                     Ok(Rehearsal::NotAllowed)
+                }
+                // Asked last, when all others have let it pass; there is room when the object is gone.
+                Some(status) if status.code == 403 && status.message.contains("exceeded quota: ") => Ok(Rehearsal::Exists),
+                Some(status) if status.message.ends_with("does not support dry run") => {
+                    Ok(Rehearsal::Untried(status.message.clone()))
                 }
                 Some(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => {
                     Ok(Rehearsal::Denied(status.message.clone()))

@@ -14,7 +14,7 @@ use fairlead_migration::progress::OnDrift;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::image::{Part, clamped_status, is_back, is_marked, is_restored, managers_of, uid, writable};
+use super::image::{Part, clamped_status, created_again, is_back, is_marked, is_restored, managers_of, uid, writable};
 use super::write::CONFLICT_ATTEMPTS;
 use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, namespace, settle};
 use crate::poll::{Look, Poll};
@@ -160,11 +160,7 @@ impl Objects<'_> {
 
     /// The object as it was created; none when there is one already.
     async fn create_again(&self, subject: &Subject<'_>, image: &Value, task: &Task<'_>) -> Result<Option<Value>, Obstacle> {
-        let mut object = writable(image);
-        // Of a kind without an endpoint for it, the status is a field like others.
-        if let Some(status) = image.get("status").filter(|_| !subject.resource.has_status) {
-            object["status"] = status.clone();
-        }
+        let mut object = created_again(image, &subject.resource);
         let kept = self.references_now(subject, image, task).await?;
         if !kept.is_empty() {
             object["metadata"]["ownerReferences"] = kept.into();

@@ -42,7 +42,7 @@ async fn read_one(source: &Source<'_>, entry: &PurgedKind) -> Result<Option<Defi
         unreadable = not_converted(source, &kind, &definition).await?;
     }
     // What an older API server has accepted a newer one may refuse: then it would not come back.
-    if let (None, Some(Rehearsal::Denied(why))) = (&unreadable, source.rehearse(&definition).await?) {
+    if let (None, Some(Rehearsal::Denied(why))) = (&unreadable, source.rehearse(&definition, None).await?) {
         unreadable =
             Some(codes::NOT_RESTORABLE.finding(target(&definition), format!("it could not be created again: {why}")));
     }

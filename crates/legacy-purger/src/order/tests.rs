@@ -26,6 +26,7 @@ fn options(purge: &Purge) -> Options<'_> {
         finalizers: HashSet::from(["allowed".to_owned()]),
         stripped: HashSet::from(["f".to_owned()]),
         has_fence: true,
+        rehearses: true,
         required_steps: &[],
         release: "it",
         namespace: "ns",
