@@ -20,6 +20,8 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
     index.warnings.iter().chain(&workloads.findings.warnings).for_each(|finding| plan.warn(finding.clone()));
     workloads.unchanged.iter().for_each(|unchanged| plan.keep(unchanged));
     let has_fence = found.fence.is_some();
+    let mut tracked = index.tracked.clone();
+    workloads.held.values().for_each(|workload| tracked.add(workload));
     for (position, definition) in definitions.iter().enumerate() {
         let tally = &index.tallies[position];
         let goes = found.is_definition_purged(position);
@@ -36,10 +38,12 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
             };
             plan.warn(codes::DEFINITION_STAYS.finding(target.clone(), message));
         }
+        definition.image.iter().filter(|_| goes).for_each(|image| tracked.add(image));
         if !(has_fence && is_fenced(&definition.entry)) && tally.purged > 0 {
             plan.warn(codes::NO_FENCE.finding(target, "nothing keeps others from creating its objects"));
         }
     }
+    tracked.findings().for_each(|finding| plan.warn(finding));
     if let Some(finding) = owned_unseen(options, found) {
         plan.warn(finding);
     }

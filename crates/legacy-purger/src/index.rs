@@ -12,6 +12,7 @@ use crate::configuration::PurgedKind;
 use crate::decide::{Known, Verdict, decide, decide_along};
 use crate::finalizers::foreign_finalizers;
 use crate::owned::{Fate, Owned, owners};
+use crate::tracked::Tracked;
 
 /// The objects of one kind.
 #[derive(Clone, Default)]
@@ -42,6 +43,8 @@ pub(crate) struct Index {
     pub(crate) unchanged: Packed<Unchanged>,
     /// Finalizers on what goes: the first object, and how many.
     pub(crate) finalizers: BTreeMap<String, (Target, usize)>,
+    /// Objects to delete that Argo CD or Flux has put there.
+    pub(crate) tracked: Tracked,
     /// What becomes of objects that purged objects own. Known only where there may be such objects.
     pub(crate) owned: Owned,
 }
@@ -90,6 +93,7 @@ impl Index {
                 tally.purged += 1;
                 tally.helm_owned += usize::from(is_helm_owned);
                 self.warnings.extend(warnings);
+                self.tracked.add(object);
                 for finalizer in foreign_finalizers(object) {
                     let entry = self.finalizers.entry(finalizer.to_owned()).or_insert_with(|| (target(object), 0));
                     entry.1 += 1;

@@ -4,6 +4,7 @@
 //! - `plan`: the stages of planning, one after the other
 //!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
 //!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
+//!   - `tracked`: what Argo CD and Flux put back
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
 //!   - `rehearse`: whether what goes could be created again
 //! - `ready`: waits where only Triggers that are not Ready speak against it
@@ -51,6 +52,7 @@ mod ready;
 mod rehearse;
 mod stages;
 mod step;
+mod tracked;
 mod verify;
 mod workloads;
 mod world;

@@ -169,3 +169,32 @@ fn a_purge_of_other_kinds_has_nothing_to_do_with_kyma() {
     }
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
 }
+
+#[test]
+fn what_a_gitops_tool_puts_back_is_warned_of() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let purge = "kinds: [{group: example.com, kind: Widget}], consumers: [{hold: true, workload: {apiVersion: apps/v1, kind: Deployment, \
+                 namespace: default, name: maker}}]";
+    let config = folder.path().join("fairlead.yaml");
+    std::fs::write(&config, format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {{{purge}}}\n"))
+        .expect("written");
+    let of_argo = json!({"argocd.argoproj.io/tracking-id": "shop:example.com/Widget:default/a"});
+    let mut objects = vec![widget("a", "old"), widget("b", "old"), widget("c", "old")];
+    objects[0]["metadata"]["annotations"] = of_argo.clone();
+    // Made by an operator, with all annotations of what it was made for.
+    objects[1]["metadata"]["annotations"] = of_argo;
+    objects[2]["metadata"]["labels"]["argocd.argoproj.io/instance"] = "shop".into();
+    let flux = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"});
+    objects.push(json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1},
+        "metadata": {"namespace": "default", "name": "maker", "labels": flux}}));
+    let definition = std::fs::read_to_string(root().join("tests/definitions/widgets.yaml")).expect("it is there");
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    let input = format!("{definition}\n---\n{objects}");
+    let planned = run(job("legacy-purger").args(["plan", "--from", "-", "--config"]).arg(&config), &input).expect(0).stdout;
+    let warned: Vec<&str> = planned.lines().filter(|line| line.contains(" LP213 ")).collect();
+    let expected = [
+        "! warning LP213 Deployment default/maker: Flux has put 1 object there: Deployment default/maker",
+        "! warning LP213 Widget default/a: Argo CD has put 2 objects there: Widget default/a, Widget default/c",
+    ];
+    assert_eq!(warned, expected, "{planned}");
+}

@@ -149,6 +149,11 @@ crate::codes! {
          with very many objects only a part is tried; where a webhook has side effects, or whoever asks may not create such objects, \
          none is. An object that is not valid any more would not come back.",
         "Nothing to do, if no schema and no admission rule of the kind has become stricter since its objects were stored.";
+    pub TRACKED = "LP213", Done, "A GitOps tool has put it there, and puts it back",
+        "Objects that go, or workloads that are held, carry the mark of Argo CD or Flux. It creates them again from its source, or the fence \
+         denies that and its synchronisation fails; and it starts a workload that is held.",
+        "Take the objects out of the source first, and see that the tool does not prune them before the purge; or suspend it for the time of \
+         the upgrade (Flux: `flux suspend`; Argo CD: turn automated synchronisation of the Application off).";
     pub OWNED_UNSEEN = "LP211", Done, "Nobody has looked what else the purged objects own",
         "The garbage collector deletes what an object owns with it. The purge keeps such objects in its snapshot only of the kinds that are \
          purged and of those under `dependents`; objects of other kinds would not come back.",
