@@ -18,7 +18,7 @@ use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
 use fairlead_mesh::broker::broker;
 use fairlead_mesh::kinds;
-use fairlead_migration::change::{Change, Images};
+use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::stage::UndoWait;
@@ -67,6 +67,10 @@ impl World for Addressed<'_> {
 
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
         self.world.look(task).await
+    }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        self.world.lacking()
     }
 }
 

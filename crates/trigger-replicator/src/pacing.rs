@@ -70,6 +70,10 @@ impl World for Paced<'_> {
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
         self.world.look(task).await
     }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        self.world.lacking()
+    }
 }
 
 impl Paced<'_> {
