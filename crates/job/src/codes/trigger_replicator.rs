@@ -112,8 +112,9 @@ crate::codes! {
          subscribers that there are.";
     pub LONG_WAIT = "TR213", Done, "It takes Knative long to make so many Triggers ready",
         "At the limits that Knative has by default, its controllers make about one Trigger ready per second, whatever anybody does \
-         (measured). `apply` waits as long as some become ready. What is not ready when --run-timeout is over goes on in the background: \
-         the legacy bus delivers still, `status` says how many are left, and a purge is refused until all are ready.",
+         (measured). `apply` waits as long as some become ready, and creates them no faster during half of its time. What is not ready when \
+         --run-timeout is over goes on in the background: the legacy bus delivers still, `status` says how many are left, and a purge is \
+         refused until all are ready.",
         "Nothing to do. To have it done in one run, raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's \
          --timeout together).";
 }
