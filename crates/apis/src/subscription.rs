@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::object;
+
 /// The group of all three shapes.
 pub const GROUP: &str = "eventing.kyma-project.io";
 
@@ -107,10 +109,7 @@ fn text<'a>(spec: &'a Map<String, Value>, field: &'static str) -> Result<&'a str
         None | Some(Value::Null) => Err(FieldError::Missing(field)),
         Some(Value::String(text)) if text.trim().is_empty() => Err(FieldError::Empty(field)),
         Some(Value::String(text)) => Ok(text),
-        Some(Value::Bool(_)) => Err(FieldError::Type(field, "a boolean")),
-        Some(Value::Number(_)) => Err(FieldError::Type(field, "a number")),
-        Some(Value::Array(_)) => Err(FieldError::Type(field, "a list")),
-        Some(Value::Object(_)) => Err(FieldError::Type(field, "an object")),
+        Some(other) => Err(FieldError::Type(field, object::type_of(other))),
     }
 }
 

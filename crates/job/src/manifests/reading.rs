@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fairlead_apis::object;
 use serde_json::{Map, Value};
 
 use super::passed::Passed;
@@ -104,7 +105,7 @@ impl<'r> Reading<'r> {
     fn refuse_field(&mut self, object: &Map<String, Value>, field: &str) -> Result<(), Stopped> {
         let what = match object.get(field) {
             Some(Value::String(_)) => format!("{field} is empty"),
-            Some(value) => format!("{field} is not text but {}", type_of(value)),
+            Some(value) => format!("{field} is not text but {}", object::type_of(value)),
             None => format!("{field} is missing"),
         };
         self.refuse(object, what)
@@ -117,18 +118,6 @@ impl<'r> Reading<'r> {
     fn fail(&mut self, error: Error) -> Stopped {
         self.failed.get_or_insert(error);
         Stopped
-    }
-}
-
-/// What a value is, in words.
-pub(super) fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every object must be like, whatever its kind. A server refuses what is not; files may hold anything.
 
+use fairlead_apis::object;
 use serde_json::{Map, Value};
 
 /// Whether it is none of a cluster, like a kustomization, or not yet: a server gives it a name when it is created.
@@ -61,13 +62,5 @@ fn expect(
 }
 
 fn wrong(field: &str, expected: &str, value: &Value) -> String {
-    let is = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    format!("{field} is not {expected} but {is}")
+    format!("{field} is not {expected} but {}", object::type_of(value))
 }
