@@ -25,6 +25,7 @@ use crate::after;
 use crate::approved::Approved;
 use crate::args::StepArgs;
 use crate::step::{Look, Step, StepKind};
+use crate::strict;
 
 /// Applies the plan of a step that is right now.
 pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
@@ -55,7 +56,7 @@ impl<S: Step> Apply<'_, S> {
             wanted::check(self.session, S::NAME).await?;
             seen = self.session.runs().await?;
         }
-        let plan = self.session.watch.guard(self.step.plan()).await?;
+        let plan = self.plan().await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
         {
@@ -138,9 +139,14 @@ impl<S: Step> Apply<'_, S> {
         Ok(Some((plan, ended)))
     }
 
+    async fn plan(&self) -> Result<Plan, Failure> {
+        let plan = self.session.watch.guard(self.step.plan()).await?;
+        Ok(strict::blocked(self.session.common.strict, plan))
+    }
+
     /// Whether a plan may be carried out.
     fn check(&self, plan: &Plan) -> Result<(), Failure> {
-        check_strict(self.session.common.strict, plan).and_then(|()| self.step.check(plan))
+        strict::check(self.session.common.strict, plan).and_then(|()| self.step.check(plan))
     }
 
     fn work<'w>(&'w self, plan: &'w Plan) -> Work<'w> {
@@ -166,7 +172,7 @@ impl<S: Step> Apply<'_, S> {
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
                 let runs = session.runs().await?;
                 // The same changes, of objects as they are now.
-                let again = if runs == seen { None } else { Some(session.watch.guard(self.step.plan()).await?) };
+                let again = if runs == seen { None } else { Some(self.plan().await?) };
                 let is_different = again.as_ref().is_some_and(|again| again.digest() != plan.digest());
                 if is_different || unfinished::<S>(&runs).is_some() {
                     let message = "another run has changed what there was to do, while this one waited for it";
@@ -253,13 +259,4 @@ impl<S: Step> Apply<'_, S> {
 /// What a process of this step has left that has died.
 fn unfinished<S: Step>(runs: &[RecordedRun]) -> Option<&RecordedRun> {
     runs.iter().find(|run| run.step == S::NAME && run.is_unfinished())
-}
-
-/// Fails where something is refused and `--strict` is set.
-pub fn check_strict(strict: bool, plan: &Plan) -> Result<(), Failure> {
-    if strict && !plan.refusals().is_empty() {
-        let message = format!("{} objects are refused", plan.refusals().len());
-        return Err(Failure::new(&shared::STRICT, message));
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //! - [`apply`]: finishes what an earlier run has left, then plan, snapshot, changes, verification
 //! - `approved`: a plan that somebody has approved, and whether it is still the right one
 //! - [`show`]: shows a plan, explains a code
+//! - `strict`: nothing is done where something is refused
 //! - [`preceded`]: steps that must have come before, and `after`: Jobs that must have
 //!
 //! # Decision: this crate uses `release`
@@ -19,3 +20,4 @@ pub mod args;
 pub mod preceded;
 pub mod show;
 pub mod step;
+mod strict;

@@ -14,8 +14,8 @@ use fairlead_observe::source::Source;
 use fairlead_release::args::CommonArgs;
 use fairlead_release::session::connect;
 
-use crate::apply::check_strict;
 use crate::args::PlanArgs;
+use crate::strict;
 
 /// Shows the plan that `make` makes of a cluster, or of files, in which objects of `kinds` are known to be in namespaces.
 pub async fn show(
@@ -36,8 +36,9 @@ pub async fn show(
         let discovery = cluster.discover().await.map_err(Failure::from)?;
         make(&Source::Cluster(&cluster, &discovery)).await?
     };
+    let plan = strict::blocked(common.strict, plan);
     report::print_plan(common.output.output, &plan)?;
-    check_strict(common.strict, &plan)?;
+    strict::check(common.strict, &plan)?;
     Ok(if args.exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 

@@ -63,6 +63,13 @@ impl Plan {
         self.blocked.as_ref()
     }
 
+    /// The same plan, of which nothing would be done for this reason, if there was none before.
+    #[must_use]
+    pub fn blocked_by(mut self, blocked: Blocked) -> Self {
+        self.blocked.get_or_insert(blocked);
+        self
+    }
+
     /// Objects left alone, sorted by target.
     #[must_use]
     pub fn refusals(&self) -> &[Finding] {

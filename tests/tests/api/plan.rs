@@ -110,9 +110,20 @@ fn strict_does_nothing_where_something_is_refused() {
     let mut odd = subscription("default", "odd", "order.paid");
     odd["spec"]["endpoint"] = format!("ftp://me:{PLANTED_SECRET}@files.default/").into();
     cluster.apply(&json!([subscription("default", "one", "order.created"), odd]));
-    for ended in [plan(&cluster, &["--strict"]), apply(&cluster, &["--strict"])] {
+    for (ended, at) in [(plan(&cluster, &["--strict"]), ""), (apply(&cluster, &["--strict"]), "/plan")] {
         let ended = ended.expect(4);
-        assert!(ended.stderr.contains("error FL011: 1 objects are refused"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("error FL011: 1 object is refused"), "{}", ended.stderr);
+        let document = ended.json();
+        assert_eq!(document.pointer(&format!("{at}/blocked/code")), Some(&json!("FL011")), "{document}");
+    }
+    // Said first, and only where it is so.
+    for command in ["plan", "apply"] {
+        let args = [command, "--strict", "--ledger-namespace", "default"];
+        let text = run(&mut cluster.job("trigger-replicator", &args), "").expect(4).stdout;
+        assert!(text.starts_with("BLOCKED FL011: 1 object is refused\n"), "{text}");
+        let text =
+            run(&mut cluster.job("trigger-replicator", &["plan", "--ledger-namespace", "default"]), "").expect(0).stdout;
+        assert!(!text.contains("BLOCKED"), "{text}");
     }
     assert_eq!(cluster.list("triggers").len(), 0);
     apply(&cluster, &[]).expect(0);
