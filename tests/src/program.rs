@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
-use crate::timing;
+use crate::{printed, timing};
 
 /// How a program ended.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ impl Ended {
 /// Tests write it into passwords and the like, in any case; no job may ever tell it.
 pub const PLANTED_SECRET: &str = "hunter2";
 
-/// Runs `command` to its end with `input` on stdin. What a job writes is searched for [`PLANTED_SECRET`].
+/// Runs `command` to its end with `input` on stdin. What a job writes is searched for [`PLANTED_SECRET`], and for commands, all of which
+/// their programs must understand.
 #[track_caller]
 pub fn run(command: &mut Command, input: &str) -> Ended {
     timing::begin();
@@ -67,7 +68,10 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
     let ended =
         Ended { command: line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
     let is_job = BUILT.get().is_some_and(|folder| Path::new(command.get_program()).starts_with(folder));
-    assert!(!is_job || !ended.output().to_lowercase().contains(PLANTED_SECRET), "a secret is told: {ended:?}");
+    if is_job {
+        assert!(!ended.output().to_lowercase().contains(PLANTED_SECRET), "a secret is told: {ended:?}");
+        printed::check(&ended.output());
+    }
     ended
 }
 

@@ -39,7 +39,8 @@ async fn complete(session: &Session<'_>, name: &str) -> Result<Duration, Failure
     match Poll::of(patience).telling(&what).wait(look).await? {
         Ok(Ok(elapsed)) => Ok(elapsed),
         Ok(Err(why)) => {
-            let message = format!("Job {name} has failed, {why}; `kubectl -n {namespace} logs job/{name}` says more");
+            let logs = session.place.kubectl(&format!("logs job/{name}"));
+            let message = format!("Job {name} has failed, {why}; `{logs}` says more");
             Err(Failure::new(&shared::NOT_AFTER, message))
         }
         Err(why) => Err(Failure::new(&shared::NOT_AFTER, format!("Job {name} was waited for in vain: {why}"))),

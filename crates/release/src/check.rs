@@ -59,7 +59,8 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> an
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
         count => {
-            let message = format!("{count} of {} answers are no", answers.len());
+            let are = if count == 1 { "is" } else { "are" };
+            let message = format!("{count} of {} answers {are} no", answers.len());
             Err(Failure::new(&shared::NOT_PREPARED, message).into())
         }
     }

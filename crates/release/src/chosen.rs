@@ -48,7 +48,7 @@ pub(crate) async fn choose(
         let digests = digests(store, &ours, revision).await?;
         // Never the one that is refused.
         let way_out = helm.state(&ours).way_out().filter(|to| *to != revision);
-        let command = way_out.map(|to| helm.rollback_to(to));
+        let command = way_out.map(|to| place.helm_rollback(to));
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
             chosen.stay.extend(others.into_iter().filter(RecordedRun::is_in_force));

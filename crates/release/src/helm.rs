@@ -14,8 +14,6 @@ pub struct HelmRecords {
     pub(crate) namespace: String,
     /// The oldest first.
     pub(crate) revisions: Vec<Revision>,
-    /// The context, as Helm's flag with a blank before it; empty where none was named.
-    pub(crate) context: String,
 }
 
 /// Where a Helm release stands to its recorded runs.
@@ -59,12 +57,7 @@ impl HelmRecords {
             Err(Obstacle::Forbidden { .. }) => Vec::new(),
             revisions => revisions?,
         };
-        Ok(Self {
-            release: release.to_owned(),
-            namespace: namespace.to_owned(),
-            revisions,
-            context: place.on("kube-context"),
-        })
+        Ok(Self { release: release.to_owned(), namespace: namespace.to_owned(), revisions })
     }
 
     /// Whether a revision brings our hooks; none when that is not known.
@@ -159,16 +152,10 @@ impl HelmRecords {
         Ok(Some(at == to))
     }
 
-    /// The command that makes Helm's pending rollback go on, whose hooks say `to`.
-    pub(crate) fn resume(&self, to: u32) -> Option<String> {
+    /// The revision that makes Helm's pending rollback go on when it is told it again; its hooks say `to`.
+    pub(crate) fn resume(&self, to: u32) -> Option<u32> {
         let newest = self.revisions.last().filter(|newest| newest.status == "pending-rollback")?;
-        Some(self.rollback_to(self.told(newest.number, to)))
-    }
-
-    /// Always with its number: without one Helm goes to the revision before the last, which after a rollback that failed is the
-    /// one that was to be left.
-    pub(crate) fn rollback_to(&self, revision: u32) -> String {
-        format!("helm rollback {} {revision} -n {}{}", self.release, self.namespace, self.context)
+        Some(self.told(newest.number, to))
     }
 }
 
@@ -226,9 +213,8 @@ mod tests {
     fn the_number_that_helm_is_told_again_is_the_one_that_it_was_told() {
         let pending = Revision { goes_to: Some(12), ..revision(13, "pending-rollback") };
         let revisions = vec![revision(12, "deployed"), pending];
-        let helm =
-            HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, context: String::new() };
-        assert_eq!(helm.resume(2).as_deref(), Some("helm rollback shop 12 -n shops"));
+        let helm = HelmRecords { revisions, ..HelmRecords::default() };
+        assert_eq!(helm.resume(2), Some(12));
         let mut half = RecordedRun { helm_revision: Some(13), ..run(1, Phase::RollingBack) };
         half.progress.why_back = Some(asked(13, 2));
         let state = helm.state(std::slice::from_ref(&half));

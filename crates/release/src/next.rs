@@ -97,11 +97,11 @@ pub(crate) fn halves_by_hand(run: &RecordedRun, place: Place<'_>) -> Vec<Next> {
 
 /// The way back to the revision before the newest run.
 fn with_helm(known: &Known<'_>) -> Vec<Next> {
-    let Known { runs, helm, state, is_armed, hooks, place, .. } = known;
+    let Known { runs, state, is_armed, hooks, place, .. } = known;
     let way_back = state.way_back().filter(|_| runs.iter().any(RecordedRun::may_be_undone));
     let Some(revision) = way_back else {
         let pending = |revision: u32| Next {
-            command: helm.rollback_to(revision),
+            command: place.helm_rollback(revision),
             what: "ends the operation that Helm has not come to the end of".to_owned(),
         };
         return state.way_out().map(pending).into_iter().collect();
@@ -109,7 +109,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
     let is_taken_back = |run: &&RecordedRun| run.may_be_undone() && run.helm_revision.is_some_and(|its| its > revision);
     let taken_back: Vec<String> = runs.iter().rev().filter(is_taken_back).map(|run| run.sequence.to_string()).collect();
     let taken_back = format!("run{} {}", if taken_back.len() == 1 { "" } else { "s" }, taken_back.join(" and "));
-    let rollback = helm.rollback_to(revision);
+    let rollback = place.helm_rollback(revision);
     let parts = "before Helm's manifests what was removed or held, after them the rest";
     let part = |at: &str, what: String| Next {
         command: place.command(&format!("rollback --to-revision {revision} --undo-at {at}")),
@@ -147,7 +147,7 @@ mod tests {
     use crate::testing::{self, asked, revision};
 
     const PLACE: Place<'_> =
-        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", context: None };
+        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", kubeconfig: None, context: None };
 
     fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> RecordedRun {
         RecordedRun { helm_revision, ..testing::run(sequence, phase) }
@@ -156,7 +156,7 @@ mod tests {
     fn helm(statuses: &[&str]) -> HelmRecords {
         let revision = |(index, status): (usize, &&str)| revision(u32::try_from(index).expect("few") + 1, status);
         let revisions = statuses.iter().enumerate().map(revision).collect();
-        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, context: String::new() }
+        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions }
     }
 
     fn commands_in(runs: &[RecordedRun], helm: &HelmRecords, is_armed: Option<bool>, place: Place<'_>) -> Vec<String> {

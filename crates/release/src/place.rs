@@ -1,4 +1,6 @@
-//! Where the ledger of which release is, and the commands that are printed for it.
+//! Where the ledger of which release is, and the commands that are printed for it: all of them are made here, so that they can be pasted.
+
+use std::path::Path;
 
 /// The kubectl plugin, as a binary that is asked; it has no step.
 pub const PLUGIN: &str = "kubectl fairlead";
@@ -14,7 +16,9 @@ pub struct Place<'a> {
     pub binary: &'a str,
     /// Name of the Helm release.
     pub helm_release: &'a str,
-    /// Context of the kubeconfig, where it was named: whoever pastes a command must not end in another cluster.
+    /// Kubeconfig, where it was named: whoever pastes a command must not end in another cluster.
+    pub kubeconfig: Option<&'a Path>,
+    /// Context in it, where it was named.
     pub context: Option<&'a str>,
 }
 
@@ -24,7 +28,7 @@ impl Place<'_> {
     pub fn command(&self, what: &str) -> String {
         let Self { namespace, release, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
-        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.on("context"))
+        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.cluster("context"))
     }
 
     /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.
@@ -32,12 +36,32 @@ impl Place<'_> {
     pub fn job_command(&self, job: &str, verb: &str, flags: &[String]) -> String {
         let Self { namespace, release, .. } = self;
         let told = [vec![String::new()], flags.iter().map(|flag| quoted(flag)).collect()].concat().join(" ");
-        format!("{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}{}", self.helm(), self.on("context"))
+        format!(
+            "{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}{}",
+            self.helm(),
+            self.cluster("context")
+        )
     }
 
-    /// The context, as this flag.
-    pub(crate) fn on(&self, flag: &str) -> String {
-        self.context.map(|context| format!(" --{flag} {}", quoted(context))).unwrap_or_default()
+    /// The way back through Helm. Always with its number: without one Helm goes to the revision before the last, which after a rollback
+    /// that failed is the one that was to be left.
+    #[must_use]
+    pub fn helm_rollback(&self, revision: u32) -> String {
+        let Self { namespace, helm_release, .. } = self;
+        format!("helm rollback {helm_release} {revision} -n {namespace}{}", self.cluster("kube-context"))
+    }
+
+    /// A command of kubectl's own in the release's namespace.
+    #[must_use]
+    pub fn kubectl(&self, what: &str) -> String {
+        format!("kubectl -n {} {what}{}", self.namespace, self.cluster("context"))
+    }
+
+    /// The flags that lead to the cluster; the programs have different names for a context.
+    fn cluster(&self, context_flag: &str) -> String {
+        let kubeconfig = self.kubeconfig.map(|path| format!(" --kubeconfig {}", quoted(&path.display().to_string())));
+        let context = self.context.map(|context| format!(" --{context_flag} {}", quoted(context)));
+        [kubeconfig, context].into_iter().flatten().collect()
     }
 
     fn helm(&self) -> String {
@@ -62,9 +86,24 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted() {
-        let place = Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop", context: None };
+        let place = Place {
+            namespace: "shops",
+            release: "system",
+            binary: "job",
+            helm_release: "shop",
+            kubeconfig: None,
+            context: None,
+        };
         let elsewhere = Place { helm_release: "system", context: Some("the other"), ..place };
         assert_eq!(elsewhere.command("status"), "kubectl fairlead status system -n shops --context 'the other'");
+        let elsewhere = Place { kubeconfig: Some(Path::new("my clusters/a")), ..elsewhere };
+        let flags = "--kubeconfig 'my clusters/a' --context 'the other'";
+        assert_eq!(elsewhere.command("status"), format!("kubectl fairlead status system -n shops {flags}"));
+        assert_eq!(elsewhere.kubectl("logs job/a"), format!("kubectl -n shops logs job/a {flags}"));
+        let plan = elsewhere.job_command("job", "plan", &[]);
+        assert_eq!(plan, format!("job plan --release system --ledger-namespace shops {flags}"));
+        let helm = "helm rollback system 2 -n shops --kubeconfig 'my clusters/a' --kube-context 'the other'";
+        assert_eq!(elsewhere.helm_rollback(2), helm);
         assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
         assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
         let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);

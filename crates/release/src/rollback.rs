@@ -81,7 +81,7 @@ async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &He
     if last.is_some_and(|last| last.code.as_deref() == Some(shared::NOT_READY_YET.id)) {
         return Ok(());
     }
-    let command = helm.rollback_to(revision);
+    let command = session.place.helm_rollback(revision);
     let message = format!(
         "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
          `{command} --no-hooks` brings them (without the flag where that revision has no rollback hooks)"
@@ -285,7 +285,7 @@ impl<'a> Rollback<'a> {
         if is_dirty {
             ended.next = Some(self.resume_of_helm().unwrap_or_else(|| self.again("")));
         }
-        if has_drifted && self.args.undo_at.is_some() {
+        if has_drifted {
             let decided = self.again(" --on-drift keep");
             ended.next = Some(match self.resume_of_helm() {
                 Some(resume) => format!("{decided}\nand then: {resume}"),
@@ -307,7 +307,7 @@ impl<'a> Rollback<'a> {
     /// that was to be left.
     fn resume_of_helm(&self) -> Option<String> {
         let revision = self.args.goal.to_revision.filter(|_| self.session.job.is_some())?;
-        self.helm.resume(revision)
+        self.helm.resume(revision).map(|revision| self.session.place.helm_rollback(revision))
     }
 
     /// The same once more, by hand.

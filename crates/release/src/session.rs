@@ -88,6 +88,7 @@ pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) 
         release,
         binary,
         helm_release: common.release.helm_name(),
+        kubeconfig: common.cluster.kubeconfig.as_deref(),
         context: common.cluster.context.as_deref(),
     }
 }

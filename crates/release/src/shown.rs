@@ -16,6 +16,9 @@ const WIDTH: usize = 100;
 /// So many endings are shown, the newest in full.
 const ENDINGS_SHOWN: usize = 5;
 
+/// Stands for a blank at which no line is broken.
+const KEPT: &str = "\u{a0}";
+
 /// What stands below a line belongs to it.
 const INDENT: &str = "   ";
 
@@ -94,8 +97,14 @@ fn table(runs: &[RecordedRun]) -> String {
     out
 }
 
+/// Broken between words, and not in a command, which is pasted.
 fn wrapped(line: &str) -> String {
-    textwrap::fill(line, Options::new(WIDTH).subsequent_indent("      ").break_words(false)) + "\n"
+    let is_command = |position: usize| position % 2 == 1;
+    let parts = line.split('`').enumerate();
+    let kept: Vec<String> =
+        parts.map(|(position, part)| if is_command(position) { part.replace(' ', KEPT) } else { part.to_owned() }).collect();
+    let options = Options::new(WIDTH).subsequent_indent("      ").break_words(false);
+    textwrap::fill(&kept.join("`"), options).replace(KEPT, " ") + "\n"
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -117,10 +126,8 @@ fn remark(run: &RecordedRun) -> String {
         Phase::RolledBack if run.progress.begun == 0 => "nothing was changed".to_owned(),
         Phase::RolledBack if run.progress.why_back == Some(WhyBack::Planned) => "taken back, as planned".to_owned(),
         Phase::RolledBack if run.progress.kept > 0 => {
-            format!(
-                "taken back, but for {} objects that others have changed, or that these may need{why}",
-                run.progress.kept
-            )
+            let kept = if run.progress.kept == 1 { "1 object".to_owned() } else { format!("{} objects", run.progress.kept) };
+            format!("taken back, but for {kept} that others have changed, or that these may need{why}")
         }
         Phase::RolledBack => format!("taken back{why}"),
         Phase::RollingBack if run.progress.is_undone_before_helm() => {
@@ -140,6 +147,14 @@ mod tests {
 
     use super::*;
     use crate::testing::run;
+
+    #[test]
+    fn a_command_in_a_sentence_stays_on_one_line() {
+        let command = "`helm rollback shop 1 -n shop --kubeconfig /home/somebody/of/the/shop/kubeconfig --no-hooks`";
+        let text =
+            wrapped(&format!("the manifests of revision 1 are not there: {command} brings them (without the flag, too)"));
+        assert!(text.contains(command) && text.lines().count() > 1, "{text}");
+    }
 
     #[test]
     fn a_long_remark_stands_below_its_run_and_no_line_is_wider_than_a_screen() {

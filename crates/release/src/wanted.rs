@@ -33,7 +33,7 @@ pub async fn check(session: &Session<'_>, step: &str) -> Result<(), Failure> {
     if let Some(run) = runs.iter().find(|run| run.is_half()) {
         let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
         let to = helm.begun(std::slice::from_ref(run));
-        return Err(half(run, to.map(|to| helm.rollback_to(to)), place));
+        return Err(half(run, to.map(|to| place.helm_rollback(to)), place));
     }
     let Some(job) = &session.job else { return Ok(()) };
     let is_ours = |run: &&RecordedRun| {

@@ -115,7 +115,7 @@ fn a_rest_that_is_taken_back_by_hand_does_not_forget_where_helm_goes() {
     };
     ask(&["rollback", "--last"]);
     let status = ask(&["status"]).stdout;
-    assert!(status.contains("  helm rollback fairlead 1 -n default\n"), "{status}");
+    assert!(status.contains("  helm rollback fairlead 1 -n default --kubeconfig "), "{status}");
 }
 
 /// Helm can go back to 2, where the first run was in force: without its ticket nobody would know that it is not any more.
@@ -145,6 +145,45 @@ fn tickets_by_which_a_rollback_is_refused_are_not_pruned() {
         "{}",
         refused.stderr
     );
+}
+
+/// Helm's hook has waited for the old side in vain, so the old manifests are there, although Helm's record says nothing of it.
+#[test]
+fn what_helm_has_waited_for_in_vain_may_be_ended_by_hand() {
+    let cluster = lease();
+    same(&cluster, "one");
+    recorded(&cluster, 1, "superseded");
+    apply(&cluster, &["--helm-revision", "2"]).expect(0);
+    recorded(&cluster, 3, "pending-rollback");
+    job(&cluster, 0);
+    let labels = json!({"app": "old"});
+    let container = json!({"name": "it", "image": "none"});
+    cluster.apply(&json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "default", "name": "old",
+        "labels": {"app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {"meta.helm.sh/release-name": "fairlead", "meta.helm.sh/release-namespace": "default"}},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}}));
+    let refused = back(&cluster, "post-rollback", &[]).expect(4);
+    assert!(refused.stderr.contains("error FL034"), "{}", refused.stderr);
+    // The hooks' account may list workloads.
+    let mut hook = fairlead_tests::program::job("trigger-replicator");
+    hook.args([
+        "rollback",
+        "--to-revision",
+        "1",
+        "--undo-at",
+        "post-rollback",
+        "--ledger-namespace",
+        "default",
+        "--job",
+        "it",
+    ]);
+    hook.args(["--wait-for", "workloads", "--wait-timeout", "1s", "--kubeconfig", cluster.kubeconfig()]);
+    let waited = run(&mut hook, "").expect(1);
+    assert!(waited.stderr.contains("error FL025"), "{}", waited.stderr);
+    assert_eq!(cluster.list("triggers").len(), 1);
+    back(&cluster, "post-rollback", &[]).expect(0);
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+    cluster.kubectl(&["delete", "deployment", "-n", "default", "old"]).expect(0);
 }
 
 /// What Helm's hooks of a revision are told, and its newest one is another: a Job that comes late.

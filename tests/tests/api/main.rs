@@ -4,6 +4,7 @@
 //! - `restore`: a step that fails leaves everything as it was
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
 //! - `back`: as Helm's hooks do
+//! - `pasted`: what is printed as the next command works
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
@@ -23,7 +24,9 @@ mod interrupt;
 mod ledger;
 mod mesh;
 mod objects;
+mod pasted;
 mod permission;
+mod person;
 mod plan;
 mod progress;
 mod replicate;

@@ -54,7 +54,7 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
             make_ready(&cluster, 1);
             is_ready.store(true, Ordering::Relaxed);
         });
-        apply(&cluster, &["--run-timeout", "30s", "--ready-timeout", "10m"])
+        apply(&cluster, &["--run-timeout", "30s", "--ready-timeout", "10m", "--helm-revision", "2"])
     });
     assert!(is_ready.into_inner());
     let made = made.expect(0).json();
@@ -65,8 +65,17 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     let left = "the run goes on in the background: 3 of 4 are not ready yet, the first is Trigger default/";
     assert!(said.contains("in force; what follows from it goes on in the background") && said.contains(left), "{said}");
 
+    // Another upgrade does not begin while that one goes on, nor does it end it.
+    let held = thread::scope(|scope| {
+        scope.spawn(|| make_ready(&cluster, 2));
+        apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "3"])
+    });
+    let held = held.expect(5).stderr;
+    assert!(held.contains("error FL015: run 1 of an earlier upgrade goes on in the background: 2 of 4 are not"), "{held}");
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
+
     make_ready(&cluster, COUNT);
-    let finished = apply(&cluster, &[]).expect(0);
+    let finished = apply(&cluster, &["--helm-revision", "3"]).expect(0);
     assert_eq!(finished.json()["outcome"], "Unchanged");
     assert!(finished.stderr.contains("finished the earlier run"), "{}", finished.stderr);
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Committed".to_owned())]);

@@ -4,10 +4,12 @@
 //! - `back`: the hooks of `helm rollback`, and a rollback now
 //! - `permissions`: what each account may do, and what both the job's and that of the rollback hooks may
 //! - `pages`: the pages that people read: their links
+//! - `commands`: what people are shown and paste
 //! - `quoting`: text stays text, whatever it looks like
 //! - `library`: the library in a chart of somebody else, made as its README says
 
 mod back;
+mod commands;
 mod library;
 mod pages;
 mod permissions;

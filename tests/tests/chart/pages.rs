@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fairlead_tests::program::root;
 
 /// README, all of `docs`, and what stands beside the charts and the example.
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let beside = [
         "README.md",
         "charts/fairlead/README.md",

@@ -225,7 +225,7 @@ impl<'a> Scene<'a> {
             }
             name => job(name),
         };
-        run(command.args(words).arg("--kubeconfig").arg(self.cluster.kubeconfig()), "")
+        run(command.args(words).env("KUBECONFIG", self.cluster.kubeconfig()), "")
     }
 
     /// What `status` says of the release.
