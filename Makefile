@@ -101,6 +101,12 @@ images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static 
 	    --output $(IMAGES)/$$job.tar; \
 	done
 
+.PHONY: docs
+docs: cluster ## writes what commands print, and the table of codes, into docs/; the tests compare both
+	@UPDATE_DOCS=1 cargo test --quiet -p fairlead-job --lib the_page_of_codes
+	@UPDATE_DOCS=1 cargo test --quiet -p fairlead-tests --test api pages_show || true
+	@git status --short README.md docs
+
 ## ---- what that needs
 
 .PHONY: packages

@@ -37,6 +37,7 @@ pub fn explain(id: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::ExitStatus;
 
     /// What is wrong with a table of codes: ill-formed, twice, or without a text.
     fn defects(prefix: &str, codes: &[&Code]) -> Vec<String> {
@@ -65,6 +66,29 @@ mod tests {
         for (prefix, codes) in ALL {
             assert_eq!(defects(prefix, codes), Vec::<String>::new());
         }
+    }
+
+    /// The table for people who have a page and no program.
+    fn page() -> String {
+        let mut page = "# Codes\n\nEvery message has one. `kubectl fairlead explain CODE` says the same. `make docs` writes this page.\n".to_owned();
+        for (letters, codes) in ALL {
+            let _ = write!(page, "\n## {letters}\n\n| code | exit | what is the matter | what to do |\n|---|---|---|---|\n");
+            for Code { id, exit, title, cause, next } in codes {
+                let exit = if *exit == ExitStatus::Done { "warning".to_owned() } else { exit.code().to_string() };
+                let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
+                let _ = writeln!(page, "| {id} | {exit} | **{}.** {} | {} |", cell(title), cell(cause), cell(next));
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_of_codes_says_what_explain_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/codes.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, page()).expect("it can be written");
+        }
+        assert!(std::fs::read_to_string(path).is_ok_and(|text| text == page()), "`make docs` writes docs/codes.md anew");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
 //! - `back`: as Helm's hooks do
 //! - `pasted`: what is printed as the next command works
+//! - `transcripts`: what pages show of a terminal is what one shows
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
@@ -32,3 +33,4 @@ mod progress;
 mod replicate;
 mod restore;
 mod server;
+mod transcripts;
