@@ -46,7 +46,9 @@ impl fmt::Display for Shown {
 #[must_use]
 pub fn commands(text: &str) -> Vec<Shown> {
     let mut shown = Vec::new();
-    for line in text.replace("\\\n", " ").lines() {
+    let joined: Vec<&str> =
+        text.split("\\\n").enumerate().map(|(part, text)| if part == 0 { text } else { text.trim_start() }).collect();
+    for line in joined.join("").lines() {
         let line = line.trim().trim_start_matches("$ ");
         if line.starts_with("Usage:") {
             continue;
@@ -197,7 +199,7 @@ mod tests {
         assert_eq!(shown, ["helm rollback shop 1 -n shop"]);
         assert_eq!(texts("Next: kubectl fairlead rollback a -n b --last"), ["kubectl fairlead rollback a -n b --last"]);
         assert_eq!(texts("or `kubectl get a -n b`, or `legacy-purger plan`"), ["kubectl get a -n b", "legacy-purger plan"]);
-        assert_eq!(texts("$ trigger-replicator plan \\\n    --strict"), ["trigger-replicator plan      --strict"]);
+        assert_eq!(texts("$ trigger-replicator plan \\\n    --strict"), ["trigger-replicator plan --strict"]);
         assert_eq!(texts("legacy-purger has failed, and helm says so: kubectl is old"), Vec::<String>::new());
         assert!(commands("go back with `helm rollback shop\n 1 -n shop`")[0].is_broken);
     }
