@@ -31,6 +31,8 @@ pub struct Asked {
     pub earlier: usize,
     /// How many writes came before; none when this is no write.
     pub write: Option<usize>,
+    /// How many connections had been made before that over which it came.
+    pub connection: usize,
 }
 
 /// When a job is killed, or its connection breaks.
@@ -168,14 +170,15 @@ async fn serve<F>(listener: TcpListener, shared: Arc<Shared<F>>)
 where
     F: Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
 {
-    while let Ok((stream, _)) = listener.accept().await {
+    let mut connections = 0..;
+    while let (Ok((stream, _)), Some(connection)) = (listener.accept().await, connections.next()) {
         let shared = Arc::clone(&shared);
         // Without it a small answer waits for an acknowledgement.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
-                async move { shared.answer(request).await }
+                async move { shared.answer(request, connection).await }
             });
             // A client that goes away in the middle is an ordinary event, and so is a connection that a fault closes.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -184,15 +187,15 @@ where
 }
 
 impl<F: Fn(&Asked) -> Option<Fault>> Shared<F> {
-    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn answer(&self, request: Request<Incoming>, connection: usize) -> io::Result<Response<Body>> {
         let now = self.seen.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.seen.most_in_flight.fetch_max(now, Ordering::Relaxed);
-        let response = self.meet(request).await;
+        let response = self.meet(request, connection).await;
         self.seen.in_flight.fetch_sub(1, Ordering::Relaxed);
         response
     }
 
-    async fn meet(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn meet(&self, request: Request<Incoming>, connection: usize) -> io::Result<Response<Body>> {
         if self.seen.is_dead.load(Ordering::SeqCst) {
             return Err(closed());
         }
@@ -201,7 +204,7 @@ impl<F: Fn(&Asked) -> Option<Fault>> Shared<F> {
         }
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let asked = self.note(&head, &body);
+        let asked = self.note(&head, &body, connection);
         let forward = || self.forward(head, body.clone());
         match (self.fault)(&asked) {
             None => Ok(forward().await),
@@ -233,13 +236,13 @@ impl<F: Fn(&Asked) -> Option<Fault>> Shared<F> {
         }
     }
 
-    fn note(&self, head: &hyper::http::request::Parts, body: &Bytes) -> Asked {
+    fn note(&self, head: &hyper::http::request::Parts, body: &Bytes, connection: usize) -> Asked {
         let (method, path) = (head.method.to_string(), head.uri.to_string());
-        let is_write = method != "GET" && !path.contains("/selfsubjectaccessreviews");
+        let is_write = method != "GET" && !path.contains("/selfsubjectaccessreviews") && !path.contains("dryRun=All");
         let mut all = self.seen.asked.lock().expect("nobody panics with it");
         let earlier = all.iter().filter(|other| other.method == method && other.path == path).count();
         let writes = all.iter().filter(|other| other.write.is_some()).count();
-        let asked = Asked { method, path, body: body.clone(), earlier, write: is_write.then_some(writes) };
+        let asked = Asked { method, path, body: body.clone(), earlier, write: is_write.then_some(writes), connection };
         all.push(asked.clone());
         asked
     }

@@ -33,6 +33,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A policy acts about one second after it was created (measured with Kubernetes 1.34), on every API server by itself.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// An API server looks for new policies once a second, each at a moment of its own. So long the fence must deny every try, each over another
+/// connection: then it stands on all servers, also on those that a load balancer hides.
+const FENCE_STEADY: Duration = Duration::from_secs(1);
+
 /// The objects of a purge.
 pub(crate) struct Guarded<'a> {
     /// Where changes are made.
@@ -130,8 +134,8 @@ impl Guarded<'_> {
         Ok(())
     }
 
-    /// The fence is up when it denies the creation of an object like those that go. Where that cannot be tried, a definition is still
-    /// deleted only when none of its objects is there.
+    /// The fence is up when it denies the creation of an object like those that go, for some time and without exception. Where that cannot
+    /// be tried, a definition is still deleted only when none of its objects is there.
     async fn see_fence_deny(&self, policy: &str, mark: &str) -> Result<(), Obstacle> {
         let is_sample = |change: &Change| {
             let is_object = change.stage == OBJECTS || change.stage == HELM_OBJECTS;
@@ -141,9 +145,15 @@ impl Guarded<'_> {
         // What else could deny an object of this name was asked when the purge was planned.
         let image = sample.before().cloned().unwrap_or_default();
         let (objects, deadline) = (self.objects().await?, Instant::now() + FENCE_TIMEOUT);
+        let mut denies_since: Option<Instant> = None;
         loop {
             match objects.rehearse(&sample.target, &image, None).await? {
-                Rehearsal::Denied(why) if why.contains(policy) => return Ok(()),
+                Rehearsal::Denied(why) if why.contains(policy) => {
+                    if denies_since.get_or_insert_with(Instant::now).elapsed() >= FENCE_STEADY {
+                        return Ok(());
+                    }
+                    self.pause().await?;
+                }
                 Rehearsal::NotAllowed => return Ok(()),
                 Rehearsal::Denied(why) | Rehearsal::Untried(why) => {
                     // On the way back it carries the mark. If that is denied, too, then only since the plan was made.
@@ -162,7 +172,10 @@ impl Guarded<'_> {
                     let source = format!("{} could still be created; --fence false goes without it", sample.target.kind);
                     return Err(Obstacle::Late { operation, source: source.into() });
                 }
-                Rehearsal::Accepted | Rehearsal::Exists => self.pause().await?,
+                Rehearsal::Accepted | Rehearsal::Exists => {
+                    denies_since = None;
+                    self.pause().await?;
+                }
             }
         }
     }

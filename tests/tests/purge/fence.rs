@@ -1,8 +1,10 @@
 //! Objects that are created while they are purged.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fairlead_tests::program::{becomes, run, tool};
+use fairlead_tests::program::{becomes, job, run, tool};
+use fairlead_tests::proxy::{Answer, Asked, Fault, Proxy};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -74,4 +76,33 @@ fn without_a_fence_what_was_created_meanwhile_stops_the_purge_before_it_is_lost(
     scene.cluster.kubectl(&["delete", ACTIVATIONS, "-n", "orders", "meanwhile"]).expect(0);
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
     scene.playing(AT_ONCE, || scene.run(&["apply", "--fence", "false"]).expect(0));
+}
+
+/// Behind one address there may be several API servers, and each learns of the fence by itself.
+#[test]
+fn nothing_goes_before_every_api_server_has_the_fence() {
+    let scene = Scene::new();
+    let is_trial = |asked: &Asked| {
+        let is_dry =
+            asked.method == "POST" && asked.path.contains("/eventactivations?") && asked.path.contains("dryRun=All");
+        is_dry && !String::from_utf8_lossy(&asked.body).contains("fairlead.dev/ticket")
+    };
+    // The other one: it says at two of the tries that there is such an object, and lets it pass.
+    let other = |trial: usize| [1, 3].contains(&trial);
+    let trials = AtomicUsize::new(0);
+    let proxy = Proxy::start(scene.cluster.kubeconfig().as_ref(), move |asked| {
+        let is_others = is_trial(asked) && other(trials.fetch_add(1, Ordering::SeqCst));
+        is_others.then(|| Fault::Instead(Answer::new(409, "AlreadyExists")))
+    });
+    let mut purger = job("legacy-purger");
+    purger.args(["apply", "--ledger-namespace", "default", "--release", "shop", "--kubeconfig"]).arg(proxy.kubeconfig());
+    scene.playing(AT_ONCE, || run(&mut purger, "")).expect(0);
+    let asked = proxy.asked();
+    let trials: Vec<&Asked> = asked.iter().filter(|asked| is_trial(asked)).collect();
+    let first = asked.iter().position(|asked| asked.method == "DELETE").expect("something is deleted");
+    let before = asked[..first].iter().filter(|asked| is_trial(asked)).count();
+    assert!(before > 5 && before == trials.len(), "{before} of {}", trials.len());
+    let mut connections: Vec<usize> = trials.iter().map(|asked| asked.connection).collect();
+    connections.dedup();
+    assert_eq!(connections.len(), trials.len(), "each has its own");
 }

@@ -2,6 +2,7 @@
 
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
+use http::header::{self, HeaderValue};
 use kube::api::PostParams;
 use serde_json::Value;
 
@@ -26,7 +27,8 @@ pub enum Rehearsal {
 
 impl Objects<'_> {
     /// Sends a create with `dryRun=All`: validation and admission have their say, and nothing is stored. They come before the look whether
-    /// there is one of that name.
+    /// there is one of that name. Without the mark of a ticket it is a create of anybody, and such arrive at any API server: so it has a
+    /// connection of its own, because behind one address there may be several.
     pub async fn rehearse(&self, target: &Target, image: &Value, mark: Option<&str>) -> Result<Rehearsal, Obstacle> {
         let subject = Subject { target, resource: self.resource(target)? };
         let mut object = created_again(image, &subject.resource);
@@ -36,7 +38,10 @@ impl Objects<'_> {
             annotations.remove(TICKET_ANNOTATION);
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let request = subject.requests().create(&params, object.to_string().into_bytes());
+        let mut request = subject.requests().create(&params, object.to_string().into_bytes());
+        if let (Ok(request), None) = (&mut request, mark) {
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let request = request.map_err(|source| Obstacle::Refused {
             operation: subject.operation("create").to_string(),
             source: source.into(),
