@@ -7,6 +7,7 @@ use kube::api::PostParams;
 use serde_json::Value;
 
 use super::image::created_again;
+use super::restore::is_unserved;
 use super::{Objects, Subject, TICKET_ANNOTATION};
 use crate::cluster::FIELD_MANAGER;
 
@@ -19,7 +20,7 @@ pub enum Rehearsal {
     NotAllowed,
     /// There is one of that name; validation and admission let it pass.
     Exists,
-    /// Who has a say cannot be asked without consequences: nothing is known.
+    /// It cannot be asked: who has a say would act, or the kind is not served. Nothing is known.
     Untried(String),
     /// It would not, in its own words.
     Denied(String),
@@ -59,7 +60,7 @@ impl Objects<'_> {
                 }
                 // Asked last, when all others have let it pass; there is room when the object is gone.
                 Some(status) if status.code == 403 && status.message.contains("exceeded quota: ") => Ok(Rehearsal::Exists),
-                Some(status) if status.message.ends_with("does not support dry run") => {
+                Some(status) if status.message.ends_with("does not support dry run") || is_unserved(status) => {
                     Ok(Rehearsal::Untried(status.message.clone()))
                 }
                 Some(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => {

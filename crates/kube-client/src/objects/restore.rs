@@ -190,8 +190,7 @@ impl Objects<'_> {
         let patience = if self.unserved.borrow().contains(&kind) { Duration::ZERO } else { settle::TIMEOUT };
         let last = RefCell::new(None);
         let look = async || match self.post(subject, object.clone(), mark).await? {
-            // A namespace that is not there is named in the details.
-            Err(error) if error.status().is_some_and(|status| status.is_not_found() && !names_an_object(status)) => {
+            Err(error) if error.status().is_some_and(is_unserved) => {
                 let why = error.to_string();
                 last.replace(Some(error));
                 Ok(Look::NotYet(why))
@@ -257,8 +256,9 @@ fn corrections(was: &Value, is: &Value) -> Vec<(String, Value)> {
     gone.chain(different).collect()
 }
 
-fn names_an_object(status: &Status) -> bool {
-    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
+/// Whether the kind itself is not there: a namespace that is not would be named in the details.
+pub(super) fn is_unserved(status: &Status) -> bool {
+    status.is_not_found() && status.details.as_ref().is_none_or(|details| details.name.is_empty())
 }
 
 /// The image as what `live` becomes when it is overwritten: identity and what the server sets stay.
