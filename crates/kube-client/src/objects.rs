@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fairlead_migration::change::{Action, Images, Target};
+use fairlead_migration::change::{Action, Images, Target, owners};
 use fairlead_migration::executor::{Standing, Task, Watcher, World};
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::{Obstacle, Stop};
@@ -47,7 +47,7 @@ use serde_json::Value;
 
 pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
-use self::owners::{has_same_owners, owners};
+use self::owners::has_same_owners;
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
@@ -201,17 +201,17 @@ impl<'a> Objects<'a> {
         let deleted = || {
             plan.changes().filter_map(|change| if let Images::Delete(before) = change.images { Some(before) } else { None })
         };
-        let mut owners = HashSet::new();
+        let mut named = HashSet::new();
         for change in plan.changes() {
             let before = change.before().into_iter();
-            owners.extend(before.flat_map(self::owners).filter_map(|owner| owner["uid"].as_str()).map(str::to_owned));
+            named.extend(before.flat_map(owners).filter_map(|owner| owner["uid"].as_str()).map(str::to_owned));
         }
-        if !owners.is_empty() {
+        if !named.is_empty() {
             let deleted: HashSet<String> =
-                deleted().filter_map(|before| uid(&before).map(str::to_owned)).filter(|uid| owners.contains(uid)).collect();
-            owners = deleted;
+                deleted().filter_map(|before| uid(&before).map(str::to_owned)).filter(|uid| named.contains(uid)).collect();
+            named = deleted;
         }
-        Self { owners, ..Self::new(cluster, discovery) }
+        Self { owners: named, ..Self::new(cluster, discovery) }
     }
 
     /// The same for writing while this lock is held.
@@ -331,10 +331,8 @@ impl<'a> Objects<'a> {
         if let Some(resource) = self.discovery.find_version(&target.api_version, &target.kind) {
             return Ok(resource.clone());
         }
-        // The core group is asked for only where it matters which subresources there are; its plurals are regular.
         if target.api_version == "v1" {
-            let plural = format!("{}s", target.kind.to_lowercase());
-            return Ok(Resource::core(&target.kind, &plural, target.namespace.is_some()));
+            return Ok(Resource::unasked(&target.kind));
         }
         let what = format!("the cluster does not serve kind {} of {}", target.kind, target.api_version);
         Err(Obstacle::Refused { operation: format!("find {target}"), source: what.into() })

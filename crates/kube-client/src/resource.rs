@@ -1,5 +1,8 @@
 //! A kind as the cluster serves it, and where its objects are.
 
+/// Kinds of the core group that live in no namespace.
+const CLUSTER_WIDE: [&str; 3] = ["Namespace", "Node", "PersistentVolume"];
+
 /// A kind in one version, as the cluster serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -32,6 +35,14 @@ impl Resource {
         Self { is_namespaced, ..Self::v1("", kind, plural) }
     }
 
+    /// A kind of the core group as it has always been. The group is asked for only where it matters which subresources there are.
+    #[must_use]
+    pub fn unasked(kind: &str) -> Self {
+        let singular = kind.to_lowercase();
+        let plural = if singular.ends_with('s') { singular } else { format!("{singular}s") };
+        Self::core(kind, &plural, !CLUSTER_WIDE.contains(&kind))
+    }
+
     /// `eventing.knative.dev/v1`.
     #[must_use]
     pub fn api_version(&self) -> String {
@@ -49,5 +60,23 @@ impl Resource {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
         let namespace = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
         format!("{root}/{}{namespace}/{}", self.api_version(), self.plural)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_the_core_group_are_found_where_they_are() {
+        let path = |kind: &str| {
+            let resource = Resource::unasked(kind);
+            resource.path(Some("a").filter(|_| resource.is_namespaced))
+        };
+        for kind in CLUSTER_WIDE {
+            assert_eq!(path(kind), format!("/api/v1/{}s", kind.to_lowercase()));
+        }
+        assert_eq!(path("ConfigMap"), "/api/v1/namespaces/a/configmaps");
+        assert_eq!(path("Endpoints"), "/api/v1/namespaces/a/endpoints");
     }
 }

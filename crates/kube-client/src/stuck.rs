@@ -1,6 +1,7 @@
 //! Jobs of a release that have not come to their end, and why their pods do not run: of a pod that never started nothing is in the
 //! ledger.
 
+use fairlead_migration::change::owners;
 use fairlead_migration::obstacle::Obstacle;
 use serde_json::Value;
 
@@ -42,10 +43,7 @@ impl Cluster {
 }
 
 fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
-    let owns = |pod: &&Value| {
-        let owners = pod["metadata"]["ownerReferences"].as_array();
-        owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == job["metadata"]["uid"]))
-    };
+    let owns = |pod: &&Value| owners(pod).any(|owner| owner["uid"] == job["metadata"]["uid"]);
     let pod = pods.iter().filter(owns).find_map(|pod| {
         let why = not_running(pod)?;
         Some(format!("pod {}: {why}", name(pod)))

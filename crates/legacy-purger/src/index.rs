@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_migration::change::Target;
+use fairlead_migration::change::{Target, owners};
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::packed::Packed;
 use fairlead_observe::address::target;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::configuration::PurgedKind;
 use crate::decide::{Known, Verdict, decide, decide_along};
 use crate::finalizers::foreign_finalizers;
-use crate::owned::{Fate, Owned, owners};
+use crate::owned::{Fate, Owned};
 use crate::tracked::Tracked;
 
 /// The objects of one kind.

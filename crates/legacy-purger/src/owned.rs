@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use fairlead_apis::object;
+use fairlead_migration::change::owners;
 use serde_json::Value;
 
 use crate::configuration::{Named, is_built_in};
@@ -62,11 +63,6 @@ impl Owned {
         }
         image
     }
-}
-
-/// The references of an object to its owners.
-pub(crate) fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
 #[cfg(test)]

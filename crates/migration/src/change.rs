@@ -12,6 +12,11 @@ use serde_json::Value;
 /// The whole object at one moment, as JSON.
 pub type Image = Value;
 
+/// The references of an object to those that own it.
+pub fn owners(image: &Image) -> impl Iterator<Item = &Value> {
+    image["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
 /// The address of one object. Those of one kind are in the order in which an API server lists them, by `namespace/name`, so that
 /// a plan can be made from a list while it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -14,9 +14,6 @@ use crate::address::target;
 use crate::kind::{DEFINITION, Kind};
 use crate::manifests::Manifests;
 
-/// Kinds of the core group that own others and live in no namespace.
-const CLUSTER_WIDE: [&str; 3] = ["Namespace", "Node", "PersistentVolume"];
-
 /// Where objects come from.
 pub enum Source<'a> {
     /// A cluster and what it serves.
@@ -39,7 +36,7 @@ impl Source<'_> {
     #[must_use]
     pub fn is_namespaced(&self, kind: &Kind) -> bool {
         match self {
-            _ if kind.group.is_empty() => !CLUSTER_WIDE.contains(&&*kind.kind),
+            _ if kind.group.is_empty() => Resource::unasked(&kind.kind).is_namespaced,
             Self::Cluster(_, discovery) => resource(discovery, kind).is_none_or(|resource| resource.is_namespaced),
             Self::Manifests(manifests) => {
                 manifests.definition(kind).is_none_or(|definition| definition["spec"]["scope"] != "Cluster")
@@ -185,9 +182,7 @@ impl Source<'_> {
 /// The best version of a kind that the cluster serves.
 fn resource(discovery: &Discovery, kind: &Kind) -> Option<Resource> {
     if kind.group.is_empty() {
-        // Asked for only where it matters which subresources there are; its plurals are regular.
-        let plural = format!("{}s", kind.kind.to_lowercase());
-        return Some(Resource::core(&kind.kind, &plural, kind.is_namespaced));
+        return Some(Resource::unasked(&kind.kind));
     }
     if let Some(exact) = &kind.exact {
         return discovery.find_version(&kind.api_version(exact), &kind.kind).cloned();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use fairlead_migration::change::owners;
 use fairlead_migration::fields;
 use serde_json::{Map, Value, json};
 
@@ -203,8 +204,7 @@ pub(super) fn managers_of(image: &Value, renamed: &HashMap<String, String>) -> V
     let Some(managers) = image["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty()) else {
         return json!([{}]);
     };
-    let owners = image["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    let replaced = owners.filter_map(|owner| renamed.get_key_value(owner["uid"].as_str()?));
+    let replaced = owners(image).filter_map(|owner| renamed.get_key_value(owner["uid"].as_str()?));
     let text = replaced.fold(Value::from(managers.clone()).to_string(), |text, (old, now)| text.replace(old, now));
     serde_json::from_str(&text).unwrap_or_else(|_| managers.clone().into())
 }

@@ -1,6 +1,6 @@
 //! Who owns an object, where owners are deleted and come back: a reference names its owner by uid, and that is another one then.
 
-use fairlead_migration::change::{Change, Target};
+use fairlead_migration::change::{Change, Target, owners};
 use fairlead_migration::executor::Task;
 use fairlead_migration::obstacle::Obstacle;
 use serde_json::{Value, json};
@@ -8,11 +8,7 @@ use serde_json::{Value, json};
 use super::image::{Part, restored_managers, uid};
 use super::{Objects, Subject, is_conflict};
 use crate::cluster::FIELD_MANAGER;
-
-/// The references of an object to its owners.
-pub(super) fn owners(image: &Value) -> impl Iterator<Item = &Value> {
-    image["metadata"]["ownerReferences"].as_array().into_iter().flatten()
-}
+use crate::resource::Resource;
 
 impl Objects<'_> {
     /// The references of `image` to its owners as they are now.
@@ -36,11 +32,8 @@ impl Objects<'_> {
             };
             let was = owner["uid"].as_str().unwrap_or_default();
             let comes_back = self.owners.contains(was);
-            // One that is on its way out takes along what is given to it: it comes back under another uid.
-            let is_there = |owner: &&Value| !comes_back || owner["metadata"]["deletionTimestamp"].is_null();
-            let now = live.as_ref().filter(is_there).and_then(uid);
-            match now {
-                Some(now) if now == was || comes_back => {
+            match live.as_ref().and_then(|live| uid_now(live, was, comes_back)) {
+                Some(now) => {
                     let mut reference = owner.clone();
                     reference["uid"] = now.into();
                     self.renamed.borrow_mut().insert(was.to_owned(), now.to_owned());
@@ -70,10 +63,10 @@ impl Objects<'_> {
     pub(super) fn owner_of(&self, change: &Change, reference: &Value) -> Target {
         let text = |field: &str| reference[field].as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
-        let resource = self.discovery.find_version(&api_version, &kind);
-        // The core group is not asked for: of its kinds these are in no namespace, and own objects of others.
-        let is_global = api_version == "v1" && ["Namespace", "Node", "PersistentVolume"].contains(&kind.as_str());
-        let is_namespaced = resource.map_or(!is_global, |resource| resource.is_namespaced);
+        let is_namespaced = match self.discovery.find_version(&api_version, &kind) {
+            Some(resource) => resource.is_namespaced,
+            None => api_version != "v1" || Resource::unasked(&kind).is_namespaced,
+        };
         let namespace = change.target.namespace.clone().filter(|_| is_namespaced);
         Target { api_version, kind, namespace, name: text("name") }
     }
@@ -129,4 +122,29 @@ impl Objects<'_> {
 /// Whether both images have the same owners.
 pub(super) fn has_same_owners(one: &Value, other: &Value) -> bool {
     owners(one).eq(owners(other))
+}
+
+/// The uid of an owner as an object that is given back names it; none where the owner is not there for it.
+fn uid_now<'a>(live: &'a Value, was: &str, comes_back: bool) -> Option<&'a str> {
+    // One that is on its way out takes along what is given to it: it comes back under another uid.
+    let is_leaving = comes_back && !live["metadata"]["deletionTimestamp"].is_null();
+    uid(live).filter(|now| !is_leaving && (*now == was || comes_back))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_comes_back_is_waited_for_and_another_is_the_same_or_gone() {
+        let owner = |uid: &str, deleted: Value| json!({"metadata": {"uid": uid, "deletionTimestamp": deleted}});
+        let there = |uid: &str| owner(uid, Value::Null);
+        let leaving = owner("old", "2026-01-01T00:00:00Z".into());
+        assert_eq!(uid_now(&there("new"), "old", true), Some("new"));
+        assert_eq!(uid_now(&there("old"), "old", true), Some("old"));
+        assert_eq!(uid_now(&leaving, "old", true), None);
+        // Outside of the plan nobody brings it back, and one of the same name is another.
+        assert_eq!(uid_now(&there("new"), "old", false), None);
+        assert_eq!(uid_now(&leaving, "old", false), Some("old"));
+    }
 }

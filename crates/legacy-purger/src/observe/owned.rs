@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
+use fairlead_migration::change::owners;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
+use super::served;
 use crate::configuration::Owned as Scope;
 use crate::definitions::Definition;
 use crate::options::Options;
-use crate::owned::{Fate, Owned, owners};
+use crate::owned::{Fate, Owned};
 
 /// What is found of one kind.
 #[derive(Default)]
@@ -31,12 +33,8 @@ pub(super) async fn kinds(
     if options.purge.owned == Some(Scope::All) && !definitions.is_empty() {
         kinds.extend(source.kinds().await?);
     }
-    let mut kinds: Vec<(String, Kind)> =
-        kinds.into_iter().filter_map(|kind| Some((source.api_version(&kind)?, kind))).collect();
-    kinds.retain(|(_, kind)| !definitions.iter().any(|it| it.entry.group == kind.group && it.entry.kind == kind.kind));
-    kinds.sort_by(|(a, one), (b, other)| (a, &one.kind).cmp(&(b, &other.kind)));
-    kinds.dedup_by(|(a, one), (b, other)| a == b && one.kind == other.kind);
-    Ok(kinds)
+    kinds.retain(|kind| !definitions.iter().any(|it| it.entry.group == kind.group && it.entry.kind == kind.kind));
+    Ok(served(source, kinds.into_iter()))
 }
 
 /// Adds what objects that go own in turn, until there is no more of it. Of `kinds` those stay that have such objects.
@@ -92,10 +90,8 @@ fn look(seen: &mut Seen, owned: &Owned, asked: &HashSet<Box<str>>, object: &Valu
 async fn is_living(source: &Source<'_>, object: &Value, owner: &Value) -> Result<bool, Obstacle> {
     let text = |field: &str| owner[field].as_str().unwrap_or_default();
     let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
-    let any = Kind::named(group, text("kind"));
-    // References are older than some versions, which are not served any more: the owner is there all the same.
-    let exact = any.clone().in_version(version);
-    let mut kind = if source.api_version(&exact).is_some() { exact } else { any };
+    let exact = Kind::named(group, text("kind")).in_version(version);
+    let mut kind = served_version(exact, |kind| source.api_version(kind).is_some());
     kind.is_namespaced = source.is_namespaced(&kind);
     let namespace = object["metadata"]["namespace"].as_str().filter(|_| kind.is_namespaced).unwrap_or_default();
     Ok(match (source.get(&kind, namespace, text("name")).await?, source) {
@@ -103,4 +99,47 @@ async fn is_living(source: &Source<'_>, object: &Value, owner: &Value) -> Result
         (None, Source::Manifests(_)) => source.first(&kind).await?.is_none(),
         (None, Source::Cluster(..)) => false,
     })
+}
+
+/// References are older than some versions, which are not served any more: the owner is there all the same, in another one.
+fn served_version(exact: Kind, is_served: impl Fn(&Kind) -> bool) -> Kind {
+    if is_served(&exact) { exact } else { Kind { exact: None, ..exact } }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_observe::kind::Asked;
+    use fairlead_observe::manifests::Manifests;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_owner_is_looked_for_in_a_version_that_is_served() {
+        let old = || Kind::named("a.b", "Thing").in_version("v1beta1");
+        assert_eq!(served_version(old(), |_| true), old());
+        assert_eq!(served_version(old(), |kind| kind.exact.is_none()), Kind::named("a.b", "Thing"));
+    }
+
+    #[test]
+    fn an_owner_keeps_an_object_while_it_is_there_and_stays() {
+        let thing = |name: &str, uid: &str, deleted: Value| {
+            json!({"apiVersion": "a.b/v1", "kind": "Thing",
+                "metadata": {"namespace": "n", "name": name, "uid": uid, "deletionTimestamp": deleted}})
+        };
+        let mut manifests = Manifests::new(Asked::AtLeast(&[]), "v1");
+        let things = [thing("stays", "s", Value::Null), thing("leaves", "l", "2026-01-01T00:00:00Z".into())];
+        for (position, thing) in things.into_iter().enumerate() {
+            manifests.add(&"things.yaml".into(), position + 1, thing).expect("an object");
+        }
+        let (manifests, object) = (manifests.sorted(), json!({"metadata": {"namespace": "n"}}));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let keeps = |name: &str, uid: &str| {
+            let owner = json!({"apiVersion": "a.b/v1", "kind": "Thing", "name": name, "uid": uid});
+            runtime.block_on(is_living(&Source::Manifests(&manifests), &object, &owner)).expect("files are read")
+        };
+        assert!(keeps("stays", "s"));
+        // Another one of that name, one that is on its way out, and none.
+        assert!(!keeps("stays", "other") && !keeps("leaves", "l") && !keeps("nobody", "s"));
+    }
 }

@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::Value;
-
 use super::Plan;
-use crate::change::{Change, Images};
+use crate::change::{Change, Images, owners};
 use crate::stage::UndoAt;
 
 /// A change that gives an object back which has owners.
@@ -59,16 +57,11 @@ fn late(plan: &Plan) -> BTreeSet<usize> {
 fn owned(position: usize, change: &Change) -> Option<Owned> {
     let before = match &change.images {
         Images::Delete(before) => before,
-        Images::Update(before, after) if owners(before) != owners(after) => before,
+        Images::Update(before, after) if !owners(before).eq(owners(after)) => before,
         _ => return None,
     };
-    let owners = owners(before);
+    let owners: Vec<String> = owners(before).filter_map(|owner| owner["uid"].as_str()).map(str::to_owned).collect();
     (!owners.is_empty()).then(|| Owned { position, uid: deleted_uid(change), owners })
-}
-
-fn owners(image: &Value) -> Vec<String> {
-    let owners = image["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    owners.filter_map(|owner| owner["uid"].as_str()).map(str::to_owned).collect()
 }
 
 fn deleted_uid(change: &Change) -> Option<String> {
