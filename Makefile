@@ -120,6 +120,32 @@ cluster: $(TOOLS)/cluster $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crd
 .PHONY: node
 node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAGES)/mailbox.tar
 
+# Message brokers, databases and the like, that the sources of a drain are tested with.
+SERVERS := target/tools/servers
+
+.PHONY: servers
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/kafka
+
+$(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
+$(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
+$(SERVERS)/nats-streaming-server $(SERVERS)/nats-server:
+	@echo 'Building $(@F)'
+	@GOBIN=$(CURDIR)/$(@D) $(GO) install -trimpath -ldflags '-s -w' $(MODULE)
+
+$(SERVERS)/stan: $(wildcard tests/servers/stan/*)
+	cd tests/servers/stan && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
+# Unpacked, not installed: no service starts, and nothing of the machine changes.
+$(SERVERS)/prometheus: DEBIAN := prometheus
+$(SERVERS)/mariadb: DEBIAN := mariadb-server-core mariadb-client-core libaio1 liburing2
+$(SERVERS)/prometheus $(SERVERS)/mariadb:
+	@scripts/unpack $@ $(DEBIAN)
+
+$(SERVERS)/kafka: tests/servers/kafka/pom.xml
+	@echo 'Fetching Kafka'
+	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ -DincludeScope=runtime
+	@touch $@
+
 .PHONY: test-cluster
 test-cluster:
 	cd tests/cluster && KUBECACHEDIR=$(CURDIR)/target/kube-cache FAIRLEAD_CLUSTER=$(CURDIR)/$(TOOLS)/cluster $(GO) test -trimpath -count=1 . ./internal/...

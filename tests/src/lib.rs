@@ -8,6 +8,7 @@
 //! - [`printed`]: the commands that a program or a page shows
 //! - [`proxy`]: faults between a job and the API server
 //! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
+//! - [`servers`]: message brokers, databases and the like, each in a process of its own
 //! - [`state`]: all objects of some kinds, in a form that can be compared
 //! - `timing`: how long each test takes
 //!
@@ -26,6 +27,7 @@ pub mod cluster;
 pub mod printed;
 pub mod program;
 pub mod proxy;
+pub mod servers;
 pub mod state;
 mod timing;
 pub mod webhook;

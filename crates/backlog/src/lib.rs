@@ -1,5 +1,24 @@
 //! How much is left in a queue, a topic or a table, and how far the answer can be trusted. Knows no Kubernetes and no verdict: it reads
 //! once, and says what it saw.
+//!
+//! - [`source`]: what every source can do, and why one cannot be asked
+//! - [`reading`]: one answer
+//! - [`configuration`]: which source, as a user writes it
+//! - [`connection`]: TLS and credentials, the same for every source
+//! - [`sources`]: one file for each kind of server
+//! - `http`: requests with a deadline and a bounded answer
+//!
+//! # Decision: unknown is never zero
+//!
+//! Situation: each of these servers has answers that look like zero and are not: a follower, a missing row, an empty series. Decision:
+//! a source reports [`Left::Empty`](reading::Left::Empty) only if the server proves it; everything else is
+//! [`Left::Unknown`](reading::Left::Unknown) with the reason. What is absent counts as empty only where the configuration says so.
 
+pub mod configuration;
+pub mod connection;
+mod http;
 pub mod reading;
 pub mod source;
+pub mod sources;
+
+pub use configuration::{SourceConfiguration, open};

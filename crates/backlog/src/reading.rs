@@ -45,11 +45,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// A reading that knows nothing.
+    /// A reading that says how much is left, and nothing else.
     #[must_use]
-    pub fn unknown(why: impl Into<String>) -> Self {
+    pub fn new(left: Left) -> Self {
         Self {
-            left: Left::Unknown(why.into()),
+            left,
             hopeless: None,
             ends: BTreeMap::new(),
             redelivery: None,
@@ -57,5 +57,11 @@ impl Reading {
             server: None,
             seen: Value::Null,
         }
+    }
+
+    /// A reading that knows nothing.
+    #[must_use]
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::new(Left::Unknown(why.into()))
     }
 }

@@ -68,3 +68,23 @@ pub trait Source {
     /// Reads once. What goes wrong is a reading that knows nothing.
     async fn read(&mut self) -> Reading;
 }
+
+impl From<OpenError> for Reading {
+    fn from(error: OpenError) -> Self {
+        Self::unknown(causes(&error))
+    }
+}
+
+/// An error with its causes, each said once.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}

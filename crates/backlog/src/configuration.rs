@@ -1,0 +1,32 @@
+//! Which source, as a user writes it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::{Credentials, OpenError, Source};
+use crate::sources::nats_streaming;
+
+/// A source; the key is its kind: `natsStreaming: {url: …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceConfiguration {
+    /// Durable subscriptions of NATS Streaming.
+    NatsStreaming(nats_streaming::Configuration),
+}
+
+/// What becomes of a name that the server does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WhenAbsent {
+    /// An error at the start, and unknown later.
+    #[default]
+    Unknown,
+    /// Nothing is left in it.
+    Empty,
+}
+
+/// Connects, and reads once to see that the configuration names what is there.
+pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credentials) -> Result<Box<dyn Source>, OpenError> {
+    Ok(match configuration {
+        SourceConfiguration::NatsStreaming(of) => Box::new(nats_streaming::open(of, credentials).await?),
+    })
+}

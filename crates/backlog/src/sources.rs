@@ -1,0 +1,3 @@
+//! One file for each kind of server: its configuration, how it is opened, and how it is read.
+
+pub mod nats_streaming;

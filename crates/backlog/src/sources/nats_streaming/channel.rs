@@ -1,0 +1,110 @@
+//! What is left in the channels; a pure function of an answer and of what was known before.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::monitoring::{Channel, Reader};
+use super::{Configuration, is_among};
+
+/// Where a subscription stood.
+pub(super) struct Position {
+    left: u64,
+    /// Number of the last message then.
+    last_seq: u64,
+}
+
+/// What the channels say together.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub(super) left: u64,
+    pub(super) unknown: Option<String>,
+    pub(super) hopeless: Option<String>,
+    /// Seconds; the longest.
+    pub(super) ack_wait: Option<u64>,
+    pub(super) seen: Value,
+}
+
+pub(super) fn judge(
+    channels: &[Channel],
+    configuration: &Configuration,
+    known: &mut BTreeMap<(String, String), Position>,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut seen = serde_json::Map::new();
+    for channel in channels {
+        let all = channel.readers();
+        let is_meant = |name: &String| configuration.durables.is_empty() || configuration.durables.contains(name);
+        let readers: BTreeMap<String, Reader> = all.into_iter().filter(|(name, _)| is_meant(name)).collect();
+        for (name, reader) in &readers {
+            verdict.add(channel, name, reader);
+            let position = Position { left: left(channel, reader), last_seq: channel.last_seq };
+            known.insert((channel.name.clone(), name.clone()), position);
+        }
+        let is_unread = readers.is_empty() && channel.msgs > 0 && configuration.durables.is_empty();
+        let has_been_read = known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
+        if is_unread && !has_been_read && !is_among(&channel.name, &configuration.accept_unread) {
+            let (name, count) = (&channel.name, channel.msgs);
+            verdict.fail(format!(
+                "channel {name} holds {count} messages and has no subscription: nobody reads them; name it under acceptUnread if nobody needs them"
+            ));
+        }
+        seen.insert(channel.name.clone(), evidence(channel, &readers));
+    }
+    for ((of, name), position) in &*known {
+        let channel = channels.iter().find(|channel| channel.name == *of);
+        let is_there = channel.is_some_and(|channel| channel.readers().contains_key(name));
+        if !is_there && !channel.is_some_and(|channel| position.is_done(channel)) {
+            let count = position.left;
+            verdict.fail(format!(
+                "subscription {name} of channel {of} is gone, with its position: {count} messages were left when it was last seen"
+            ));
+        }
+    }
+    verdict.seen = Value::Object(seen);
+    verdict
+}
+
+impl Position {
+    /// Whether a subscription that is gone had got everything there is.
+    fn is_done(&self, channel: &Channel) -> bool {
+        self.left == 0 && self.last_seq == channel.last_seq
+    }
+}
+
+/// Messages that were not sent yet, and those that were not acknowledged.
+fn left(channel: &Channel, reader: &Reader) -> u64 {
+    (channel.last_seq + 1).saturating_sub(channel.first().max(reader.last_sent + 1)) + reader.pending
+}
+
+impl Verdict {
+    fn add(&mut self, channel: &Channel, name: &str, reader: &Reader) {
+        let (of, left) = (&channel.name, left(channel, reader));
+        self.left += left;
+        self.ack_wait = self.ack_wait.max(Some(reader.ack_wait));
+        let lost = channel.first().saturating_sub(reader.last_sent + 1);
+        if lost > 0 {
+            self.hopeless.get_or_insert(format!(
+                "channel {of} has dropped {lost} messages before {name} got them: lost by retention"
+            ));
+        }
+        if reader.is_offline && left > 0 {
+            self.hopeless.get_or_insert(format!(
+                "{name} of channel {of} is offline with {left} messages left: start its client again"
+            ));
+        }
+    }
+
+    /// Nobody can say how much is left, and waiting does not help.
+    fn fail(&mut self, why: String) {
+        self.unknown.get_or_insert(why.clone());
+        self.hopeless.get_or_insert(why);
+    }
+}
+
+fn evidence(channel: &Channel, readers: &BTreeMap<String, Reader>) -> Value {
+    let position =
+        |reader: &Reader| json!({"lastSent": reader.last_sent, "pending": reader.pending, "offline": reader.is_offline});
+    let readers: BTreeMap<_, _> = readers.iter().map(|(name, reader)| (name, position(reader))).collect();
+    json!({"firstSeq": channel.first(), "lastSeq": channel.last_seq, "messages": channel.msgs, "subscriptions": readers})
+}

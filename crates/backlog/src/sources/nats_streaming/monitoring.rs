@@ -1,0 +1,175 @@
+//! What the monitoring endpoint answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::http::Http;
+use crate::source::OpenError;
+
+/// Channels in one answer; the server allows no more.
+const PAGE: usize = 1024;
+
+/// `/streaming/serverz`.
+#[derive(Deserialize)]
+pub(super) struct Server {
+    #[serde(rename = "server_id")]
+    id: String,
+    version: String,
+    /// `STANDALONE`, `FT_ACTIVE`, `FT_STANDBY`, `CLUSTERED`, …
+    state: String,
+    /// `Leader`, `Follower` or `Candidate`, in a cluster.
+    #[serde(default)]
+    role: String,
+}
+
+impl Server {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether no other server can take over.
+    pub(super) fn is_alone(&self) -> bool {
+        self.state == "STANDALONE"
+    }
+
+    /// Why this server does not know the subscriptions: only the one in charge does.
+    pub(super) fn is_not_in_charge(&self) -> Option<String> {
+        match (self.state.as_str(), self.role.as_str()) {
+            ("STANDALONE" | "FT_ACTIVE", _) | ("CLUSTERED", "Leader") => None,
+            (state, role) => Some(format!("the server is not in charge: {state} {role}").trim_end().to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "nats-streaming-server {}", self.version)
+    }
+}
+
+pub(super) async fn server(http: &Http) -> Result<Server, OpenError> {
+    http.json("/streaming/serverz").await
+}
+
+#[derive(Deserialize)]
+struct Page {
+    server_id: String,
+    total: usize,
+    /// Absent when there is none.
+    #[serde(default)]
+    channels: Vec<Channel>,
+}
+
+/// A channel. A field that is missing is an error: it is not zero.
+#[derive(Deserialize)]
+pub(super) struct Channel {
+    pub(super) name: String,
+    pub(super) msgs: u64,
+    first_seq: u64,
+    pub(super) last_seq: u64,
+    /// Absent when there is none.
+    #[serde(default)]
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    client_id: String,
+    durable_name: Option<String>,
+    queue_name: Option<String>,
+    is_offline: bool,
+    ack_wait: u64,
+    last_sent: u64,
+    pending_count: u64,
+}
+
+impl Subscription {
+    /// The members of a queue group share one position, and one name: `durable:group`.
+    fn name(&self) -> String {
+        match (&self.queue_name, &self.durable_name) {
+            (Some(group), _) => group.clone(),
+            (None, Some(durable)) => format!("{}/{durable}", self.client_id),
+            (None, None) => self.client_id.clone(),
+        }
+    }
+}
+
+/// A subscription, or a queue group.
+pub(super) struct Reader {
+    pub(super) last_sent: u64,
+    pub(super) pending: u64,
+    /// No member of it is there.
+    pub(super) is_offline: bool,
+    pub(super) ack_wait: u64,
+}
+
+impl Channel {
+    /// Number of the first message that can still be sent.
+    pub(super) fn first(&self) -> u64 {
+        if self.msgs == 0 { self.last_seq + 1 } else { self.first_seq }
+    }
+
+    pub(super) fn readers(&self) -> BTreeMap<String, Reader> {
+        let mut readers = BTreeMap::<String, Reader>::new();
+        for one in &self.subscriptions {
+            let Subscription { is_offline, ack_wait, last_sent, pending_count: pending, .. } = *one;
+            let is_group = one.queue_name.is_some();
+            readers
+                .entry(one.name())
+                .and_modify(|all| {
+                    // Of a group the furthest counts, of several subscriptions of one client the last.
+                    all.last_sent = if is_group { all.last_sent.max(last_sent) } else { all.last_sent.min(last_sent) };
+                    all.pending += pending;
+                    all.is_offline &= is_offline;
+                    all.ack_wait = all.ack_wait.max(ack_wait);
+                })
+                .or_insert(Reader { last_sent, pending, is_offline, ack_wait });
+        }
+        readers
+    }
+}
+
+/// All channels, and the id of the server.
+pub(super) async fn channels(http: &Http) -> Result<(String, Vec<Channel>), OpenError> {
+    let mut all = BTreeMap::new();
+    loop {
+        let offset = all.len();
+        let page: Page = http.json(&format!("/streaming/channelsz?subs=1&limit={PAGE}&offset={offset}")).await?;
+        let is_last = page.channels.is_empty() || offset + page.channels.len() >= page.total;
+        all.extend(page.channels.into_iter().map(|channel| (channel.name.clone(), channel)));
+        if is_last && all.len() == page.total {
+            return Ok((page.server_id, all.into_values().collect()));
+        }
+        if is_last {
+            let what =
+                format!("{} lists {} of {} channels: some came or went meanwhile", http.address(), all.len(), page.total);
+            return Err(OpenError::Invalid(what));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Connections {
+    connections: Vec<Connection>,
+}
+
+#[derive(Deserialize)]
+struct Connection {
+    cid: u64,
+    #[serde(default)]
+    name: String,
+    ip: String,
+    port: u16,
+    in_msgs: u64,
+}
+
+/// Who has sent something, acknowledgements included; none where the server does not say it.
+pub(super) async fn connections(http: &Http) -> Vec<String> {
+    let Ok(all) = http.json::<Connections>("/connz?limit=1024").await else { return Vec::new() };
+    // The server's own are among them.
+    let is_client = |one: &Connection| one.in_msgs > 0 && !one.name.starts_with("_NSS-");
+    let named = |one: &Connection| format!("{} (connection {} from {}:{})", one.name, one.cid, one.ip, one.port);
+    all.connections.iter().filter(|one| is_client(one)).map(|one| named(one).trim_start().to_owned()).collect()
+}

@@ -1,0 +1,128 @@
+//! A server process that ends when it is dropped.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::program::becomes;
+use crate::timing;
+
+/// How often a server is started again whose port somebody else has taken meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// A server process, and the folder with what it writes.
+pub struct Process {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts what `command` makes of an empty folder, and waits until `is_ready`.
+    pub fn start<T>(command: impl Fn(&Path) -> (Command, T), is_ready: impl Fn(&T) -> bool) -> (Self, T) {
+        timing::begin();
+        for attempt in 1.. {
+            let folder = tempfile::Builder::new().prefix("server-").tempdir().expect("a temporary folder");
+            let (command, ports) = command(folder.path());
+            let mut process = Self::spawn(command, folder);
+            let mut has_ended = false;
+            let settled = becomes(|| {
+                has_ended = process.has_ended();
+                has_ended || is_ready(&ports)
+            });
+            if settled && !has_ended {
+                return (process, ports);
+            }
+            assert!(has_ended && attempt < ATTEMPTS, "a server does not become ready:\n{}", process.log());
+        }
+        unreachable!("it returns or panics")
+    }
+
+    fn spawn(mut command: Command, folder: TempDir) -> Self {
+        let log = File::create(folder.path().join("log")).expect("a file for its messages");
+        let errors = log.try_clone().expect("the same file");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let child = command.spawn();
+        let child = child.unwrap_or_else(|error| panic!("failed to start {command:?}: {error}; `make servers` builds it"));
+        Self { child, folder }
+    }
+
+    /// Starts it once more in the same folder, after it was killed.
+    pub fn restart(&mut self, mut command: Command, is_ready: impl Fn() -> bool) {
+        self.kill();
+        let log = File::options().append(true).open(self.folder.path().join("log")).expect("it is there");
+        let errors = log.try_clone().expect("the same file");
+        self.child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("it has started before");
+        assert!(becomes(is_ready), "a server does not become ready again:\n{}", self.log());
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Nothing is answered until [`Self::thaw`], and connections stay.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Goes on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "it is alive");
+    }
+
+    /// Ends it without warning, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens on.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Status and body of what a server on this machine answers; none if it does not.
+#[must_use]
+pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// Whether a server on this machine answers 200.
+#[must_use]
+pub fn is_ok(port: u16, path: &str) -> bool {
+    get(port, path).is_some_and(|(status, _)| status == 200)
+}
