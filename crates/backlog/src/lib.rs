@@ -6,6 +6,7 @@
 //! - [`configuration`]: which source, as a user writes it
 //! - [`connection`]: TLS and credentials, the same for every source
 //! - [`sources`]: one file for each kind of server
+//! - `duration`: durations with their unit
 //! - `http`: requests with a deadline and a bounded answer
 //!
 //! # Decision: unknown is never zero
@@ -16,6 +17,7 @@
 
 pub mod configuration;
 pub mod connection;
+mod duration;
 mod http;
 pub mod reading;
 pub mod source;

@@ -1,3 +1,5 @@
 //! One file for each kind of server: its configuration, how it is opened, and how it is read.
 
+pub mod http_json;
 pub mod nats_streaming;
+pub mod prometheus;

@@ -1,0 +1,254 @@
+//! Prometheus: the value of a query, together with the age of the samples that it is made of.
+//!
+//! An empty result is no zero, a dead exporter keeps its last value in some queries, and the time in an answer is that of the question. So
+//! a value counts only while the samples behind it are there and young, and while no series has gone that was there at the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use form_urlencoded::byte_serialize;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::connection::{Authentication, Tls};
+use crate::duration;
+use crate::http::Http;
+use crate::reading::{Left, Reading};
+use crate::source::{Credentials, OpenError, Source};
+
+/// A query, whose values say how much is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// Where Prometheus is: `http://prometheus.monitoring:9090`.
+    pub url: String,
+    /// How the server is recognized, with https.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who we are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+    /// What is asked: `kafka_consumergroup_lag{group="orders"}`. The values of all series are added up.
+    pub query: String,
+    /// The series that the query is made of, as a selector; needed where the query is more than a selector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<String>,
+    /// How many series there must be at least; those of the start must stay in any case.
+    #[serde(default = "one")]
+    pub series: usize,
+    /// How old a sample may be: two or three scrape intervals. Readings in a row span longer than this.
+    #[serde(with = "duration", default = "a_minute")]
+    pub max_age: Duration,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn a_minute() -> Duration {
+    Duration::from_mins(1)
+}
+
+/// A connection to Prometheus.
+pub struct Prometheus {
+    http: Http,
+    configuration: Configuration,
+    /// The series whose age is looked at.
+    samples: String,
+    version: String,
+    /// Labels of every series that was there.
+    known: BTreeSet<String>,
+}
+
+/// Asks once: there must be something to see.
+pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<Prometheus, OpenError> {
+    let Configuration { url, tls, authentication, query, samples, .. } = configuration;
+    let samples = samples.as_ref().unwrap_or(query).clone();
+    if !is_selector(&samples) {
+        let what = format!("{samples:?} is more than a selector; name under samples the series that it is made of");
+        return Err(OpenError::Invalid(what));
+    }
+    let http = Http::new(url, tls.as_ref(), authentication.as_ref(), credentials).await?;
+    let build: Value = http.json("/api/v1/status/buildinfo").await?;
+    let Some(version) = build["data"]["version"].as_str().map(str::to_owned) else {
+        return Err(OpenError::Invalid(format!("{} does not answer like Prometheus", http.address())));
+    };
+    let mut source = Prometheus { http, configuration: configuration.clone(), samples, version, known: BTreeSet::new() };
+    let values = source.vector(query).await?;
+    let ages = source.ages().await?;
+    if values.is_empty() || ages.is_empty() {
+        return Err(OpenError::Invalid(format!("{query} has no series in {}", source.http.address())));
+    }
+    source.known = ages.into_keys().collect();
+    Ok(source)
+}
+
+#[async_trait(?Send)]
+impl Source for Prometheus {
+    async fn read(&mut self) -> Reading {
+        match self.ask().await {
+            Ok(reading) => reading,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "camelCase")]
+enum Data {
+    Vector(Vec<Series>),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Data>,
+    error: Option<String>,
+}
+
+/// Values by the labels of their series.
+type Vector = BTreeMap<String, f64>;
+
+impl Prometheus {
+    async fn ask(&mut self) -> Result<Reading, OpenError> {
+        // The ages first: a value is never older than was seen.
+        let ages = self.ages().await?;
+        let values = self.vector(&self.configuration.query).await?;
+        let left = match self.fault(&ages, &values) {
+            Some(why) => Left::Unknown(why),
+            None => total(&values),
+        };
+        self.known.extend(ages.keys().cloned());
+        let oldest = ages.values().copied().fold(0.0, f64::max);
+        Ok(Reading {
+            redelivery: Some(self.configuration.max_age),
+            server: Some(format!("prometheus {}", self.version)),
+            seen: json!({"query": self.configuration.query, "values": values, "oldestSampleSeconds": oldest}),
+            ..Reading::new(left)
+        })
+    }
+
+    /// Why the values mean nothing.
+    fn fault(&self, ages: &Vector, values: &Vector) -> Option<String> {
+        let Configuration { query, series, max_age, .. } = &self.configuration;
+        if let Some(gone) = self.known.iter().find(|labels| !ages.contains_key(*labels)) {
+            return Some(format!("the series {gone} is gone"));
+        }
+        if values.len() < *series {
+            return Some(format!("{query} has {} series, and at least {series} are expected", values.len()));
+        }
+        let old = ages.iter().find(|(_, age)| age.is_nan() || **age > max_age.as_secs_f64());
+        old.map(|(labels, age)| format!("the last sample of {labels} is {age:.0} s old: nobody scrapes it"))
+    }
+
+    async fn ages(&self) -> Result<Vector, OpenError> {
+        self.vector(&format!("time() - timestamp({})", self.samples)).await
+    }
+
+    async fn vector(&self, query: &str) -> Result<Vector, OpenError> {
+        let encoded: String = byte_serialize(query.as_bytes()).collect();
+        let answer = self.http.get(&format!("/api/v1/query?query={encoded}")).await?;
+        let invalid = |what: String| OpenError::Invalid(format!("{}: {query}: {what}", self.http.address()));
+        let read = serde_json::from_slice::<Answer>(&answer.body);
+        let read = read.map_err(|_| invalid(format!("HTTP {}, and no answer of Prometheus", answer.status)))?;
+        let series = match read {
+            Answer { data: Some(Data::Vector(series)), .. } if answer.status == StatusCode::OK => series,
+            Answer { error: Some(error), .. } => return Err(invalid(error)),
+            _ => return Err(invalid("the result is no vector".to_owned())),
+        };
+        let number = |one: Series| {
+            let value = one.value.1.parse().map_err(|_| invalid(format!("the value {:?} is no number", one.value.1)))?;
+            Ok((labels(&one.metric), value))
+        };
+        series.into_iter().map(number).collect()
+    }
+}
+
+/// `{group="orders",topic="t"}`.
+fn labels(metric: &BTreeMap<String, String>) -> String {
+    let all: Vec<String> = metric.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{{{}}}", all.join(","))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is finite, not negative, and saturates")]
+fn total(values: &Vector) -> Left {
+    let mut sum = 0.0;
+    for (labels, value) in values {
+        if !value.is_finite() || *value < 0.0 {
+            return Left::Unknown(format!("the value of {labels} is {value}"));
+        }
+        sum += value.ceil();
+    }
+    if sum > 0.0 { Left::Some(sum as u64) } else { Left::Empty }
+}
+
+/// Whether a query is a name, labels, or both: of anything else Prometheus does not tell how old it is.
+fn is_selector(query: &str) -> bool {
+    let query = query.trim();
+    let end = query.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(query.len());
+    let (name, rest) = query.split_at(end);
+    let rest = rest.trim_start();
+    if rest.is_empty() {
+        return !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
+    }
+    let Some(inner) = rest.strip_prefix('{') else { return false };
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (at, c) in inner.char_indices() {
+        match (quote, c) {
+            _ if is_escaped => is_escaped = false,
+            (Some('"' | '\''), '\\') => is_escaped = true,
+            (Some(open), close) if open == close => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, '}') => return inner[at + 1..].trim().is_empty(),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_told_from_a_query() {
+        for (query, expected) in [
+            ("lag", true),
+            ("job:lag:sum", true),
+            ("lag{group=\"a}b\"}", true),
+            ("lag {group='\\'}'}", true),
+            ("{__name__=`lag`}", true),
+            ("lag[5m]", false),
+            ("lag or vector(0)", false),
+            ("lag{a=\"b\"} or vector(0)", false),
+            ("sum(lag)", false),
+            ("0", false),
+            ("", false),
+            ("lag{", false),
+        ] {
+            assert_eq!(is_selector(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_counts_are_unknown() {
+        let of = |values: &[f64]| total(&values.iter().enumerate().map(|(i, value)| (i.to_string(), *value)).collect());
+        assert_eq!(of(&[0.0, 0.0]), Left::Empty);
+        assert_eq!(of(&[0.0, 2.0]), Left::Some(2));
+        assert_eq!(of(&[0.1]), Left::Some(1));
+        for value in [f64::NAN, f64::INFINITY, -1.0] {
+            assert!(matches!(of(&[0.0, value]), Left::Unknown(_)), "{value}");
+        }
+        assert_eq!(of(&[1e300]), Left::Some(u64::MAX));
+    }
+}
