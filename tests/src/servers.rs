@@ -1,8 +1,12 @@
 //! Message brokers, databases and the like: real ones, each in a process of its own with free ports and a temporary folder, which ends
 //! with the test. `make servers` fetches and builds them.
 
+pub mod certificates;
+pub mod document;
+pub mod nats;
 pub mod nats_streaming;
 pub mod process;
+pub mod prometheus;
 pub mod talker;
 
 use std::path::PathBuf;

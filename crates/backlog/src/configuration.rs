@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Credentials, OpenError, Source};
-use crate::sources::{http_json, nats_streaming, prometheus};
+use crate::sources::{http_json, jet_stream, nats_streaming, prometheus};
 
 /// A source; the key is its kind: `natsStreaming: {url: …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ use crate::sources::{http_json, nats_streaming, prometheus};
 pub enum SourceConfiguration {
     /// Durable subscriptions of NATS Streaming.
     NatsStreaming(nats_streaming::Configuration),
+    /// Consumers of a stream of NATS JetStream.
+    JetStream(jet_stream::Configuration),
     /// Numbers in a JSON document that a server answers.
     Http(http_json::Configuration),
     /// Time series of Prometheus.
@@ -32,6 +34,7 @@ pub enum WhenAbsent {
 pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credentials) -> Result<Box<dyn Source>, OpenError> {
     Ok(match configuration {
         SourceConfiguration::NatsStreaming(of) => Box::new(nats_streaming::open(of, credentials).await?),
+        SourceConfiguration::JetStream(of) => Box::new(jet_stream::open(of, credentials).await?),
         SourceConfiguration::Http(of) => Box::new(http_json::open(of, credentials).await?),
         SourceConfiguration::Prometheus(of) => Box::new(prometheus::open(of, credentials).await?),
     })

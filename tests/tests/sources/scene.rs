@@ -101,6 +101,12 @@ impl Opened {
         })
     }
 
+    /// So much is left, in the end, of what was empty before.
+    #[track_caller]
+    pub(crate) fn becomes_left_after(&mut self, left: u64) -> Reading {
+        self.reads(&format!("{left} left"), |reading| reading.left == Left::Some(left))
+    }
+
     /// Nothing is known, for a reason that says `why`, in the end; and it was never said to be empty before.
     #[track_caller]
     pub(crate) fn becomes_unknown(&mut self, why: &str) -> Reading {
@@ -108,6 +114,12 @@ impl Opened {
             assert_ne!(reading.left, Left::Empty, "{reading:#?}");
             matches!(&reading.left, Left::Unknown(text) if text.contains(why))
         })
+    }
+
+    /// The same, of what was empty before.
+    #[track_caller]
+    pub(crate) fn becomes_unknown_after(&mut self, why: &str) -> Reading {
+        self.reads(&format!("unknown: {why}"), |reading| matches!(&reading.left, Left::Unknown(text) if text.contains(why)))
     }
 
     /// No waiting helps, for a reason that says `why`, in the end; and it was never said to be empty before.

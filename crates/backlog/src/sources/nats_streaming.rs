@@ -15,6 +15,7 @@ use crate::connection::{Authentication, Tls};
 use crate::http::Http;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
+use crate::sources::connections::connections;
 
 mod channel;
 mod monitoring;
@@ -100,7 +101,7 @@ impl NatsStreaming {
             channels.iter().map(|channel| (channel.name.clone(), channel.last_seq + 1)).collect();
         let has_moved = self.ends.iter().any(|(name, end)| ends.get(name) != Some(end));
         // Names are needed only of those who should have stopped.
-        let publishers = if has_moved { monitoring::connections(&self.http).await } else { Vec::new() };
+        let publishers = if has_moved { connections(&self.http).await } else { Vec::new() };
         self.ends.clone_from(&ends);
         let left = match (&verdict.unknown, verdict.left) {
             (Some(why), _) => Left::Unknown(why.clone()),

@@ -96,11 +96,10 @@ impl Source for Prometheus {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "resultType", content = "result", rename_all = "camelCase")]
-enum Data {
-    Vector(Vec<Series>),
-    #[serde(other)]
-    Other,
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: Value,
 }
 
 #[derive(Deserialize)]
@@ -160,11 +159,12 @@ impl Prometheus {
         let invalid = |what: String| OpenError::Invalid(format!("{}: {query}: {what}", self.http.address()));
         let read = serde_json::from_slice::<Answer>(&answer.body);
         let read = read.map_err(|_| invalid(format!("HTTP {}, and no answer of Prometheus", answer.status)))?;
-        let series = match read {
-            Answer { data: Some(Data::Vector(series)), .. } if answer.status == StatusCode::OK => series,
-            Answer { error: Some(error), .. } => return Err(invalid(error)),
+        let data = match (read.data, read.error) {
+            (Some(data), _) if answer.status == StatusCode::OK && data.result_type == "vector" => data,
+            (_, Some(error)) => return Err(invalid(error)),
             _ => return Err(invalid("the result is no vector".to_owned())),
         };
+        let series: Vec<Series> = serde_json::from_value(data.result).map_err(|error| invalid(error.to_string()))?;
         let number = |one: Series| {
             let value = one.value.1.parse().map_err(|_| invalid(format!("the value {:?} is no number", one.value.1)))?;
             Ok((labels(&one.metric), value))

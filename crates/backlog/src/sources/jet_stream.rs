@@ -1,0 +1,230 @@
+//! NATS JetStream: the consumers of a stream, asked through the client's protocol.
+//!
+//! Only the leader of a consumer answers such a question, but a leader that is cut off answers, too, and then it does not know what the
+//! others have got meanwhile. So an answer counts only if the leader has heard from a majority within [`CONTACT`](group::CONTACT), for the
+//! consumer and for its stream: followers wait longer than that before they choose another leader.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::connection::{Login, Tls, TlsFiles, text};
+use crate::http::{Http, TIMEOUT};
+use crate::reading::{Left, Reading};
+use crate::source::{Credentials, OpenError, SecretKey, Source};
+use crate::sources::connections::connections;
+
+mod consumer;
+mod group;
+
+use consumer::{Consumer, Stream};
+
+/// Some consumers of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// Servers of one cluster: `nats://nats.shop:4222`, or `tls://…`.
+    pub servers: Vec<String>,
+    /// How the servers are recognized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who we are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+    /// Domain of JetStream, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Name of the stream.
+    pub stream: String,
+    /// Consumers by name; every one of the stream when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub consumers: Vec<String>,
+    /// Monitoring endpoints (`http://nats.shop:8222`), which name who publishes when nobody should.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub monitoring: Vec<String>,
+}
+
+/// Who we are, for NATS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Authentication {
+    /// A user and a password.
+    Password(Login),
+    /// A token.
+    Token(SecretKey),
+    /// Seed of an `NKey`.
+    Nkey(SecretKey),
+    /// A file of credentials, with a JWT and its seed.
+    Credentials(SecretKey),
+}
+
+/// A connection to a cluster.
+pub struct JetStream {
+    client: Client,
+    address: String,
+    configuration: Configuration,
+    monitoring: Vec<Http>,
+    /// Each consumer, and the stream, as they were when they were last seen.
+    known: BTreeMap<String, Consumer>,
+    before: Option<Stream>,
+}
+
+/// Connects and reads once.
+pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<JetStream, OpenError> {
+    let address = configuration.servers.join(", ");
+    if address.contains('@') {
+        return Err(OpenError::Invalid("servers hold credentials; name a Secret under authentication".to_owned()));
+    }
+    let client = connect(configuration, &address, credentials).await?;
+    let mut monitoring = Vec::new();
+    for url in &configuration.monitoring {
+        monitoring.push(Http::new(url, configuration.tls.as_ref(), None, credentials).await?);
+    }
+    let (known, before) = (BTreeMap::new(), None);
+    let mut source = JetStream { client, address, configuration: configuration.clone(), monitoring, known, before };
+    source.ask().await.map(|_| source)
+}
+
+async fn connect(configuration: &Configuration, address: &str, credentials: &dyn Credentials) -> Result<Client, OpenError> {
+    let mut options = ConnectOptions::new().name("fairlead").connection_timeout(TIMEOUT).request_timeout(Some(TIMEOUT));
+    options = options.tls_client_config(TlsFiles::read(configuration.tls.as_ref(), credentials).await?.client_config()?);
+    options = match &configuration.authentication {
+        None => options,
+        Some(Authentication::Password(login)) => {
+            options.user_and_password(login.username.clone(), text(&login.password, credentials).await?)
+        }
+        Some(Authentication::Token(key)) => options.token(text(key, credentials).await?),
+        Some(Authentication::Nkey(key)) => options.nkey(text(key, credentials).await?),
+        Some(Authentication::Credentials(key)) => {
+            let file = text(key, credentials).await?;
+            options
+                .credentials(&file)
+                .map_err(|_| OpenError::Invalid("authentication.credentials holds no JWT and seed".to_owned()))?
+        }
+    };
+    let connecting = options.require_tls(configuration.tls.is_some()).connect(configuration.servers.as_slice());
+    let address = address.to_owned();
+    match tokio::time::timeout(TIMEOUT, connecting).await {
+        Err(_) => Err(OpenError::Unreachable { address, source: "no answer in time".into() }),
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                OpenError::Denied { address, reason: error.to_string() }
+            }
+            _ => OpenError::Unreachable { address, source: Box::new(error) },
+        }),
+    }
+}
+
+#[async_trait(?Send)]
+impl Source for JetStream {
+    async fn read(&mut self) -> Reading {
+        match self.ask().await {
+            Ok(reading) => reading,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// An error of JetStream's API.
+#[derive(Deserialize)]
+struct ApiError {
+    code: u16,
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    total: usize,
+    consumers: Option<Vec<Consumer>>,
+    /// Consumers whose leader did not answer in time.
+    missing: Option<Vec<String>>,
+}
+
+impl JetStream {
+    async fn ask(&mut self) -> Result<Reading, OpenError> {
+        let name = self.configuration.stream.clone();
+        // The stream first: then every consumer has seen at least so much.
+        let stream: Stream = self.request(&format!("STREAM.INFO.{name}"), "").await?;
+        let consumers = self.consumers().await?;
+        let verdict = consumer::judge(&stream, &consumers, self.before.as_ref(), &self.known, &self.configuration.consumers)
+            .map_err(OpenError::Invalid)?;
+        let end = stream.state.last_seq + 1;
+        let has_moved = self.before.as_ref().is_some_and(|before| before.state.last_seq != stream.state.last_seq);
+        let mut publishers = Vec::new();
+        // Names are needed only of those who should have stopped.
+        for server in self.monitoring.iter().filter(|_| has_moved) {
+            publishers.extend(connections(server).await);
+        }
+        let seen = consumer::evidence(&stream, &consumers);
+        self.known.extend(consumers.into_iter().map(|consumer| (consumer.name.clone(), consumer)));
+        self.before = Some(stream);
+        let left = match (verdict.unknown, verdict.left) {
+            (Some(why), _) => Left::Unknown(why),
+            (None, 0) => Left::Empty,
+            (None, left) => Left::Some(left),
+        };
+        Ok(Reading {
+            hopeless: verdict.hopeless,
+            ends: BTreeMap::from([(name, end)]),
+            redelivery: Some(verdict.ack_wait).filter(|wait| *wait > 0).map(Duration::from_nanos),
+            publishers,
+            server: Some(format!("nats-server {}", self.client.server_info().version)),
+            seen,
+            ..Reading::new(left)
+        })
+    }
+
+    async fn consumers(&self) -> Result<Vec<Consumer>, OpenError> {
+        let Configuration { stream, consumers: names, .. } = &self.configuration;
+        let mut all = Vec::new();
+        for name in names {
+            all.push(self.request(&format!("CONSUMER.INFO.{stream}.{name}"), "").await?);
+        }
+        while names.is_empty() {
+            let offset = json!({"offset": all.len()}).to_string();
+            let page: Page = self.request(&format!("CONSUMER.LIST.{stream}"), &offset).await?;
+            if let Some(name) = page.missing.unwrap_or_default().first() {
+                return Err(self.unreachable(format!("the leader of consumer {name} does not answer")));
+            }
+            let consumers = page.consumers.unwrap_or_default();
+            let is_last = consumers.is_empty();
+            all.extend(consumers);
+            if all.len() >= page.total {
+                break;
+            }
+            if is_last {
+                return Err(self.unreachable(format!("{} of {} consumers are listed", all.len(), page.total)));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn request<T: DeserializeOwned>(&self, what: &str, body: &str) -> Result<T, OpenError> {
+        let prefix = self.configuration.domain.as_ref().map_or("$JS.API".to_owned(), |domain| format!("$JS.{domain}.API"));
+        let answer = self.client.request(format!("{prefix}.{what}"), body.to_owned().into()).await;
+        let message = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => OpenError::Invalid(format!("{} has no JetStream for us", self.address)),
+            RequestErrorKind::TimedOut => self.unreachable(format!("{what}: no answer in time; there may be no leader")),
+            _ => self.unreachable(error.to_string()),
+        })?;
+        let invalid = |error: serde_json::Error| OpenError::Invalid(format!("{what} is not answered as expected: {error}"));
+        let mut answer: Value = serde_json::from_slice(&message.payload).map_err(invalid)?;
+        if !answer["error"].is_object() {
+            return serde_json::from_value(answer).map_err(invalid);
+        }
+        let error: ApiError = serde_json::from_value(answer["error"].take()).map_err(invalid)?;
+        let text = format!("{what}: {}", error.description);
+        Err(if error.code >= 500 { self.unreachable(text) } else { OpenError::Invalid(text) })
+    }
+
+    fn unreachable(&self, why: String) -> OpenError {
+        OpenError::Unreachable { address: self.address.clone(), source: why.into() }
+    }
+}

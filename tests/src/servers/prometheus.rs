@@ -1,0 +1,47 @@
+//! Prometheus.
+
+use std::process::Command;
+
+use super::file;
+use super::process::{Process, free_port, is_ok};
+
+/// A server that scrapes one target every second.
+pub struct Prometheus {
+    process: Process,
+    port: u16,
+}
+
+impl Prometheus {
+    /// Starts it; the first sample is there some seconds later.
+    #[must_use]
+    pub fn start(target: u16) -> Self {
+        let (process, port) = Process::start(
+            |folder| {
+                let port = free_port();
+                let configuration = format!(
+                    "global: {{scrape_interval: 1s, scrape_timeout: 900ms}}\n\
+                     scrape_configs: [{{job_name: test, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+                );
+                std::fs::write(folder.join("configuration.yml"), configuration).expect("written");
+                let mut command = Command::new(file("prometheus/usr/bin/prometheus"));
+                command.arg("--config.file").arg(folder.join("configuration.yml"));
+                command.arg("--storage.tsdb.path").arg(folder.join("data"));
+                command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--storage.tsdb.retention.time=1h");
+                (command, port)
+            },
+            |port| is_ok(*port, "/-/ready"),
+        );
+        Self { process, port }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}

@@ -1,0 +1,96 @@
+//! Prometheus, which scrapes a page of the test every second.
+
+use fairlead_tests::program::becomes;
+use fairlead_tests::servers::document::Document;
+use fairlead_tests::servers::prometheus::Prometheus;
+use serde_json::{Value, json};
+
+use crate::scene::{Opened, Secret, open, refused, try_open};
+
+const ORDERS: &str = "lag{group=\"orders\"}";
+
+fn query(server: &Prometheus, query: &str) -> Value {
+    json!({"prometheus": {"url": server.url(), "query": query, "maxAge": "10m"}})
+}
+
+/// Opens it when the first sample is there.
+fn opened(configuration: &Value) -> Opened {
+    assert!(becomes(|| try_open(configuration, &Secret::default()).is_ok()), "{configuration} never has a series");
+    open(configuration)
+}
+
+#[test]
+fn values_are_added_up_and_what_is_gone_is_unknown() {
+    let page = |orders: &str, other: &str| {
+        format!("lag{{group=\"orders\",partition=\"0\"}} {orders}\nlag{{group=\"orders\",partition=\"1\"}} {other}\n")
+    };
+    let target = Document::start(&page("40", "2"));
+    let server = Prometheus::start(target.port());
+    let mut source = opened(&query(&server, ORDERS));
+    let mut derived = query(&server, "sum(last_over_time(lag{group=\"orders\"}[1h])) or vector(0)");
+    derived["prometheus"]["samples"] = json!(ORDERS);
+    let mut derived = open(&derived);
+    let reading = source.becomes_left(42);
+    assert!(reading.server.is_some_and(|server| server.starts_with("prometheus 2.")));
+    derived.becomes_left(42);
+
+    target.set(&page("0", "0"));
+    source.becomes_empty();
+    derived.becomes_empty();
+    target.set(&page("NaN", "0"));
+    source.becomes_unknown_after("is NaN");
+    target.set(&page("-1", "0"));
+    source.becomes_unknown_after("is -1");
+
+    // One series of two has gone: what is left of the other says nothing about it.
+    target.set("lag{group=\"orders\",partition=\"0\"} 0\n");
+    let gone = "partition=\"1\"} is gone";
+    source.becomes_unknown_after(gone);
+    // Such a query keeps the last value.
+    derived.becomes_unknown_after(gone);
+    target.set(&page("0", "0"));
+    source.becomes_empty();
+
+    // All have gone, as when the exporter is down.
+    target.set_status(500);
+    source.becomes_unknown_after("is gone");
+    derived.becomes_unknown_after("is gone");
+}
+
+#[test]
+fn a_value_that_nobody_scrapes_any_more_is_old() {
+    let target = Document::start("lag 0\n");
+    let server = Prometheus::start(target.port());
+    let mut configuration = query(&server, "lag");
+    opened(&configuration);
+    // Every sample is older than that.
+    configuration["prometheus"]["maxAge"] = json!("1us");
+    let mut source = open(&configuration);
+    source.becomes_unknown("nobody scrapes it");
+}
+
+#[test]
+fn what_is_wrong_is_said_at_the_start() {
+    let target = Document::start("lag 0\n");
+    let server = Prometheus::start(target.port());
+    opened(&query(&server, "lag"));
+    let refusal = |of: &str| refused(&query(&server, of), &Secret::default());
+    assert!(refusal("nope").contains("nope has no series"), "{}", refusal("nope"));
+    assert!(
+        refusal("sum(lag)").contains("\"sum(lag)\" is more than a selector; name under samples"),
+        "{}",
+        refusal("sum(lag)")
+    );
+    assert!(refusal("lag{").contains("more than a selector"), "{}", refusal("lag{"));
+    assert!(refusal("lag{group=1}").contains("parse error"), "{}", refusal("lag{group=1}"));
+    let mut scalar = query(&server, "scalar(lag)");
+    scalar["prometheus"]["samples"] = json!("lag");
+    let refusal = refused(&scalar, &Secret::default());
+    assert!(refusal.contains("the result is no vector"), "{refusal}");
+    let mut more = query(&server, "lag");
+    more["prometheus"]["series"] = json!(2);
+    open(&more).becomes_unknown("lag has 1 series, and at least 2 are expected");
+    let other = json!({"prometheus": {"url": format!("http://127.0.0.1:{}", target.port()), "query": "lag"}});
+    let refusal = refused(&other, &Secret::default());
+    assert!(refusal.contains("answers something else than expected"), "{refusal}");
+}
