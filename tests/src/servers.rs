@@ -2,6 +2,7 @@
 //! with the test. `make servers` fetches and builds them.
 
 pub mod certificates;
+pub mod database;
 pub mod document;
 pub mod nats;
 pub mod nats_streaming;

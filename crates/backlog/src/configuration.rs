@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Credentials, OpenError, Source};
-use crate::sources::{http_json, jet_stream, nats_streaming, prometheus};
+use crate::sources::{http_json, jet_stream, nats_streaming, prometheus, sql};
 
 /// A source; the key is its kind: `natsStreaming: {url: …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,10 @@ pub enum SourceConfiguration {
     Http(http_json::Configuration),
     /// Time series of Prometheus.
     Prometheus(prometheus::Configuration),
+    /// A query on PostgreSQL.
+    Postgresql(sql::Configuration),
+    /// A query on MySQL or MariaDB.
+    Mysql(sql::Configuration),
 }
 
 /// What becomes of a name that the server does not know.
@@ -37,5 +41,7 @@ pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credent
         SourceConfiguration::JetStream(of) => Box::new(jet_stream::open(of, credentials).await?),
         SourceConfiguration::Http(of) => Box::new(http_json::open(of, credentials).await?),
         SourceConfiguration::Prometheus(of) => Box::new(prometheus::open(of, credentials).await?),
+        SourceConfiguration::Postgresql(of) => Box::new(sql::open(sql::Engine::PostgreSql, of, credentials).await?),
+        SourceConfiguration::Mysql(of) => Box::new(sql::open(sql::Engine::MySql, of, credentials).await?),
     })
 }

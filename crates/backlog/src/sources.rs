@@ -5,3 +5,4 @@ pub mod http_json;
 pub mod jet_stream;
 pub mod nats_streaming;
 pub mod prometheus;
+pub mod sql;

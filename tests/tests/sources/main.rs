@@ -7,3 +7,4 @@ mod jet_stream;
 mod nats_streaming;
 mod prometheus;
 mod scene;
+mod sql;

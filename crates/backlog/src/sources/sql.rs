@@ -1,0 +1,130 @@
+//! A query on PostgreSQL, MySQL or MariaDB that counts what is left.
+//!
+//! Each reading is a transaction of its own that can write nothing, on the primary: a replica lies behind, and a transaction that stays
+//! open sees what was true when it began. The answer is one row with one whole number, and nothing else is.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::connection::{Tls, TlsFiles, text};
+use crate::http::TIMEOUT;
+use crate::reading::{Left, Reading};
+use crate::source::{Credentials, OpenError, SecretKey, Source};
+
+mod connection;
+
+pub use connection::Engine;
+use connection::{Connection, Failure, Place};
+
+/// A query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// Host name or address of the primary.
+    pub host: String,
+    /// Its port; that of the kind of database when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Name of the database.
+    pub database: String,
+    /// Who we are.
+    pub username: String,
+    /// Our password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretKey>,
+    /// How the server is recognized; without this field nothing is encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Answers one row with one whole number: `select count(*) from jobs where not done`.
+    pub query: String,
+    /// Answers one row with one whole number that grows with every row that comes in: `select max(id) from jobs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+/// A connection to a database.
+pub struct Sql {
+    place: Place,
+    configuration: Configuration,
+    /// None after an error: the next reading connects again.
+    connection: Option<Connection>,
+}
+
+/// Connects and reads once.
+pub async fn open(engine: Engine, configuration: &Configuration, credentials: &dyn Credentials) -> Result<Sql, OpenError> {
+    let Configuration { host, database, username, password, tls, .. } = configuration;
+    let password = match password {
+        Some(key) => Some(text(key, credentials).await?),
+        None => None,
+    };
+    let files = TlsFiles::read(tls.as_ref(), credentials).await?;
+    // What is of no use in them is said before anything is sent.
+    files.client_config()?;
+    let tls = tls.as_ref().map(|_| files);
+    let port = configuration.port.unwrap_or(engine.port());
+    let (host, database, username) = (host.clone(), database.clone(), username.clone());
+    let place = Place { engine, host, port, database, username, password, tls };
+    let mut source = Sql { place, configuration: configuration.clone(), connection: None };
+    source.ask().await.map(|_| source)
+}
+
+#[async_trait(?Send)]
+impl Source for Sql {
+    async fn read(&mut self) -> Reading {
+        match self.ask().await {
+            Ok(reading) => reading,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl Sql {
+    async fn ask(&mut self) -> Result<Reading, OpenError> {
+        let connection = self.connection.take();
+        let place = &self.place;
+        let asked = async {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => place.connect().await?,
+            };
+            let reading = read(&mut connection, &self.configuration).await?;
+            Ok((connection, reading))
+        };
+        let error = match tokio::time::timeout(TIMEOUT, asked).await {
+            Ok(Ok((connection, reading))) => {
+                self.connection = Some(connection);
+                return Ok(reading);
+            }
+            Ok(Err(Failure::Useless(what))) => OpenError::Invalid(format!("{}: {what}", place.address())),
+            Ok(Err(Failure::Server(error))) => place.explain(error),
+            Err(_) => OpenError::Unreachable { address: place.address(), source: "no answer in time".into() },
+        };
+        Err(error)
+    }
+}
+
+async fn read(connection: &mut Connection, configuration: &Configuration) -> Result<Reading, Failure> {
+    connection.begin().await?;
+    let (version, is_replica) = connection.server().await?;
+    if is_replica {
+        connection.end().await?;
+        return Err(Failure::Useless("it is a replica, which lies behind; name the primary".to_owned()));
+    }
+    let left = connection.number(&configuration.query).await;
+    let end = match &configuration.end {
+        Some(query) if left.is_ok() => Some(connection.number(query).await),
+        _ => None,
+    };
+    connection.end().await?;
+    let left = left?;
+    let end = end.transpose()?;
+    Ok(Reading {
+        ends: end.map(|end| (configuration.database.clone(), end)).into_iter().collect::<BTreeMap<_, _>>(),
+        server: Some(version),
+        seen: json!({"query": configuration.query, "answer": left}),
+        ..Reading::new(if left == 0 { Left::Empty } else { Left::Some(left) })
+    })
+}

@@ -1,0 +1,234 @@
+//! A connection to one of the databases.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::{AssertSqlSafe, Column as _, Connection as _, Row as _, TypeInfo as _};
+
+use crate::connection::TlsFiles;
+use crate::source::OpenError;
+
+/// How long a query may take; less than we wait, so that it ends at the server.
+const STATEMENT_SECONDS: u32 = 8;
+
+/// Kind of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    PostgreSql,
+    /// MySQL, or MariaDB.
+    MySql,
+}
+
+impl Engine {
+    pub(super) fn port(self) -> u16 {
+        match self {
+            Self::PostgreSql => 5432,
+            Self::MySql => 3306,
+        }
+    }
+}
+
+/// Where the database is, and who we are there.
+pub(super) struct Place {
+    pub(super) engine: Engine,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) database: String,
+    pub(super) username: String,
+    pub(super) password: Option<String>,
+    pub(super) tls: Option<TlsFiles>,
+}
+
+/// Why there is no number.
+pub(super) enum Failure {
+    /// The server cannot be reached, or refuses.
+    Server(sqlx::Error),
+    /// The answer is no number.
+    Useless(String),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+pub(super) enum Connection {
+    PostgreSql(Box<PgConnection>),
+    MySql(Box<MySqlConnection>),
+}
+
+impl Place {
+    /// Without credentials.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+
+    pub(super) async fn connect(&self) -> Result<Connection, sqlx::Error> {
+        match self.engine {
+            Engine::PostgreSql => {
+                PgConnection::connect_with(&self.postgresql()).await.map(Box::new).map(Connection::PostgreSql)
+            }
+            Engine::MySql => MySqlConnection::connect_with(&self.mysql()).await.map(Box::new).map(Connection::MySql),
+        }
+    }
+
+    fn postgresql(&self) -> PgConnectOptions {
+        // Without the file of passwords that a machine may have.
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .database(&self.database)
+            .username(&self.username)
+            .application_name("fairlead")
+            .ssl_mode(if self.tls.is_some() { PgSslMode::VerifyFull } else { PgSslMode::Disable });
+        if let Some(password) = &self.password {
+            options = options.password(password);
+        }
+        let Some(TlsFiles { ca, identity }) = &self.tls else { return options };
+        if let Some(ca) = ca {
+            options = options.ssl_root_cert_from_pem(ca.clone());
+        }
+        match identity {
+            Some((certificate, key)) => options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key),
+            None => options,
+        }
+    }
+
+    fn mysql(&self) -> MySqlConnectOptions {
+        let mut options = MySqlConnectOptions::new()
+            .host(&self.host)
+            .port(self.port)
+            .database(&self.database)
+            .username(&self.username)
+            .ssl_mode(if self.tls.is_some() { MySqlSslMode::VerifyIdentity } else { MySqlSslMode::Disabled });
+        if let Some(password) = &self.password {
+            options = options.password(password);
+        }
+        let Some(TlsFiles { ca, identity }) = &self.tls else { return options };
+        if let Some(ca) = ca {
+            options = options.ssl_ca_from_pem(ca.clone());
+        }
+        match identity {
+            Some((certificate, key)) => options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key),
+            None => options,
+        }
+    }
+
+    pub(super) fn explain(&self, error: sqlx::Error) -> OpenError {
+        let address = self.address();
+        match error {
+            sqlx::Error::Database(error) => {
+                let reason = error.message().to_owned();
+                match error.code().as_deref() {
+                    Some("28000" | "28P01") => OpenError::Denied { address, reason },
+                    _ => OpenError::Invalid(format!("{address}: {reason}")),
+                }
+            }
+            // What MySQL 8 asks for by default would need RSA here.
+            sqlx::Error::Configuration(error) | sqlx::Error::Tls(error)
+                if error.to_string().to_lowercase().contains("rsa") =>
+            {
+                let reason = "the server takes this password under TLS only; set tls".to_owned();
+                OpenError::Denied { address, reason }
+            }
+            error => OpenError::Unreachable { address, source: Box::new(error) },
+        }
+    }
+}
+
+impl Connection {
+    /// Begins a transaction that cannot write.
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::PostgreSql(connection) => {
+                let begin = format!("begin read only; set local statement_timeout = '{STATEMENT_SECONDS}s'");
+                sqlx::raw_sql(AssertSqlSafe(begin)).execute(connection.as_mut()).await.map(drop)
+            }
+            Self::MySql(connection) => {
+                // MariaDB counts seconds, MySQL milliseconds; a server that knows neither is left to our own clock.
+                for limit in [
+                    format!("max_statement_time = {STATEMENT_SECONDS}"),
+                    format!("max_execution_time = {STATEMENT_SECONDS}000"),
+                ] {
+                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("set session {limit}"))).execute(connection.as_mut()).await;
+                }
+                sqlx::raw_sql("start transaction read only").execute(connection.as_mut()).await.map(drop)
+            }
+        }
+    }
+
+    pub(super) async fn end(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::PostgreSql(connection) => sqlx::raw_sql("rollback").execute(connection.as_mut()).await.map(drop),
+            Self::MySql(connection) => sqlx::raw_sql("rollback").execute(connection.as_mut()).await.map(drop),
+        }
+    }
+
+    /// The server's version, and whether it is a replica.
+    pub(super) async fn server(&mut self) -> Result<(String, bool), sqlx::Error> {
+        match self {
+            Self::PostgreSql(connection) => {
+                let query = sqlx::query("select current_setting('server_version'), pg_is_in_recovery()").persistent(false);
+                let row = query.fetch_one(connection.as_mut()).await?;
+                let version: String = row.try_get(0)?;
+                Ok((format!("postgresql {version}"), row.try_get(1)?))
+            }
+            Self::MySql(connection) => {
+                let query =
+                    sqlx::query("select cast(version() as char), cast(@@global.read_only as signed)").persistent(false);
+                let row = query.fetch_one(connection.as_mut()).await?;
+                let version: String = row.try_get(0)?;
+                let name = if version.contains("MariaDB") { "mariadb" } else { "mysql" };
+                Ok((format!("{name} {version}"), row.try_get::<i64, _>(1)? != 0))
+            }
+        }
+    }
+
+    /// The one number that a query answers. As a prepared statement it is one statement.
+    pub(super) async fn number(&mut self, sql: &str) -> Result<u64, Failure> {
+        let query = AssertSqlSafe(sql.to_owned());
+        let number = match self {
+            Self::PostgreSql(connection) => {
+                let rows = sqlx::query(query).persistent(false).fetch(connection.as_mut()).take(2);
+                one(&rows.try_collect::<Vec<_>>().await?, postgresql_number)
+            }
+            Self::MySql(connection) => {
+                let rows = sqlx::query(query).persistent(false).fetch(connection.as_mut()).take(2);
+                one(&rows.try_collect::<Vec<_>>().await?, mysql_number)
+            }
+        };
+        number.map_err(|what| Failure::Useless(format!("{sql}: {what}")))
+    }
+}
+
+/// A number, or what is there instead.
+type Number = Result<Option<i128>, sqlx::Error>;
+
+fn one<R: sqlx::Row>(rows: &[R], number: impl Fn(&R) -> Number) -> Result<u64, String> {
+    let [row] = rows else {
+        return Err(format!("it answers {} row, and must answer one", if rows.is_empty() { "no" } else { "more than one" }));
+    };
+    let [column] = row.columns() else {
+        return Err(format!("it answers {} columns, and must answer one", row.columns().len()));
+    };
+    let kind = column.type_info().name().to_lowercase();
+    match number(row) {
+        Ok(Some(number)) => u64::try_from(number).map_err(|_| format!("it answers {number}, which is no count")),
+        Ok(None) => Err("it answers null, which is no number".to_owned()),
+        Err(_) => Err(format!("it answers {kind}, which is no whole number; cast it to bigint if it counts something")),
+    }
+}
+
+fn postgresql_number(row: &PgRow) -> Number {
+    row.try_get::<Option<i64>, _>(0)
+        .or_else(|_| row.try_get::<Option<i32>, _>(0).map(|number| number.map(i64::from)))
+        .or_else(|_| row.try_get::<Option<i16>, _>(0).map(|number| number.map(i64::from)))
+        .map(|number| number.map(i128::from))
+}
+
+fn mysql_number(row: &MySqlRow) -> Number {
+    let signed = row.try_get::<Option<i64>, _>(0).map(|number| number.map(i128::from));
+    signed.or_else(|_| row.try_get::<Option<u64>, _>(0).map(|number| number.map(i128::from)))
+}

@@ -1,0 +1,162 @@
+//! PostgreSQL and MariaDB: one row with one whole number, from the primary.
+
+use std::time::Duration;
+
+use fairlead_backlog::reading::Left;
+use fairlead_tests::servers::certificates::Authority;
+use fairlead_tests::servers::database::{Database, Kind};
+use fairlead_tests::servers::process::free_port;
+use serde_json::{Value, json};
+
+use crate::scene::{Secret, open, refused, try_open};
+
+const BOTH: [Kind; 2] = [Kind::PostgreSql, Kind::MariaDb];
+
+fn query(kind: Kind, port: u16, query: &str) -> Value {
+    let of = if kind == Kind::PostgreSql { "postgresql" } else { "mysql" };
+    json!({of: {"host": "127.0.0.1", "port": port, "database": "test", "username": "root", "query": query}})
+}
+
+fn with(mut configuration: Value, field: &str, value: &Value) -> Value {
+    for of in ["postgresql", "mysql"] {
+        if configuration[of].is_object() {
+            configuration[of][field] = value.clone();
+        }
+    }
+    configuration
+}
+
+const LEFT: &str = "select count(*) from jobs where not done";
+
+fn with_jobs(kind: Kind) -> Database {
+    let database = Database::start(kind, None);
+    database.run("create table jobs (id bigint primary key, done bool not null)");
+    database.run("insert into jobs values (1, false), (2, false), (3, true)");
+    database
+}
+
+#[test]
+fn a_query_counts_what_is_left() {
+    for kind in BOTH {
+        let database = with_jobs(kind);
+        let configuration = with(query(kind, database.port(), LEFT), "end", &json!("select max(id) from jobs"));
+        let mut source = open(&configuration);
+        let reading = source.becomes_left(2);
+        assert_eq!(reading.ends["test"], 3);
+        let expected = if kind == Kind::PostgreSql { "postgresql 15." } else { "mariadb 10.11." };
+        assert!(reading.server.as_ref().is_some_and(|server| server.starts_with(expected)), "{reading:?}");
+        // A transaction that stayed open would not see it.
+        database.run("update jobs set done = true");
+        source.becomes_empty();
+        database.run("drop table jobs");
+        source.becomes_unknown_after("jobs");
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_count_is_refused() {
+    for kind in BOTH {
+        let database = with_jobs(kind);
+        let null = if kind == Kind::PostgreSql { "select null::bigint" } else { "select max(id) from jobs where id > 9" };
+        for (sql, why) in [
+            ("select '0'", "which is no whole number"),
+            ("select 0.0", "which is no whole number"),
+            ("select sum(id) from jobs", "which is no whole number"),
+            ("select id from jobs", "it answers more than one row"),
+            ("select id from jobs where id > 9", "it answers no row"),
+            ("select 0, 0", "it answers 2 columns"),
+            ("select -1", "it answers -1, which is no count"),
+            (null, "it answers null"),
+            ("select count(*) from nope", "nope"),
+            ("select 0; select 0", ""),
+            ("delete from jobs", ""),
+        ] {
+            let refusal = refused(&query(kind, database.port(), sql), &Secret::default());
+            assert!(refusal.contains(why), "{kind:?}: {sql}: {refusal}");
+        }
+        assert_eq!(database.run("select count(*) from jobs").trim(), "3", "nothing is written");
+    }
+}
+
+#[test]
+fn a_replica_is_not_believed() {
+    let database = with_jobs(Kind::MariaDb);
+    let configuration = query(Kind::MariaDb, database.port(), LEFT);
+    let mut source = open(&configuration);
+    source.becomes_left(2);
+    database.run("update jobs set done = true; set global read_only = 1");
+    source.becomes_unknown("it is a replica");
+    assert!(refused(&configuration, &Secret::default()).contains("it is a replica, which lies behind; name the primary"));
+
+    let primary = with_jobs(Kind::PostgreSql);
+    let replica = primary.replica();
+    let refusal = refused(&query(Kind::PostgreSql, replica.port(), LEFT), &Secret::default());
+    assert!(refusal.contains("it is a replica, which lies behind; name the primary"), "{refusal}");
+}
+
+#[test]
+fn a_database_that_is_gone_is_unknown_until_it_is_back() {
+    for kind in BOTH {
+        let mut database = with_jobs(kind);
+        let mut source = open(&query(kind, database.port(), LEFT));
+        source.becomes_left(2);
+        database.process().kill();
+        source.becomes_unknown("cannot be reached");
+        database.restart();
+        source.becomes_left(2);
+        // Locked, it does not answer in time.
+        let locked = query(
+            kind,
+            database.port(),
+            if kind == Kind::PostgreSql { "select 0 from pg_sleep(60)" } else { "select sleep(60)" },
+        );
+        let began = std::time::Instant::now();
+        let refusal = refused(&locked, &Secret::default());
+        assert!(began.elapsed() < Duration::from_secs(50), "{kind:?}: {refusal}");
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_at_the_start() {
+    for kind in BOTH {
+        let database = with_jobs(kind);
+        let address = format!("127.0.0.1:{}", free_port());
+        let port = address.rsplit(':').next().expect("a port").parse().expect("a number");
+        let refusal = refused(&query(kind, port, LEFT), &Secret::default());
+        assert!(refusal.contains(&format!("{address}/test cannot be reached")), "{refusal}");
+        let other = with(query(kind, database.port(), LEFT), "database", &json!("nope"));
+        assert!(refused(&other, &Secret::default()).contains("nope"), "{}", refused(&other, &Secret::default()));
+    }
+}
+
+#[test]
+fn credentials_and_authorities_come_from_secrets() {
+    for kind in BOTH {
+        let authority = Authority::new();
+        let database = Database::start(kind, Some(&authority.identity("server")));
+        if kind == Kind::PostgreSql {
+            database.run("create role drain login password 'hunter2'");
+            database.ask_for_passwords("drain");
+        } else {
+            database.run("create user drain@'127.0.0.1' identified by 'hunter2' require ssl; grant select on *.* to drain@'127.0.0.1'");
+        }
+        let named = |key: &str| json!({"name": "database", "key": key});
+        let configuration = with(query(kind, database.port(), "select 0"), "username", &json!("drain"));
+        let configuration = with(configuration, "password", &named("password"));
+        let secret = |password: &str, authority: &Authority| {
+            Secret::default().with("password", password).with("ca", &authority.certificate)
+        };
+        // Without TLS the server does not take it.
+        let refusal = refused(&configuration, &secret("hunter2", &authority));
+        assert!(refusal.contains("refuses the credentials"), "{kind:?}: {refusal}");
+        let configuration = with(configuration, "tls", &json!({"ca": named("ca")}));
+        let mut source =
+            try_open(&configuration, &secret("hunter2", &authority)).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(source.read().left, Left::Empty);
+        let refusal = refused(&configuration, &secret("wrong", &authority));
+        assert!(refusal.contains("refuses the credentials"), "{kind:?}: {refusal}");
+        assert!(!refusal.contains("wrong"), "{refusal}");
+        let refusal = refused(&configuration, &secret("hunter2", &Authority::new()));
+        assert!(refusal.contains("invalid peer certificate"), "{kind:?}: {refusal}");
+    }
+}
