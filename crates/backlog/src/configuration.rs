@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Credentials, OpenError, Source};
-use crate::sources::{http_json, jet_stream, nats_streaming, prometheus, sql};
+use crate::sources::{http_json, jet_stream, kafka, nats_streaming, prometheus, sql};
 
 /// A source; the key is its kind: `natsStreaming: {url: …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub enum SourceConfiguration {
     NatsStreaming(nats_streaming::Configuration),
     /// Consumers of a stream of NATS JetStream.
     JetStream(jet_stream::Configuration),
+    /// A consumer group of Kafka.
+    Kafka(kafka::Configuration),
     /// Numbers in a JSON document that a server answers.
     Http(http_json::Configuration),
     /// Time series of Prometheus.
@@ -39,6 +41,7 @@ pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credent
     Ok(match configuration {
         SourceConfiguration::NatsStreaming(of) => Box::new(nats_streaming::open(of, credentials).await?),
         SourceConfiguration::JetStream(of) => Box::new(jet_stream::open(of, credentials).await?),
+        SourceConfiguration::Kafka(of) => Box::new(kafka::open(of, credentials).await?),
         SourceConfiguration::Http(of) => Box::new(http_json::open(of, credentials).await?),
         SourceConfiguration::Prometheus(of) => Box::new(prometheus::open(of, credentials).await?),
         SourceConfiguration::Postgresql(of) => Box::new(sql::open(sql::Engine::PostgreSql, of, credentials).await?),

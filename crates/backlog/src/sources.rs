@@ -3,6 +3,7 @@
 mod connections;
 pub mod http_json;
 pub mod jet_stream;
+pub mod kafka;
 pub mod nats_streaming;
 pub mod prometheus;
 pub mod sql;

@@ -1,0 +1,179 @@
+//! Kafka: what a consumer group has left in some topics.
+//!
+//! The partitions are those of the topics, not those that the group has offsets for. The end is that of uncommitted reads: an open
+//! transaction is not done. Where only markers of transactions follow the group's offset, nothing is left, although the numbers differ.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::configuration::WhenAbsent;
+use crate::connection::{Login, Tls};
+use crate::http::TIMEOUT;
+use crate::reading::{Left, Reading};
+use crate::source::{Credentials, OpenError, Source};
+
+mod cluster;
+mod partition;
+mod scram;
+mod wire;
+
+use cluster::{Cluster, Group};
+use partition::Partition;
+use wire::{Fault, Security};
+
+/// A consumer group and its topics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// Some brokers of the cluster, each with its port: `kafka.shop:9092`.
+    pub brokers: Vec<String>,
+    /// How the brokers are recognized; without this field nothing is encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who we are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
+    /// Name of the consumer group.
+    pub group: String,
+    /// The topics that it reads.
+    pub topics: Vec<String>,
+    /// What is left of a partition that the group has no offset for.
+    #[serde(default)]
+    pub uncommitted: Uncommitted,
+    /// What a group or a topic is that is not there.
+    #[serde(default)]
+    pub when_absent: WhenAbsent,
+}
+
+/// Who we are, for Kafka.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sasl {
+    /// The password is sent as it is: with TLS only.
+    Plain(Login),
+    /// SCRAM-SHA-256.
+    ScramSha256(Login),
+    /// SCRAM-SHA-512.
+    ScramSha512(Login),
+}
+
+/// What is left of a partition that the group has no offset for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Uncommitted {
+    /// Nobody knows, unless the partition has never had a record.
+    #[default]
+    Unknown,
+    /// Everything in it, as with `auto.offset.reset=earliest`.
+    Earliest,
+    /// Nothing.
+    Empty,
+}
+
+/// Connections to the brokers of a cluster.
+pub struct Kafka {
+    cluster: Cluster,
+    configuration: Configuration,
+    ends: BTreeMap<String, u64>,
+}
+
+/// Connects and reads once.
+pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<Kafka, OpenError> {
+    if configuration.topics.is_empty() {
+        return Err(OpenError::Invalid("name the topics that the group reads".to_owned()));
+    }
+    let Configuration { brokers, tls, sasl, .. } = configuration;
+    let security = Security::new(tls.as_ref(), sasl.as_ref(), credentials).await?;
+    let cluster = Cluster::new(brokers.clone(), security);
+    let mut source = Kafka { cluster, configuration: configuration.clone(), ends: BTreeMap::new() };
+    source.ask().await.map(|_| source)
+}
+
+#[async_trait(?Send)]
+impl Source for Kafka {
+    async fn read(&mut self) -> Reading {
+        match self.ask().await {
+            Ok(reading) => reading,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl Kafka {
+    async fn ask(&mut self) -> Result<Reading, OpenError> {
+        let address = self.configuration.brokers.join(", ");
+        let error = match tokio::time::timeout(TIMEOUT, self.try_ask()).await {
+            Ok(Ok(reading)) => return Ok(reading),
+            Ok(Err(Fault::Open(error))) => error,
+            Ok(Err(Fault::Broker(source))) => OpenError::Unreachable { address, source },
+            Err(_) => OpenError::Unreachable { address, source: "no answer in time".into() },
+        };
+        // What was under way on the connections is unknown.
+        self.cluster.disconnect();
+        Err(error)
+    }
+
+    async fn try_ask(&mut self) -> Result<Reading, Fault> {
+        let Configuration { group, topics, uncommitted, when_absent, .. } = &self.configuration;
+        let accepts_absent = *when_absent == WhenAbsent::Empty;
+        let mut partitions = self.cluster.partitions(topics, accepts_absent).await?;
+        let coordinator = self.cluster.coordinator(group).await?;
+        let state = match self.cluster.group(coordinator, group).await? {
+            Some(Group { kind, .. }) if kind.eq_ignore_ascii_case("share") => {
+                return Err(Fault::invalid(format!("{group} is a share group, which has no offsets that prove anything")));
+            }
+            Some(group) => Some(group),
+            None if accepts_absent => None,
+            None => return Err(Fault::invalid(format!("there is no group {group}; set whenAbsent: empty if that may be"))),
+        };
+        // The offsets first: what comes meanwhile is left.
+        self.cluster.committed(coordinator, group, &mut partitions).await?;
+        self.cluster.limits(&mut partitions).await?;
+        self.cluster.skip_markers(&mut partitions).await?;
+        let ends: BTreeMap<String, u64> = partitions.iter().map(|one| (one.name(), one.end)).collect();
+        let has_moved = self.ends.iter().any(|(name, end)| ends.get(name) != Some(end));
+        // Names are needed only of those who should have stopped.
+        let publishers = if has_moved { self.cluster.producers(&partitions).await } else { Vec::new() };
+        self.ends.clone_from(&ends);
+        let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
+        let (left, hopeless) = judge(&partitions, group, uncommitted);
+        let seen: BTreeMap<String, _> = partitions.iter().map(|one| (one.name(), one.evidence())).collect();
+        Ok(Reading {
+            hopeless,
+            ends,
+            publishers,
+            server: self.cluster.version(),
+            seen: json!({"group": state.map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen}),
+            ..Reading::new(left)
+        })
+    }
+}
+
+/// What all partitions say together.
+fn judge(partitions: &[Partition], group: &str, uncommitted: Uncommitted) -> (Left, Option<String>) {
+    let (mut total, mut unknown, mut hopeless) = (0_u64, None, None);
+    for partition in partitions {
+        match partition.left(uncommitted) {
+            Ok(left) => total = total.saturating_add(left),
+            Err(why) => {
+                unknown.get_or_insert(why);
+            }
+        }
+        let lost = partition.lost();
+        if lost > 0 {
+            let name = partition.name();
+            hopeless.get_or_insert(format!(
+                "{lost} records of {name} were deleted before group {group} had read them: lost by retention"
+            ));
+        }
+    }
+    let left = match (unknown, total) {
+        (Some(why), _) => Left::Unknown(why),
+        (None, 0) => Left::Empty,
+        (None, total) => Left::Some(total),
+    };
+    (left, hopeless)
+}

@@ -1,0 +1,307 @@
+//! The brokers of a cluster, each asked for what it leads.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::{
+    ApiKey, DescribeProducersRequest, DescribeProducersResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, GroupId, ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::partition::{Partition, are_only_markers};
+use super::wire::{Broker, Fault, Security};
+
+/// A coordinator is found after some tries: the first question makes the topic that it needs.
+const PAUSE: Duration = Duration::from_millis(200);
+const COORDINATOR_ATTEMPTS: usize = 20;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// The most that is fetched to see whether only markers are left.
+const FETCHED: i32 = 64 << 10;
+
+/// The longest tail that may be markers only.
+const LONGEST_TAIL: u64 = 500;
+
+/// A group as its coordinator knows it.
+pub(super) struct Group {
+    /// `classic`, `consumer`, `share`, `streams`; older brokers do not say it.
+    pub(super) kind: String,
+    pub(super) state: String,
+}
+
+pub(super) struct Cluster {
+    bootstrap: Vec<String>,
+    security: Security,
+    /// Where each broker is, by its id.
+    addresses: BTreeMap<i32, String>,
+    brokers: BTreeMap<i32, Broker>,
+    level: Option<i16>,
+}
+
+/// The id under which a broker is kept whose own is not known yet.
+const BOOTSTRAP: i32 = -1;
+
+fn string(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+fn topic_name(name: &str) -> TopicName {
+    TopicName(string(name))
+}
+
+/// An offset of an answer; negative ones mean that there is none.
+fn offset(number: i64) -> Option<u64> {
+    u64::try_from(number).ok()
+}
+
+/// The indexes of the partitions, by topic.
+fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<String, Vec<&'a Partition>> {
+    let mut topics = BTreeMap::<String, Vec<&Partition>>::new();
+    for partition in partitions {
+        topics.entry(partition.topic.clone()).or_default().push(partition);
+    }
+    topics
+}
+
+impl Cluster {
+    pub(super) fn new(bootstrap: Vec<String>, security: Security) -> Self {
+        Self { bootstrap, security, addresses: BTreeMap::new(), brokers: BTreeMap::new(), level: None }
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.brokers.clear();
+    }
+
+    pub(super) fn version(&self) -> Option<String> {
+        self.level.map(|level| format!("kafka (metadata.version {level})"))
+    }
+
+    async fn broker(&mut self, id: i32) -> Result<&mut Broker, Fault> {
+        if !self.brokers.contains_key(&id) {
+            let broker = match self.addresses.get(&id) {
+                Some(address) => Broker::connect(address, &self.security).await?,
+                None if id == BOOTSTRAP => self.any().await?,
+                None => return Err(Fault::broker(format!("broker {id} is not there"))),
+            };
+            self.level = broker.level;
+            self.brokers.insert(id, broker);
+        }
+        self.brokers.get_mut(&id).ok_or_else(|| Fault::broker(format!("broker {id} is not there")))
+    }
+
+    /// The first broker of the configuration that answers.
+    async fn any(&self) -> Result<Broker, Fault> {
+        let mut last = Fault::invalid("brokers is empty".to_owned());
+        for address in &self.bootstrap {
+            match Broker::connect(address, &self.security).await {
+                Ok(broker) => return Ok(broker),
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    /// The partitions of the topics, with their leaders.
+    pub(super) async fn partitions(&mut self, topics: &[String], accepts_absent: bool) -> Result<Vec<Partition>, Fault> {
+        let named = topics.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
+        let request = MetadataRequest::default().with_topics(Some(named)).with_allow_auto_topic_creation(false);
+        let answer: MetadataResponse = self.broker(BOOTSTRAP).await?.call(ApiKey::Metadata, (4, 12), &request).await?;
+        let address =
+            |host: &str, port: i32| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        self.addresses = answer.brokers.iter().map(|one| (one.node_id.0, address(one.host.as_str(), one.port))).collect();
+        let addresses = &self.addresses;
+        // A broker that came back at another place is another one.
+        self.brokers.retain(|id, _| *id == BOOTSTRAP || addresses.contains_key(id));
+        let mut partitions = Vec::new();
+        for topic in answer.topics {
+            let name = topic.name.map(|name| name.0.as_str().to_owned()).unwrap_or_default();
+            match topic.error_code {
+                0 => {}
+                3 if accepts_absent => continue,
+                3 => return Err(Fault::invalid(format!("there is no topic {name}; set whenAbsent: empty if that may be"))),
+                29 => return Err(Fault::invalid(format!("we may not see topic {name}: it needs Describe"))),
+                code => return Err(Fault::broker(format!("topic {name}: error {code}"))),
+            }
+            for partition in topic.partitions {
+                if partition.leader_id.0 < 0 {
+                    return Err(Fault::broker(format!("{name}/{} has no leader", partition.partition_index)));
+                }
+                partitions.push(Partition::new(name.clone(), partition.partition_index, partition.leader_id.0));
+            }
+        }
+        Ok(partitions)
+    }
+
+    pub(super) async fn coordinator(&mut self, group: &str) -> Result<i32, Fault> {
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![string(group)]);
+        for _ in 0..COORDINATOR_ATTEMPTS {
+            let broker = self.broker(BOOTSTRAP).await?;
+            let answer: FindCoordinatorResponse = broker.call(ApiKey::FindCoordinator, (4, 6), &request).await?;
+            match answer.coordinators.first().map(|found| (found.error_code, found.node_id.0)) {
+                Some((0, id)) => return Ok(id),
+                Some((14..=16, _)) => tokio::time::sleep(PAUSE).await,
+                Some((30, _)) => return Err(Fault::invalid(format!("we may not see group {group}: it needs Describe"))),
+                other => return Err(Fault::broker(format!("the coordinator of group {group}: error {other:?}"))),
+            }
+        }
+        Err(Fault::broker(format!("group {group} has no coordinator")))
+    }
+
+    pub(super) async fn group(&mut self, coordinator: i32, group: &str) -> Result<Option<Group>, Fault> {
+        let broker = self.broker(coordinator).await?;
+        let answer: ListGroupsResponse = broker.call(ApiKey::ListGroups, (4, 5), &ListGroupsRequest::default()).await?;
+        if answer.error_code != 0 {
+            return Err(Fault::broker(format!("the groups cannot be listed: error {}", answer.error_code)));
+        }
+        let found = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group);
+        let read = |text: StrBytes| text.as_str().to_owned();
+        Ok(found.map(|one| Group { kind: read(one.group_type), state: read(one.group_state) }))
+    }
+
+    pub(super) async fn committed(
+        &mut self,
+        coordinator: i32,
+        group: &str,
+        partitions: &mut [Partition],
+    ) -> Result<(), Fault> {
+        let topics = by_topic(&*partitions).into_iter().map(|(topic, partitions)| {
+            let indexes = partitions.iter().map(|partition| partition.index).collect();
+            OffsetFetchRequestTopics::default().with_name(topic_name(&topic)).with_partition_indexes(indexes)
+        });
+        let of = OffsetFetchRequestGroup::default().with_group_id(GroupId(string(group))).with_member_epoch(-1);
+        let of = of.with_topics(Some(topics.collect()));
+        let request = OffsetFetchRequest::default().with_groups(vec![of]).with_require_stable(true);
+        let answer: OffsetFetchResponse =
+            self.broker(coordinator).await?.call(ApiKey::OffsetFetch, (8, 9), &request).await?;
+        let Some(of) = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group) else {
+            return Err(Fault::broker(format!("the offsets of group {group} are not answered")));
+        };
+        if of.error_code != 0 {
+            return Err(Fault::broker(format!("the offsets of group {group}: error {}", of.error_code)));
+        }
+        let mut found = BTreeMap::new();
+        for topic in of.topics {
+            for one in topic.partitions {
+                found
+                    .insert((topic.name.0.as_str().to_owned(), one.partition_index), (one.error_code, one.committed_offset));
+            }
+        }
+        for partition in partitions {
+            match found.get(&(partition.topic.clone(), partition.index)) {
+                Some((0, committed)) => partition.committed = offset(*committed),
+                Some((88, _)) => {
+                    return Err(Fault::broker(format!("offsets of {} are in an open transaction", partition.name())));
+                }
+                other => return Err(Fault::broker(format!("the offset of {}: error {other:?}", partition.name()))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the partitions begin and end, as their leaders know it.
+    pub(super) async fn limits(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
+        // The end last: it can only have grown.
+        for time in [EARLIEST, LATEST] {
+            for leader in leaders(partitions) {
+                let topics =
+                    by_topic(partitions.iter().filter(|one| one.leader == leader)).into_iter().map(|(topic, all)| {
+                        let ask = |one: &&Partition| {
+                            let of = ListOffsetsPartition::default().with_partition_index(one.index);
+                            of.with_current_leader_epoch(-1).with_timestamp(time)
+                        };
+                        ListOffsetsTopic::default()
+                            .with_name(topic_name(&topic))
+                            .with_partitions(all.iter().map(ask).collect())
+                    });
+                let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics.collect());
+                let answer: ListOffsetsResponse =
+                    self.broker(leader).await?.call(ApiKey::ListOffsets, (4, 9), &request).await?;
+                let mut found = BTreeMap::new();
+                for topic in answer.topics {
+                    for one in topic.partitions {
+                        found.insert((topic.name.0.as_str().to_owned(), one.partition_index), (one.error_code, one.offset));
+                    }
+                }
+                for partition in partitions.iter_mut().filter(|one| one.leader == leader) {
+                    let read = found.get(&(partition.topic.clone(), partition.index));
+                    let number = read.filter(|(code, _)| *code == 0).and_then(|(_, number)| offset(*number));
+                    let Some(number) = number else {
+                        return Err(Fault::broker(format!("the limits of {}: error {read:?}", partition.name())));
+                    };
+                    *(if time == EARLIEST { &mut partition.start } else { &mut partition.end }) = number;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out where only markers of transactions follow the group's offset.
+    pub(super) async fn skip_markers(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
+        for partition in partitions {
+            let Some(from) = partition.committed else { continue };
+            if from < partition.start || from >= partition.end || partition.end - from > LONGEST_TAIL {
+                continue;
+            }
+            let one = FetchPartition::default()
+                .with_partition(partition.index)
+                .with_current_leader_epoch(-1)
+                .with_last_fetched_epoch(-1)
+                .with_log_start_offset(-1)
+                .with_fetch_offset(i64::try_from(from).unwrap_or(i64::MAX))
+                .with_partition_max_bytes(FETCHED);
+            let topic = FetchTopic::default().with_topic(topic_name(&partition.topic)).with_partitions(vec![one]);
+            let request = FetchRequest::default()
+                .with_replica_id((-1).into())
+                .with_session_epoch(-1)
+                .with_max_bytes(FETCHED)
+                .with_topics(vec![topic]);
+            // From version 13 on topics are named by their id.
+            let answer: FetchResponse = self.broker(partition.leader).await?.call(ApiKey::Fetch, (4, 12), &request).await?;
+            let fetched = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
+            // Who may not read the records is told only that so many are left.
+            let records = fetched.filter(|one| one.error_code == 0).and_then(|one| one.records).unwrap_or_default();
+            partition.has_only_markers = are_only_markers(&records, from, partition.end);
+        }
+        Ok(())
+    }
+
+    /// Who writes, where the brokers say it.
+    pub(super) async fn producers(&mut self, partitions: &[Partition]) -> Vec<String> {
+        let mut all = Vec::new();
+        for leader in leaders(partitions) {
+            let topics =
+                by_topic(partitions.iter().filter(|one| one.leader == leader)).into_iter().map(|(topic, partitions)| {
+                    let indexes = partitions.iter().map(|partition| partition.index).collect();
+                    TopicRequest::default().with_name(topic_name(&topic)).with_partition_indexes(indexes)
+                });
+            let request = DescribeProducersRequest::default().with_topics(topics.collect());
+            let Ok(broker) = self.broker(leader).await else { continue };
+            let answer = broker.call::<_, DescribeProducersResponse>(ApiKey::DescribeProducers, (0, 0), &request).await;
+            for topic in answer.map(|answer| answer.topics).unwrap_or_default() {
+                for partition in topic.partitions {
+                    let name = format!("{}/{}", topic.name.0.as_str(), partition.partition_index);
+                    all.extend(
+                        partition.active_producers.iter().map(|one| format!("producer id {} in {name}", one.producer_id.0)),
+                    );
+                }
+            }
+        }
+        all
+    }
+}
+
+fn leaders(partitions: &[Partition]) -> Vec<i32> {
+    let mut all: Vec<i32> = partitions.iter().map(|partition| partition.leader).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
