@@ -24,7 +24,7 @@ const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
 const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
 
 /// The jobs that pods of the tests run.
-const IMAGES: [&str; 2] = ["trigger-replicator", "legacy-purger"];
+const IMAGES: [&str; 3] = ["trigger-replicator", "drain-waiter", "legacy-purger"];
 
 /// A running cluster.
 pub struct Cluster {

@@ -2,6 +2,7 @@
 //!
 //! `FL` is shared, each program has its own two letters. A code is never used again for anything else.
 
+pub mod drain_waiter;
 pub mod legacy_purger;
 pub mod shared;
 pub mod trigger_replicator;
@@ -11,7 +12,8 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 3] = [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("LP", legacy_purger::CODES)];
+static ALL: [(&str, &[&Code]); 4] =
+    [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("DW", drain_waiter::CODES), ("LP", legacy_purger::CODES)];
 
 /// Every code there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {

@@ -19,6 +19,13 @@ pub fn unpack(chunks: &[Vec<u8>], manifest: &Manifest) -> Result<Value, Error> {
     Ok(serde_json::from_reader(zstd::Decoder::new(Chunks::of(chunks))?)?)
 }
 
+/// `sha256:` and hex over evidence as JSON with sorted keys: whether a copy is what was seen.
+#[must_use]
+pub fn digest(evidence: &Value) -> String {
+    // serde_json sorts keys, so equal values have equal texts.
+    digest::of(evidence.to_string().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@
 //! - [`wanted`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `overview`: all that is known of the release; `next`: what to do; `shown`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
+//! - [`certificate`]: what a gate has seen, as a document
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
@@ -20,6 +21,7 @@
 //! Consequence: `kubectl-fairlead` is built from this crate alone, and every job brings the same commands along for hooks.
 
 pub mod args;
+pub mod certificate;
 pub mod check;
 mod chosen;
 pub mod exclusive;

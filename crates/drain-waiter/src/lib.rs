@@ -1,0 +1,150 @@
+//! Closes the intake of a queue, and waits until nothing is in flight: proven, and kept as a certificate.
+//!
+//! - [`args`], `configuration`, `options`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
+//! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
+//!   - `intake`: what closing makes of an object; `surroundings`: autoscalers, and both sides of a redirect
+//! - `sources`: what is read, and each reading
+//! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds
+//! - `step`: the step; `wait`: its rounds; `progress`: what an operator sees of them; `check`: one round
+//!
+//! # Decision: the proof is a row of rounds, not a glance
+//!
+//! Situation: a broker shows a message that was delivered and not acknowledged as pending, or not at all, until it delivers it again.
+//! Decision: every source is empty in several rounds in a row that are together longer than the time of redelivery, all in one window, and
+//! no end position moves. Consequence: a drain takes that time, a minute with Kyma, after the last message.
+//!
+//! # Decision: a move of an end position is the intake only when nothing was in flight
+//!
+//! Situation: what is drained from one queue is often published to the next one, whose end moves. Decision: a move counts against the
+//! publishers when everything was empty in the two rounds before, or when nothing less is left for too long. Consequence: chains of
+//! queues drain, and a publisher that goes on is found as soon as its consumers have caught up, or do not.
+
+pub mod args;
+mod certificate;
+mod check;
+mod configuration;
+mod intake;
+mod options;
+mod plan;
+mod progress;
+mod proof;
+mod sources;
+mod stages;
+mod step;
+mod surroundings;
+mod wait;
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use fairlead_driver::apply;
+use fairlead_driver::show::{explain, show};
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::outcome::Ended;
+use fairlead_job::{log, manifests};
+use fairlead_migration::finding::Unchanged;
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
+use fairlead_release::session::{self, Session, connect, place};
+
+use crate::args::{Args, Command};
+use crate::configuration::Drain;
+use crate::options::Options;
+pub use crate::options::STEP;
+use crate::sources::Place;
+use crate::stages::stages;
+use crate::step::Draining;
+use crate::surroundings::{AUTOSCALER, SCALED_OBJECT};
+
+/// The whole job.
+pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
+    log::init(&args.common.output)?;
+    let common = &args.common;
+    let read = || Drain::read(args.drain.config.as_deref());
+    match &args.command {
+        Command::Plan(plan) => {
+            let drain = read()?.map(|section| section.content);
+            show(common, plan, &[&AUTOSCALER, &SCALED_OBJECT], async |source| make_plan(source, &args, drain.as_ref()).await)
+                .await
+        }
+        Command::Check => {
+            let Some(drain) = read()? else { return Ok(ExitStatus::Done) };
+            let cluster = connect(common).await?;
+            let discovery = cluster.discover().await.map_err(Failure::from)?;
+            let namespace = place(common, &cluster, STEP).namespace;
+            check::run(&drain.content, Place { cluster: &cluster, discovery: &discovery, namespace }, common.output.output)
+                .await
+        }
+        Command::Apply(arguments) => {
+            let drain = read()?;
+            let cluster = connect(common).await?;
+            let session = Session::begin(common, &cluster, STEP, session::Command::Apply, arguments.run_timeout).await?;
+            let source = Source::Cluster(&cluster, &session.discovery);
+            let Some(drain) = drain.filter(|drain| is_there(&source, &drain.content)) else {
+                let plan = nothing();
+                let ended = Ended::unchanged(&plan);
+                return Ok(session.conclude(STEP, &plan, ended).await?);
+            };
+            let configuration = args.drain.config.is_some().then_some(drain.document);
+            let (options, flags) = (Options::new(&args, &drain.content), args.drain.flags());
+            let step = Draining { session: &session, options, configuration, flags, evidence: RefCell::default() };
+            apply::apply(&session, arguments, &step).await
+        }
+        Command::Certificate { verify: Some(file) } => verify(file),
+        Command::Certificate { verify: None } => {
+            let cluster = connect(common).await?;
+            fairlead_release::certificate::print(&cluster, place(common, &cluster, STEP), common.output.output).await
+        }
+        Command::Release(command) => {
+            let cluster = connect(common).await?;
+            fairlead_release::run(&cluster, common, command, STEP, |session| session).await
+        }
+        Command::Explain { code } => explain(code),
+    }
+}
+
+async fn make_plan(source: &Source<'_>, args: &Args, drain: Option<&Drain>) -> Result<Plan, Failure> {
+    let Some(drain) = drain.filter(|drain| is_there(source, drain)) else { return Ok(nothing()) };
+    let options = Options::new(args, drain);
+    let namespace = args.common.release.ledger_namespace.as_deref();
+    let place = match source {
+        Source::Cluster(cluster, discovery) => {
+            let namespace = namespace.unwrap_or(cluster.default_namespace());
+            Some(Place { cluster, discovery, namespace })
+        }
+        Source::Manifests(_) => None,
+    };
+    Ok(plan::make(source, &options, place).await?)
+}
+
+/// Whether what is drained is in this cluster.
+fn is_there(source: &Source<'_>, drain: &Drain) -> bool {
+    let mut kinds = drain.only_with.iter();
+    drain.only_with.is_empty() || kinds.any(|it| source.api_version(&Kind::named(&it.group, &it.kind)).is_some())
+}
+
+/// The plan where nothing is to be drained.
+fn nothing() -> Plan {
+    let mut plan = PlanBuilder::new(STEP, stages(1));
+    let reason = "has nothing to drain: the configuration purges other kinds and has no section `drain`, or none of the kinds under \
+                  `onlyWith` is served";
+    plan.keep(&Unchanged { target: fairlead_driver::preceded::target(STEP), reason: reason.to_owned() });
+    plan.build()
+}
+
+/// Says whether the certificate in a file holds.
+fn verify(file: &Path) -> anyhow::Result<ExitStatus> {
+    let documents = manifests::read(file).map_err(Failure::input)?;
+    let [document] = documents.as_slice() else {
+        let message = format!("{} holds {} documents, and must hold one", file.display(), documents.len());
+        return Err(Failure::new(&codes::NOT_CERTIFIED, message).into());
+    };
+    let said = certificate::verify(document).map_err(|why| Failure::new(&codes::NOT_CERTIFIED, why))?;
+    writeln!(anstream::stdout(), "It holds: {said}.").context("failed to write to stdout")?;
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,243 @@
+//! Whether a backlog is proven empty: a state machine over rounds of readings. Pure, and knows no clock: times are counted from its beginning.
+//!
+//! A round reads every source once, side by side. The proof is a row of rounds in which every source was empty and no end position moved.
+//! It is longer than the time after which a broker delivers again what was not acknowledged: whatever is in flight shows itself in such a
+//! time at least once.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fairlead_backlog::reading::{Left, Reading};
+
+/// What a proof takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Rounds in a row.
+    pub(crate) samples: usize,
+    /// Least time since the intake was closed.
+    pub(crate) grace: Duration,
+    /// How long nothing less may be left, beside the time of redelivery.
+    pub(crate) stall: Duration,
+    /// The time of redelivery where no source says it, and the least where one does.
+    pub(crate) redelivery: Duration,
+}
+
+/// A source, as the proof knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it says that the intake is closed, not that the backlog is empty.
+    pub(crate) is_intake: bool,
+}
+
+/// When a round began and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+}
+
+/// What follows from all rounds so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Not yet, and for what.
+    Waiting(WaitingFor),
+    /// Nothing is in flight. Without a source that is only said.
+    Proven,
+    /// No waiting would empty this source.
+    Hopeless { source: String, why: String },
+    /// Nothing less was left for too long.
+    Stalled { source: String, left: u64, is_intake: bool },
+    /// This source could not say how much is left for too long.
+    Unreadable { source: String, why: String },
+    /// An end position moved although the intake is closed.
+    Moved { source: String, position: String, publishers: Vec<String> },
+}
+
+/// What is still missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitingFor {
+    /// The intake is not closed.
+    Intake,
+    /// Something is left.
+    Backlog,
+    /// Everything is empty, and not for long enough.
+    Samples,
+    /// The grace period.
+    Grace,
+}
+
+/// An end position that has moved.
+struct Move {
+    source: usize,
+    position: String,
+}
+
+/// What is remembered of one source.
+#[derive(Default)]
+struct Track {
+    least: Option<u64>,
+    was_unknown: bool,
+    ends: Option<BTreeMap<String, u64>>,
+}
+
+/// The state machine.
+pub(crate) struct Proof {
+    rules: Rules,
+    sources: Vec<Watched>,
+    tracks: Vec<Track>,
+    redelivery: Duration,
+    closed: Option<Duration>,
+    row: Vec<Span>,
+    /// When something less was left than ever before.
+    progress: Duration,
+}
+
+impl Proof {
+    /// No round has been read yet.
+    pub(crate) fn new(rules: Rules, sources: Vec<Watched>) -> Self {
+        let tracks = sources.iter().map(|_| Track::default()).collect();
+        // Without anything to see of the intake, it is closed when its changes have been made.
+        let closed = sources.iter().all(|source| !source.is_intake).then_some(Duration::ZERO);
+        Self { rules, sources, tracks, redelivery: rules.redelivery, closed, row: Vec::new(), progress: Duration::ZERO }
+    }
+
+    /// When the intake was closed.
+    pub(crate) fn closed(&self) -> Option<Duration> {
+        self.closed
+    }
+
+    /// The rounds in a row so far in which everything was empty and nothing moved.
+    pub(crate) fn row(&self) -> &[Span] {
+        &self.row
+    }
+
+    /// How long the row must be longer than.
+    pub(crate) fn redelivery(&self) -> Duration {
+        self.redelivery
+    }
+
+    /// Adds a round, with one reading per source in their order.
+    pub(crate) fn add(&mut self, span: Span, readings: &[Reading]) -> Verdict {
+        if let Some((source, why)) =
+            self.named(readings).find_map(|(source, reading)| Some((source, reading.hopeless.clone()?)))
+        {
+            return Verdict::Hopeless { source: source.name.clone(), why };
+        }
+        self.redelivery = readings.iter().filter_map(|reading| reading.redelivery).fold(self.redelivery, Duration::max);
+        let moved = self.track(span, readings);
+        let is_empty = readings.iter().all(|reading| reading.left == Left::Empty);
+        if let (Some(moved), Some(_)) = (&moved, self.row.get(1)) {
+            return self.moved(moved, readings);
+        }
+        // What was read side by side with the intake may have been read before it was closed.
+        let was_closed = self.closed.is_some();
+        if !was_closed && self.named(readings).all(|(source, reading)| !source.is_intake || reading.left == Left::Empty) {
+            self.closed = Some(span.to);
+            self.progress = span.to;
+        }
+        if moved.is_some() || !is_empty {
+            self.row.clear();
+        }
+        if is_empty && was_closed {
+            self.row.push(span);
+            if self.row.len() > 1 {
+                self.progress = span.to;
+            }
+        }
+        if is_proof(&self.row, self.rules.samples, self.redelivery) && is_over(self.closed, self.rules.grace, span) {
+            return Verdict::Proven;
+        }
+        if span.to.saturating_sub(self.progress) > self.rules.stall + self.redelivery {
+            return self.stalled(moved.as_ref(), readings);
+        }
+        Verdict::Waiting(match () {
+            () if self.closed.is_none() => WaitingFor::Intake,
+            () if !is_empty => WaitingFor::Backlog,
+            () if !is_proof(&self.row, self.rules.samples, self.redelivery) => WaitingFor::Samples,
+            () => WaitingFor::Grace,
+        })
+    }
+
+    fn named<'a>(&'a self, readings: &'a [Reading]) -> impl Iterator<Item = (&'a Watched, &'a Reading)> {
+        self.sources.iter().zip(readings)
+    }
+
+    /// Notes what was read, and returns the first end position that has moved.
+    fn track(&mut self, span: Span, readings: &[Reading]) -> Option<Move> {
+        let mut moved = None;
+        for (index, (track, reading)) in self.tracks.iter_mut().zip(readings).enumerate() {
+            let left = match reading.left {
+                Left::Empty => 0,
+                Left::Some(left) => left,
+                Left::Unknown(_) => {
+                    track.was_unknown = true;
+                    continue;
+                }
+            };
+            let is_less = track.least.is_none_or(|least| left < least);
+            if is_less || track.was_unknown {
+                self.progress = span.to;
+            }
+            track.was_unknown = false;
+            track.least = Some(track.least.map_or(left, |least| least.min(left)));
+            if moved.is_none()
+                && let Some(position) = track.ends.as_ref().and_then(|before| first_difference(before, &reading.ends))
+            {
+                moved = Some(Move { source: index, position });
+            }
+            track.ends = Some(reading.ends.clone());
+        }
+        moved
+    }
+
+    fn moved(&self, moved: &Move, readings: &[Reading]) -> Verdict {
+        Verdict::Moved {
+            source: self.sources[moved.source].name.clone(),
+            position: moved.position.clone(),
+            publishers: readings[moved.source].publishers.clone(),
+        }
+    }
+
+    /// Why it does not go on: of several reasons the one that others follow from.
+    fn stalled(&self, moved: Option<&Move>, readings: &[Reading]) -> Verdict {
+        let unknown = self.named(readings).find_map(|(source, reading)| match &reading.left {
+            Left::Unknown(why) => Some(Verdict::Unreadable { source: source.name.clone(), why: why.clone() }),
+            _ => None,
+        });
+        let left = |is_intake: bool| {
+            self.named(readings).filter(move |(source, _)| source.is_intake == is_intake).find_map(|(source, reading)| {
+                let Left::Some(left) = reading.left else { return None };
+                Some(Verdict::Stalled { source: source.name.clone(), left, is_intake })
+            })
+        };
+        unknown
+            .or_else(|| left(true))
+            .or_else(|| moved.map(|moved| self.moved(moved, readings)))
+            .or_else(|| left(false))
+            .unwrap_or(Verdict::Waiting(WaitingFor::Samples))
+    }
+}
+
+/// Whether a row of rounds is a proof: so many, and longer than the time of redelivery, counted from the end of the first to the beginning
+/// of the last.
+pub(crate) fn is_proof(row: &[Span], samples: usize, redelivery: Duration) -> bool {
+    let (Some(first), Some(last)) = (row.first(), row.last()) else { return false };
+    row.len() >= samples && (redelivery.is_zero() || last.from.saturating_sub(first.to) > redelivery)
+}
+
+/// Whether the grace period was over when this round ended.
+pub(crate) fn is_over(closed: Option<Duration>, grace: Duration, span: Span) -> bool {
+    closed.is_some_and(|closed| span.to.saturating_sub(closed) >= grace)
+}
+
+/// The first position that is not as it was.
+pub(crate) fn first_difference(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Option<String> {
+    let changed = now.iter().find(|(name, end)| before.get(*name) != Some(*end));
+    let gone = || before.iter().find(|(name, _)| !now.contains_key(*name));
+    changed.or_else(gone).map(|(name, _)| name.clone())
+}

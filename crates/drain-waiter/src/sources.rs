@@ -1,0 +1,146 @@
+//! Sources: what each configuration means, and its readings. A source that does not answer in time knows nothing.
+//!
+//! - `kubernetes`: objects of the cluster; everything else is of `fairlead_backlog`
+
+pub(crate) mod kubernetes;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fairlead_backlog::reading::Reading;
+use fairlead_backlog::source::{Credentials, OpenError, SecretKey, Source};
+use fairlead_job::code::Code;
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_job::redact;
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::discovery::Discovery;
+use fairlead_migration::change::Target;
+use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::chain;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source as observe;
+use serde_json::Value;
+
+use crate::configuration::NamedSource;
+use crate::proof::Watched;
+
+use self::kubernetes::{KubernetesSource, Observed};
+
+static SECRET: Kind = Kind::namespaced("", "Secret", &[]);
+
+/// A source that takes longer knows nothing; the next round asks again.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What a source is.
+#[derive(Clone, Debug)]
+pub(crate) enum SourceKind {
+    Kubernetes(Observed),
+}
+
+impl SourceKind {
+    /// The kinds there are.
+    pub(crate) const NAMES: &str = "kubernetes";
+
+    /// Reads the kind of this name.
+    pub(crate) fn read(kind: &str, content: Value) -> Result<Self, String> {
+        match kind {
+            "kubernetes" => Observed::read(content).map(Self::Kubernetes).map_err(|error| format!("kubernetes: {error}")),
+            other => Err(format!("there is no kind {other}; there are {}", Self::NAMES)),
+        }
+    }
+}
+
+/// The cluster as sources see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) discovery: &'a Discovery,
+    /// Where Secrets are that name no namespace.
+    pub(crate) namespace: &'a str,
+}
+
+/// A source that is opened when it is first read, and again after it could not be.
+pub(crate) struct Reader<'a> {
+    place: Place<'a>,
+    kind: SourceKind,
+    redelivery: Option<Duration>,
+    pub(crate) watched: Watched,
+    opened: Option<Box<dyn Source + 'a>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a source of the configuration.
+    pub(crate) fn of(source: &NamedSource, place: Place<'a>) -> Self {
+        let watched = Watched { name: source.name.clone(), is_intake: false };
+        Self { place, kind: source.kind.clone(), redelivery: source.redelivery, watched, opened: None }
+    }
+
+    /// Reads whether the intake is closed at this object.
+    pub(crate) fn of_intake(observed: Observed, place: Place<'a>) -> Self {
+        let watched = Watched { name: format!("intake {}", observed.target()), is_intake: true };
+        Self { place, kind: SourceKind::Kubernetes(observed), redelivery: None, watched, opened: None }
+    }
+
+    /// Opens it, which finds what is wrong with the configuration.
+    pub(crate) async fn open(&mut self) -> Result<(), OpenError> {
+        if self.opened.is_none() {
+            self.opened = Some(match &self.kind {
+                SourceKind::Kubernetes(observed) => Box::new(KubernetesSource::open(self.place, observed.clone()).await?),
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads once.
+    pub(crate) async fn read(&mut self) -> Reading {
+        let read = async {
+            if let Err(error) = self.open().await {
+                return Reading::unknown(chain(&error));
+            }
+            match &mut self.opened {
+                Some(source) => source.read().await,
+                None => Reading::unknown("it is not open"),
+            }
+        };
+        let reading = tokio::time::timeout(TIMEOUT, read).await;
+        let mut reading = reading.unwrap_or_else(|_| Reading::unknown(format!("it did not answer within {TIMEOUT:?}")));
+        reading.redelivery = reading.redelivery.max(self.redelivery);
+        reading
+    }
+}
+
+/// A source as the target of a finding.
+pub(crate) fn target(name: &str) -> Target {
+    let [api_version, kind, name] = ["fairlead.dev/v1", "Source", name].map(str::to_owned);
+    Target { api_version, kind, namespace: None, name }
+}
+
+/// What is wrong with a source that cannot be opened.
+pub(crate) fn refusal(name: &str, error: &OpenError) -> Finding {
+    let code: &'static Code = match error {
+        OpenError::Unreachable { .. } => &codes::UNREACHABLE,
+        OpenError::Denied { .. } => &codes::DENIED,
+        OpenError::Invalid(_) => &codes::USELESS,
+        OpenError::Credentials { .. } => &codes::NO_CREDENTIALS,
+    };
+    code.finding(target(name), redact::text(&chain(error)))
+}
+
+#[async_trait::async_trait(?Send)]
+impl Credentials for Place<'_> {
+    async fn read(&self, key: &SecretKey) -> Result<Vec<u8>, OpenError> {
+        let namespace = key.namespace.as_deref().unwrap_or(self.namespace);
+        let missing = |reason: String| OpenError::Credentials {
+            namespace: namespace.to_owned(),
+            name: key.name.clone(),
+            key: key.key.clone(),
+            reason,
+        };
+        let cluster = observe::Source::Cluster(self.cluster, self.discovery);
+        let secret = cluster.get(&SECRET, namespace, &key.name).await.map_err(|obstacle| missing(chain(&obstacle)))?;
+        let secret = secret.ok_or_else(|| missing("there is no such Secret".to_owned()))?;
+        let value = secret["data"][&key.key].as_str().ok_or_else(|| missing("it is not in its data".to_owned()))?;
+        STANDARD.decode(value).map_err(|error| missing(error.to_string()))
+    }
+}

@@ -1,0 +1,177 @@
+//! The step: what this job brings to what all jobs do.
+
+use std::cell::RefCell;
+
+use async_trait::async_trait;
+use fairlead_driver::step::{Step, StepKind};
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_job::failure::Failure;
+use fairlead_kube_client::cluster::FIELD_MANAGER;
+use fairlead_kube_client::objects::Objects;
+use fairlead_migration::executor::{Standing, Task, Verified, World};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::OnDrift;
+use fairlead_migration::stage::{Stage, StageKind, UndoWait};
+use fairlead_migration::ticket::Told;
+use fairlead_observe::source::Source;
+use fairlead_release::session::Session;
+use serde_json::Value;
+
+use crate::certificate::Evidence;
+use crate::configuration::{Drain, Intake};
+use crate::options::{Options, STEP};
+use crate::plan;
+use crate::sources::kubernetes::{Observed, Until};
+use crate::sources::{Place, Reader};
+use crate::surroundings::new_side;
+use crate::wait::Wait;
+
+/// Closes the intake, and waits until nothing is in flight.
+pub(crate) struct Draining<'a> {
+    pub(crate) session: &'a Session<'a>,
+    pub(crate) options: Options<'a>,
+    /// The section of the configuration file, if there is one.
+    pub(crate) configuration: Option<Value>,
+    /// Words of the command line that change the run.
+    pub(crate) flags: Vec<String>,
+    pub(crate) evidence: RefCell<Option<Evidence>>,
+}
+
+impl Draining<'_> {
+    fn place(&self) -> Place<'_> {
+        let Session { cluster, discovery, place, .. } = self.session;
+        Place { cluster, discovery, namespace: place.namespace }
+    }
+
+    /// Fails when somebody has opened the intake again.
+    async fn expect_closed(&self, plan: &Plan) -> Result<(), Obstacle> {
+        let objects = Objects::new(self.session.cluster, &self.session.discovery);
+        for change in plan.changes() {
+            let stage = &plan.stages()[change.stage];
+            let task = Task { change: &change, stage, mark: "", is_undo: false, on_drift: OnDrift::Stop };
+            if objects.look(&task).await? != Standing::After {
+                let live = objects.get(&change.target).await?.unwrap_or_default();
+                let by =
+                    last_writer(&live).map_or_else(String::new, |writer| format!("; {writer} was the last to write to it"));
+                let message = format!("{} is not as the run left it{by}", change.target);
+                return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who wrote to an object last, other than its status, and other than we.
+fn last_writer(object: &Value) -> Option<&str> {
+    let entries = object["metadata"]["managedFields"].as_array()?.iter();
+    let others = entries.filter(|entry| entry["manager"] != FIELD_MANAGER && entry["subresource"] != "status");
+    others.max_by_key(|entry| entry["time"].as_str().unwrap_or_default())?["manager"].as_str()
+}
+
+/// What is read of a drain: first whether the intake is closed, then the backlog.
+pub(crate) fn readers<'a>(drain: &Drain, place: Place<'a>) -> Vec<Reader<'a>> {
+    let closing = |intake: &Intake| {
+        let until = match intake {
+            Intake::Scale(_) => Until::Stopped,
+            Intake::Suspend(_) => Until::Idle,
+            Intake::Redirect(_) | Intake::Set(_) => return None,
+        };
+        Some(Reader::of_intake(Observed::of_intake(&intake.target(), until), place))
+    };
+    let intake = drain.intake.iter().filter_map(closing);
+    intake.chain(drain.sources.iter().map(|source| Reader::of(source, place))).collect()
+}
+
+#[async_trait(?Send)]
+impl Step for Draining<'_> {
+    const NAME: &'static str = STEP;
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const KIND: StepKind = StepKind::Gate;
+
+    async fn plan(&self) -> Result<Plan, Failure> {
+        let source = Source::Cluster(self.session.cluster, &self.session.discovery);
+        Ok(plan::make(&source, &self.options, Some(self.place())).await?)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        if plan.refusals().is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(&codes::NOT_BEGUN, first(plan.refusals())))
+    }
+
+    async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
+        let wait = Wait {
+            options: &self.options,
+            watch: &self.session.watch,
+            readers: readers(self.options.drain, self.place()),
+            intake: plan.changes().map(|change| change.target.to_string()).collect(),
+        };
+        wait.run(&self.evidence, async || self.expect_closed(plan).await).await?;
+        Ok(Verified::AsPlanned)
+    }
+
+    fn evidence(&self) -> Option<Value> {
+        serde_json::to_value(self.evidence.borrow().as_ref()?).ok()
+    }
+
+    fn told(&self) -> Told {
+        Told { configuration: self.configuration.clone(), flags: self.flags.clone() }
+    }
+
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {
+        Box::new(Guarded { world, step: self })
+    }
+}
+
+/// The first refusals, for messages outside the report.
+fn first(refusals: &[Finding]) -> String {
+    let shown: Vec<String> =
+        refusals.iter().take(3).map(|it| format!("{} {}: {}", it.code, it.target, it.message)).collect();
+    let more = refusals.len().saturating_sub(shown.len());
+    shown.join("; ") + &if more == 0 { String::new() } else { format!("; and {more} more") }
+}
+
+/// The world, and whether the new side is ready at the moment when a Service is redirected.
+struct Guarded<'w, 'a> {
+    world: Box<dyn World + 'w>,
+    step: &'w Draining<'a>,
+}
+
+#[async_trait(?Send)]
+impl World for Guarded<'_, '_> {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        if stage.kind == StageKind::Switch {
+            let Session { cluster, discovery, .. } = self.step.session;
+            let source = Source::Cluster(cluster, discovery);
+            for intake in &self.step.options.drain.intake {
+                let Intake::Redirect(redirect) = intake else { continue };
+                if let Some(Finding { target, message, .. }) = new_side(&source, &intake.target(), redirect).await? {
+                    return Err(Obstacle::Verdict {
+                        code: codes::NEW_SIDE.id.into(),
+                        message: format!("{target}: {message}"),
+                    });
+                }
+            }
+        }
+        self.world.admit(stage).await
+    }
+
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        self.world.bring(task).await
+    }
+
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        self.world.settle(task).await
+    }
+
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        self.world.look(task).await
+    }
+
+    async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        self.world.wait(wait, stop).await
+    }
+}

@@ -1,0 +1,155 @@
+//! What is around the objects of the intake: autoscalers of what is scaled, and the pods on both sides of a redirect.
+
+use fairlead_apis::object;
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_kube_client::selector::Selector;
+use fairlead_migration::change::{Image, Target};
+use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_observe::address::target;
+use fairlead_observe::kind::Kind;
+use fairlead_observe::source::Source;
+use serde_json::{Map, Value, json};
+
+use crate::configuration::{Intake, Redirect};
+use crate::sources::kubernetes::POD;
+
+pub(crate) static AUTOSCALER: Kind = Kind::namespaced("autoscaling", "HorizontalPodAutoscaler", &["v2", "v1"]);
+pub(crate) static SCALED_OBJECT: Kind = Kind::namespaced("keda.sh", "ScaledObject", &["v1alpha1"]);
+
+/// Findings about autoscalers of workloads that are scaled to zero.
+pub(crate) async fn autoscalers(source: &Source<'_>, scaled: &[Target]) -> Result<Vec<Finding>, Obstacle> {
+    if scaled.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut findings = source.list(&AUTOSCALER, |autoscaler| autoscaled(scaled, &autoscaler)).await?;
+    findings.extend(source.list(&SCALED_OBJECT, |scaler| scaled_by_events(scaled, &scaler)).await?);
+    Ok(findings)
+}
+
+/// The workload that an autoscaler scales, if it is one of these.
+fn scaled_target<'t>(scaled: &'t [Target], autoscaler: &Value) -> Option<&'t Target> {
+    let reference = &autoscaler["spec"]["scaleTargetRef"];
+    // KEDA takes a Deployment where nothing is said.
+    let kind = reference["kind"].as_str().unwrap_or("Deployment");
+    scaled.iter().find(|target| {
+        let namespace = target.namespace.as_deref();
+        target.kind == kind && reference["name"] == *target.name && namespace == Some(object::namespace(autoscaler))
+    })
+}
+
+fn autoscaled(scaled: &[Target], autoscaler: &Value) -> Option<Finding> {
+    let workload = scaled_target(scaled, autoscaler)?;
+    Some(codes::AUTOSCALED.finding(target(autoscaler), format!("it scales {workload}, which is held at 0")))
+}
+
+fn scaled_by_events(scaled: &[Target], keda: &Value) -> Option<Finding> {
+    let workload = scaled_target(scaled, keda)?;
+    let annotation = |key: &str| object::annotation(keda, key);
+    let is_paused = annotation("autoscaling.keda.sh/paused-replicas") == Some("0")
+        || annotation("autoscaling.keda.sh/paused") == Some("true");
+    let message = format!("it starts {workload} again, which is to be held at 0");
+    (!is_paused).then(|| codes::SCALED_BY_EVENTS.finding(target(keda), message))
+}
+
+/// Findings about both sides of a redirect: the refusals, and the warnings.
+pub(crate) async fn sides(
+    source: &Source<'_>,
+    intake: &Intake,
+    redirect: &Redirect,
+    service: &Image,
+    scaled: &[(Target, Image)],
+) -> Result<[Vec<Finding>; 2], Obstacle> {
+    let target = intake.target();
+    let namespace = target.namespace.as_deref();
+    let old = selector(&service["spec"]["selector"]);
+    let is_old = |pod: &Value| old.as_ref().is_some_and(|old| old.matches(pod));
+    let of_old = |(workload, image): &(Target, Image)| {
+        let template = json!({"metadata": image["spec"]["template"]["metadata"]});
+        (workload.namespace.as_deref() == namespace && is_old(&template)).then(|| workload.clone())
+    };
+    let mut refusals: Vec<Finding> = scaled
+        .iter()
+        .filter_map(of_old)
+        .map(|old| {
+            let message = format!("{target} leads to it, and is redirected in the same run");
+            codes::SAME_BREATH.finding(old, message)
+        })
+        .collect();
+    // Files hold no pods.
+    if matches!(source, Source::Cluster(..)) {
+        refusals.extend(new_side(source, &target, redirect).await?);
+    }
+    let abrupt = |pod: Value| (is_old(&pod) && !has_pre_stop(&pod)).then(|| object::name(&pod).to_owned());
+    let abrupt = source.find_in(&POD, namespace, abrupt).await?;
+    let warning =
+        |pod: String| codes::ABRUPT.finding(target.clone(), format!("no container of its pod {pod} has a preStop hook"));
+    Ok([refusals, abrupt.map(warning).into_iter().collect()])
+}
+
+/// What speaks against the new side of a redirect.
+pub(crate) async fn new_side(
+    source: &Source<'_>,
+    service: &Target,
+    redirect: &Redirect,
+) -> Result<Option<Finding>, Obstacle> {
+    let new = selector(&Value::Object(redirect.selector.clone()));
+    let ready = |pod: Value| new.as_ref().is_some_and(|new| new.matches(&pod) && is_ready(&pod)).then_some(());
+    let found = source.find_in(&POD, service.namespace.as_deref(), ready).await?;
+    let labels: Vec<String> = redirect.selector.iter().map(|(key, value)| format!("{key}={}", text(value))).collect();
+    let message = format!("no pod with {} is ready", labels.join(","));
+    Ok(found.is_none().then(|| codes::NEW_SIDE.finding(service.clone(), message)))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The pods that a Service means by its labels.
+fn selector(labels: &Value) -> Option<Selector> {
+    let labels: Map<String, Value> = labels.as_object().filter(|labels| !labels.is_empty())?.clone();
+    serde_json::from_value(json!({ "matchLabels": labels })).ok()
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let mut ready = conditions.into_iter().filter(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    ready.next().is_some() && pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+fn has_pre_stop(pod: &Value) -> bool {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers.into_iter().any(|container| !container["lifecycle"]["preStop"].is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_autoscaler_that_would_start_a_workload_is_refused_and_one_that_rests_is_named() {
+        let [api_version, kind, name] = ["apps/v1", "Deployment", "b"].map(str::to_owned);
+        let scaled = [Target { api_version, kind, namespace: Some("a".to_owned()), name }];
+        let scaling = |namespace: &str, reference: Value, annotations: Value| {
+            json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "spec": {"scaleTargetRef": reference},
+                "metadata": {"namespace": namespace, "name": "s", "annotations": annotations}})
+        };
+        let is_seen = |object: &Value| scaled_by_events(&scaled, object).is_some();
+        assert!(is_seen(&scaling("a", json!({"name": "b"}), json!({}))));
+        assert!(!is_seen(&scaling("x", json!({"name": "b"}), json!({}))));
+        assert!(!is_seen(&scaling("a", json!({"name": "b", "kind": "StatefulSet"}), json!({}))));
+        assert!(!is_seen(&scaling("a", json!({"name": "b"}), json!({"autoscaling.keda.sh/paused-replicas": "0"}))));
+        assert!(is_seen(&scaling("a", json!({"name": "b"}), json!({"autoscaling.keda.sh/paused-replicas": "2"}))));
+        let autoscaler = scaling("a", json!({"name": "b", "kind": "Deployment"}), json!({}));
+        assert_eq!(autoscaled(&scaled, &autoscaler).expect("seen").code, "DW202");
+    }
+
+    #[test]
+    fn a_pod_that_is_ending_is_not_ready() {
+        let pod = |status: &str| json!({"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": status}]}});
+        assert!(is_ready(&pod("True")) && !is_ready(&pod("False")) && !is_ready(&json!({})));
+        let mut ending = pod("True");
+        ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert!(!is_ready(&ending));
+    }
+}

@@ -1,0 +1,101 @@
+//! Waits until a backlog is proven empty: reads every source again and again, and looks that the intake stays closed.
+
+use std::cell::RefCell;
+
+use fairlead_backlog::reading::Reading;
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_job::redact;
+use fairlead_job::watch::Watch;
+use fairlead_migration::executor::Watcher as _;
+use fairlead_migration::obstacle::Obstacle;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::certificate::Evidence;
+use crate::options::Options;
+use crate::progress::{Progress, said};
+use crate::proof::{Proof, Span, Verdict, Watched};
+use crate::sources::Reader;
+
+/// Everything that waiting takes.
+pub(crate) struct Wait<'a> {
+    pub(crate) options: &'a Options<'a>,
+    pub(crate) watch: &'a Watch,
+    pub(crate) readers: Vec<Reader<'a>>,
+    /// What was closed, for the certificate.
+    pub(crate) intake: Vec<String>,
+}
+
+impl Wait<'_> {
+    /// Waits. What was seen is in `evidence` however it ends; `intact` fails when the intake is not closed any more.
+    pub(crate) async fn run(
+        mut self,
+        evidence: &RefCell<Option<Evidence>>,
+        intact: impl AsyncFn() -> Result<(), Obstacle>,
+    ) -> Result<(), Obstacle> {
+        let rules = self.options.rules;
+        let sources: Vec<Watched> = self.readers.iter().map(|reader| reader.watched.clone()).collect();
+        let (mut proof, mut progress) = (Proof::new(rules, sources.clone()), Progress::new(sources.len()));
+        evidence.replace(Some(Evidence::begin(rules, self.intake.clone(), &sources)));
+        let began = Instant::now();
+        let mut last: Vec<Reading> = Vec::new();
+        loop {
+            if let Some(stop) = self.watch.stop() {
+                for (source, reading) in sources.iter().zip(&last) {
+                    tracing::error!("{}: {}", source.name, said(&reading.left, &[]));
+                }
+                return Err(Obstacle::Stopped(stop));
+            }
+            intact().await?;
+            let from = began.elapsed();
+            let readings = join_all(self.readers.iter_mut().map(Reader::read)).await;
+            let span = Span { from, to: began.elapsed() };
+            let verdict = proof.add(span, &readings);
+            progress.show(span, &sources, &readings, &verdict);
+            if let Some(evidence) = evidence.borrow_mut().as_mut() {
+                evidence.add(&proof, &verdict, readings.clone());
+            }
+            match verdict {
+                Verdict::Waiting(_) => {}
+                Verdict::Proven if self.options.drain.sources.is_empty() => {
+                    tracing::warn!("the grace period has passed, and nothing is proven: no source is named");
+                    return Ok(());
+                }
+                Verdict::Proven => {
+                    let rounds = proof.row().len();
+                    tracing::info!(rounds, "proven: every source was empty, and no end position moved");
+                    return Ok(());
+                }
+                other => return Err(fault(other)),
+            }
+            last = readings;
+            // Not longer than the run may take: the deadline is to be noticed in time.
+            let next = (span.from + self.options.interval).saturating_sub(began.elapsed());
+            sleep(next.min(self.watch.time_left())).await;
+        }
+    }
+}
+
+/// A verdict that ends the run.
+fn fault(verdict: Verdict) -> Obstacle {
+    let (code, message) = match verdict {
+        Verdict::Hopeless { source, why } => (&codes::HOPELESS, format!("{source}: {why}")),
+        Verdict::Stalled { source, left, is_intake: true } => {
+            (&codes::STALLED, format!("{source} does not close: {left} left"))
+        }
+        Verdict::Stalled { source, left, .. } => {
+            (&codes::STALLED, format!("{source}: {left} left, and nothing less for too long"))
+        }
+        Verdict::Unreadable { source, why } => (&codes::UNREADABLE, format!("{source}: {why}")),
+        Verdict::Moved { source, position, publishers } => {
+            let who = if publishers.is_empty() {
+                "the source does not say who publishes".to_owned()
+            } else {
+                format!("publishers: {}", publishers.join(", "))
+            };
+            (&codes::MOVED, format!("{source}: end position {position} moved after the intake was closed; {who}"))
+        }
+        Verdict::Waiting(_) | Verdict::Proven => (&codes::STALLED, "it does not go on".to_owned()),
+    };
+    Obstacle::Verdict { code: code.id.into(), message: redact::text(&message) }
+}

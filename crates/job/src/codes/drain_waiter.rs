@@ -1,0 +1,89 @@
+//! The codes of drain-waiter. DW0 the whole run, DW1 what speaks against the drain or ends it, DW2 warnings.
+
+crate::codes! {
+    /// All of them, for `explain`.
+    pub list CODES;
+    pub NOT_BEGUN = "DW001", Refused, "Something speaks against the drain",
+        "Before the intake is closed, every source is opened and every object of the intake is looked at. Each refusal in the report names \
+         one of them and the reason. Nothing was changed.",
+        "Fix what the report refuses, see with `drain-waiter plan` that nothing is refused any more, then run again.";
+    pub NOT_EMPTY = "DW002", Refused, "The backlog is not empty",
+        "`check` reads each source once. One of them has something left, or cannot say how much. Nothing was changed.",
+        "Nothing, if `apply` is still to come: it closes the intake and waits. Otherwise see why the consumers of the source do not go on.";
+    pub UNREACHABLE = "DW101", Refused, "The source cannot be reached",
+        "Nothing answers under the address that the configuration names. A backlog that nobody can read is never taken for an empty one.",
+        "Correct the address in the section `drain`, or start the server; a NetworkPolicy must let the job reach it.";
+    pub DENIED = "DW102", Refused, "The source refuses the credentials",
+        "The server answers, and does not let the job in. Credentials are read from the Secrets that the configuration names.",
+        "Correct the Secret that the configuration names for this source, or what its user may read.";
+    pub USELESS = "DW103", Refused, "The source has no useful answer",
+        "The server answers, but there is no such stream, group, table or object, or the answer is no number.",
+        "Correct what the section `drain` says of this source.";
+    pub NO_CREDENTIALS = "DW104", Refused, "The credentials cannot be read",
+        "The Secret that the configuration names does not exist, has no such key, or may not be read.",
+        "Create the Secret, or correct its name and key in the section `drain`. The chart allows the job to read the named Secrets.";
+    pub NO_TARGET = "DW105", Refused, "The intake names an object that is not there",
+        "An intake that does not exist cannot be closed, and events may come in elsewhere.",
+        "Correct its address in the section `drain`, or write `mayBeAbsent: true` if that is right in this cluster.";
+    pub NOT_CLOSABLE = "DW106", Refused, "The intake cannot be closed in this way",
+        "Only a kind with a scale can be scaled, only a CronJob can be suspended, and only a Service with a selector can be redirected.",
+        "Use another kind of intake for this object: `scale`, `suspend`, `redirect` or `set`.";
+    pub SCALED_BY_EVENTS = "DW107", Refused, "KEDA would start the workload again",
+        "A ScaledObject of KEDA scales the workload up as soon as its trigger sees a message, also from zero.",
+        "Pause it for the upgrade: annotate the ScaledObject with autoscaling.keda.sh/paused-replicas: \"0\", then run again.";
+    pub SAME_BREATH = "DW108", Refused, "The old side of a redirect is scaled down at the same time",
+        "A Service that is redirected still has connections to its old pods, which end with these pods only. Requests get lost when the \
+         pods end in the same moment.",
+        "Take the `scale` of this workload out of the intake; scale it down in a later upgrade, when its connections have ended.";
+    pub NEW_SIDE = "DW109", Refused, "The new side of a redirect is not ready",
+        "No pod that the new selector means is ready, so the Service would lead nowhere.",
+        "Start the new side and wait until its pods are ready, or correct the selector in the section `drain`.";
+    pub PROOF_REQUIRED = "DW110", Refused, "There is no source, and a proof is required",
+        "--require-proof asks for a backlog that is proven empty. Without a source only time passes.",
+        "Name a source in the section `drain`, or leave --require-proof out.";
+    pub STALLED = "DW111", Refused, "The backlog does not shrink",
+        "Nothing less was left for as long as --stall, beside the time after which the broker delivers again. The intake is open again.",
+        "See why the consumers of this source do not go on, then run again; a slow consumer takes a larger --stall.";
+    pub HOPELESS = "DW112", Refused, "No waiting would empty the source",
+        "The source says that something is left which nobody takes: a consumer that is offline, messages without a subscription, poison past \
+         its limit, messages that retention has eaten. The intake is open again.",
+        "Do what the message says: start the consumer, or take away what nobody needs; then run again.";
+    pub MOVED = "DW113", Refused, "Somebody still publishes",
+        "The end position moved after the intake was closed, so there is another intake. The intake is open again.",
+        "Stop the publishers that the message names, or name their workload in `drain.intake`; then run again.";
+    pub CAME_BACK = "DW114", Refused, "The intake was opened again while the job waited",
+        "Somebody else wrote the fields that hold the intake closed. The job leaves what they wrote, and opens the rest.",
+        "Stop whoever the message names for the upgrade (an operator, an autoscaler, a GitOps controller), then run again.";
+    pub UNREADABLE = "DW115", Refused, "How much is left cannot be known",
+        "For as long as --stall the source could not say how much is left, and an answer that only looks like zero does not count. The intake is \
+         open again.",
+        "Fix what the message says of the source, then run again.";
+    pub NO_CERTIFICATE = "DW116", Refused, "There is no certificate",
+        "No run of drain-waiter is recorded for this release with what it has seen.",
+        "Run `drain-waiter apply` for this release; `kubectl fairlead status` shows its runs.";
+    pub NOT_CERTIFIED = "DW117", Refused, "The certificate does not prove an empty backlog",
+        "The document was changed, or what it holds does not meet its own rules. The message says which.",
+        "Get the certificate again from the cluster; if it says the same, run `drain-waiter apply` again.";
+    pub OTHER_RELEASE = "DW118", Refused, "The object belongs to another release",
+        "Its annotation fairlead.dev/ticket says that another release has made it, and that release takes it back when it is rolled \
+         back.",
+        "Run the job with the --release that the message names.";
+    pub NOTHING_PROVEN = "DW201", Done, "Nothing is proven, only time has passed",
+        "The configuration names no source, so nobody has looked whether something is in flight. The job has waited for the grace period.",
+        "Name a source in the section `drain`; --require-proof refuses to go on without one.";
+    pub AUTOSCALED = "DW202", Done, "An autoscaler is on a workload that is scaled to zero",
+        "A HorizontalPodAutoscaler does nothing while its workload has 0 replicas. It goes on when somebody starts the workload.",
+        "Nothing, unless something else starts the workload.";
+    pub OWNED = "DW203", Done, "The object belongs to a controller",
+        "Its owner may write the same fields again at any moment. The run fails if that happens while it waits.",
+        "Pause the owner for the upgrade, or close the intake in the owner: `set` writes any field.";
+    pub SYNCED = "DW204", Done, "A GitOps controller applies the object",
+        "With self-healing it writes the same fields again. The run fails if that happens while it waits.",
+        "Suspend the synchronisation for the upgrade.";
+    pub ABRUPT = "DW205", Done, "The old pods of a redirect end without waiting",
+        "They have no preStop hook. Connections that are kept alive end with the pods, and a request that meets the end gets lost.",
+        "Give their container a preStop hook of 5 s, and have the program finish its requests before it ends.";
+    pub NO_INTAKE = "DW206", Done, "The job closes no intake",
+        "The configuration names sources and no intake. Somebody else must have closed it; the run fails where the end position moves.",
+        "Name what takes messages in `drain.intake`, unless it is closed already.";
+}
