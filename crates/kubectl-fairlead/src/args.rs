@@ -129,6 +129,12 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Print what the last run of drain-waiter has seen, as a document that `drain-waiter certificate --verify` checks without a cluster.
+    Certificate {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+    },
     /// Explain a code of a report, of whatever job; without one list all of them.
     Explain {
         /// The code, like LP101.

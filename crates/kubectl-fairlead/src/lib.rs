@@ -14,9 +14,9 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_release::args::ReleaseCommand;
-use fairlead_release::check;
 use fairlead_release::place::PLUGIN;
-use fairlead_release::session::connect;
+use fairlead_release::session::{self, connect};
+use fairlead_release::{certificate, check};
 
 use crate::args::{Args, Command};
 
@@ -30,6 +30,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let common = kubectl.common(&place, lease, output);
             let cluster = connect(&common).await?;
             return check::run(&cluster, &common, &arguments).await;
+        }
+        Command::Certificate { place } => {
+            let common = kubectl.common(&place, lease, output);
+            let cluster = connect(&common).await?;
+            return certificate::print(&cluster, session::place(&common, &cluster, PLUGIN), common.output.output).await;
         }
         Command::Status { place, watch } => (place, ReleaseCommand::Status { watch }),
         Command::Rollback { place, arguments } => (place, ReleaseCommand::Rollback(arguments)),

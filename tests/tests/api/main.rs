@@ -15,9 +15,11 @@
 //! - `progress`: how long is waited for what was created
 //! - `plan`: the plan from files is the plan from the cluster
 //! - `input`: files as people have them
+//! - `drain`: an intake is closed, a backlog waited for, and a certificate kept
 
 mod back;
 mod backup;
+mod drain;
 mod fixtures;
 mod flows;
 mod input;

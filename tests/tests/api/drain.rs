@@ -1,0 +1,212 @@
+//! `drain-waiter`: the intake is closed and opened again, what is left is waited for, and the certificate says so.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use fairlead_tests::cluster::{Lease, lease};
+use fairlead_tests::program::{Ended, becomes, job, run};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Nothing that is waited for takes long here.
+const QUICK: [&str; 6] = ["--grace-period", "1s", "--interval", "100ms", "--stall", "2s"];
+
+/// A cluster with a Deployment that takes messages, a `CronJob` that makes them, and a `ConfigMap` that says how many are left.
+struct Scene {
+    cluster: Lease,
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new(drain: &Value) -> Self {
+        let cluster = lease();
+        let kinds = "deployments,cronjobs,services,leases.coordination.k8s.io";
+        cluster.kubectl(&["delete", kinds, "--all", "-n", "default"]).expect(0);
+        let labels = json!({"app": "intake"});
+        let container = json!([{"name": "main", "image": "example.com/intake"}]);
+        cluster.apply(&json!([
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "default", "name": "intake"},
+                "spec": {"replicas": 2, "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": {"containers": container}}}},
+            {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"namespace": "default", "name": "reports"},
+                "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template":
+                    {"spec": {"restartPolicy": "Never", "containers": container}}}}}},
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "default", "name": "front"},
+                "spec": {"selector": {"app": "old", "tier": "front"}, "ports": [{"port": 80}]}},
+        ]));
+        let scene = Self { cluster, folder: tempfile::tempdir().expect("a temporary folder") };
+        scene.configure(drain);
+        scene.leave(json!(0));
+        scene
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("fairlead.json")
+    }
+
+    fn configure(&self, drain: &Value) {
+        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "drain": drain});
+        std::fs::write(self.file(), document.to_string()).expect("written");
+    }
+
+    /// How much is left in the queue: an annotation of a Lease, which is any object.
+    fn leave(&self, left: Value) {
+        self.cluster.apply(&json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"namespace": "default", "name": "queue"},
+            "spec": {"leaseTransitions": left}}));
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = job("drain-waiter");
+        command.args(args).args(QUICK).args(["--kubeconfig", self.cluster.kubeconfig()]);
+        command.args(["--ledger-namespace", "default", "--config"]).arg(self.file());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        run(&mut self.command(args), "")
+    }
+
+    fn replicas(&self) -> Value {
+        self.cluster.get("deployment", "default", "intake")["spec"]["replicas"].clone()
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.cluster.get("cronjob", "default", "reports")["spec"]["suspend"] == true
+    }
+
+    /// Who owns which field, without times.
+    fn managers(&self) -> Value {
+        let mut managers = self.cluster.get("deployment", "default", "intake")["metadata"]["managedFields"].clone();
+        for entry in managers.as_array_mut().into_iter().flatten() {
+            entry.as_object_mut().map(|entry| entry.remove("time"));
+        }
+        managers
+    }
+}
+
+fn queue() -> Value {
+    json!({"name": "orders", "kubernetes": {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": "default", "name": "queue",
+        "until": {"field": {"pointer": "/spec/leaseTransitions", "is": 0}}}})
+}
+
+fn both() -> Value {
+    json!({"sources": [queue()], "intake": [
+        {"scale": {"namespace": "default", "name": "intake"}}, {"suspend": {"namespace": "default", "name": "reports"}},
+    ]})
+}
+
+#[test]
+fn the_intake_is_closed_the_queue_is_waited_for_and_the_certificate_holds_until_it_is_opened_again() {
+    let scene = Scene::new(&both());
+    scene.leave(json!(3));
+    let before = scene.managers();
+    assert!(scene.run(&["check"]).expect(4).stderr.contains("error DW002: orders: 3 left"));
+    let plan = scene.run(&["plan"]).expect(0);
+    assert!(plan.stdout.contains("Deployment default/intake") && plan.stdout.contains("2 to update"), "{}", plan.stdout);
+    let mut applying = scene.command(&["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(applying.stderr.take().expect("piped")).lines();
+    // Closed, and it waits.
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("orders: 3 left")));
+    assert!(scene.replicas() == 0 && scene.is_suspended());
+    assert_eq!(scene.managers(), before);
+    scene.leave(json!(0));
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(applying.wait().expect("it ends").code(), Some(0), "{}", rest.join("\n"));
+    assert!(rest.iter().any(|line| line.contains("proven: every source was empty")), "{}", rest.join("\n"));
+    assert!(scene.run(&["check"]).expect(0).stdout.contains("orders: empty"));
+
+    let certificate = scene.run(&["certificate"]).expect(0).stdout;
+    let file = scene.folder.path().join("certificate.json");
+    std::fs::write(&file, &certificate).expect("written");
+    let verify = || run(job("drain-waiter").args(["certificate", "--verify"]).arg(&file), "");
+    let holds = verify().expect(0);
+    assert!(holds.stdout.starts_with("It holds: orders was empty in "), "{}", holds.stdout);
+    std::fs::write(&file, certificate.replace("\"samples\": 3", "\"samples\": 2")).expect("written");
+    assert!(verify().expect(4).stderr.contains("error DW117: its evidence was changed"));
+    let mut plugin = job("kubectl-fairlead");
+    let plugin = plugin.args(["certificate", "fairlead", "-n", "default", "--kubeconfig", scene.cluster.kubeconfig()]);
+    assert_eq!(run(plugin, "").expect(0).stdout, certificate);
+
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert!(scene.replicas() == 2 && !scene.is_suspended());
+    assert_eq!(scene.managers(), before);
+    std::fs::write(&file, scene.run(&["certificate"]).expect(0).stdout).expect("written");
+    assert!(verify().expect(4).stderr.contains("so its intake is open again"));
+}
+
+#[test]
+fn what_does_not_drain_fails_and_the_intake_is_open_again() {
+    let scene = Scene::new(&both());
+    for (left, code, said) in [
+        (json!(3), 4, "error DW111: orders: 3 left, and nothing less for too long"),
+        (Value::Null, 4, "error DW115: orders: it has no field /spec/leaseTransitions"),
+    ] {
+        scene.leave(left);
+        let failed = scene.run(&["apply"]).expect(code);
+        assert!(failed.stderr.contains(said), "{said}\n{}", failed.stderr);
+        assert!(scene.replicas() == 2 && !scene.is_suspended(), "{said}");
+    }
+    // The deadline comes first.
+    scene.leave(json!(3));
+    scene.run(&["apply", "--run-timeout", "1s"]).expect(124);
+    assert!(scene.replicas() == 2 && !scene.is_suspended());
+}
+
+#[test]
+fn what_somebody_opens_again_fails_the_run_with_its_name() {
+    let scene = Scene::new(&both());
+    scene.leave(json!(3));
+    let applying = scene.command(&["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    assert!(becomes(|| scene.replicas() == 0));
+    scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=1", "-n", "default"]).expect(0);
+    let ended = applying.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert!(stderr.contains("error DW114: Deployment default/intake is not as the run left it; kubectl"), "{stderr}");
+    // What they wrote stays; the rest is open.
+    assert!(scene.replicas() == 1 && !scene.is_suspended());
+}
+
+#[test]
+fn bad_input_is_found_before_anything_is_closed() {
+    let absent = json!({"name": "gone", "kubernetes": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "gone", "until": "stopped"}});
+    let scene = Scene::new(&both());
+    let target = |name: &str| json!({"namespace": "default", "name": name});
+    let redirect = json!({"redirect": {"namespace": "default", "name": "front", "selector": {"app": "new"}}});
+    for (drain, more, said) in [
+        (json!({"sources": [queue(), absent]}), "", "DW103 Source gone: there is no Deployment default/gone"),
+        (json!({"sources": [queue()], "intake": [{"scale": target("gone")}]}), "", "DW105 Deployment default/gone"),
+        (json!({"intake": [{"scale": target("intake")}]}), "--require-proof", "DW110 Source *"),
+        (
+            json!({"sources": [queue()], "intake": [redirect]}),
+            "",
+            "DW109 Service default/front: no pod with app=new is ready",
+        ),
+    ] {
+        scene.configure(&drain);
+        let args: Vec<&str> = ["apply", more].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let refused = scene.run(&args).expect(4);
+        assert!(refused.stderr.contains("error DW001: ") && refused.stderr.contains(said), "{said}\n{}", refused.stderr);
+        assert_eq!(scene.replicas(), 2, "{said}");
+    }
+}
+
+#[test]
+fn without_a_source_it_says_that_nothing_is_proven() {
+    let scene = Scene::new(&json!({"intake": [{"scale": {"namespace": "default", "name": "intake"}}]}));
+    let ended = scene.run(&["apply"]).expect(0);
+    assert!(ended.stdout.contains("DW201") && ended.stderr.contains("nothing is proven"), "{}", ended.output());
+    assert_eq!(scene.replicas(), 0);
+    let certificate = scene.run(&["certificate"]).expect(0).json();
+    assert_eq!(certificate["evidence"]["isProven"], false);
+}
+
+/// A purge of other kinds has no Kyma, and neither has a cluster without its kinds.
+#[test]
+fn where_nothing_is_to_be_drained_nothing_is_done() {
+    let scene = Scene::new(&both());
+    let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "purge": {"kinds": []}});
+    std::fs::write(scene.file(), document.to_string()).expect("written");
+    let ended = scene.run(&["apply"]).expect(0);
+    assert!(ended.stdout.contains("Nothing to do"), "{}", ended.output());
+}
