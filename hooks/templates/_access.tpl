@@ -17,7 +17,8 @@ automountServiceAccountToken: false
 {{- end -}}
 
 {{/*
-What undoing the job takes, for its own account and for that of the release's rollback hooks. It is there before the step,
+What undoing the job takes, for its own account, for that of the release's rollback hooks, and for later jobs whose failure ends its holds.
+It is there before the step,
 and outlives Helm's rollback. Helm runs the hooks of the revision that it goes back to: they know nothing of this step, and
 run as that account, which may not exist yet when the binding names it.
 */}}
@@ -25,7 +26,7 @@ run as that account, which may not exist yet when the binding names it.
 {{- /* With a hash of the rules: the role of an earlier upgrade, with others, is what that one is taken back with. */}}
 {{- $rules := include "fairlead-hooks.rules" (dict "job" . "key" "undoRules") | sha256sum | trunc 8 -}}
 {{- $name := printf "%s-%s" (include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo"))) $rules -}}
-{{- $accounts := list .job "fairlead-rollback" -}}
+{{- $accounts := concat (list .job "fairlead-rollback") .undoneBy -}}
 {{- include "fairlead-hooks.role" (dict "job" . "key" "undoRules" "kind" "ClusterRole" "name" $name "accounts" $accounts) }}
 {{- end -}}
 

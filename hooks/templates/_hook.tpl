@@ -53,6 +53,7 @@ component: hook
 rules: []
 namespaceRules: []
 undoRules: []
+undoneBy: []
 # Empty means those of fairlead's own jobs.
 failExitCodes: []
 backoffLimit: 4

@@ -19,8 +19,9 @@ pub struct Rule {
 }
 
 /// The accounts of the jobs, and the values of the chart that turn each of them on, alone.
-pub const JOBS: [(&str, &str); 3] = [
+pub const JOBS: [(&str, &str); 4] = [
     ("trigger-replicator", "triggerReplicator.enabled=true"),
+    ("drain-waiter", "triggerReplicator.enabled=false,drainWaiter.enabled=true"),
     ("legacy-purger", "triggerReplicator.enabled=false,legacyPurger.enabled=true"),
     ("fairlead-rollback", "rollback.now={--last}"),
 ];

@@ -1,12 +1,11 @@
 {{/*
-Rules for the kinds that the configuration names, as JSON: for the purge (rules), for going back (undoRules), and for the end of
-the holds (unholdRules). No verb is given to one account twice.
+Rules for the kinds that the configuration names, as JSON: for the purge (rules), and for going back (undoRules). No verb is given to one
+account twice.
 */}}
 {{- define "fairlead.purgeRules" -}}
 {{- $purge := .Values.configuration.purge -}}
 {{- $forward := dict -}}
 {{- $back := dict -}}
-{{- $held := dict -}}
 {{- range $purge.kinds -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" . "verbs" (list "delete")) -}}
 {{- include "fairlead.allowReturn" (dict "in" $back "of" .) -}}
@@ -36,7 +35,6 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- include "fairlead.allow" (dict "in" $back "of" $workload "verbs" (list "get")) -}}
 {{- if .hold -}}
 {{- include "fairlead.allowHold" (dict "in" $back "of" $workload) -}}
-{{- include "fairlead.allowHold" (dict "in" $held "of" $workload) -}}
 {{- end -}}
 {{- end -}}
 {{- range $resource, $verbs := $back -}}
@@ -44,12 +42,10 @@ the holds (unholdRules). No verb is given to one account twice.
 {{- $_ := without (get $forward $resource | default list) . | set $forward $resource -}}
 {{- end -}}
 {{- end -}}
-{{- /* What the hook has anyway, for runs under another configuration. */}}
-{{- $held = omit $held "apps|deployments" "apps|deployments/scale" -}}
 {{- if eq (toString $purge.owned) "all" -}}
 {{- $_ := set $forward "*|*" (list "list") -}}
 {{- end -}}
-{{- $rules := dict "rules" $forward "undoRules" $back "unholdRules" $held -}}
+{{- $rules := dict "rules" $forward "undoRules" $back -}}
 {{- range $key, $allowed := $rules -}}
 {{- $_ := include "fairlead.asRules" $allowed | fromJsonArray | set $rules $key -}}
 {{- end -}}

@@ -24,7 +24,7 @@ const HELMS: [&str; 2] = ["helm3", "helm4"];
 const CHART: &str = "charts/fairlead";
 
 /// Every job on.
-const ALL_JOBS: &str = "triggerReplicator.enabled=true,legacyPurger.enabled=true";
+const ALL_JOBS: &str = "triggerReplicator.enabled=true,drainWaiter.enabled=true,legacyPurger.enabled=true";
 
 fn template(helm: &str, chart: &str, more: &[&str]) -> Ended {
     release(helm, "shop", "shop", chart, more)

@@ -9,12 +9,13 @@ use crate::{ALL_JOBS, CHART, HELMS, normal, objects, release, template, text};
 fn both_helms_render_the_same() {
     let purge = "legacyPurger.enabled=true,legacyPurger.allowUnreplicated={a/b,c/d.e},legacyPurger.allowHelmOwned={crm},\
                  configuration.purge.kinds[0].group=a.b,configuration.purge.kinds[0].kind=C";
-    let cases: [&[&str]; 11] = [
+    let cases: [&[&str]; 12] = [
         &[],
         &["--set", "mode=job"],
         &["--set", "triggerReplicator.enabled=false"],
         &["--set", "triggerReplicator.runOnInstall=true,triggerReplicator.excludeNamespaces={a,b}"],
         &["--set", "legacyPurger.enabled=true,mode=job"],
+        &["--set", "drainWaiter.enabled=true,legacyPurger.enabled=true,mode=job"],
         &["--set", purge],
         &["--set", "proxy.https=http://proxy:3128,imagePullSecrets[0].name=x,extraLabels.team=mesh,logFormat=json"],
         &["--set", "rollback.enabled=false"],
@@ -85,7 +86,7 @@ fn an_image_has_what_it_does_not_say_itself_from_all_images() {
 
 /// As hooks, Helm keeps the order.
 #[test]
-fn the_purge_waits_for_the_triggers_where_both_are_plain_jobs() {
+fn each_job_waits_for_those_before_it_where_all_are_plain_jobs() {
     for helm in HELMS {
         for name in ["shop", &"r".repeat(53)] {
             let of = |values: &str| {
@@ -93,16 +94,22 @@ fn the_purge_waits_for_the_triggers_where_both_are_plain_jobs() {
                 let jobs: Vec<Value> = objects.into_iter().filter(|object| object["kind"] == "Job").collect();
                 let job =
                     |job: &str| jobs.iter().find(|it| it["metadata"]["labels"]["app.kubernetes.io/name"] == job).cloned();
-                (job("legacy-purger").expect("it is on"), job("trigger-replicator").unwrap_or_default())
+                let others = ["drain-waiter", "trigger-replicator"].map(|name| job(name).unwrap_or_default());
+                (job("legacy-purger").expect("it is on"), others)
             };
             let awaited = |job: &Value| {
                 let variables =
                     job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
                 variables.iter().find(|it| it["name"] == "FAIRLEAD_AFTER_JOB").map(|it| it["value"].clone())
             };
-            let (purger, triggers) = of(&format!("{ALL_JOBS},mode=job,triggerReplicator.activeDeadlineSeconds=300"));
-            assert_eq!(awaited(&purger), Some(triggers["metadata"]["name"].clone()));
-            assert_eq!(purger["spec"]["activeDeadlineSeconds"], 260 + 300);
+            let (purger, [drain, triggers]) =
+                of(&format!("{ALL_JOBS},mode=job,triggerReplicator.activeDeadlineSeconds=300"));
+            let [first, second] = [&triggers, &drain].map(|job| text(&job["metadata"]["name"]).to_owned());
+            assert_eq!(awaited(&drain), Some(first.clone().into()));
+            assert_eq!(drain["spec"]["activeDeadlineSeconds"], 260 + 300);
+            assert_eq!(awaited(&purger), Some(format!("{first},{second}").into()));
+            // Longer than both: the drain's time begins when the Triggers are there.
+            assert_eq!(purger["spec"]["activeDeadlineSeconds"], 260 + 300 + 260);
             for values in [ALL_JOBS, "legacyPurger.enabled=true,triggerReplicator.enabled=false,mode=job"] {
                 let (purger, _) = of(values);
                 assert_eq!(
