@@ -139,10 +139,7 @@ impl TryFrom<Map<String, Value>> for NamedSource {
         };
         let mut kinds = entry.into_iter();
         let (Some((kind, content)), None) = (kinds.next(), kinds.next()) else {
-            return Err(format!(
-                "source {name}: it must have one kind beside its name, and redelivery: {}",
-                SourceKind::NAMES
-            ));
+            return Err(format!("source {name}: it must have one kind beside its name, like natsStreaming or kubernetes"));
         };
         let kind = SourceKind::read(&kind, content).map_err(|error| format!("source {name}: {error}"))?;
         Ok(Self { name, redelivery, kind })
@@ -295,7 +292,7 @@ mod tests {
         for (drain, expected) in [
             ("drain: {sources: [{kubernetes: {}}]}".to_owned(), "drain.sources[0]: a source needs a name"),
             ("drain: {sources: [{name: x}]}".to_owned(), "source x: it must have one kind beside its name"),
-            ("drain: {sources: [{name: x, carrier: {}}]}".to_owned(), "source x: there is no kind carrier"),
+            ("drain: {sources: [{name: x, carrier: {}}]}".to_owned(), "source x: unknown variant `carrier`"),
             ("drain: {sources: [{name: x, kubernetes: {until: stopped}}]}".to_owned(), "source x: kubernetes"),
             (format!("drain: {{sources: [{{name: x, redelivery: soon, {workload}}}]}}"), "source x: redelivery \"soon\""),
             (format!("drain: {{sources: [{{name: x, {workload}}}, {{name: x, {workload}}}]}}"), "two are called x"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fairlead_backlog::SourceConfiguration;
 use fairlead_backlog::reading::Reading;
 use fairlead_backlog::source::{Credentials, OpenError, SecretKey, Source};
 use fairlead_job::code::Code;
@@ -20,7 +21,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::chain;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source as observe;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::configuration::NamedSource;
 use crate::proof::Watched;
@@ -36,18 +37,21 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone, Debug)]
 pub(crate) enum SourceKind {
     Kubernetes(Observed),
+    Server(SourceConfiguration),
 }
 
 impl SourceKind {
-    /// The kinds there are.
-    pub(crate) const NAMES: &str = "kubernetes";
-
     /// Reads the kind of this name.
     pub(crate) fn read(kind: &str, content: Value) -> Result<Self, String> {
-        match kind {
-            "kubernetes" => Observed::read(content).map(Self::Kubernetes).map_err(|error| format!("kubernetes: {error}")),
-            other => Err(format!("there is no kind {other}; there are {}", Self::NAMES)),
+        if kind == "kubernetes" {
+            return Observed::read(content).map(Self::Kubernetes).map_err(|error| format!("kubernetes: {error}"));
         }
+        let read = serde_json::from_value(json!({ kind: content })).map(Self::Server);
+        read.map_err(|error| match error.to_string() {
+            // serde_json says so of the key.
+            error if error.starts_with("unknown variant") => format!("{error}, `kubernetes`"),
+            error => format!("{kind}: {error}"),
+        })
     }
 }
 
@@ -87,6 +91,7 @@ impl<'a> Reader<'a> {
         if self.opened.is_none() {
             self.opened = Some(match &self.kind {
                 SourceKind::Kubernetes(observed) => Box::new(KubernetesSource::open(self.place, observed.clone()).await?),
+                SourceKind::Server(configuration) => fairlead_backlog::open(configuration, &self.place).await?,
             });
         }
         Ok(())
@@ -96,7 +101,7 @@ impl<'a> Reader<'a> {
     pub(crate) async fn read(&mut self) -> Reading {
         let read = async {
             if let Err(error) = self.open().await {
-                return Reading::unknown(chain(&error));
+                return Reading::from(error);
             }
             match &mut self.opened {
                 Some(source) => source.read().await,
