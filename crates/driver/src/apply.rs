@@ -8,7 +8,7 @@ use fairlead_job::outcome::Ended;
 use fairlead_job::report;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::executor::{Outcome, Run};
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
@@ -19,6 +19,7 @@ use fairlead_release::exclusive::{Exclusive, Waiting};
 use fairlead_release::executors::{Way, Work};
 use fairlead_release::helm::HelmRecords;
 use fairlead_release::session::Session;
+use fairlead_release::unhold;
 use fairlead_release::wanted::{self, cancelled_by_rollback};
 
 use crate::after;
@@ -30,8 +31,38 @@ use crate::strict;
 /// Applies the plan of a step that is right now.
 pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
     match (Apply { session, args, step }).run().await {
-        Ok((plan, ended)) => Ok(session.conclude(S::NAME, &plan, ended).await?),
-        Err(failure) => Err(session.fail(S::NAME, failure).await.into()),
+        Ok((plan, mut ended)) => {
+            let lines = open_again(session, ended.failure.as_ref()).await;
+            ended.summary.extend(lines.iter().map(|line| format!(" {line}")));
+            Ok(session.conclude(S::NAME, &plan, ended).await?)
+        }
+        Err(failure) => {
+            let failure = session.fail(S::NAME, failure).await;
+            let lines = open_again(session, Some(&failure)).await;
+            Err(if lines.is_empty() { failure } else { failure.with_aftermath(lines.join("\n") + "\n") }.into())
+        }
+    }
+}
+
+/// Ends what earlier steps of the same upgrade hold, when this one has failed for good: a line for each.
+async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<String> {
+    let Some(failure) = failure else { return Vec::new() };
+    // A rollback that has asked for the end does it; after an interruption the next pod goes on; what is dirty is for a person.
+    let is_final = match failure.status() {
+        ExitStatus::Failed => *failure.code != shared::CANCELLED,
+        ExitStatus::Usage | ExitStatus::Refused | ExitStatus::Drift | ExitStatus::Deadline => true,
+        _ => false,
+    };
+    if !is_final {
+        return Vec::new();
+    }
+    match unhold::end_of_failed_upgrade(session).await {
+        Ok(lines) => lines,
+        Err(error) => {
+            let next = session.place.command("rollback --last");
+            tracing::warn!(error = chain(&error), next, "what earlier steps of this upgrade hold stays held");
+            Vec::new()
+        }
     }
 }
 

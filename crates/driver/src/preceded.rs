@@ -35,6 +35,12 @@ pub fn has_preceded(step: &str, runs: &[RecordedRun], valid: Valid) -> Result<()
     };
     let RecordedRun { sequence, created, .. } = last;
     match last.phase() {
+        // What a gate has seen behind a closed intake says nothing when that is open.
+        Phase::Committed if !last.progress.ended.is_empty() => {
+            return Err(format!(
+                "its last run, {sequence} of {created}, does not hold any more: what it had closed is open again"
+            ));
+        }
         Phase::Committed => {}
         Phase::RolledBack if last.progress.asked().is_some() => {
             return Err(format!("its last run, {sequence} of {created}, has been taken back"));
@@ -101,9 +107,12 @@ mod tests {
             assert!(error.contains("longer ago than --evidence-age 1h"), "{error}");
         }
         assert_eq!(at(std::slice::from_ref(&good), Some(2), later), Ok(()));
+        let mut open = good.clone();
+        open.progress.ended = vec![0];
         let failed = WhyBack::Failed(Cause { code: None, message: "3 are left".to_owned() });
         for (runs, expected) in [
             (vec![], "it has not run"),
+            (vec![open], "does not hold any more"),
             (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(WhyBack::Asked(Asked::default())))], "taken back"),
             (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(failed))], "has failed: 3 are left"),
             (vec![good.clone(), run(Phase::Applying, Some(2), None)], "is in phase Applying"),

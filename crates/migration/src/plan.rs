@@ -14,7 +14,7 @@ use crate::change::{Action, Change};
 use crate::digest;
 use crate::finding::{Blocked, Finding, Unchanged};
 use crate::packed::Packed;
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 pub use self::builder::PlanBuilder;
 
@@ -91,7 +91,17 @@ impl Plan {
     /// Whether it has holds or switches.
     #[must_use]
     pub fn has_holds(&self) -> bool {
-        (0..self.stages.len()).any(|stage| self.stages[stage].kind.may_be_ended() && !self.positions(stage).is_empty())
+        self.has_any(StageKind::may_be_ended)
+    }
+
+    /// Whether it removes something.
+    #[must_use]
+    pub fn has_contracts(&self) -> bool {
+        self.has_any(|kind| kind == StageKind::Contract)
+    }
+
+    fn has_any(&self, is_meant: impl Fn(StageKind) -> bool) -> bool {
+        (0..self.stages.len()).any(|stage| is_meant(self.stages[stage].kind) && !self.positions(stage).is_empty())
     }
 
     /// The positions of the changes of a stage.
@@ -159,7 +169,7 @@ impl Plan {
 pub(crate) mod tests {
     use super::*;
     use crate::change::{Images, Target};
-    use crate::stage::{StageKind, UndoAt};
+    use crate::stage::UndoAt;
     use serde_json::{Value, json};
 
     /// A plan of these changes.

@@ -1,6 +1,8 @@
-//! `unhold`: ends holds after the upgrade. A workload that has come back otherwise than it was gets back what was held. One that has come
-//! back as it was cannot live without what is gone: it stays held, and is named. A hold that has ended is recorded as ended: what somebody
-//! stops later on purpose stays stopped.
+//! `unhold`: ends holds after the upgrade. What was held gets back what it was, unless it is unchanged and a purge has removed something: it cannot
+//! live without what is gone, stays held, and is named. A hold that has ended is recorded as ended: what somebody stops later on purpose
+//! stays stopped.
+//!
+//! When a later step of the same upgrade fails, its holds and switches end, too: intake opens again, but never onto a bus that is gone.
 
 use std::io::Write as _;
 
@@ -34,6 +36,15 @@ enum Hold {
     Unchanged,
 }
 
+/// When holds end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// After the upgrade. Unchanged ones stay where something was removed.
+    Upgraded { is_something_gone: bool },
+    /// A later step has failed. Switches end, too.
+    Failed,
+}
+
 /// Ends the holds of all runs in force.
 pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     let work = async |exclusive: &Exclusive<'_>| {
@@ -51,56 +62,101 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
             );
             return Err(session.fail(session.place.binary, Failure::new(&shared::UNFINISHED, message)).await.into());
         }
-        let mut seen = 0;
+        let mut lines = Vec::new();
         for run in runs.iter().filter(|run| run.is_in_force() && run.holds) {
-            seen += end(session, run, exclusive).await?;
+            let is_something_gone = is_something_gone_since(session, &runs, run.sequence).await.map_err(Failure::from)?;
+            lines.extend(end(session, run, exclusive, When::Upgraded { is_something_gone }).await?);
         }
-        if seen == 0 {
-            writeln!(anstream::stdout(), "No run in force holds a workload.").context("failed to write to stdout")?;
+        if lines.is_empty() {
+            lines.push("No run in force holds a workload.".to_owned());
         }
+        writeln!(anstream::stdout(), "{}", lines.join("\n")).context("failed to write to stdout")?;
         Ok(ExitStatus::Done)
     };
     session.exclusively(Waiting::UntilDeadline, work).await?
 }
 
-/// Ends the holds of one run, and returns how many there were.
-async fn end(session: &Session<'_>, run: &RecordedRun, exclusive: &Exclusive<'_>) -> anyhow::Result<usize> {
+/// Ends the holds and switches of this upgrade, because a later step of it has failed. Those stay after which a run in force has removed something.
+/// Returns a line for each.
+pub async fn end_of_failed_upgrade(session: &Session<'_>) -> Result<Vec<String>, Failure> {
+    let Some(revision) = session.common.release.helm_revision else { return Ok(Vec::new()) };
+    let is_ours = |run: &RecordedRun| run.is_in_force() && run.holds && run.helm_revision == Some(revision);
+    if !session.runs().await?.iter().any(is_ours) {
+        return Ok(Vec::new());
+    }
+    let work = async |exclusive: &Exclusive<'_>| {
+        let runs = session.runs().await?;
+        let mut lines = Vec::new();
+        for run in runs.iter().rev().filter(|run| is_ours(run)) {
+            if !is_something_gone_since(session, &runs, run.sequence).await? {
+                lines.extend(end(session, run, exclusive, When::Failed).await?);
+            }
+        }
+        Ok(lines)
+    };
+    session.exclusively(Waiting::Patient, work).await?
+}
+
+/// Whether a run in force removes something, from this one on.
+async fn is_something_gone_since(session: &Session<'_>, runs: &[RecordedRun], sequence: u64) -> Result<bool, Obstacle> {
+    for run in runs.iter().filter(|run| run.sequence >= sequence && run.is_in_force()) {
+        if session.watch.guard_patiently(session.store.read(&run.name)).await?.plan.has_contracts() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Ends the holds of one run, and returns a line for each.
+async fn end(
+    session: &Session<'_>,
+    run: &RecordedRun,
+    exclusive: &Exclusive<'_>,
+    when: When,
+) -> Result<Vec<String>, Failure> {
     let mut journal = session.store.journal(exclusive.lock());
-    let reopened = session.watch.guard(journal.reopen(&run.name)).await.map_err(Failure::from)?;
+    let reopened = session.watch.guard_patiently(journal.reopen(&run.name)).await?;
     let Reopened { mark, ticket, plan, mut progress } = reopened;
-    let executor = session.executor(&run.name, &ticket).map_err(Failure::from)?;
+    let executor = session.executor(&run.name, &ticket)?;
     let work = Work { plan: &plan, way: Way::Back, watch: &session.watch, patience: None };
-    let world = session.watch.guard(executor.world(work, exclusive.lock())).await?;
-    let discovery = session.cluster.discover_for(&plan, &session.discovery).await.map_err(Failure::from)?;
+    let world = session.watch.guard_patiently(executor.world(work, exclusive.lock())).await?;
+    let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
     let objects = Objects::new(session.cluster, discovery);
-    let mut seen = 0;
-    for (position, change) in plan.changes().enumerate() {
+    let mut lines = Vec::new();
+    // The last one first, as everything that goes back.
+    for (position, change) in plan.changes_rev(0..plan.len()) {
         let stage = &plan.stages()[change.stage];
         let Images::Update(before, after) = &change.images else { continue };
-        if stage.kind != StageKind::Hold || progress.ended.contains(&position) {
+        let is_meant = stage.kind == StageKind::Hold || stage.kind == StageKind::Switch && when == When::Failed;
+        if !is_meant || progress.ended.contains(&position) {
             continue;
         }
-        let live = objects.get(&change.target).await.map_err(Failure::from)?;
+        let live = objects.get(&change.target).await?;
         let hold = hold(before, after, live.as_ref());
+        let stays = hold == Hold::Unchanged && when == When::Upgraded { is_something_gone: true };
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
             Hold::Ended => format!("is not held any more: somebody has written {}", held(before, after).join(", ")),
-            Hold::Unchanged => "stays held: it is what it was, and cannot live without what is gone".to_owned(),
-            Hold::Changed => {
+            Hold::Unchanged if stays => "stays held: it is what it was, and cannot live without what is gone".to_owned(),
+            Hold::Changed | Hold::Unchanged => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
-                world.bring(&task).await.map_err(Failure::from)?;
-                format!("has changed, and has back what was held: {}", held(after, before).join(", "))
+                world.bring(&task).await?;
+                let fields = held(after, before).join(", ");
+                if hold == Hold::Changed {
+                    format!("has changed, and has back what was held: {fields}")
+                } else {
+                    format!("has back what was held: {fields}")
+                }
             }
         };
-        seen += 1;
-        if hold != Hold::Unchanged {
+        if !stays {
             progress.ended.push(position);
-            journal.record(&progress).await.map_err(|obstacle: Obstacle| Failure::from(obstacle))?;
+            journal.record(&progress).await?;
         }
-        writeln!(anstream::stdout(), "{} {what}.", change.target).context("failed to write to stdout")?;
+        lines.push(format!("{} {what}.", change.target));
     }
-    Ok(seen)
+    Ok(lines)
 }
 
 /// The fields that a hold writes, with what it makes of them: `spec.replicas 0`.
