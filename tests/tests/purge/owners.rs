@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 /// A cluster with two kinds, and what is purged of them.
-struct Owners<'a> {
+pub(crate) struct Owners<'a> {
     cluster: &'a Cluster,
     configuration: NamedTempFile,
 }
 
 impl<'a> Owners<'a> {
-    fn new(cluster: &'a Cluster) -> Self {
+    pub(crate) fn new(cluster: &'a Cluster) -> Self {
         let definition = |kind: &str, scope: &str| {
             let plural = format!("{}s", kind.to_lowercase());
             let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
@@ -27,20 +27,20 @@ impl<'a> Owners<'a> {
         Self { cluster, configuration: NamedTempFile::new().expect("a temporary file") }
     }
 
-    fn configure(&self, purge: &Value) {
+    pub(crate) fn configure(&self, purge: &Value) {
         let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "purge": purge});
         std::fs::write(self.configuration.path(), configuration.to_string()).expect("written");
     }
 
     #[track_caller]
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         let mut purger = job("legacy-purger");
         purger.args(args).args(["--kubeconfig", self.cluster.kubeconfig(), "--ledger-namespace", "default", "--config"]);
         run(purger.arg(self.configuration.path()), "")
     }
 
     /// Creates an object with these owners, and returns what names it as an owner.
-    fn make(&self, kind: &str, name: &str, labels: &Value, owners: &[&Value]) -> Value {
+    pub(crate) fn make(&self, kind: &str, name: &str, labels: &Value, owners: &[&Value]) -> Value {
         let api_version = if ["Part", "Line"].contains(&kind) { "owners.test/v1" } else { "v1" };
         let mut metadata = json!({"name": name, "labels": labels, "ownerReferences": owners});
         let namespace = if kind == "Line" { "" } else { "default" };
@@ -52,7 +52,7 @@ impl<'a> Owners<'a> {
         json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": made["metadata"]["uid"]})
     }
 
-    fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         let kinds = "parts,lines,configmaps,secrets,customresourcedefinitions";
         let mut objects: Vec<Value> = state::of_kinds(self.cluster, kinds).into_values().collect();
         objects.retain(|object| {

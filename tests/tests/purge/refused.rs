@@ -6,7 +6,7 @@ use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
 use crate::meanwhile::IS_WAITED_FOR;
-use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
+use crate::scene::{AT_ONCE, SUBSCRIPTION_FINALIZER, Scene, activation, deployment, replicas};
 
 /// Runs apply, which must be refused with these words, and must change nothing.
 #[track_caller]
@@ -108,7 +108,7 @@ fn a_consumer_that_runs_and_is_not_held_stops_everything() {
     let text = "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:\n  kinds: [{group: eventing.kyma-project.io, kind: Subscription}]\n  \
                 consumers:\n    - workload: {apiVersion: apps/v1, kind: Deployment, namespace: kyma-integration, name: application-broker}\n";
     std::fs::write(&file, text).expect("written");
-    let config = ["--config", file.to_str().expect("UTF-8")];
+    let config = ["--config", file.to_str().expect("UTF-8"), "--allow-finalizers", SUBSCRIPTION_FINALIZER];
     refused(
         &scene,
         &config,
