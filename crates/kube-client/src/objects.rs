@@ -9,6 +9,7 @@
 //! - `image`: what of an image is written, through which endpoint, and whether an object has it
 //! - `write`: create, update, delete
 //! - `restore`: creates an object again that was deleted, with everything that it was
+//! - `needs`: which permissions that takes
 //! - `owners`: who owns an object whose owners come back
 //! - `namespace`: whether objects can come back where they were
 //! - `settle`: waits until a write has had its effect
@@ -18,6 +19,7 @@
 
 mod image;
 mod namespace;
+mod needs;
 mod owners;
 mod rehearse;
 mod restore;
@@ -47,12 +49,10 @@ use serde_json::Value;
 
 pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
-use self::owners::has_same_owners;
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
 use crate::operation::Operation;
-use crate::permission::Need;
 use crate::request::{Error, read};
 use crate::resource::Resource;
 
@@ -230,96 +230,6 @@ impl<'a> Objects<'a> {
     #[must_use]
     pub fn watched_by(self, watcher: &'a dyn Watcher) -> Self {
         Self { watcher: Some(watcher), ..self }
-    }
-
-    /// What carrying out and taking back these changes takes.
-    pub fn needs(&self, plan: &Plan) -> Result<Vec<Need>, Obstacle> {
-        self.needs_of(plan, true)
-    }
-
-    /// What taking back these changes takes.
-    pub fn needs_to_undo(&self, plan: &Plan) -> Result<Vec<Need>, Obstacle> {
-        self.needs_of(plan, false)
-    }
-
-    fn needs_of(&self, plan: &Plan, goes_forward: bool) -> Result<Vec<Need>, Obstacle> {
-        let mut needs: Vec<Need> = Vec::new();
-        let mut add = |resource: &Resource, verb: &'static str, subresource, namespace: Option<&String>| {
-            let is_it = |need: &Need| need.verb == verb && need.subresource == subresource && need.resource == *resource;
-            let position = needs.iter().position(is_it).unwrap_or_else(|| {
-                needs.push(Need { resource: resource.clone(), verb, subresource, namespaces: BTreeSet::new() });
-                needs.len() - 1
-            });
-            if let Some(namespace) = namespace
-                && !needs[position].namespaces.contains(namespace)
-            {
-                needs[position].namespaces.insert(namespace.clone());
-            }
-        };
-        for change in plan.changes() {
-            let resource = self.resource(&change.target)?;
-            let namespace = change.target.namespace.as_ref();
-            // Forward, and back.
-            let [forward, back]: [&[&'static str]; 2] = match &change.images {
-                Images::Create(_) => [&["create"], &["get", "delete"]],
-                // Who owned which field is put back through the object itself.
-                Images::Update(..) => [&[], &["get", "patch"]],
-                // One that was made by the plan itself.
-                Images::Delete(before) if uid(before).is_none() => [&["delete"], &["create", "get"]],
-                Images::Delete(_) if plan.stages()[change.stage].cascaded => [&[], &["create", "get", "patch"]],
-                Images::Delete(_) => [&["delete"], &["create", "get", "patch"]],
-                Images::Sweep(..) => [&[], &["list", "patch"]],
-            };
-            for verb in forward.iter().filter(|_| goes_forward).chain(back) {
-                add(&resource, verb, None, namespace);
-            }
-            match &change.images {
-                Images::Create(_) => {}
-                Images::Sweep(..) => {
-                    let definition = self.resource(&sweep::definition_of(&resource))?;
-                    add(&definition, "get", None, None);
-                }
-                Images::Update(before, after) => {
-                    for (part, _) in patches(before, after, &resource) {
-                        add(&resource, "patch", part.subresource(), namespace);
-                    }
-                    for reference in owners(before).filter(|_| !has_same_owners(before, after)) {
-                        let owner = self.owner_of(&change, reference);
-                        if let Ok(resource) = self.resource(&owner) {
-                            add(&resource, "get", None, owner.namespace.as_ref());
-                        }
-                    }
-                }
-                Images::Delete(before) => {
-                    let is_written = resource.has_status && plan.stages()[change.stage].settled.is_none();
-                    if is_written && before.get("status").is_some() {
-                        add(&resource, "patch", Some("status"), namespace);
-                    }
-                    for reference in owners(before) {
-                        let owner = self.owner_of(&change, reference);
-                        if let Ok(resource) = self.resource(&owner) {
-                            add(&resource, "get", None, owner.namespace.as_ref());
-                        }
-                    }
-                }
-            }
-        }
-        for wait in plan.stages().iter().flat_map(|stage| &stage.undo_waits) {
-            let UndoWait::Condition { target, .. } = wait else { continue };
-            add(&self.resource(target)?, "get", None, target.namespace.as_ref());
-        }
-        for pacing in plan.stages().iter().filter(|stage| !stage.pacing.is_empty()).flat_map(|stage| &stage.pacing) {
-            for namespace in plan
-                .changes()
-                .filter(|change| change.target.kind == pacing.kind)
-                .filter_map(|change| change.target.namespace)
-            {
-                if let Some(resource) = self.discovery.find_version(&pacing.holder_api_version, &pacing.holder_kind) {
-                    add(resource, "get", None, Some(&namespace));
-                }
-            }
-        }
-        Ok(needs)
     }
 
     /// The object, if there is one.
