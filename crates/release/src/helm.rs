@@ -134,6 +134,12 @@ impl HelmRecords {
         self.revisions.iter().find(|it| it.number == rollback).and_then(|it| it.goes_to).unwrap_or(to)
     }
 
+    /// Why Helm is told another number than the jobs, if it is.
+    pub(crate) fn why_two_numbers(&self, to: u32) -> Option<String> {
+        let told = self.resume(to).filter(|told| *told != to)?;
+        Some(format!("Revision {told} of Helm's is a rollback to {to}: both numbers mean the same runs."))
+    }
+
     /// Whether the manifests of a revision are those of today, also by a rollback to a rollback to it; none where Helm's records do not
     /// say so.
     pub(crate) async fn has_gone_back(&self, cluster: &Cluster, to: u32) -> Result<Option<bool>, Obstacle> {
@@ -215,6 +221,8 @@ mod tests {
         let revisions = vec![revision(12, "deployed"), pending];
         let helm = HelmRecords { revisions, ..HelmRecords::default() };
         assert_eq!(helm.resume(2), Some(12));
+        let why = "Revision 12 of Helm's is a rollback to 2: both numbers mean the same runs.";
+        assert_eq!((helm.why_two_numbers(2).as_deref(), helm.why_two_numbers(12)), (Some(why), None));
         let mut half = RecordedRun { helm_revision: Some(13), ..run(1, Phase::RollingBack) };
         half.progress.why_back = Some(asked(13, 2));
         let state = helm.state(std::slice::from_ref(&half));

@@ -288,7 +288,7 @@ impl<'a> Rollback<'a> {
         if has_drifted {
             let decided = self.again(" --on-drift keep");
             ended.next = Some(match self.resume_of_helm() {
-                Some(resume) => format!("{decided}\nand then: {resume}"),
+                Some(resume) => format!("{decided}\nand then: {resume}{}", self.why_two_numbers()),
                 None => decided,
             });
         }
@@ -308,6 +308,11 @@ impl<'a> Rollback<'a> {
     fn resume_of_helm(&self) -> Option<String> {
         let revision = self.args.goal.to_revision.filter(|_| self.session.job.is_some())?;
         self.helm.resume(revision).map(|revision| self.session.place.helm_rollback(revision))
+    }
+
+    fn why_two_numbers(&self) -> String {
+        let why = self.args.goal.to_revision.and_then(|revision| self.helm.why_two_numbers(revision));
+        why.map(|why| format!("\n{why}")).unwrap_or_default()
     }
 
     /// The same once more, by hand.
