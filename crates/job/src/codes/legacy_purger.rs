@@ -33,8 +33,9 @@ crate::codes! {
         "The release's record names it. When its kind is gone, Helm can neither upgrade nor uninstall that release, and a rollback \
          stops with `no matches for kind`.",
         "Name the release with --allow-helm-owned RELEASE. Or take it out of that release first: upgrade to a chart without it, which \
-         deletes it, or keeps it where it has helm.sh/resource-policy: keep. What Helm keeps still has its marks: kubectl annotate KIND NAME \
-         meta.helm.sh/release-name- meta.helm.sh/release-namespace-; of Helm 2, kubectl label KIND NAME heritage- release-";
+         deletes it, or keeps it where it has helm.sh/resource-policy: keep. What Helm keeps still has its marks: take them \
+         away with `kubectl annotate KIND NAME meta.helm.sh/release-name- meta.helm.sh/release-namespace-`, those of Helm 2 with \
+         `kubectl label KIND NAME heritage- release-`.";
     pub STORED_VERSIONS = "LP106", Refused, "The definition has objects stored in several versions",
         "status.storedVersions names more than one version, or one that is not served any more. The snapshot would be read in one \
          version, and what is stored in another might come back different.",

@@ -1,10 +1,11 @@
 //! Puts a plan together, change by change.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Plan;
@@ -54,7 +55,7 @@ impl PlanBuilder {
         self.last = Some(key);
         let plan = &mut self.plan;
         plan.counts[change.action() as usize] += 1;
-        plan.digest.update(written(change).to_string());
+        plan.digest.update(written(change));
         plan.digest.update("\n");
         plan.changes.push(change);
         let Target { api_version, kind, .. } = &change.target;
@@ -119,13 +120,14 @@ impl PlanBuilder {
 }
 
 /// What a change writes, as the digest of the plan counts it.
-fn written(change: &Change) -> Value {
+fn written(change: &Change) -> Vec<u8> {
     let fields = match &change.images {
-        Images::Create(after) => Some(after.clone()),
-        Images::Update(before, after) => fields::diff(before, after),
+        Images::Create(after) => Some(Cow::Borrowed(after)),
+        Images::Update(before, after) => fields::diff(before, after).map(Cow::Owned),
         Images::Delete(_) => None,
-        Images::Sweep(from, to) => Some(json!([from, to])),
+        Images::Sweep(from, to) => Some(Cow::Owned(json!([from, to]))),
     };
-    // serde_json sorts keys, so equal values have equal texts.
-    json!([change.action(), change.target, fields])
+    // serde_json sorts the keys of values, so equal ones have equal texts.
+    let line = (change.action(), json!(change.target), fields);
+    serde_json::to_vec(&line).expect("plain data can be written to memory")
 }
