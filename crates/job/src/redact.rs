@@ -206,9 +206,12 @@ fn has_scheme(written: &str) -> bool {
         .is_some_and(|end| written[..end].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)))
 }
 
+/// Whatever the case, and however its words are put together.
 fn ends_with(name: &str, ends: &[&str]) -> bool {
-    let name: String = name.chars().filter(|c| !matches!(c, '-' | '_' | '.')).map(|c| c.to_ascii_lowercase()).collect();
-    ends.iter().any(|end| name.ends_with(end))
+    ends.iter().any(|end| {
+        let letters = name.bytes().rev().filter(|byte| !b"-_.".contains(byte)).map(|byte| byte.to_ascii_lowercase());
+        end.bytes().rev().map(Some).eq(letters.map(Some).chain(std::iter::repeat(None)).take(end.len()))
+    })
 }
 
 fn replace(written: &mut String, redact: impl Fn(&str) -> Cow<'_, str>) {
