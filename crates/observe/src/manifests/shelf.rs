@@ -10,8 +10,9 @@ use fairlead_migration::packed::Packed;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// So many bytes of objects are brought into order at once; what is read later is merged with them when all are asked for.
-const RUN: usize = 4 * 1024 * 1024;
+/// So many bytes of objects are brought into order at once, at most and at least; what is read later is merged with them when all are asked
+/// for. A dump has many kinds of a few objects: of each only a part is not compressed.
+const RUN: std::ops::RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
 
 /// Where an object was read.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub(super) struct Shelf {
     open: Vec<Keyed>,
     /// Bytes of that.
     size: usize,
+    /// Bytes of all before it.
+    ordered: usize,
     /// Where objects were read.
     files: Vec<Arc<str>>,
     /// What was read, by the digest of its key, as long as objects are added.
@@ -67,14 +70,14 @@ impl Shelf {
         let raw = serde_json::value::to_raw_value(object).map_err(|error| error.to_string())?;
         self.size += raw.get().len();
         self.open.push((key, raw));
-        if self.size >= RUN {
+        if self.size >= (self.ordered / 4).clamp(*RUN.start(), *RUN.end()) {
             self.end_run();
         }
         Ok(())
     }
 
     fn end_run(&mut self) {
-        self.size = 0;
+        self.ordered += std::mem::take(&mut self.size);
         self.open.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut run = Packed::passing();
         run.extend(self.open.drain(..));
