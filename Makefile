@@ -45,6 +45,8 @@ test: ## everything: checks, tests without and with a node; 25 to 40 minutes
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
 	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
+	@$(STAGE) 'fetch and build the servers' $(MAKE) servers
+	@$(STAGE) 'tests of the sources' cargo test --quiet --workspace --test sources -- --test-threads 4
 	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture --test-threads 4
@@ -78,6 +80,7 @@ check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependenc
 	cargo fetch --quiet --locked
 	$(TOOLS)/cargo-deny --log-level error --offline check bans licenses sources
 	cd tests/cluster && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath . ./internal/... ./pause
+	cd tests/servers/stan && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath .
 
 # The library is linked into the chart, and Helm says so each time it loads it.
 .PHONY: charts
@@ -120,11 +123,11 @@ cluster: $(TOOLS)/cluster $(TOOLS)/helm3 $(TOOLS)/helm4 target/tools/knative/crd
 .PHONY: node
 node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAGES)/mailbox.tar
 
-# Message brokers, databases and the like, that the sources of a drain are tested with.
+# Message brokers, databases and the like, which the sources of a drain are tested with.
 SERVERS := target/tools/servers
 
 .PHONY: servers
-servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/kafka
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/kafka $(SERVERS)/kafka-client
 
 $(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
 $(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
@@ -144,6 +147,10 @@ $(SERVERS)/prometheus $(SERVERS)/mariadb:
 $(SERVERS)/kafka: tests/servers/kafka/pom.xml
 	@echo 'Fetching Kafka'
 	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ -DincludeScope=runtime
+	@touch $@
+
+$(SERVERS)/kafka-client: tests/servers/kafka/Client.java $(SERVERS)/kafka
+	javac -cp '$(SERVERS)/kafka/*' -d $@ $<
 	@touch $@
 
 .PHONY: test-cluster
