@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod database;
 pub mod document;
+pub mod kafka;
 pub mod nats;
 pub mod nats_streaming;
 pub mod process;

@@ -4,6 +4,7 @@
 
 mod http_json;
 mod jet_stream;
+mod kafka;
 mod nats_streaming;
 mod prometheus;
 mod scene;

@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::partition::{Partition, are_only_markers};
 use super::wire::{Broker, Fault, Security};
 
-/// A coordinator is found after some tries: the first question makes the topic that it needs.
+/// A coordinator is found, and knows its groups, after some tries: the first question makes the topic that it needs.
 const PAUSE: Duration = Duration::from_millis(200);
 const COORDINATOR_ATTEMPTS: usize = 20;
 
@@ -157,14 +157,22 @@ impl Cluster {
     }
 
     pub(super) async fn group(&mut self, coordinator: i32, group: &str) -> Result<Option<Group>, Fault> {
-        let broker = self.broker(coordinator).await?;
-        let answer: ListGroupsResponse = broker.call(ApiKey::ListGroups, (4, 5), &ListGroupsRequest::default()).await?;
-        if answer.error_code != 0 {
-            return Err(Fault::broker(format!("the groups cannot be listed: error {}", answer.error_code)));
+        for _ in 0..COORDINATOR_ATTEMPTS {
+            let broker = self.broker(coordinator).await?;
+            let answer: ListGroupsResponse = broker.call(ApiKey::ListGroups, (4, 5), &ListGroupsRequest::default()).await?;
+            match answer.error_code {
+                0 => {}
+                14..=16 => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                code => return Err(Fault::broker(format!("the groups cannot be listed: error {code}"))),
+            }
+            let found = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group);
+            let read = |text: StrBytes| text.as_str().to_owned();
+            return Ok(found.map(|one| Group { kind: read(one.group_type), state: read(one.group_state) }));
         }
-        let found = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group);
-        let read = |text: StrBytes| text.as_str().to_owned();
-        Ok(found.map(|one| Group { kind: read(one.group_type), state: read(one.group_state) }))
+        Err(Fault::broker("the coordinator still loads its groups".to_owned()))
     }
 
     pub(super) async fn committed(

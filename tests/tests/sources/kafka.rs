@@ -1,0 +1,167 @@
+//! Kafka: consumer groups, transactions, and what only looks like the end.
+
+use fairlead_backlog::reading::Left;
+use fairlead_tests::servers::certificates::Authority;
+use fairlead_tests::servers::kafka::{Kafka, PASSWORD, USERNAME};
+use fairlead_tests::servers::process::free_port;
+use serde_json::{Value, json};
+
+use crate::scene::{Secret, open, refused, try_open};
+
+fn group(server: &Kafka, group: &str, topic: &str) -> Value {
+    json!({"kafka": {"brokers": [server.address()], "group": group, "topics": [topic]}})
+}
+
+fn with(mut configuration: Value, field: &str, value: Value) -> Value {
+    configuration["kafka"][field] = value;
+    configuration
+}
+
+#[test]
+fn a_group_is_empty_when_it_is_at_the_end_of_every_partition() {
+    let mut server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 2");
+    client.say("produce orders 0 50");
+    client.say("produce orders 1 50");
+    client.say("offset workers orders 0 50");
+    // It has never seen the other partition.
+    let configuration = group(&server, "workers", "orders");
+    let mut source = open(&configuration);
+    source.becomes_unknown("the group has no offset for orders/1, which ends at 50; set uncommitted");
+    open(&with(configuration.clone(), "uncommitted", json!("earliest"))).becomes_left(50);
+    open(&with(configuration.clone(), "uncommitted", json!("empty"))).becomes_empty();
+    client.say("offset workers orders 1 10");
+    let reading = source.becomes_left(40);
+    assert_eq!((reading.ends["orders/0"], reading.ends["orders/1"]), (50, 50));
+    assert!(reading.server.is_some_and(|server| server.starts_with("kafka (metadata.version ")));
+    client.say("offset workers orders 1 50");
+    source.becomes_empty();
+
+    // Who writes when nobody should.
+    client.say("produce orders 1 1");
+    let reading = source.becomes_left_after(1);
+    assert!(
+        reading.publishers.iter().any(|name| name.starts_with("producer id ") && name.ends_with(" in orders/1")),
+        "{reading:?}"
+    );
+    client.say("offset workers orders 1 51");
+    source.becomes_empty();
+    // A new partition was never seen, and has nothing.
+    client.say("grow orders 3");
+    source.reads("three partitions", |reading| reading.ends.len() == 3 && reading.left == Left::Empty);
+
+    server.restart();
+    source.becomes_empty();
+    server.process().kill();
+    source.becomes_unknown_after("cannot be reached");
+}
+
+#[test]
+fn records_that_are_gone_were_not_processed() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("produce orders 0 50");
+    client.say("offset workers orders 0 10");
+    let configuration = group(&server, "workers", "orders");
+    let mut source = open(&configuration);
+    source.becomes_left(40);
+    client.say("delete-records orders 0 45");
+    let reading =
+        source.becomes_hopeless("35 records of orders/0 were deleted before group workers had read them: lost by retention");
+    assert_eq!(reading.left, Left::Some(5));
+
+    // Made again, it ends before the group's offset, or the offset went along.
+    client.say("delete-topic orders");
+    source.becomes_unknown("there is no topic orders");
+    client.say("delete-group workers");
+    client.say("create orders 1");
+    source.becomes_unknown("there is no group workers; set whenAbsent: empty");
+    client.say("offset workers orders 0 10");
+    source.becomes_unknown("it was made again, or cut off");
+}
+
+#[test]
+fn an_open_transaction_is_not_the_end_and_its_marker_is() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("begin orders 10");
+    client.say("commit");
+    // As consumers do that commit the offset after the last record: a marker follows, for ever.
+    client.say("offset workers orders 0 10");
+    let mut source = open(&group(&server, "workers", "orders"));
+    let reading = source.becomes_empty();
+    assert_eq!(reading.ends["orders/0"], 11);
+    assert_eq!(reading.seen["partitions"]["orders/0"]["onlyMarkers"], true);
+    // A reader of committed records would be told that this is the end.
+    client.say("begin orders 1");
+    let reading = source.becomes_left_after(2);
+    assert_eq!(reading.ends["orders/0"], 12);
+    client.say("commit");
+    source.reads("the record and its marker", |reading| reading.ends["orders/0"] == 13 && reading.left == Left::Some(3));
+    client.say("offset workers orders 0 12");
+    source.becomes_empty();
+}
+
+#[test]
+fn groups_of_every_kind_are_read_or_refused() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("produce orders 0 5");
+    for protocol in ["classic", "consumer"] {
+        client.say(&format!("consume {protocol}-group orders 3 {protocol}"));
+        let mut source = open(&group(&server, &format!("{protocol}-group"), "orders"));
+        let reading = source.becomes_left(2);
+        assert_eq!(reading.seen["group"]["type"].as_str().map(str::to_lowercase).as_deref(), Some(protocol));
+        client.say(&format!("consume {protocol}-group orders 2 {protocol}"));
+        source.becomes_empty();
+    }
+    client.say("share shared orders 5");
+    let refusal = refused(&group(&server, "shared", "orders"), &Secret::default());
+    assert!(refusal.contains("shared is a share group"), "{refusal}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_at_the_start() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    let nothing = Secret::default();
+    let absent = group(&server, "nobody", "orders");
+    let refusal = refused(&absent, &nothing);
+    assert!(refusal.contains("there is no group nobody; set whenAbsent: empty"), "{refusal}");
+    open(&with(absent, "whenAbsent", json!("empty"))).becomes_empty();
+    let refusal = refused(&group(&server, "nobody", "nope"), &nothing);
+    assert!(refusal.contains("there is no topic nope; set whenAbsent: empty"), "{refusal}");
+    let address = format!("127.0.0.1:{}", free_port());
+    let refusal = refused(&with(group(&server, "g", "orders"), "brokers", json!([address])), &nothing);
+    assert!(refusal.contains(&format!("{address} cannot be reached")), "{refusal}");
+
+    let named = |key: &str| json!({"name": "kafka", "key": key});
+    let secure = with(group(&server, "nobody", "orders"), "brokers", json!([server.secure_address()]));
+    let secret = |password: &str, authority: &Authority| {
+        Secret::default().with("password", password).with("ca", &authority.certificate)
+    };
+    let refusal = refused(&secure, &nothing);
+    assert!(refusal.contains("cannot be reached"), "without TLS: {refusal}");
+    let secure = with(secure, "tls", json!({"ca": named("ca")}));
+    let login = json!({"username": USERNAME, "password": named("password")});
+    for mechanism in ["plain", "scramSha256"] {
+        let configuration = with(secure.clone(), "sasl", json!({mechanism: login}));
+        // Let in, and there is no such group.
+        let refusal = refused(&configuration, &secret(PASSWORD, &server.authority));
+        assert!(refusal.contains("there is no group nobody"), "{mechanism}: {refusal}");
+        let accepted = with(configuration.clone(), "whenAbsent", json!("empty"));
+        assert!(try_open(&accepted, &secret(PASSWORD, &server.authority)).is_ok());
+        let refusal = refused(&configuration, &secret("wrong", &server.authority));
+        assert!(refusal.contains("refuses the credentials"), "{mechanism}: {refusal}");
+        let refusal = refused(&configuration, &secret(PASSWORD, &Authority::new()));
+        assert!(refusal.contains("invalid peer certificate"), "{mechanism}: {refusal}");
+    }
+    let other = with(secure, "sasl", json!({"scramSha512": login}));
+    let refusal = refused(&other, &secret(PASSWORD, &server.authority));
+    assert!(refusal.contains("it does not take SCRAM-SHA-512, but"), "{refusal}");
+}
