@@ -6,15 +6,21 @@ COPY . .
 # Static, so that the image needs nothing but the binary.
 RUN host=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo' \
-       cargo build --locked --release --target "$host" -p trigger-replicator -p legacy-purger \
+       cargo build --locked --release --target "$host" -p trigger-replicator -p drain-waiter -p legacy-purger \
     && mkdir /out \
-    && install -m 0555 "target/$host/release/trigger-replicator" "target/$host/release/legacy-purger" /out/
+    && install -m 0555 "target/$host/release/trigger-replicator" "target/$host/release/drain-waiter" "target/$host/release/legacy-purger" /out/
 
 FROM scratch AS trigger-replicator
 LABEL org.opencontainers.image.title=trigger-replicator org.opencontainers.image.version=0.1.0
 COPY --from=build /out/trigger-replicator /trigger-replicator
 USER 65532:65532
 ENTRYPOINT ["/trigger-replicator"]
+
+FROM scratch AS drain-waiter
+LABEL org.opencontainers.image.title=drain-waiter org.opencontainers.image.version=0.1.0
+COPY --from=build /out/drain-waiter /drain-waiter
+USER 65532:65532
+ENTRYPOINT ["/drain-waiter"]
 
 FROM scratch AS legacy-purger
 LABEL org.opencontainers.image.title=legacy-purger org.opencontainers.image.version=0.1.0
