@@ -9,8 +9,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use crate::program::{binaries, tool};
 
 /// Programs that are shown, and what follows the name of one in a command and in no sentence.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("kubectl fairlead", RELEASE),
+    ("drain-waiter", RELEASE),
     ("trigger-replicator", RELEASE),
     ("legacy-purger", RELEASE),
     (
@@ -23,7 +24,8 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
     ("helm", &["dependency", "get", "history", "install", "package", "rollback", "template", "uninstall", "upgrade"]),
 ];
 
-const RELEASE: &[&str] = &["apply", "check", "explain", "export", "import", "plan", "rollback", "status", "unhold"];
+const RELEASE: &[&str] =
+    &["apply", "certificate", "check", "explain", "export", "import", "plan", "rollback", "status", "unhold"];
 
 /// What ends a command on its line.
 const ENDS: [&str; 6] = ["|", "&&", ";", ">", "2>", "||"];

@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone, Debug)]
 pub(crate) enum SourceKind {
     Kubernetes(Observed),
-    Server(SourceConfiguration),
+    Server(Box<SourceConfiguration>),
 }
 
 impl SourceKind {
@@ -46,7 +46,8 @@ impl SourceKind {
         if kind == "kubernetes" {
             return Observed::read(content).map(Self::Kubernetes).map_err(|error| format!("kubernetes: {error}"));
         }
-        let read = serde_json::from_value(json!({ kind: content })).map(Self::Server);
+        let read =
+            serde_json::from_value(json!({ kind: content })).map(|configuration| Self::Server(Box::new(configuration)));
         read.map_err(|error| match error.to_string() {
             // serde_json says so of the key.
             error if error.starts_with("unknown variant") => format!("{error}, `kubernetes`"),

@@ -37,7 +37,7 @@ impl Scene {
         ]));
         let scene = Self { cluster, folder: tempfile::tempdir().expect("a temporary folder") };
         scene.configure(drain);
-        scene.leave(json!(0));
+        scene.leave(&json!(0));
         scene
     }
 
@@ -51,7 +51,7 @@ impl Scene {
     }
 
     /// How much is left in the queue: an annotation of a Lease, which is any object.
-    fn leave(&self, left: Value) {
+    fn leave(&self, left: &Value) {
         self.cluster.apply(&json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"namespace": "default", "name": "queue"},
             "spec": {"leaseTransitions": left}}));
     }
@@ -99,7 +99,7 @@ fn both() -> Value {
 #[test]
 fn the_intake_is_closed_the_queue_is_waited_for_and_the_certificate_holds_until_it_is_opened_again() {
     let scene = Scene::new(&both());
-    scene.leave(json!(3));
+    scene.leave(&json!(3));
     let before = scene.managers();
     assert!(scene.run(&["check"]).expect(4).stderr.contains("error DW002: orders: 3 left"));
     let plan = scene.run(&["plan"]).expect(0);
@@ -110,7 +110,7 @@ fn the_intake_is_closed_the_queue_is_waited_for_and_the_certificate_holds_until_
     assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("orders: 3 left")));
     assert!(scene.replicas() == 0 && scene.is_suspended());
     assert_eq!(scene.managers(), before);
-    scene.leave(json!(0));
+    scene.leave(&json!(0));
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(applying.wait().expect("it ends").code(), Some(0), "{}", rest.join("\n"));
     assert!(rest.iter().any(|line| line.contains("proven: every source was empty")), "{}", rest.join("\n"));
@@ -142,13 +142,13 @@ fn what_does_not_drain_fails_and_the_intake_is_open_again() {
         (json!(3), 4, "error DW111: orders: 3 left, and nothing less for too long"),
         (Value::Null, 4, "error DW115: orders: it has no field /spec/leaseTransitions"),
     ] {
-        scene.leave(left);
+        scene.leave(&left);
         let failed = scene.run(&["apply"]).expect(code);
         assert!(failed.stderr.contains(said), "{said}\n{}", failed.stderr);
         assert!(scene.replicas() == 2 && !scene.is_suspended(), "{said}");
     }
     // The deadline comes first.
-    scene.leave(json!(3));
+    scene.leave(&json!(3));
     scene.run(&["apply", "--run-timeout", "1s"]).expect(124);
     assert!(scene.replicas() == 2 && !scene.is_suspended());
 }
@@ -156,7 +156,7 @@ fn what_does_not_drain_fails_and_the_intake_is_open_again() {
 #[test]
 fn what_somebody_opens_again_fails_the_run_with_its_name() {
     let scene = Scene::new(&both());
-    scene.leave(json!(3));
+    scene.leave(&json!(3));
     let applying = scene.command(&["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     assert!(becomes(|| scene.replicas() == 0));
     scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=1", "-n", "default"]).expect(0);

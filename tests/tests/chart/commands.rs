@@ -6,7 +6,7 @@ use fairlead_tests::program::{binaries, root, run, tool};
 use crate::pages::pages;
 use crate::{ALL_JOBS, CHART, HELMS, template};
 
-const PROGRAMS: [&str; 3] = ["kubectl-fairlead", "trigger-replicator", "legacy-purger"];
+const PROGRAMS: [&str; 4] = ["drain-waiter", "kubectl-fairlead", "trigger-replicator", "legacy-purger"];
 
 fn said_by(program: &str, args: &[&str]) -> String {
     run(std::process::Command::new(binaries().join(program)).args(args), "").expect(0).stdout
