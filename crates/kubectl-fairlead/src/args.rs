@@ -129,7 +129,7 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Print what the last run of drain-waiter has seen, as a document that `drain-waiter certificate --verify` checks without a cluster.
+    /// Print what the last run of drain-waiter has seen, as a document that can be checked without a cluster.
     Certificate {
         /// The release.
         #[command(flatten)]

@@ -10,13 +10,16 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use fairlead_apis::object;
 use fairlead_job::watch::Watch;
+use fairlead_mesh::broker::BROKER;
 use fairlead_mesh::kinds;
-use fairlead_migration::change::{Action, Change, Target};
+use fairlead_migration::change::{Action, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::stage::UndoWait;
 use fairlead_observe::source::Source;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::ready::{self, Awaited, Patience, Wait};
@@ -30,8 +33,6 @@ pub(crate) struct Paced<'a> {
     pub(crate) world: Box<dyn World + 'a>,
     /// For reading.
     pub(crate) source: Source<'a>,
-    /// Namespaces without a Broker: their Triggers have no status, and nobody is kept waiting by them.
-    pub(crate) pending: HashSet<String>,
     /// How long nothing may become ready.
     pub(crate) timeout: Duration,
     pub(crate) watch: &'a Watch,
@@ -43,6 +44,8 @@ pub(crate) struct Paced<'a> {
 /// What has been created.
 #[derive(Default)]
 pub(crate) struct Made {
+    /// Namespaces with a Broker, when the first Trigger is created. Triggers of others have no status, and keep nobody waiting.
+    with_broker: Option<HashSet<String>>,
     awaited: Awaited,
     /// How many of them are not ready, at most.
     unready: usize,
@@ -53,7 +56,8 @@ pub(crate) struct Made {
 #[async_trait(?Send)]
 impl World for Paced<'_> {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
-        if !task.is_undo && self.is_paced(task.change) {
+        let is_trigger = task.change.target.kind == kinds::TRIGGER.kind;
+        if !task.is_undo && is_trigger && task.change.action() == Action::Create {
             self.watch.guard(self.turn(&task.change.target)).await?;
         }
         self.world.bring(task).await
@@ -77,15 +81,17 @@ impl World for Paced<'_> {
 }
 
 impl Paced<'_> {
-    fn is_paced(&self, change: &Change) -> bool {
-        let namespace = change.target.namespace.as_deref().unwrap_or_default();
-        change.action() == Action::Create && change.target.kind == kinds::TRIGGER.kind && !self.pending.contains(namespace)
-    }
-
     /// Waits until one more may be created.
     async fn turn(&self, target: &Target) -> Result<(), Obstacle> {
         // Whoever comes meanwhile waits here.
         let mut made = self.made.lock().await;
+        if made.with_broker.is_none() {
+            made.with_broker = Some(self.namespaces_with_broker().await?);
+        }
+        let is_in = |namespaces: &HashSet<String>| target.namespace.as_ref().is_some_and(|it| namespaces.contains(it));
+        if !made.with_broker.as_ref().is_some_and(is_in) {
+            return Ok(());
+        }
         if made.unready >= WINDOW && !made.is_over {
             let Self { timeout, watch, reserve, .. } = *self;
             let mut patience = Patience { timeout, since: Instant::now(), watch, reserve, enough: WINDOW / 2 };
@@ -102,5 +108,10 @@ impl Paced<'_> {
         made.awaited.add(target);
         made.unready += 1;
         Ok(())
+    }
+
+    async fn namespaces_with_broker(&self) -> Result<HashSet<String>, Obstacle> {
+        let namespace = |broker: Value| (object::name(&broker) == BROKER).then(|| object::namespace(&broker).to_owned());
+        Ok(self.source.list(&kinds::BROKER, namespace).await?.into_iter().collect())
     }
 }

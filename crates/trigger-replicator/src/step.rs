@@ -17,7 +17,6 @@ use tokio::sync::Mutex;
 
 use crate::address::Addressed;
 use crate::args::{ApplyArgs, Args};
-use crate::carried_out::pending;
 use crate::make::make_plan;
 use crate::pacing::Paced;
 use crate::plan::STEP;
@@ -58,12 +57,12 @@ impl Step for Replication<'_> {
         Told { configuration: None, flags }
     }
 
-    fn world<'w>(&'w self, world: Box<dyn World + 'w>, plan: &'w Plan) -> Box<dyn World + 'w> {
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {
         let broker_version = self.source().api_version(&kinds::BROKER).unwrap_or_default();
         let objects = Objects::new(self.session.cluster, &self.session.discovery);
         let (watch, timeout) = (&self.session.watch, self.apply.ready_timeout);
         let world = Box::new(Addressed { world, objects, watch, broker_version, timeout });
-        let (pending, reserve, made) = (pending(plan), watch.time_left() / 2, Mutex::default());
-        Box::new(Paced { world, source: self.source(), pending, timeout, watch, reserve, made })
+        let (reserve, made) = (watch.time_left() / 2, Mutex::default());
+        Box::new(Paced { world, source: self.source(), timeout, watch, reserve, made })
     }
 }
