@@ -48,3 +48,42 @@ pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credent
         SourceConfiguration::Mysql(of) => Box::new(sql::open(sql::Engine::MySql, of, credentials).await?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// An entry of `drain.sources`, and a source in it.
+    fn read(mut entry: BTreeMap<String, Value>) -> Result<SourceConfiguration, serde_json::Error> {
+        entry.remove("name").expect("a name");
+        serde_json::from_value(serde_json::to_value(entry)?)
+    }
+
+    #[test]
+    fn every_example_is_a_source() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sources.md"))
+            .expect("the page is there");
+        let mut examples = 0;
+        for block in page.split("```yaml\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            let document: Value = serde_saphyr::from_str(text).expect("YAML");
+            let entries = document.pointer("/drain/sources").unwrap_or(&document).clone();
+            for entry in serde_json::from_value::<Vec<BTreeMap<String, Value>>>(entries).expect("a list of sources") {
+                read(entry.clone()).unwrap_or_else(|error| panic!("{entry:?}: {error}"));
+                examples += 1;
+            }
+        }
+        assert_eq!(examples, 10);
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_an_error() {
+        let entry = json!({"name": "lag", "prometheus": {"url": "http://host", "query": "lag", "maxage": "1m"}});
+        let error = read(serde_json::from_value(entry).expect("an entry")).expect_err("a field in lower case");
+        assert!(error.to_string().contains("unknown field `maxage`"), "{error}");
+    }
+}
