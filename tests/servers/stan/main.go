@@ -32,7 +32,7 @@ type client struct {
 }
 
 func main() {
-	connection, err := stan.Connect(os.Args[2], os.Args[3], stan.NatsURL(os.Args[1]))
+	connection, err := connect()
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)
@@ -48,6 +48,17 @@ func main() {
 		fmt.Println(answer)
 	}
 	connection.Close()
+}
+
+// A busy machine may take long to answer, and a server that has just started does not hear the first requests.
+func connect() (connection stan.Conn, err error) {
+	for range 20 {
+		connection, err = stan.Connect(os.Args[2], os.Args[3], stan.NatsURL(os.Args[1]), stan.ConnectWait(5*time.Second))
+		if err == nil {
+			break
+		}
+	}
+	return connection, err
 }
 
 func (c *client) do(words []string) (string, error) {
