@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use rustix::process::geteuid;
 
 use super::certificates::Identity;
 use super::file;
 use super::process::{Process, free_port};
-use crate::program::run;
+use crate::program::{becomes, run};
 
 /// A user and group that own nothing else.
 const NOBODY: u32 = 65534;
@@ -37,7 +36,8 @@ impl Database {
         let (process, port) = Process::start(
             |folder| {
                 let port = free_port();
-                run(Command::new("cp").arg("-r").arg(template(kind)).arg(folder.join("data")), "").expect(0);
+                give(folder);
+                initialize(kind, &folder.join("data"));
                 if let Some(identity) = identity {
                     std::fs::write(folder.join("tls.crt"), &identity.certificate).expect("written");
                     std::fs::write(folder.join("tls.key"), &identity.key).expect("written");
@@ -77,7 +77,10 @@ impl Database {
     pub fn ask_for_passwords(&self, user: &str) {
         let rules = format!("host all root 127.0.0.1/32 trust\nhostssl all {user} 127.0.0.1/32 scram-sha-256\n");
         std::fs::write(self.process.folder().join("data/pg_hba.conf"), rules).expect("written");
+        let loaded = || self.run("select pg_conf_load_time()");
+        let before = loaded();
         self.run("select pg_reload_conf()");
+        assert!(becomes(|| loaded() != before), "the rules are not loaded");
     }
 
     /// A server of PostgreSQL that follows this one.
@@ -195,34 +198,25 @@ impl Kind {
     }
 }
 
-/// A folder of data with the database `test`, made once by each process of tests.
-fn template(kind: Kind) -> &'static Path {
-    static TEMPLATES: [OnceLock<tempfile::TempDir>; 2] = [OnceLock::new(), OnceLock::new()];
-    let folder = TEMPLATES[kind as usize].get_or_init(|| {
-        let folder = tempfile::Builder::new().prefix("template-").tempdir().expect("a temporary folder");
-        give(folder.path());
-        let data = folder.path().join("data");
-        match kind {
-            Kind::PostgreSql => {
-                let mut initdb = unprivileged(&postgresql("initdb"));
-                initdb.arg("-D").arg(&data).args(["-U", "root", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]);
-                run(&mut initdb, "").expect(0);
-                let mut single = unprivileged(&postgresql("postgres"));
-                run(single.arg("--single").arg("-D").arg(&data).arg("postgres"), "create database test\n").expect(0);
-            }
-            Kind::MariaDb => {
-                let mut install = unprivileged(&file("mariadb/usr/bin/mariadb-install-db"));
-                install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-                install.arg("--skip-name-resolve").arg(format!("--datadir={}", data.display()));
-                install.arg(format!("--basedir={}", file("mariadb/usr").display()));
-                run(&mut install, "").expect(0);
-                run(unprivileged(Path::new("mkdir")).arg(data.join("test")), "").expect(0);
-            }
+/// Makes a folder of data with the database `test`.
+fn initialize(kind: Kind, data: &Path) {
+    match kind {
+        Kind::PostgreSql => {
+            let mut initdb = unprivileged(&postgresql("initdb"));
+            initdb.arg("-D").arg(data).args(["-U", "root", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]);
+            run(&mut initdb, "").expect(0);
+            let mut single = unprivileged(&postgresql("postgres"));
+            run(single.arg("--single").arg("-D").arg(data).arg("postgres"), "create database test\n").expect(0);
         }
-        folder
-    });
-    let data = folder.path().join("data");
-    Box::leak(data.into_boxed_path())
+        Kind::MariaDb => {
+            let mut install = unprivileged(&file("mariadb/usr/bin/mariadb-install-db"));
+            install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+            install.arg("--skip-name-resolve").arg(format!("--datadir={}", data.display()));
+            install.arg(format!("--basedir={}", file("mariadb/usr").display()));
+            run(&mut install, "").expect(0);
+            run(unprivileged(Path::new("mkdir")).arg(data.join("test")), "").expect(0);
+        }
+    }
 }
 
 /// A program of PostgreSQL: of the packages, wherever they lie.
