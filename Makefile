@@ -44,8 +44,8 @@ test: ## everything: checks, tests without and with a node; 25 to 40 minutes
 	@$(STAGE) 'check' $(MAKE) check
 	@$(STAGE) 'tests of the cluster itself' $(MAKE) test-cluster
 	@$(STAGE) 'tests without a server' cargo test --quiet --workspace --lib --bins --test chart
-	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
 	@$(STAGE) 'fetch and build the servers' $(MAKE) servers
+	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
 	@$(STAGE) 'tests of the sources' cargo test --quiet --workspace --test sources -- --test-threads 4
 	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build Knative' $(MAKE) node
@@ -56,7 +56,7 @@ test: ## everything: checks, tests without and with a node; 25 to 40 minutes
 	@$(STAGE) 'is every permission used?' cargo test --quiet --workspace --test audit -- --ignored
 	@$(STAGE)
 
-test-fast: packages cluster ## the inner loop: everything that needs no node
+test-fast: packages cluster servers ## the inner loop: everything that needs no node
 	@rm -rf target/audit
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
@@ -146,7 +146,10 @@ $(SERVERS)/prometheus $(SERVERS)/mariadb:
 
 $(SERVERS)/kafka: tests/servers/kafka/pom.xml
 	@echo 'Fetching Kafka'
-	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ -DincludeScope=runtime
+	@for try in 1 2 3; do \
+	  mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ -DincludeScope=runtime && break; \
+	  test $$try != 3; \
+	done
 	@touch $@
 
 $(SERVERS)/kafka-client: tests/servers/kafka/Client.java $(SERVERS)/kafka

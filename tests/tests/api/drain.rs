@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Nothing that is waited for takes long here.
-const QUICK: [&str; 6] = ["--grace-period", "1s", "--interval", "100ms", "--stall", "2s"];
+const QUICK: [&str; 4] = ["--grace-period", "1s", "--interval", "100ms"];
 
 /// A cluster with a Deployment that takes messages, a `CronJob` that makes them, and a `ConfigMap` that says how many are left.
 struct Scene {
@@ -143,7 +143,7 @@ fn what_does_not_drain_fails_and_the_intake_is_open_again() {
         (Value::Null, 4, "error DW115: orders: it has no field /spec/leaseTransitions"),
     ] {
         scene.leave(&left);
-        let failed = scene.run(&["apply"]).expect(code);
+        let failed = scene.run(&["apply", "--stall", "2s"]).expect(code);
         assert!(failed.stderr.contains(said), "{said}\n{}", failed.stderr);
         assert!(scene.replicas() == 2 && !scene.is_suspended(), "{said}");
     }

@@ -105,7 +105,8 @@ fn deny(cluster: &Cluster, operation: &str, event_type: &str) {
     policy(cluster, &name, &rule, &expression, "this event type is closed");
 }
 
-fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message: &str) {
+/// Denies what a rule matches and the expression does not allow.
+pub(crate) fn policy(cluster: &Cluster, name: &str, rule: &Value, expression: &str, message: &str) {
     cluster.apply(&json!([
         {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
          "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": expression, "message": message}]}},

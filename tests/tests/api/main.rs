@@ -15,11 +15,12 @@
 //! - `progress`: how long is waited for what was created
 //! - `plan`: the plan from files is the plan from the cluster
 //! - `input`: files as people have them
-//! - `drain`: an intake is closed, a backlog waited for, and a certificate kept
+//! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma
 
 mod back;
 mod backup;
 mod drain;
+mod drain_bus;
 mod fixtures;
 mod flows;
 mod input;
