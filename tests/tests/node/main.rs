@@ -4,6 +4,7 @@
 //! - `as_released`: the images as they are released. The name comes first, because what it needs is made while the others run
 //! - `back`: `helm rollback`
 //! - `demo`: the demo on a cluster that somebody else has
+//! - `drain`: an intake whose pods have to end, and a Service that leads elsewhere
 //! - `leftovers`: a cluster that was killed leaves nothing
 //! - `mesh`: Triggers on a real Knative
 //! - `middling`: 300 Subscriptions, which take minutes
@@ -14,6 +15,7 @@
 mod as_released;
 mod back;
 mod demo;
+mod drain;
 mod failing;
 mod leftovers;
 mod mesh;
