@@ -31,7 +31,7 @@ use self::kubernetes::{KubernetesSource, Observed};
 static SECRET: Kind = Kind::namespaced("", "Secret", &[]);
 
 /// A source that takes longer knows nothing; the next round asks again.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a source is.
 #[derive(Clone, Debug)]
