@@ -123,7 +123,8 @@ impl Ended {
                     }
                     OnDrift::Merge => {
                         format!(
-                            "Done: {} taken back, of {theirs} of them only what others have not changed.",
+                            "Done: {} taken back, of {theirs} of them only what others have not changed; what a run created and they have \
+                             changed stays.",
                             changes(count)
                         )
                     }

@@ -1,5 +1,5 @@
-//! `unhold`: ends holds after the upgrade. What was held gets back what it was, unless it is unchanged and a purge has removed something: it cannot
-//! live without what is gone, stays held, and is named. A hold that has ended is recorded as ended: what somebody stops later on purpose
+//! `unhold`: ends holds after the upgrade. What was held gets back what it was. What a purge held for itself, and is unchanged, cannot live
+//! without what is gone: it stays held, and is named. A hold that has ended is recorded as ended: what somebody stops later on purpose
 //! stays stopped.
 //!
 //! When a later step of the same upgrade fails, its holds and switches end, too: intake opens again, but never onto a bus that is gone.
@@ -39,8 +39,8 @@ enum Hold {
 /// When holds end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// After the upgrade. Unchanged ones stay where something was removed.
-    Upgraded { is_something_gone: bool },
+    /// After the upgrade. Unchanged ones stay where the same run has removed something.
+    Upgraded,
     /// A later step has failed. Switches end, too.
     Failed,
 }
@@ -64,8 +64,7 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         }
         let mut lines = Vec::new();
         for run in runs.iter().filter(|run| run.is_in_force() && run.holds) {
-            let is_something_gone = is_something_gone_since(session, &runs, run.sequence).await.map_err(Failure::from)?;
-            lines.extend(end(session, run, exclusive, When::Upgraded { is_something_gone }).await?);
+            lines.extend(end(session, run, exclusive, When::Upgraded).await?);
         }
         if lines.is_empty() {
             lines.push("No run in force holds a workload.".to_owned());
@@ -133,7 +132,7 @@ async fn end(
         }
         let live = objects.get(&change.target).await?;
         let hold = hold(before, after, live.as_ref());
-        let stays = hold == Hold::Unchanged && when == When::Upgraded { is_something_gone: true };
+        let stays = hold == Hold::Unchanged && when == When::Upgraded && plan.has_contracts();
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
             Hold::Ended => format!("is not held any more: somebody has written {}", held(before, after).join(", ")),

@@ -1,7 +1,7 @@
 //! What should be: one replica per delivery that legacy Subscriptions ask for. Pure but for reading, and the same whatever the
 //! order of the input.
 //!
-//! There may be 100,000 Subscriptions in a pod of 64 MiB, so of each only what a replica needs is kept, in [`Records`], and a
+//! There may be 100,000 Subscriptions in a pod of 64 MiB, so of each only what a replica needs is kept, in `records`, and a
 //! [`Replica`] is made when it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};

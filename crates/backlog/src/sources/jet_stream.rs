@@ -1,7 +1,7 @@
 //! NATS JetStream: the consumers of a stream, asked through the client's protocol.
 //!
 //! Only the leader of a consumer answers such a question, but a leader that is cut off answers, too, and then it does not know what the
-//! others have got meanwhile. So an answer counts only if the leader has heard from a majority within [`CONTACT`](group::CONTACT), for the
+//! others have got meanwhile. So an answer counts only if the leader has heard from a majority within `CONTACT`, for the
 //! consumer and for its stream: followers wait longer than that before they choose another leader.
 
 use std::collections::BTreeMap;
