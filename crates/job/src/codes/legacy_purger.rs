@@ -19,7 +19,7 @@ crate::codes! {
     pub NOT_READY = "LP102", Refused, "The Trigger is not Ready",
         "The Trigger that is to deliver instead of the Subscription is there, but Knative does not say that it delivers. \
          Where nothing else speaks against the purge, `apply` waits for that as long as --ready-timeout.",
-        "Fix what the condition in the message names (`kubectl describe trigger`); or name the Subscription with \
+        "Fix what the condition in the message names (`kubectl describe trigger NAME -n NAMESPACE`); or name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
     pub NOT_PRECEDED = "LP103", Refused, "A step that must come first has not ended well",
         "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
@@ -59,7 +59,7 @@ crate::codes! {
         "Run the job with the --release that the message names.";
     pub OWNER_STOPPED = "LP111", Refused, "Nobody would finish the deletion",
         "Objects carry a finalizer whose owner does not run. Once deleted they would hang, and a deletion cannot be called back.",
-        "Start the owner with the command in the message; or, when it is gone for good, take the finalizer away with \
+        "Start the owner, where it is there with the command in the message; or, when it is gone for good, take the finalizer away with \
          --strip-finalizers FINALIZER.";
     pub NOT_CUSTOM = "LP112", Refused, "The kind is not defined by a custom resource definition",
         "It is served by an API server of its own, or built in. Its objects may be more than what is stored.",

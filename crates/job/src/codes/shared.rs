@@ -6,15 +6,18 @@ crate::codes! {
     pub UNREACHABLE = "FL001", Interrupted, "The Kubernetes API cannot be reached",
         "No answer came, or the server no longer accepted our token (Helm re-creates ServiceAccounts of hooks), also after \
          all retries. Nothing was restored, because nothing can be.",
-        "Check the address with `kubectl cluster-info` and run the same command again: it goes on where this run ended.";
+        "With the same --kubeconfig and --context, `kubectl auth whoami` says whether you are still logged in, and `kubectl cluster-info` \
+         whether the address answers. Then run the same command again: it goes on where this run ended.";
     pub FORBIDDEN = "FL002", Refused, "A permission is missing",
-        "The API server does not allow what has to be done, or answered 403. The message has every rule that is missing.",
+        "The API server does not allow what has to be done, or answered 403. The message has the rules that are missing: every one \
+         for writing, the first one for reading.",
         "Grant the rule that the message prints to whoever ran this (`kubectl auth whoami`; in a Job its ServiceAccount), then run \
          again.";
     pub REFUSED_BY_API = "FL003", Failed, "A change was refused",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no, or the job's own last look. The words are in the \
          message. What the run had changed before has been taken back.",
-        "Fix what the message names, or leave it out (trigger-replicator: --exclude-namespace); then run again.";
+        "Fix what the message names: create a namespace that is not there, or leave an object out (trigger-replicator: --exclude-namespace). \
+         Then run again.";
     pub DRIFT = "FL004", Drift, "Somebody else wrote what we would write",
         "Between the plan and the write another client created or changed the same fields of the same object.",
         "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
@@ -27,7 +30,8 @@ crate::codes! {
         "A step failed, and what it had changed could not be taken back everywhere: somebody else changed those objects \
          meanwhile, or the API stopped answering.",
         "Remove what stands in the way, which the report says for each object, and run the command above, which takes back what \
-         is left. Or put the objects right by hand: `export --as-manifests` writes what they were.";
+         is left. Or put the objects right by hand: `kubectl fairlead export RELEASE FILE -n NAMESPACE --as-manifests` writes what \
+         they were.";
     pub DEADLINE = "FL007", Deadline, "The deadline of the run has passed",
         "The run did not finish within --run-timeout and has taken back what it had changed.",
         "If the message names a cause, fix that. If not, raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
@@ -81,7 +85,8 @@ crate::codes! {
     pub INVALID_CONFIGURATION = "FL022", Usage, "The configuration cannot be used",
         "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
          the cluster.",
-        "Fix what the message names; `docs/purge-configuration.md` has the whole of the file.";
+        "Fix what the message names. `docs/purge-configuration.md` has the section `purge`, `docs/drain.md` the section `drain`, and \
+         `docs/sources.md` what a drain can ask.";
     pub NOT_UNDONE_AGAIN = "FL023", Refused, "Going back to that revision would take doing something again",
         "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
          again, because what there is to do may be something else by now. Nothing was changed.",
