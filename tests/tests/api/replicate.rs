@@ -88,8 +88,9 @@ fn refusals_are_reported_and_stop_nobody() {
 fn a_cluster_without_the_legacy_kind_has_nothing_to_do() {
     let cluster = lease();
     let served = ["--raw", "/apis/eventing.kyma-project.io"];
-    let crd = cluster.get("crd", "default", "subscriptions.eventing.kyma-project.io");
-    cluster.kubectl(&["delete", "crd", "subscriptions.eventing.kyma-project.io"]).expect(0);
+    let name = "subscriptions.eventing.kyma-project.io";
+    let crd = cluster.get("crd", "default", name);
+    cluster.kubectl(&["delete", "crd", name]).expect(0);
     let is_gone = || !cluster.kubectl(&[&["get"], &served[..]].concat()).stdout.contains("v1alpha1");
     assert!(becomes(is_gone), "the API server still serves the kind");
     let planned = plan(&cluster, &[]);
@@ -99,6 +100,6 @@ fn a_cluster_without_the_legacy_kind_has_nothing_to_do() {
     }
     again.as_object_mut().expect("an object").remove("status");
     cluster.apply(&again);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", name, "--timeout=60s"]).expect(0);
     assert_eq!(planned.expect(0).json()["changes"], json!([]));
 }
