@@ -39,7 +39,7 @@ use crate::request::Error;
 use crate::resource::Resource;
 
 use self::journal::TicketJournal;
-pub use self::transfer::Imported;
+pub use self::transfer::{Exported, Imported};
 
 /// Type of the Secrets.
 pub const SECRET_TYPE: &str = "fairlead.dev/ticket";
@@ -198,7 +198,9 @@ fn is_taken(error: &Error) -> bool {
     error.status().is_some_and(kube::core::Status::is_already_exists)
 }
 
-fn ticket_name(release: &str, sequence: &str) -> String {
+/// The name of the Secret that is the ticket of a run.
+#[must_use]
+pub fn ticket_name(release: &str, sequence: &str) -> String {
     format!("fairlead.v1.{release}.{sequence}")
 }
 

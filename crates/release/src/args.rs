@@ -107,6 +107,10 @@ pub struct RollbackArgs {
     #[arg(long, value_enum, default_value = "stop", env = "FAIRLEAD_ON_DRIFT")]
     pub on_drift: OnDrift,
 
+    /// Go on although tickets are missing that somebody has deleted: what those runs changed stays, and nobody asks for them again.
+    #[arg(long, env = "FAIRLEAD_WITHOUT_MISSING")]
+    pub without_missing: bool,
+
     /// Only the part that is undone at this point of `helm rollback`: before Helm applies the old manifests what was removed or held;
     /// after it everything else.
     #[arg(long, value_enum, value_name = "POINT", conflicts_with = "last", env = "FAIRLEAD_UNDO_AT")]
@@ -125,6 +129,36 @@ pub struct RollbackArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", env = "FAIRLEAD_RUN_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,
+}
+
+impl Goal {
+    /// As it is written in a command.
+    pub(crate) fn written(&self) -> String {
+        match (self.to_revision, self.to) {
+            (Some(revision), _) => format!("--to-revision {revision}"),
+            (_, Some(sequence)) => format!("--to {sequence}"),
+            _ => "--last".to_owned(),
+        }
+    }
+}
+
+impl RollbackArgs {
+    /// The same once more, by hand.
+    pub(crate) fn written(&self) -> String {
+        let at = self.undo_at.map(|at| format!(" --undo-at {}", name(&at))).unwrap_or_default();
+        let names: Vec<String> = self.wait_for.iter().map(name).collect();
+        let waiting = if names.is_empty() { String::new() } else { format!(" --wait-for {}", names.join(",")) };
+        let without = if self.without_missing { WITHOUT_MISSING } else { "" };
+        format!("rollback {}{at}{waiting}{without}", self.goal.written())
+    }
+}
+
+/// The flag, as it is written in a command.
+pub(crate) const WITHOUT_MISSING: &str = " --without-missing";
+
+/// As it is written in an argument.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// What the new side must not go without.
@@ -158,7 +192,7 @@ pub struct CheckArgs {
 /// Arguments of `export`.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArgs {
-    /// The file, which must not exist yet.
+    /// The file, which must not exist yet; `-` for standard output.
     pub file: PathBuf,
 
     /// Instead of tickets the objects as they were before, as manifests in YAML: for people, and for `kubectl apply` when nothing

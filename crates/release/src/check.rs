@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
 use crate::helm::HelmRecords;
+use crate::missing::numbers;
 use crate::place::{PLUGIN, Place};
 use crate::session::place;
 use crate::status::require_form;
@@ -77,16 +78,16 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     // What may not be read is an answer, too.
     let runs = match ledger.runs().await {
         Err(obstacle @ (Obstacle::Forbidden { .. } | Obstacle::Damaged { .. })) => {
-            answers.push(Answer::of("armed", is_armed(&helm, armed, place, true)));
+            answers.push(is_armed(&helm, armed, place, true));
             answers.push(Answer::of("runs", Err(chain(&obstacle))));
             return Ok(answers);
         }
         runs => runs?,
     };
-    answers.push(Answer::of("armed", is_armed(&helm, armed, place, !runs.is_empty())));
+    answers.push(is_armed(&helm, armed, place, !runs.is_empty()));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
-    answers.push(Answer::of("tickets", are_there(&ledger.missing().await?)));
-    let (served, needs) = needs(cluster, &ledger, &runs).await?;
+    let (served, needs, damaged) = needs(cluster, &ledger, &runs).await?;
+    answers.push(Answer::of("tickets", are_there(&ledger.missing().await?, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let all = [ledger.needs_to_undo(), needs.clone()].concat();
     let allowed = allowed(cluster.require(&all).await, "you may take back every run in force")?;
@@ -126,31 +127,49 @@ async fn rollback_account(cluster: &Cluster, place: Place<'_>, newest: u32) -> R
     Ok(jobs.filter(is_ours).find_map(account))
 }
 
-fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Result<String, String> {
+fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Answer {
+    let question = "armed";
     let Some(newest) = helm.newest() else {
-        if !has_runs {
-            return Err(format!(
-                "nothing is known of release {} in namespace {}, neither of Helm nor of fairlead. Check the name, -n and --context. \
-                 Before a first migration without Helm it is so, too",
-                helm.release, place.namespace
-            ));
+        if helm.is_hidden {
+            let why = format!(
+                "you may not read the records of Helm in namespace {}: whether release {} brings the rollback hooks is not known",
+                helm.namespace, helm.release
+            );
+            return Answer::unknown(question, why);
         }
-        return Ok(format!(
-            "no Helm release {} is known here: go back with `{}`",
-            helm.release,
-            place.command("rollback --last")
-        ));
+        if !has_runs {
+            return Answer::of(
+                question,
+                Err(format!(
+                    "nothing is known of release {} in namespace {}, neither of Helm nor of fairlead. Check the name, -n and --context. \
+                 Before a first migration without Helm it is so, too",
+                    helm.release, place.namespace
+                )),
+            );
+        }
+        let by_hand = place.command("rollback --last");
+        return Answer::of(
+            question,
+            Ok(format!("no Helm release {} is known here: go back with `{by_hand}`", helm.release)),
+        );
     };
     match armed {
         Some(true) => {
-            Ok(format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after"))
+            let what =
+                format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after");
+            Answer::of(question, Ok(what))
         }
-        Some(false) => Err(format!(
-            "revision {newest} has no rollback hooks, so `helm rollback` to it would take nothing back. Arm it first: upgrade to the \
-             same version with fairlead added and all jobs off"
-        )),
+        Some(false) => {
+            let why = format!(
+                "revision {newest} has no rollback hooks, so `helm rollback` to it would take nothing back. Arm it first: upgrade to \
+                 the same version with fairlead added and all jobs off"
+            );
+            Answer::of(question, Err(why))
+        }
         None => {
-            Err(format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks"))
+            let why =
+                format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks");
+            Answer::unknown(question, why)
         }
     }
 }
@@ -166,36 +185,42 @@ fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
     }
 }
 
-fn are_there(missing: &[u64]) -> Result<String, String> {
-    if missing.is_empty() {
+fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<String, String> {
+    let deleted = (!missing.is_empty()).then(|| format!("somebody has deleted those of runs {}", numbers(missing)));
+    let wrong: Vec<String> = deleted.into_iter().chain(damaged.iter().map(|obstacle| chain(obstacle))).collect();
+    if wrong.is_empty() {
         return Ok("all are there".to_owned());
     }
-    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    Err(format!(
-        "somebody has deleted those of runs {}: restore them with `import`, if there is an export",
-        missing.join(", ")
-    ))
+    Err(format!("{}: if there is an export, `{}` restores what is gone", wrong.join("; "), place.import()))
 }
 
-/// Whether the kinds of all runs in force are served, and what taking their objects back needs.
+/// Whether the kinds of all runs in force are served, what taking their objects back needs, and what is wrong with the records of runs
+/// that may be taken back.
 async fn needs(
     cluster: &Cluster,
     ledger: &Ledger<'_>,
     runs: &[RecordedRun],
-) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
-    let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
-    for run in runs.iter().rev().filter(|run| run.is_in_force()) {
-        let reopened = ledger.read(&run.name).await?;
-        if reopened.ticket.executor != KUBERNETES {
+) -> Result<(Result<String, String>, Vec<Need>, Vec<Obstacle>), Obstacle> {
+    let (mut needs, mut damaged, mut found) = (Vec::new(), Vec::new(), cluster.discover().await?);
+    let mut served = Ok("every kind is served that a run in force has changed".to_owned());
+    for run in runs.iter().rev().filter(|run| run.may_be_undone() && !run.is_superfluous()) {
+        let reopened = match ledger.read(&run.name).await {
+            Err(obstacle @ Obstacle::Damaged { .. }) => {
+                damaged.push(obstacle);
+                continue;
+            }
+            reopened => reopened?,
+        };
+        if reopened.ticket.executor != KUBERNETES || !run.is_in_force() {
             continue;
         }
         found = cluster.discover_for(&reopened.plan, &found).await?;
         match Objects::of_plan(cluster, &found, &reopened.plan).needs_to_undo(&reopened.plan) {
             Ok(more) => needs.extend(more),
-            Err(obstacle) => return Ok((Err(format!("run {}: {}", run.sequence, chain(&obstacle))), needs)),
+            Err(obstacle) => served = served.and(Err(format!("run {}: {}", run.sequence, chain(&obstacle)))),
         }
     }
-    Ok((Ok("every kind is served that a run in force has changed".to_owned()), needs))
+    Ok((served, needs, damaged))
 }
 
 fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, String>, Obstacle> {

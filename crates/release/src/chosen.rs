@@ -15,6 +15,7 @@ use fairlead_migration::store::Store;
 
 use crate::args::RollbackArgs;
 use crate::helm::HelmRecords;
+use crate::missing;
 use crate::place::Place;
 
 /// The runs to take back.
@@ -24,6 +25,8 @@ pub(crate) struct Chosen {
     pub(crate) runs: Vec<RecordedRun>,
     /// In force, and not of a revision of this installation of the release.
     pub(crate) stay: Vec<RecordedRun>,
+    /// To be taken back as far as anybody knows, and their tickets are gone.
+    pub(crate) missing: Vec<u64>,
     /// The number of the newest run there is.
     pub(crate) newest: Option<u64>,
 }
@@ -32,7 +35,8 @@ pub(crate) struct Chosen {
 ///
 /// # Errors
 ///
-/// `FL018` when the newest run was asked for, or those after one, and there is none; `FL023` when what was in force then is not any more.
+/// `FL016` when the ticket of one is gone; `FL018` when the newest run was asked for, or those after one, and there is none; `FL023` when
+/// what was in force then is not any more.
 pub(crate) async fn choose(
     store: &dyn Store,
     place: Place<'_>,
@@ -43,6 +47,10 @@ pub(crate) async fn choose(
     let (goal, is_a_part) = (&args.goal, args.undo_at.is_some());
     let runs = store.runs().await?;
     let newest = runs.last().map(|run| run.sequence);
+    let missing = missing::in_the_way(&store.missing().await?, &runs, goal, helm);
+    if !missing.is_empty() && !args.without_missing {
+        return Err(missing::refuse(&missing, place, args));
+    }
     if let Some(revision) = goal.to_revision {
         let (ours, others): (Vec<RecordedRun>, Vec<RecordedRun>) = runs.into_iter().partition(|run| helm.is_ours(run));
         let digests = digests(store, &ours, revision).await?;
@@ -53,19 +61,29 @@ pub(crate) async fn choose(
         return chosen.map(|mut chosen| {
             chosen.stay.extend(others.into_iter().filter(RecordedRun::is_in_force));
             chosen.newest = newest;
+            chosen.missing = missing;
             chosen
         });
+    }
+    let last = newest.max(missing.last().copied());
+    if let (Some(to), Some(last)) = (goal.to, last)
+        && to > last
+    {
+        let Place { release, namespace, .. } = place;
+        let message = format!("there is no run {to} of release {release} in namespace {namespace}, the newest is {last}");
+        return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
     let runs = runs.into_iter().rev();
     let runs: Vec<RecordedRun> = match goal.to {
         Some(sequence) => runs.filter(|run| run.may_be_undone() && run.sequence > sequence).collect(),
         None => runs.filter(RecordedRun::may_be_last).take(1).collect(),
     };
-    if runs.is_empty() && !is_a_part {
-        let message = format!("release {} has no run in namespace {} to take back", place.release, place.namespace);
+    if runs.is_empty() && missing.is_empty() && !is_a_part {
+        let after = goal.to.filter(|to| *to > 0).map(|to| format!(" after {to}")).unwrap_or_default();
+        let message = format!("release {} has no run{after} in namespace {} to take back", place.release, place.namespace);
         return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
-    Ok(Chosen { runs, stay: Vec::new(), newest })
+    Ok(Chosen { runs, missing, newest, ..Chosen::default() })
 }
 
 /// The digests of plans, by the names of their runs, where they matter: only when something is not in force that was.
@@ -101,7 +119,7 @@ fn to_revision(
     let stay = runs.iter().filter(|run| run.is_in_force() && run.helm_revision.is_none()).cloned().collect();
     let is_later = |run: &RecordedRun| run.helm_revision.is_some_and(|its| its > revision) && run.may_be_undone();
     let runs = runs.into_iter().rev().filter(|run| is_later(run) && !instead.contains(&run.name)).collect();
-    Ok(Chosen { runs, stay, newest: None })
+    Ok(Chosen { runs, stay, ..Chosen::default() })
 }
 
 fn refuse(lost: &RecordedRun, place: Place<'_>, pending: Option<String>, revision: u32) -> Failure {

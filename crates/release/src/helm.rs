@@ -14,6 +14,8 @@ pub struct HelmRecords {
     pub(crate) namespace: String,
     /// The oldest first.
     pub(crate) revisions: Vec<Revision>,
+    /// Whether nothing is known because the records may not be read.
+    pub(crate) is_hidden: bool,
 }
 
 /// Where a Helm release stands to its recorded runs.
@@ -53,11 +55,11 @@ impl HelmRecords {
     /// Reads the records. Who may not read them knows nothing of Helm.
     pub async fn of(cluster: &Cluster, place: Place<'_>) -> Result<Self, Obstacle> {
         let Place { namespace, helm_release: release, .. } = place;
-        let revisions = match cluster.helm_revisions(namespace, release).await {
-            Err(Obstacle::Forbidden { .. }) => Vec::new(),
-            revisions => revisions?,
+        let (revisions, is_hidden) = match cluster.helm_revisions(namespace, release).await {
+            Err(Obstacle::Forbidden { .. }) => (Vec::new(), true),
+            revisions => (revisions?, false),
         };
-        Ok(Self { release: release.to_owned(), namespace: namespace.to_owned(), revisions })
+        Ok(Self { release: release.to_owned(), namespace: namespace.to_owned(), revisions, is_hidden })
     }
 
     /// Whether a revision brings our hooks; none when that is not known.

@@ -10,7 +10,7 @@
 //! - [`status`]: which runs there were; `overview`: all that is known of the release; `next`: what to do; `shown`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`certificate`]: what a gate has seen, as a document
-//! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `order`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `missing`: which of them nobody can take back; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -27,6 +27,7 @@ mod chosen;
 pub mod exclusive;
 pub mod executors;
 pub mod helm;
+mod missing;
 mod next;
 mod order;
 mod overview;
@@ -46,6 +47,7 @@ pub mod wanted;
 use std::time::Duration;
 
 use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 
@@ -65,6 +67,24 @@ pub async fn run<'a>(
     equip: impl FnOnce(Session<'a>) -> Session<'a>,
 ) -> anyhow::Result<ExitStatus> {
     let place = place(common, cluster, binary);
+    let result = carry_out(cluster, common, command, binary, equip).await;
+    if matches!(command, ReleaseCommand::Import { .. }) {
+        return result;
+    }
+    result.map_err(|error| match error.downcast::<Failure>() {
+        Ok(failure) => place.with_import(failure).into(),
+        Err(error) => error,
+    })
+}
+
+async fn carry_out<'a>(
+    cluster: &'a Cluster,
+    common: &'a CommonArgs,
+    command: &ReleaseCommand,
+    binary: &'a str,
+    equip: impl FnOnce(Session<'a>) -> Session<'a>,
+) -> anyhow::Result<ExitStatus> {
+    let place = place(common, cluster, binary);
     let ledger = Ledger::new(cluster, place.namespace, place.release);
     match command {
         ReleaseCommand::Status { watch } => status::run(cluster, place, common.output.output, *watch).await,
@@ -76,7 +96,7 @@ pub async fn run<'a>(
             let session = Session::begin(common, cluster, binary, Command::Unhold, UNHOLD_TIMEOUT).await?;
             unhold::run(&equip(session)).await
         }
-        ReleaseCommand::Export(args) => transfer::export(&ledger, place, args).await,
+        ReleaseCommand::Export(args) => transfer::export(cluster, &ledger, place, args).await,
         ReleaseCommand::Import { file } => transfer::import(&ledger, file).await,
     }
 }

@@ -4,7 +4,9 @@
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 
+use crate::args::{Goal, WITHOUT_MISSING};
 use crate::helm::{HelmRecords, HelmState};
+use crate::missing::{in_the_way, numbers};
 use crate::place::{PLUGIN, Place};
 
 /// A command, and what it does.
@@ -30,6 +32,10 @@ pub(crate) enum Hooks {
 pub(crate) struct Known<'a> {
     /// The oldest first.
     pub(crate) runs: &'a [RecordedRun],
+    /// Sequences of tickets that somebody has deleted.
+    pub(crate) missing: &'a [u64],
+    /// Whether a ticket that is there is not whole.
+    pub(crate) is_damaged: bool,
     pub(crate) helm: &'a HelmRecords,
     pub(crate) state: HelmState,
     /// Whether the revision that is the way back brings our hooks; none when that is not known.
@@ -45,7 +51,12 @@ pub(crate) struct Known<'a> {
 pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     let Known { runs, helm, place, .. } = known;
     let command = |what: &str, does: String| Next { command: place.command(what), what: does };
-    let mut next = with_helm(known);
+    let mut next = Vec::new();
+    if known.is_damaged || !known.missing.is_empty() {
+        let what = "first, where there is a file that `export` has written: restores what is missing";
+        next.push(Next { command: place.import(), what: what.to_owned() });
+    }
+    next.extend(with_helm(known));
     if let Some(half) = runs.iter().find(|run| run.is_half())
         && helm.begun(std::slice::from_ref(half)).is_none()
     {
@@ -58,10 +69,19 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     }
     if let Some(last) = runs.iter().rev().find(|run| run.may_be_last()) {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
-        next.push(command("rollback --last", format!("takes back run {} ({}){alone}", last.sequence, last.step)));
+        let (flags, more) = known.flags(&Goal { last: true, to: None, to_revision: None });
+        let what = format!("takes back run {} ({}){alone}{more}", last.sequence, last.step);
+        next.push(command(&format!("rollback --last{flags}"), what));
     }
-    if runs.iter().filter(|run| run.may_be_last()).count() > 1 {
-        next.push(command("rollback --to 0", "takes back all runs, the newest first".to_owned()));
+    let count = runs.iter().filter(|run| run.may_be_last()).count();
+    if count > 1 || count == 0 && !known.missing.is_empty() {
+        let (flags, more) = known.flags(&Goal { last: false, to: Some(0), to_revision: None });
+        let what = if count == 0 { "has nobody ask for them again" } else { "takes back all runs, the newest first" };
+        next.push(command(&format!("rollback --to 0{flags}"), format!("{what}{more}")));
+    }
+    if runs.iter().any(|run| run.phase() == Phase::Dirty) {
+        let what = "writes what objects were before, to put right by hand what cannot be taken back";
+        next.push(command("export FILE --as-manifests", what.to_owned()));
     }
     if runs.iter().any(|run| run.is_in_force() && run.holds) {
         let what = "after the upgrade: starts what was held and has been changed, names what stays held";
@@ -74,6 +94,30 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         next.push(Next { command, what: "shows what would be done".to_owned() });
     }
     next
+}
+
+impl Known<'_> {
+    /// What a rollback has to be told to go so far, and what that means.
+    fn flags(&self, goal: &Goal) -> (String, String) {
+        let missing = in_the_way(self.missing, self.runs, goal, self.helm);
+        let drifted = if self.hooks == Hooks::Drifted { KEEP } else { "" };
+        let without = if missing.is_empty() { "" } else { WITHOUT_MISSING };
+        let mut what = String::new();
+        if !missing.is_empty() {
+            what.extend(["; what ", &runs_of(&missing), " changed stays, its ticket is missing"]);
+        }
+        if self.hooks == Hooks::Drifted {
+            what.extend(["; what others have changed since stays, too (or `overwrite`, `merge`)"]);
+        }
+        (format!("{drifted}{without}"), what)
+    }
+}
+
+/// As it is written in a command.
+const KEEP: &str = " --on-drift keep";
+
+fn runs_of(sequences: &[u64]) -> String {
+    format!("run{} {}", if sequences.len() == 1 { "" } else { "s" }, numbers(sequences))
 }
 
 /// The run that a job by hand would finish. A run of Helm's is finished by its Job, or by the next upgrade, with the settings of the
@@ -115,11 +159,26 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
         command: place.command(&format!("rollback --to-revision {revision} --undo-at {at}")),
         what,
     };
+    let missing = in_the_way(known.missing, runs, &Goal { last: false, to: None, to_revision: Some(revision) }, known.helm);
+    let without = if missing.is_empty() { "" } else { WITHOUT_MISSING };
+    let drifted = if *hooks == Hooks::Drifted { KEEP } else { "" };
+    let first = format!("pre-rollback{drifted}{without}");
     if *hooks == Hooks::Drifted && *is_armed != Some(false) {
         let decided = "others have changed objects since: this leaves those as they are; `overwrite` instead of `keep` makes them as \
                        they were";
         return vec![
-            part("pre-rollback --on-drift keep", decided.to_owned()),
+            part(&first, decided.to_owned()),
+            Next { command: rollback, what: format!("then the release, and the rest of {taken_back}") },
+        ];
+    }
+    // When that has been said once, the hooks do not ask for them any more.
+    if !missing.is_empty() && *is_armed != Some(false) {
+        let gone = runs_of(&missing);
+        return vec![
+            part(
+                &first,
+                format!("without the ticket: what {gone} changed stays, and what else was removed or held comes back"),
+            ),
             Next { command: rollback, what: format!("then the release, and the rest of {taken_back}") },
         ];
     }
@@ -133,7 +192,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
         _ => (format!("the hooks of revision {revision} cannot succeed"), format!("{rollback} --no-hooks")),
     };
     vec![
-        part("pre-rollback", format!("{why}, so {taken_back} by hand: first what was removed or held")),
+        part(&first, format!("{why}, so {taken_back} by hand: first what was removed or held")),
         Next { command: helm, what: "when that has succeeded: the release".to_owned() },
         part("post-rollback --wait-for workloads,restored", "when that has succeeded: the rest, by hand".to_owned()),
     ]
@@ -156,7 +215,7 @@ mod tests {
     fn helm(statuses: &[&str]) -> HelmRecords {
         let revision = |(index, status): (usize, &&str)| revision(u32::try_from(index).expect("few") + 1, status);
         let revisions = statuses.iter().enumerate().map(revision).collect();
-        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions }
+        HelmRecords { release: "shop".to_owned(), namespace: "shops".to_owned(), revisions, ..HelmRecords::default() }
     }
 
     fn commands_in(runs: &[RecordedRun], helm: &HelmRecords, is_armed: Option<bool>, place: Place<'_>) -> Vec<String> {
@@ -171,7 +230,8 @@ mod tests {
         place: Place<'_>,
     ) -> Vec<String> {
         let told = &["--strict".to_owned()];
-        let known = Known { runs, helm, state: helm.state(runs), is_armed, hooks, told, place };
+        let known =
+            Known { runs, missing: &[], is_damaged: false, helm, state: helm.state(runs), is_armed, hooks, told, place };
         next(&known).into_iter().map(|next| next.command).collect()
     }
 
@@ -251,6 +311,46 @@ mod tests {
         // It has come to its end, and another one has not.
         let over = helm(&["superseded", "superseded", "deployed", "pending-rollback"]);
         assert_eq!(commands(&[back], &over), ["helm rollback shop 3 -n shops"]);
+    }
+
+    #[test]
+    fn a_ticket_that_is_missing_is_imported_or_gone_on_without() {
+        let last = |runs: &[RecordedRun], missing: &[u64], helm: &HelmRecords| -> Vec<String> {
+            let (state, hooks) = (helm.state(runs), Hooks::Good);
+            let known = Known {
+                runs,
+                missing,
+                is_damaged: false,
+                helm,
+                state,
+                is_armed: Some(true),
+                hooks,
+                told: &[],
+                place: PLACE,
+            };
+            next(&known).into_iter().map(|next| next.command).collect()
+        };
+        let rollback = |what: &str| format!("kubectl fairlead rollback shop -n shops {what}");
+        let import = "kubectl fairlead import shop -n shops FILE".to_owned();
+        let outside = HelmRecords::default();
+        let newest_is_there = last(&[run(3, Phase::Committed, None)], &[2], &outside);
+        assert_eq!(newest_is_there, [import.clone(), rollback("--last")]);
+        let newest_is_gone = last(&[run(1, Phase::Committed, None)], &[2], &outside);
+        assert_eq!(newest_is_gone, [import.clone(), rollback("--last --without-missing")]);
+        let nothing_is_there = last(&[], &[1], &outside);
+        assert_eq!(nothing_is_there, [import.clone(), rollback("--to 0 --without-missing")]);
+        let first = rollback("--to-revision 1 --undo-at pre-rollback --without-missing");
+        let with_helm = last(&[run(1, Phase::Committed, Some(2))], &[2], &helm(&["superseded", "deployed"]));
+        assert_eq!(with_helm[..3], [import, first, "helm rollback shop 1 -n shops".to_owned()]);
+    }
+
+    #[test]
+    fn what_was_met_by_hand_is_decided_by_hand() {
+        let runs = [run(1, Phase::Committed, None), run(2, Phase::Dirty, None)];
+        let commands = told(&runs, &HelmRecords::default(), None, Hooks::Drifted, PLACE);
+        let rollback = |what: &str| format!("kubectl fairlead rollback shop -n shops {what} --on-drift keep");
+        let manifests = "kubectl fairlead export shop -n shops FILE --as-manifests".to_owned();
+        assert_eq!(commands, [rollback("--last"), rollback("--to 0"), manifests]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use fairlead_job::codes::shared;
 use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::stuck::Stuck;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::{Ending, RecordedRun};
-use fairlead_migration::store::Store;
+use fairlead_migration::store::Store as _;
 
 use crate::helm::{HelmRecords, HelmState};
 use crate::next::{Hooks, Known, Next, next, to_finish};
@@ -17,6 +18,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) runs: Vec<RecordedRun>,
     /// Sequences of tickets that somebody has deleted.
     pub(crate) missing: Vec<u64>,
+    /// What else keeps runs from being taken back.
+    pub(crate) damages: Vec<Obstacle>,
     pub(crate) endings: Vec<Ending>,
     pub(crate) helm: HelmRecords,
     pub(crate) state: HelmState,
@@ -28,9 +31,10 @@ pub(crate) struct Overview<'a> {
 
 impl<'a> Overview<'a> {
     /// Reads it.
-    pub(crate) async fn of(cluster: &Cluster, store: &dyn Store, place: Place<'a>) -> Result<Self, Obstacle> {
+    pub(crate) async fn of(cluster: &Cluster, store: &Ledger<'_>, place: Place<'a>) -> Result<Self, Obstacle> {
         let runs = store.runs().await?;
         let (missing, endings) = (store.missing().await?, store.endings().await?);
+        let damages = store.damages(&runs).await?;
         let helm = HelmRecords::of(cluster, place).await?;
         let state = helm.state(&runs);
         let is_armed = match state.way_back() {
@@ -38,16 +42,28 @@ impl<'a> Overview<'a> {
             None => None,
         };
         let told = match to_finish(&runs, &helm) {
-            Some(run) => store.ticket(&run.name).await?.told.flags,
-            None => Vec::new(),
+            // One that is damaged is told of there.
+            Some(run) if damages.is_empty() => store.ticket(&run.name).await?.told.flags,
+            _ => Vec::new(),
         };
         let mut stuck = cluster.stuck_jobs(place.namespace, place.helm_release).await?;
         // One that has written how it ended is told of there.
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
-        let next = next(&Known { runs: &runs, helm: &helm, state, is_armed, hooks, told: &told, place });
-        Ok(Self { place, runs, missing, endings, helm, state, is_armed, stuck, next })
+        let is_damaged = !damages.is_empty();
+        let next = next(&Known {
+            runs: &runs,
+            missing: &missing,
+            is_damaged,
+            helm: &helm,
+            state,
+            is_armed,
+            hooks,
+            told: &told,
+            place,
+        });
+        Ok(Self { place, runs, missing, damages, endings, helm, state, is_armed, stuck, next })
     }
 
     /// Whether neither we nor Helm have heard of it.
@@ -61,10 +77,14 @@ fn hooks(endings: &[Ending], stuck: &[Stuck]) -> Hooks {
     if stuck.iter().any(|stuck| stuck.is_rollback && (stuck.is_in_vain || stuck.has_failed)) {
         return Hooks::InVain;
     }
-    let last = endings.last().filter(|last| last.command == "rollback" && last.helm_revision.is_some());
+    let last = endings.last().filter(|last| last.command == "rollback");
+    let is_hooks = last.is_some_and(|last| last.helm_revision.is_some());
     match last.and_then(|last| last.code.as_deref()) {
+        // Also by hand: the same objects would stop the hooks.
         Some(code) if code == shared::CHANGED_SINCE.id => Hooks::Drifted,
-        Some(code) if [shared::FORBIDDEN.id, shared::DAMAGED.id, shared::OTHER_EXECUTOR.id].contains(&code) => Hooks::InVain,
+        Some(code) if is_hooks && [shared::FORBIDDEN.id, shared::DAMAGED.id, shared::OTHER_EXECUTOR.id].contains(&code) => {
+            Hooks::InVain
+        }
         _ => Hooks::Good,
     }
 }

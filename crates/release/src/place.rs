@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use fairlead_job::codes::shared;
+use fairlead_job::failure::Failure;
+
 /// The kubectl plugin, as a binary that is asked; it has no step.
 pub const PLUGIN: &str = "kubectl fairlead";
 
@@ -29,6 +32,26 @@ impl Place<'_> {
         let Self { namespace, release, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
         format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.cluster("context"))
+    }
+
+    /// What brings back Secrets of the ledger that are gone.
+    pub(crate) fn import(&self) -> String {
+        self.command("import FILE")
+    }
+
+    /// A failure for want of a Secret of the ledger names what brings it back.
+    pub(crate) fn with_import(&self, failure: Failure) -> Failure {
+        if *failure.code != shared::DAMAGED || !failure.aftermath().is_empty() {
+            return failure;
+        }
+        let next = format!("If the Secret is gone, and there is an export: {}\n", self.import());
+        failure.with_aftermath(next)
+    }
+
+    /// This command, and what helps where it cannot do it.
+    pub(crate) fn or_by_hand(&self, command: &str) -> String {
+        let manifests = self.command("export FILE --as-manifests");
+        format!("{command}\nor, to put the objects right by hand, first what they were: {manifests}")
     }
 
     /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.

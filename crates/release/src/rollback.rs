@@ -4,7 +4,6 @@
 use std::cell::OnceCell;
 use std::time::Instant;
 
-use clap::ValueEnum;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -25,6 +24,7 @@ use crate::helm::HelmRecords;
 use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::session::Session;
+use crate::status::require_known;
 use crate::wait::wait;
 
 /// Takes back what the arguments ask for.
@@ -32,7 +32,13 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
     let place = session.place;
     match prepare(session, args).await {
         // Nothing is written when nothing is to be changed, nor for a release that nobody knows.
-        Err(failure) if args.dry_run || *failure.code == shared::NOTHING_IN_FORCE => Err(failure.into()),
+        Err(failure) if *failure.code == shared::NOTHING_IN_FORCE => {
+            let (ledger, watch) = (Ledger::new(session.cluster, place.namespace, place.release), &session.watch);
+            let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await.map_err(Failure::from)?;
+            watch.guard_patiently(require_known(&ledger, place, &helm)).await?;
+            Err(failure.into())
+        }
+        Err(failure) if args.dry_run => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),
         Ok((_, chosen)) if args.dry_run => show(session, &chosen.runs, args).await,
         Ok(_) => {
@@ -54,6 +60,9 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
     // A deadline never keeps a rollback from what it has to read: it ends between two changes, and is run again.
     let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
     let chosen = watch.guard_patiently(choose(&*session.store, place, &helm, args)).await?;
+    for run in &chosen.missing {
+        tracing::warn!(run, "somebody has deleted its ticket, so what it changed stays");
+    }
     if !chosen.runs.is_empty() {
         require_helm_back(session, args, &helm).await?;
     }
@@ -115,7 +124,7 @@ impl<'a> Rollback<'a> {
         let (session, args) = (self.session, self.args);
         let binary = session.place.binary;
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        let Chosen { runs, stay, newest } = self.recorded(binary, self.choose().await).await?;
+        let Chosen { runs, stay, missing, newest } = self.recorded(binary, self.choose().await).await?;
         for run in stay {
             let why = match run.helm_revision {
                 None => "it was not started by Helm",
@@ -129,7 +138,8 @@ impl<'a> Rollback<'a> {
         }
         if runs.is_empty() {
             let ended = Ended::nothing_to_undo(format!("Nothing to take back{}.", self.goal()));
-            return session.conclude(binary, &PlanBuilder::new(binary, Vec::new()).build(), ended).await.map(drop);
+            session.conclude(binary, &PlanBuilder::new(binary, Vec::new()).build(), ended).await?;
+            return self.forget(&missing).await;
         }
         self.recorded(binary, session.look_again().await).await?;
         if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
@@ -140,7 +150,14 @@ impl<'a> Rollback<'a> {
             let (plan, ended) = self.recorded(&run.step, taken).await?;
             session.conclude(&run.step, &plan, ended).await?;
         }
-        Ok(())
+        self.forget(&missing).await
+    }
+
+    /// Has nobody ask again for tickets that this was told to go on without.
+    async fn forget(&self, missing: &[u64]) -> Result<(), Failure> {
+        let place = self.session.place;
+        let ledger = Ledger::new(self.session.cluster, place.namespace, place.release);
+        Ok(self.session.watch.guard_patiently(ledger.forget_missing(missing, self.exclusive.lock())).await?)
     }
 
     /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
@@ -218,7 +235,8 @@ impl<'a> Rollback<'a> {
             let message =
                 format!("run {} ({}) has changed {target}, and a newer change of it is due later", run.sequence, run.step);
             let failure = Failure::new(&shared::CROSSED, message);
-            return Err(failure.with_aftermath(format!("By hand, in their order: {}\n", self.by_hand(""))));
+            let by_hand = session.place.command(&format!("rollback {}", self.args.goal.written()));
+            return Err(failure.with_aftermath(format!("By hand, in their order: {by_hand}\n")));
         }
         if !is_one_of_several {
             return Ok(None);
@@ -283,7 +301,8 @@ impl<'a> Rollback<'a> {
         let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
         let mut ended = Ended::of(outcome, plan, mark);
         if is_dirty {
-            ended.next = Some(self.resume_of_helm().unwrap_or_else(|| self.again("")));
+            let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
+            ended.next = Some(self.session.place.or_by_hand(&next));
         }
         if has_drifted {
             let decided = self.again(" --on-drift keep");
@@ -317,23 +336,6 @@ impl<'a> Rollback<'a> {
 
     /// The same once more, by hand.
     fn again(&self, more: &str) -> String {
-        let at = self.args.undo_at.map(|at| name(&at)).map(|at| format!(" --undo-at {at}")).unwrap_or_default();
-        let names: Vec<String> = self.args.wait_for.iter().map(name).collect();
-        let waiting = if names.is_empty() { String::new() } else { format!(" --wait-for {}", names.join(",")) };
-        self.by_hand(&format!("{at}{waiting}{more}"))
+        self.session.place.command(&format!("{}{more}", self.args.written()))
     }
-
-    fn by_hand(&self, more: &str) -> String {
-        let goal = match (self.args.goal.to_revision, self.args.goal.to) {
-            (Some(revision), _) => format!("--to-revision {revision}"),
-            (_, Some(sequence)) => format!("--to {sequence}"),
-            _ => "--last".to_owned(),
-        };
-        self.session.place.command(&format!("rollback {goal}{more}"))
-    }
-}
-
-/// As it is written in an argument.
-fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -69,6 +69,20 @@ pub struct Session<'a> {
 /// How long a process that is told to end tries to say so: its pod is killed after 30 seconds.
 const LAST_WORD: Duration = Duration::from_secs(10);
 
+/// So many objects are named with how a run ended: fifty endings have to fit into one Secret.
+const LEFT_NAMED: usize = 10;
+
+/// What is not as before, for whoever asks later.
+fn left(ended: &Ended) -> String {
+    let named: Vec<String> = ended.left.iter().take(LEFT_NAMED).map(|(target, what)| format!("{target}: {what}")).collect();
+    if named.is_empty() || ended.failure.as_ref().is_none_or(|failure| *failure.code != shared::DIRTY) {
+        return String::new();
+    }
+    let more = ended.left.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!(". Not as before: {}{more}", named.join("; "))
+}
+
 /// Prepares a connection; nothing is sent yet.
 pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
     let ClusterArgs { kubeconfig, context, request_timeout } = &common.cluster;
@@ -161,7 +175,10 @@ impl<'a> Session<'a> {
     /// How a run of a step ended.
     #[must_use]
     pub fn ended(&self, outcome: executor::Outcome, plan: &Plan, ticket: &str) -> Ended {
-        let next = matches!(outcome, executor::Outcome::Dirty { .. }).then(|| self.place.command("rollback --last"));
+        let next = matches!(outcome, executor::Outcome::Dirty { .. }).then(|| {
+            let last = self.place.command("rollback --last");
+            self.place.or_by_hand(&last)
+        });
         Ended { next, ..Ended::of(outcome, plan, ticket) }
     }
 
@@ -178,16 +195,16 @@ impl<'a> Session<'a> {
 
     /// Tells of a failure before anything could be planned.
     pub async fn fail(&self, step: &str, failure: Failure) -> Failure {
-        self.note(step, "Refused", "", Some(&failure)).await;
+        self.note(step, "Refused", "", Some(&failure), "").await;
         failure
     }
 
     /// Remembers how a run ended, without telling it.
     pub async fn remember(&self, step: &str, ended: &Ended) {
-        self.note(step, ended.outcome, &ended.summary, ended.failure.as_ref()).await;
+        self.note(step, ended.outcome, &ended.summary, ended.failure.as_ref(), &left(ended)).await;
     }
 
-    async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>) {
+    async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>, left: &str) {
         let is_unreachable =
             failure.is_some_and(|failure| *failure.code == shared::UNREACHABLE || *failure.code == shared::LEASE_OVER);
         if is_unreachable {
@@ -198,7 +215,7 @@ impl<'a> Session<'a> {
         let code = failure.map(|failure| failure.code.id.to_owned());
         let [step, command, name] = [step, self.command.as_str(), outcome].map(str::to_owned);
         // Endings and Events are read by more people than the ledger.
-        let summary = redact::text(&failure.map_or_else(|| summary.to_owned(), |failure| chain(failure)));
+        let summary = redact::text(&failure.map_or_else(|| summary.to_owned(), |failure| chain(failure) + left));
         let helm_revision = self.common.release.helm_revision;
         let ending = Ending { time: now(), step, command, outcome: name, exit, code, summary, helm_revision };
         let is_told_to_end =

@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets};
 use fairlead_job::redact;
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
 use fairlead_migration::run::{Ending, RecordedRun};
 use textwrap::Options;
@@ -23,8 +24,18 @@ const KEPT: &str = "\u{a0}";
 const INDENT: &str = "   ";
 
 pub(crate) fn text(status: &Overview<'_>) -> String {
-    let Overview { place: Place { namespace, release, .. }, runs, missing, endings, helm, stuck, is_armed, next, .. } =
-        status;
+    let Overview {
+        place: Place { namespace, release, .. },
+        runs,
+        missing,
+        damages,
+        endings,
+        helm,
+        stuck,
+        is_armed,
+        next,
+        ..
+    } = status;
     let mut out = if runs.is_empty() {
         format!("Release {release} has no runs in namespace {namespace}.\n")
     } else {
@@ -34,6 +45,12 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         let what = "MISSING: somebody has deleted tickets; what those runs changed cannot be taken back from here";
         out.extend(["\n", what, ": ", &missing.join(", "), "\n"]);
+    }
+    if !damages.is_empty() {
+        out.push_str("\nDAMAGED: these runs cannot be taken back from here:\n");
+    }
+    for damage in damages {
+        out.push_str(&wrapped(&format!("  {}", redact::text(&chain(damage)))));
     }
     if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
         out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
@@ -117,7 +134,7 @@ fn cut(text: &str, width: usize) -> String {
 /// What the phase means for the person who reads it.
 fn remark(run: &RecordedRun) -> String {
     let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
-    let why = cause.map(|cause| format!(", because it failed: {}", cut(&cause, WIDTH))).unwrap_or_default();
+    let why = cause.map(|cause| format!(", because it failed: {}", cause)).unwrap_or_default();
     match run.phase() {
         Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
         Phase::Committed => "in force".to_owned(),
@@ -165,7 +182,7 @@ mod tests {
         let table = table(&runs);
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].ends_with(" in force"), "{table}");
-        assert!(lines[3].starts_with("   taken back, because it failed: failed to create") && lines.len() < 7, "{table}");
+        assert!(lines[3].starts_with("   taken back, because it failed: failed to create") && lines.len() > 7, "{table}");
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{table}");
     }
 }

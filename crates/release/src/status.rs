@@ -13,9 +13,12 @@ use fairlead_job::manifests;
 use fairlead_job::redact;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::Ending;
+use fairlead_migration::store::Store as _;
 use serde_json::{Value, json};
 
+use crate::helm::HelmRecords;
 use crate::next::Next;
 use crate::overview::Overview;
 use crate::place::Place;
@@ -56,6 +59,15 @@ pub(crate) fn require_form(output: Output) -> Result<(), Failure> {
     }
 }
 
+/// Fails for a release of which neither we nor Helm have heard, and names those that have runs.
+pub(crate) async fn require_known(ledger: &Ledger<'_>, place: Place<'_>, helm: &HelmRecords) -> Result<(), Failure> {
+    let is_known = !helm.revisions.is_empty()
+        || !ledger.runs().await?.is_empty()
+        || !ledger.endings().await?.is_empty()
+        || !ledger.missing().await?.is_empty();
+    if is_known { Ok(()) } else { Err(unknown(place, &ledger.others().await?)) }
+}
+
 fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     let Place { namespace, release, helm_release, .. } = place;
     let others: Vec<String> =
@@ -80,7 +92,7 @@ fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {
 }
 
 fn document(status: &Overview<'_>) -> Value {
-    let Overview { place, runs, missing, endings, helm, state, is_armed, stuck, next } = status;
+    let Overview { place, runs, missing, damages, endings, helm, state, is_armed, stuck, next } = status;
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
@@ -90,10 +102,11 @@ fn document(status: &Overview<'_>) -> Value {
     });
     let revisions = helm.revisions.iter().map(|it| json!({"number": it.number, "status": it.status}));
     let endings = endings.iter().map(|ending| Ending { summary: redact::text(&ending.summary), ..ending.clone() });
+    let damages = damages.iter().map(|damage| redact::text(&chain(damage))).collect::<Vec<String>>();
     let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": state.way_back(), "armed": is_armed});
     let stuck = stuck.iter().map(|it| json!({"job": it.job, "hasFailed": it.has_failed, "why": redact::text(&it.why)}));
     let next = next.iter().map(|Next { command, what }| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
-        "runs": runs.collect::<Vec<Value>>(), "missing": missing, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
+        "runs": runs.collect::<Vec<Value>>(), "missing": missing, "damages": damages, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
         "stuckJobs": stuck.collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
 }

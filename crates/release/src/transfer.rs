@@ -1,77 +1,104 @@
 //! `export` and `import`: the tickets of a release as a file.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
-use fairlead_kube_client::ledger::{Imported, Ledger};
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::ledger::{Exported, Imported, Ledger};
 use fairlead_kube_client::objects::writable;
 use fairlead_migration::change::Targets;
-use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::run::RecordedRun;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::store::Store as _;
 use fairlead_migration::ticket::KUBERNETES;
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
+use crate::helm::HelmRecords;
 use crate::place::Place;
+use crate::status::require_known;
+
+/// Stands for standard output.
+const STDOUT: &str = "-";
 
 /// Writes the tickets, or what they hold.
-pub async fn export(ledger: &Ledger<'_>, place: Place<'_>, args: &ExportArgs) -> anyhow::Result<ExitStatus> {
+pub async fn export(
+    cluster: &Cluster,
+    ledger: &Ledger<'_>,
+    place: Place<'_>,
+    args: &ExportArgs,
+) -> anyhow::Result<ExitStatus> {
     // First: what cannot be written need not be read.
     let mut out = create(&args.file)?;
-    let exported = write_to(&mut out, ledger, place, args).await;
+    let exported = write_to(&mut *out, cluster, ledger, place, args).await;
+    let is_file = args.file != Path::new(STDOUT);
     if exported.is_err()
+        && is_file
         && let Err(error) = std::fs::remove_file(&args.file)
     {
         tracing::warn!(%error, file = %args.file.display(), "an incomplete file stays behind");
     }
-    let count = exported?;
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "Wrote {count} to {}. It holds whole objects: keep it as you keep Secrets.", args.file.display())?;
-    Ok(ExitStatus::Done)
+    let (count, damages) = exported?;
+    if is_file {
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "Wrote {count} to {}. It holds whole objects: keep it as you keep Secrets.", args.file.display())?;
+    }
+    if damages.is_empty() {
+        return Ok(ExitStatus::Done);
+    }
+    let damages: Vec<String> = damages.iter().map(|damage| chain(damage)).collect();
+    let after = format!("What was written has nothing of those runs. From an earlier export: {}\n", place.import());
+    Err(Failure::new(&shared::DAMAGED, damages.join("; ")).with_aftermath(after).into())
 }
 
+/// Returns what was written, and what is missing in it.
 async fn write_to(
-    out: &mut BufWriter<File>,
+    out: &mut dyn Write,
+    cluster: &Cluster,
     ledger: &Ledger<'_>,
     place: Place<'_>,
     args: &ExportArgs,
-) -> anyhow::Result<String> {
-    let nothing = |what: &str| {
+) -> anyhow::Result<(String, Vec<Obstacle>)> {
+    let nothing = async |what: &str| -> Failure {
+        let helm = match HelmRecords::of(cluster, place).await {
+            Ok(helm) => helm,
+            Err(obstacle) => return obstacle.into(),
+        };
+        if let Err(unknown) = require_known(ledger, place, &helm).await {
+            return unknown;
+        }
         let Place { release, namespace, .. } = place;
-        Failure::new(
-            &shared::NOTHING_IN_FORCE,
-            format!("release {release} has no {what} in namespace {namespace} to export"),
-        )
+        let message = format!("release {release} has no {what} in namespace {namespace} to export");
+        Failure::new(&shared::NOTHING_IN_FORCE, message)
     };
-    let count = if args.as_manifests {
+    let failed = |error: std::io::Error| unwritten(&args.file, error);
+    let (count, damages) = if args.as_manifests {
         let objects = before(ledger, place).await.map_err(Failure::from)?;
-        if objects.is_empty() {
-            return Err(nothing("run in force that has changed or deleted an object").into());
+        let damages = ledger.gone().await.map_err(Failure::from)?;
+        if objects.is_empty() && damages.is_empty() {
+            return Err(nothing("run that has changed or deleted an object and is not taken back").await.into());
         }
         for object in &objects {
-            writeln!(out, "---").with_context(|| format!("failed to write {}", args.file.display()))?;
-            manifests::write_yaml(&mut *out, object).map_err(std::io::Error::other)?;
+            writeln!(out, "---").map_err(failed)?;
+            manifests::write_yaml(&mut *out, object).map_err(std::io::Error::other).map_err(failed)?;
         }
-        format!("{} objects as they were before", objects.len())
+        (format!("{} objects as they were before", objects.len()), damages)
     } else {
-        let secrets = ledger.export().await.map_err(Failure::from)?;
+        let Exported { secrets, damages } = ledger.export().await.map_err(Failure::from)?;
         if secrets.is_empty() {
-            return Err(nothing("tickets").into());
+            return Err(nothing("tickets").await.into());
         }
         let list = json!({"apiVersion": "v1", "kind": "List", "items": secrets});
-        serde_json::to_writer(&mut *out, &list).with_context(|| format!("failed to write {}", args.file.display()))?;
-        format!("{} Secrets of the ledger", list["items"].as_array().map_or(0, Vec::len))
+        serde_json::to_writer(&mut *out, &list).map_err(std::io::Error::from).map_err(failed)?;
+        (format!("{} Secrets of the ledger", list["items"].as_array().map_or(0, Vec::len)), damages)
     };
-    out.flush().with_context(|| format!("failed to write {}", args.file.display()))?;
-    Ok(count)
+    out.flush().map_err(failed)?;
+    Ok((count, damages))
 }
 
 /// Creates what is missing.
@@ -93,11 +120,11 @@ pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Done)
 }
 
-/// The objects that runs in force have changed or deleted, as they were before the first of them. What other executors have changed is no
+/// The objects that runs have changed or deleted which are not taken back, as they were before the first of them. What other executors have changed is no
 /// object.
 async fn before(ledger: &Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
     let (mut seen, mut objects) = (Targets::default(), Vec::new());
-    for run in ledger.runs().await?.iter().filter(|run| RecordedRun::is_in_force(run)) {
+    for run in ledger.runs().await?.iter().filter(|run| run.may_be_last()) {
         let reopened = ledger.read(&run.name).await?;
         if reopened.ticket.executor != KUBERNETES {
             let (step, release) = (&run.step, place.release);
@@ -115,8 +142,14 @@ async fn before(ledger: &Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>, Obs
 }
 
 /// Only for us to read; a file that is there is somebody's.
-fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+fn create(path: &Path) -> Result<Box<dyn Write>, Failure> {
+    if path == Path::new(STDOUT) {
+        return Ok(Box::new(BufWriter::new(std::io::stdout())));
+    }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let failure = |error| Failure::input(error);
-    Ok(BufWriter::new(file.map_err(failure).with_context(|| format!("failed to create {}", path.display()))?))
+    Ok(Box::new(BufWriter::new(file.map_err(|error| unwritten(path, error))?)))
+}
+
+fn unwritten(path: &Path, error: std::io::Error) -> Failure {
+    Failure::caused(&shared::OUTPUT, format!("failed to write {}", path.display()), error)
 }

@@ -37,7 +37,13 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     assert!(exported.stdout.contains("keep it as you keep Secrets"), "{}", exported.stdout);
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     // A file that is there is somebody's.
-    replicator(&cluster, "export", &[text(&file)]).expect(2);
+    let refused = replicator(&cluster, "export", &[text(&file)]).expect(2).stderr;
+    assert!(refused.contains(&format!("error FL043: failed to write {}: File exists", text(&file))), "{refused}");
+    let nowhere = folder.path().join("nowhere/tickets.json");
+    let refused = replicator(&cluster, "export", &[text(&nowhere)]).expect(2).stderr;
+    assert!(refused.contains("error FL043") && refused.contains("No such file or directory"), "{refused}");
+    let stdout = replicator(&cluster, "export", &["-"]).expect(0);
+    assert_eq!(stdout.stdout, std::fs::read_to_string(&file).expect("text"));
 
     // Nothing is imported over what is there, and what is the same is no error.
     let again = replicator(&cluster, "import", &[text(&file)]).expect(0);
@@ -50,12 +56,19 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/step"]).expect(0);
     let status = plugin(&cluster, "status").expect(0).stdout;
     assert!(status.contains("MISSING: somebody has deleted tickets") && status.contains("from here: 1\n"), "{status}");
-    assert!(status.contains("kubectl fairlead check fairlead -n default"), "{status}");
+    for next in ["import fairlead -n default FILE", "rollback fairlead -n default --to 0 --without-missing"] {
+        assert!(status.contains(&format!("  kubectl fairlead {next}")), "{next}\n{status}");
+    }
     let answers = plugin(&cluster, "check").expect(4).stdout;
-    assert!(answers.contains("NO  tickets: somebody has deleted those of runs 1: restore them with `import`"), "{answers}");
+    assert!(
+        answers
+            .contains("NO  tickets: somebody has deleted those of runs 1: if there is an export, `kubectl fairlead import"),
+        "{answers}"
+    );
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
     assert_eq!(tickets(&cluster), []);
-    replicator(&cluster, "rollback", &["--last"]).expect(4);
+    let unknown = replicator(&cluster, "rollback", &["--last"]).expect(2).stderr;
+    assert!(unknown.contains("error FL032"), "{unknown}");
     apply(&cluster, &[]).expect(0);
 
     let imported = replicator(&cluster, "import", &[text(&file)]).expect(0);
@@ -78,9 +91,13 @@ fn a_ticket_that_does_not_say_how_many_changes_it_has_is_damaged_and_a_dry_run_w
     // Of a release that nobody knows.
     for more in [&["--last", "--dry-run"][..], &["--last"]] {
         let args = ["rollback", "shpo", "-n", "default", "--kubeconfig", cluster.kubeconfig()];
-        let refused = run(program::job("kubectl-fairlead").args(args).args(more), "").expect(4);
-        assert!(refused.stderr.contains("error FL018"), "{}", refused.stderr);
+        let refused = run(program::job("kubectl-fairlead").args(args).args(more), "").expect(2);
+        let named = refused.stderr.contains("error FL032") && refused.stderr.contains("fairlead in namespace default");
+        assert!(named, "{}", refused.stderr);
     }
+    let args = ["export", "fairlead", "-", "-n", "nope", "--kubeconfig", cluster.kubeconfig()];
+    let refused = run(program::job("kubectl-fairlead").args(args), "").expect(2).stderr;
+    assert!(refused.contains("error FL032") && refused.contains("fairlead in namespace default"), "{refused}");
     let secrets = cluster.kubectl(&["get", "secrets", "-n", "default", "-o", "name"]).expect(0).stdout;
     assert!(!secrets.contains("shpo"), "{secrets}");
     // Taken for a run without changes, it would be the first to be pruned.
@@ -147,6 +164,12 @@ fn what_objects_were_before_is_exported_as_manifests() {
         manifests.contains("kind: Trigger") && manifests.contains("fairlead.dev/replicated-from: default/one\n"),
         "{manifests}"
     );
+    // Also of a run that is not as before: then they are needed most.
+    cluster
+        .kubectl(&["label", "secret", "-n", "default", "fairlead.v1.fairlead.1", "fairlead.dev/phase=Dirty", "--overwrite"])
+        .expect(0);
+    let dirty = replicator(&cluster, "export", &["--as-manifests", "-"]).expect(0);
+    assert_eq!(dirty.stdout, manifests);
     cluster.kubectl(&["delete", "triggers", "-n", "default", "--all"]).expect(0);
     cluster.kubectl(&["apply", "-f", text(&file)]).expect(0);
     assert_eq!(cluster.list("triggers").len(), 1);

@@ -373,6 +373,7 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
         "11 objects are NOT as before",
         "verbs: [\"get\"]",
         "kubectl fairlead rollback losing -n default --last",
+        "kubectl fairlead export losing -n default FILE --as-manifests",
     ] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
@@ -380,6 +381,7 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
     may(cluster.kubeconfig(), true);
     let status = job("status", &account, &[]).expect(0).stdout;
     assert!(status.contains("NOT as before: a human must look, because it failed: failed to"), "{status}");
+    assert!(status.contains("Not as before: Trigger default/") && status.contains("; and 1 more"), "{status}");
     job("rollback", &account, &["--last"]).expect(0);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
     cluster.kubectl(&["delete", "clusterrolebinding", &names[0], &names[1]]).expect(0);

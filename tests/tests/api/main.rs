@@ -7,6 +7,7 @@
 //! - `pasted`: what is printed as the next command works
 //! - `transcripts`: what pages show of a terminal is what one shows
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
+//! - `missing`: Secrets of the ledger that somebody has deleted
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
@@ -27,6 +28,7 @@ mod input;
 mod interrupt;
 mod ledger;
 mod mesh;
+mod missing;
 mod objects;
 mod pasted;
 mod permission;

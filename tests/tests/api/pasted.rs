@@ -153,6 +153,9 @@ fn what_others_have_changed_is_decided_with_the_command_that_is_printed() {
         let decided: Vec<String> = printed::commands(&stopped).iter().map(ToString::to_string).collect();
         let decided: Vec<&String> = decided.iter().filter(|command| command.starts_with("kubectl fairlead")).collect();
         assert!(decided.len() == 1 && decided[0].contains("--on-drift keep"), "{stopped}");
+        // Whoever asks for the status instead is told the same.
+        let next = person.next(&ask(&cluster), None);
+        assert!(next[0].contains("--last --on-drift keep"), "{next:?}");
         let dry_run = person.paste(&format!("{} --dry-run", decided[0]), None).expect(0).stdout;
         assert!(dry_run.contains("somebody else has changed it since"), "{dry_run}");
         if more.contains(&"--last") {

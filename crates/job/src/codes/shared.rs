@@ -147,4 +147,7 @@ crate::codes! {
         "A file or a folder that was named is not there, as this process sees it: relative paths begin in its working directory, and \
          in a pod there is only what is in the image or mounted.",
         "Correct the path. In a Job, mount what the path names.";
+    pub OUTPUT = "FL043", Usage, "A file cannot be written",
+        "There is a file of that name already, which is not overwritten; or its folder is not there, may not be written to, or is full.",
+        "Name a file that does not exist yet, in a folder that is there. `-` stands for standard output.";
 }

@@ -103,6 +103,30 @@ impl Ledger<'_> {
         Ok((Reopened { mark: self.mark(name), ticket, plan, progress }, live))
     }
 
+    /// What keeps these runs from being taken back, as far as it can be seen without their snapshots: Secrets that are not there, or
+    /// tickets that cannot be read.
+    pub async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
+        let selector = format!("{RELEASE_LABEL}={}", self.release);
+        let there = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), |it| Some(name(&it)));
+        let there: BTreeSet<String> = there.await?.into_iter().collect();
+        let mut damages = Vec::new();
+        for run in runs.iter().filter(|run| run.may_be_undone() && !run.is_superfluous()) {
+            let read = match self.content(&run.name).await {
+                Ok(secret) => self.ticket_in(&run.name, &secret),
+                Err(obstacle) => Err(obstacle),
+            };
+            match read {
+                Err(damaged @ Obstacle::Damaged { .. }) => damages.push(damaged),
+                ticket => {
+                    let chunks = (0..ticket?.snapshot.chunks.len()).map(|index| format!("{}-{index}", run.name));
+                    let missing = chunks.filter(|chunk| !there.contains(chunk));
+                    damages.extend(missing.map(|chunk| self.damaged(&chunk, "it is not there")));
+                }
+            }
+        }
+        Ok(damages)
+    }
+
     pub(super) async fn read_evidence(&self, run: &RecordedRun) -> Result<Option<Value>, Obstacle> {
         let Some(manifest) = &run.progress.evidence else { return Ok(None) };
         let Manifest { chunks, .. } = manifest;

@@ -61,6 +61,14 @@ impl Ledger<'_> {
         .await
     }
 
+    /// Notes that nobody asks any more for tickets that somebody has deleted.
+    pub async fn forget_missing(&self, missing: &[u64], lock: &dyn Lock) -> Result<(), Obstacle> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.change_register(lock, |register| register.pruned.extend(missing)).await
+    }
+
     /// Notes that a ticket is about to be deleted.
     pub(super) async fn register_pruned(&self, sequence: u64, lock: &dyn Lock) -> Result<(), Obstacle> {
         self.change_register(lock, |register| {

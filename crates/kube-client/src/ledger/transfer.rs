@@ -1,13 +1,15 @@
 //! Tickets as files, and back: a backup of the ledger, or its way to another cluster.
 
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::progress::Phase;
 use fairlead_migration::snapshot;
+use fairlead_migration::store::Store as _;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
 use super::history::bytes;
-use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken};
+use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken, ticket_name};
 
 /// What became of an imported Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +20,43 @@ pub enum Imported {
     Same(String),
 }
 
+/// What is exported.
+#[derive(Debug)]
+pub struct Exported {
+    /// Secrets, without what only this cluster knows; tickets before their chunks. Each ticket can be imported.
+    pub secrets: Vec<Value>,
+    /// Why other tickets are not among them.
+    pub damages: Vec<Obstacle>,
+}
+
 impl Ledger<'_> {
-    /// Every Secret of a release's ledger, without what only this cluster knows; tickets before their chunks.
-    pub async fn export(&self) -> Result<Vec<Value>, Obstacle> {
+    /// Every Secret of a release's ledger, but for tickets that are not whole.
+    pub async fn export(&self) -> Result<Exported, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={}", self.release);
         let mut secrets = self
             .cluster
             .list(&self.secrets, Some(self.namespace), Some(&selector), |secret| Some(portable(&secret)))
             .await?;
         secrets.sort_by_key(|secret| (is_chunk(secret), name(secret).to_owned()));
-        Ok(secrets)
+        let mut damages = self.gone().await?;
+        let mut broken = Vec::new();
+        for ticket in secrets.iter().filter(|secret| is_ticket(secret)) {
+            if let Err(obstacle) = self.require_whole(ticket, &secrets, "it is not there") {
+                broken.push(name(ticket).to_owned());
+                // Such a run has not changed anything: it may be about to write its chunks, or has died before that.
+                if ticket["metadata"]["labels"][PHASE_LABEL] != Phase::Planned.as_str() {
+                    damages.push(obstacle);
+                }
+            }
+        }
+        secrets.retain(|secret| !broken.iter().any(|ticket| ticket == ticket_of(name(secret))));
+        Ok(Exported { secrets, damages })
+    }
+
+    /// Tickets that somebody has deleted.
+    pub async fn gone(&self) -> Result<Vec<Obstacle>, Obstacle> {
+        let missing = self.missing().await?.into_iter().map(|sequence| ticket_name(self.release, &sequence.to_string()));
+        Ok(missing.map(|ticket| self.damaged(&ticket, "it is not there: somebody has deleted it")).collect())
     }
 
     /// Creates the Secrets that are not there. Nothing is created unless every ticket and every chunk of `secrets` is whole, and
@@ -74,19 +103,25 @@ impl Ledger<'_> {
     }
 
     fn check(&self, secrets: &[Value]) -> Result<(), Obstacle> {
-        for secret in secrets.iter().filter(|secret| !secret["metadata"]["labels"][PHASE_LABEL].is_null()) {
-            let ticket = self.ticket_in(name(secret), secret)?;
-            let mut chunks = Vec::new();
-            for index in 0..ticket.snapshot.chunks.len() {
-                let chunk = format!("{}-{index}", name(secret));
-                let found = secrets.iter().find(|secret| name(secret) == chunk);
-                let found = found.ok_or_else(|| self.damaged(&chunk, "it is not in the file"))?;
-                chunks.push(bytes(found, "chunk").ok_or_else(|| self.damaged(&chunk, "it has no chunk"))?);
-            }
-            snapshot::read(&chunks, &ticket.snapshot).map_err(|error| self.damaged(name(secret), error))?;
-        }
-        Ok(())
+        let mut tickets = secrets.iter().filter(|secret| is_ticket(secret));
+        tickets.try_for_each(|ticket| self.require_whole(ticket, secrets, "it is not in the file"))
     }
+
+    fn require_whole(&self, secret: &Value, secrets: &[Value], absent: &'static str) -> Result<(), Obstacle> {
+        let ticket = self.ticket_in(name(secret), secret)?;
+        let mut chunks = Vec::new();
+        for index in 0..ticket.snapshot.chunks.len() {
+            let chunk = format!("{}-{index}", name(secret));
+            let found = secrets.iter().find(|secret| name(secret) == chunk);
+            let found = found.ok_or_else(|| self.damaged(&chunk, absent))?;
+            chunks.push(bytes(found, "chunk").ok_or_else(|| self.damaged(&chunk, "it has no chunk"))?);
+        }
+        snapshot::read(&chunks, &ticket.snapshot).map(drop).map_err(|error| self.damaged(name(secret), error))
+    }
+}
+
+fn is_ticket(secret: &Value) -> bool {
+    !secret["metadata"]["labels"][PHASE_LABEL].is_null()
 }
 
 fn portable(secret: &Value) -> Value {
