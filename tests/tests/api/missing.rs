@@ -113,5 +113,5 @@ fn who_may_not_look_is_not_told_that_there_is_a_way_back() {
     let answers =
         run(check.args(["check", "fairlead", "-n", "default", "--kubeconfig"]).arg(kubeconfig), "").expect(4).stdout;
     assert!(answers.contains("?   armed: you may not read the records of Helm in namespace default"), "{answers}");
-    assert!(answers.contains("NO  runs: failed to list Secrets"), "{answers}");
+    assert!(answers.contains("NO  runs: failed to list secrets"), "{answers}");
 }

@@ -116,7 +116,7 @@ impl Ledger<'_> {
                 Err(obstacle) => Err(obstacle),
             };
             match read {
-                Err(damaged @ Obstacle::Damaged { .. }) => damages.push(damaged),
+                Err(obstacle @ Obstacle::Damaged { .. }) => damages.push(obstacle),
                 ticket => {
                     let chunks = (0..ticket?.snapshot.chunks.len()).map(|index| format!("{}-{index}", run.name));
                     let missing = chunks.filter(|chunk| !there.contains(chunk));
