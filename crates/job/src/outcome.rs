@@ -121,13 +121,10 @@ impl Ended {
                             changes(count.saturating_sub(theirs))
                         )
                     }
-                    OnDrift::Merge => {
-                        format!(
-                            "Done: {} taken back, of {theirs} of them only what others have not changed; what a run created and they have \
-                             changed stays.",
-                            changes(count)
-                        )
-                    }
+                    OnDrift::Merge => format!(
+                        "Done: {} taken back, of {theirs} of them only what others have not changed; created ones of these stay.",
+                        changes(count)
+                    ),
                     OnDrift::Overwrite => {
                         format!("Done: {} taken back, {theirs} of them over what others had written.", changes(count))
                     }

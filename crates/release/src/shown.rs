@@ -134,7 +134,7 @@ fn cut(text: &str, width: usize) -> String {
 /// What the phase means for the person who reads it.
 fn remark(run: &RecordedRun) -> String {
     let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
-    let why = cause.map(|cause| format!(", because it failed: {}", cause)).unwrap_or_default();
+    let why = cause.map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
     match run.phase() {
         Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
         Phase::Committed => "in force".to_owned(),
