@@ -35,8 +35,10 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
         Err(failure) if *failure.code == shared::NOTHING_IN_FORCE => {
             let (ledger, watch) = (Ledger::new(session.cluster, place.namespace, place.release), &session.watch);
             let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await.map_err(Failure::from)?;
-            watch.guard_patiently(require_known(&ledger, place, &helm)).await?;
-            Err(failure.into())
+            // There is nothing to take back either way; where there is, is worth knowing.
+            let unknown = watch.guard_patiently(require_known(&ledger, place, &helm)).await.err();
+            let unknown = unknown.filter(|unknown| *unknown.code == shared::UNKNOWN_RELEASE);
+            Err(unknown.map_or(failure, |unknown| Failure::new(&shared::NOTHING_IN_FORCE, unknown.to_string())).into())
         }
         Err(failure) if args.dry_run => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),

@@ -91,8 +91,8 @@ fn a_ticket_that_does_not_say_how_many_changes_it_has_is_damaged_and_a_dry_run_w
     // Of a release that nobody knows.
     for more in [&["--last", "--dry-run"][..], &["--last"]] {
         let args = ["rollback", "shpo", "-n", "default", "--kubeconfig", cluster.kubeconfig()];
-        let refused = run(program::job("kubectl-fairlead").args(args).args(more), "").expect(2);
-        let named = refused.stderr.contains("error FL032") && refused.stderr.contains("fairlead in namespace default");
+        let refused = run(program::job("kubectl-fairlead").args(args).args(more), "").expect(4);
+        let named = refused.stderr.contains("error FL018") && refused.stderr.contains("fairlead in namespace default");
         assert!(named, "{}", refused.stderr);
     }
     let args = ["export", "fairlead", "-", "-n", "nope", "--kubeconfig", cluster.kubeconfig()];
