@@ -50,6 +50,8 @@ test: ## everything: checks, tests without and with a node; 25 to 40 minutes
 	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture --test-threads 4
+# Before the tests with a node, which need both processors: beside a compiler Knative gets too slow for what they wait for.
+	@$(STAGE) 'build two release images' $(MAKE) images JOBS='trigger-replicator legacy-purger' TAG=release IMAGES=$(CURDIR)/target/images/release
 # Each test has a thread and waits there for its turn on a node.
 	@$(STAGE) 'tests with a node' cargo test --quiet --workspace --test node -- --test-threads 64 | \
 	  { grep -v 'has been running for over' || true; }
