@@ -67,8 +67,8 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     );
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);
     assert_eq!(tickets(&cluster), []);
-    let unknown = replicator(&cluster, "rollback", &["--last"]).expect(2).stderr;
-    assert!(unknown.contains("error FL032"), "{unknown}");
+    let unknown = replicator(&cluster, "rollback", &["--last"]).expect(4).stderr;
+    assert!(unknown.contains("error FL018"), "{unknown}");
     apply(&cluster, &[]).expect(0);
 
     let imported = replicator(&cluster, "import", &[text(&file)]).expect(0);
