@@ -25,17 +25,6 @@ pub enum SourceConfiguration {
     Mysql(sql::Configuration),
 }
 
-/// What becomes of a name that the server does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum WhenAbsent {
-    /// An error at the start, and unknown later.
-    #[default]
-    Unknown,
-    /// Nothing is left in it.
-    Empty,
-}
-
 /// Connects, and reads once to see that the configuration names what is there.
 pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credentials) -> Result<Box<dyn Source>, OpenError> {
     Ok(match configuration {

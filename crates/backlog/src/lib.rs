@@ -6,6 +6,7 @@
 //! - [`configuration`]: which source, as a user writes it
 //! - [`connection`]: TLS and credentials, the same for every source
 //! - [`sources`]: one file for each kind of server
+//! - [`when_absent`]: what becomes of a name that the server does not know
 //! - `duration`: durations with their unit
 //! - `http`: requests with a deadline and a bounded answer
 //!
@@ -22,5 +23,6 @@ mod http;
 pub mod reading;
 pub mod source;
 pub mod sources;
+pub mod when_absent;
 
 pub use configuration::{SourceConfiguration, open};

@@ -3,17 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use fairlead_job::codes::shared;
 use fairlead_job::configuration::{Section, section, section_of_text};
 use fairlead_job::failure::Failure;
 use fairlead_migration::change::Target;
-use fairlead_observe::kind::Kind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::sources::SourceKind;
+use crate::sources::NamedSource;
 
 const SECTION: &str = "drain";
 const BUILT_IN: &str = include_str!("kyma-event-bus.yaml");
@@ -31,16 +29,6 @@ pub(crate) struct Drain {
     /// Only while one of these kinds is served; always, when there is none.
     #[serde(default)]
     pub(crate) only_with: Vec<Named>,
-}
-
-/// A source with its name.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Map<String, Value>")]
-pub(crate) struct NamedSource {
-    pub(crate) name: String,
-    /// After how long the broker delivers again, where it does not say so itself.
-    pub(crate) redelivery: Option<Duration>,
-    pub(crate) kind: SourceKind,
 }
 
 /// One way to close an intake.
@@ -123,29 +111,6 @@ fn deployment() -> String {
     "Deployment".to_owned()
 }
 
-impl TryFrom<Map<String, Value>> for NamedSource {
-    type Error = String;
-
-    fn try_from(mut entry: Map<String, Value>) -> Result<Self, String> {
-        let Some(Value::String(name)) = entry.remove("name") else {
-            return Err("a source needs a name".to_owned());
-        };
-        let redelivery = match entry.remove("redelivery") {
-            None => None,
-            Some(Value::String(text)) => Some(
-                humantime::parse_duration(&text).map_err(|error| format!("source {name}: redelivery {text:?}: {error}"))?,
-            ),
-            Some(other) => return Err(format!("source {name}: redelivery must be a duration like 30s, and is {other}")),
-        };
-        let mut kinds = entry.into_iter();
-        let (Some((kind, content)), None) = (kinds.next(), kinds.next()) else {
-            return Err(format!("source {name}: it must have one kind beside its name, like natsStreaming or kubernetes"));
-        };
-        let kind = SourceKind::read(&kind, content).map_err(|error| format!("source {name}: {error}"))?;
-        Ok(Self { name, redelivery, kind })
-    }
-}
-
 impl Intake {
     /// The object.
     pub(crate) fn target(&self) -> Target {
@@ -176,13 +141,6 @@ impl Intake {
             Self::Redirect(_) => false,
         }
     }
-}
-
-/// The kind of an object, in the version that was named.
-pub(crate) fn kind_of(target: &Target) -> Kind {
-    let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
-    let kind = Kind::named(group, &target.kind).in_version(version);
-    Kind { is_namespaced: target.namespace.is_some(), ..kind }
 }
 
 impl Drain {
@@ -245,6 +203,8 @@ fn invalid(what: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(drain: &str) -> Result<Option<Drain>, String> {

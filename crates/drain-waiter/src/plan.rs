@@ -10,9 +10,10 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::source::Source;
 
-use crate::configuration::{Intake, kind_of};
+use crate::configuration::Intake;
 use crate::intake::{Closing, rivals};
 use crate::options::{Options, STEP};
+use crate::sources::kubernetes::kind_of;
 use crate::sources::{Place, Reader, refusal, target as source_target};
 use crate::stages::{HOLDS, SWITCHES, stages};
 use crate::surroundings::{autoscalers, sides};

@@ -21,9 +21,9 @@ use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::chain;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source as observe;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use crate::configuration::NamedSource;
 use crate::proof::Watched;
 
 use self::kubernetes::{KubernetesSource, Observed};
@@ -33,11 +33,44 @@ static SECRET: Kind = Kind::namespaced("", "Secret", &[]);
 /// A source that takes longer knows nothing; the next round asks again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A source with its name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub(crate) struct NamedSource {
+    pub(crate) name: String,
+    /// After how long the broker delivers again, where it does not say so itself.
+    pub(crate) redelivery: Option<Duration>,
+    pub(crate) kind: SourceKind,
+}
+
 /// What a source is.
 #[derive(Clone, Debug)]
 pub(crate) enum SourceKind {
     Kubernetes(Observed),
     Server(Box<SourceConfiguration>),
+}
+
+impl TryFrom<Map<String, Value>> for NamedSource {
+    type Error = String;
+
+    fn try_from(mut entry: Map<String, Value>) -> Result<Self, String> {
+        let Some(Value::String(name)) = entry.remove("name") else {
+            return Err("a source needs a name".to_owned());
+        };
+        let redelivery = match entry.remove("redelivery") {
+            None => None,
+            Some(Value::String(text)) => Some(
+                humantime::parse_duration(&text).map_err(|error| format!("source {name}: redelivery {text:?}: {error}"))?,
+            ),
+            Some(other) => return Err(format!("source {name}: redelivery must be a duration like 30s, and is {other}")),
+        };
+        let mut kinds = entry.into_iter();
+        let (Some((kind, content)), None) = (kinds.next(), kinds.next()) else {
+            return Err(format!("source {name}: it must have one kind beside its name, like natsStreaming or kubernetes"));
+        };
+        let kind = SourceKind::read(&kind, content).map_err(|error| format!("source {name}: {error}"))?;
+        Ok(Self { name, redelivery, kind })
+    }
 }
 
 impl SourceKind {

@@ -6,9 +6,9 @@ use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::PlanBuilder;
 use fairlead_migration::run::RecordedRun;
 
+use crate::count::count_of;
 use crate::fence::is_fenced;
 use crate::found::Found;
-use crate::index::count_of;
 use crate::options::{Options, STEP};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use fairlead_job::codes::legacy_purger as codes;

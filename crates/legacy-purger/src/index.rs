@@ -114,8 +114,3 @@ impl Index {
         }
     }
 }
-
-/// The `kind` of a target in the plural, as people say it.
-pub(crate) fn count_of(count: usize, kind: &str) -> String {
-    if count == 1 { format!("1 {kind}") } else { format!("{count} {kind}s") }
-}

@@ -35,6 +35,7 @@
 pub mod args;
 mod cascade;
 mod configuration;
+mod count;
 mod decide;
 mod definitions;
 mod fence;

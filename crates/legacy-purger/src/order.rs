@@ -10,11 +10,11 @@ use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use serde_json::{Value, json};
 
+use crate::count::count_of;
 use crate::decide::{Verdict, decide, decide_along};
 use crate::definitions::Definition;
 use crate::finalizers::{has_finalizer_of, without_finalizers};
 use crate::found::{Found, ProductKind};
-use crate::index::count_of;
 use crate::options::Options;
 use crate::owned::Fate;
 use crate::stages::{

@@ -15,8 +15,8 @@ use fairlead_observe::kind::DEFINITION;
 use fairlead_observe::source::Source;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::count::count_of;
 use crate::fence;
-use crate::index::count_of;
 use crate::options::Options;
 use crate::ready::is_about_readiness;
 use fairlead_job::codes::legacy_purger as codes;

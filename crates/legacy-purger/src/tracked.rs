@@ -8,7 +8,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_observe::address::target;
 use serde_json::Value;
 
-use crate::index::count_of;
+use crate::count::count_of;
 use fairlead_job::codes::legacy_purger as codes;
 
 /// So many objects of a tool are named.

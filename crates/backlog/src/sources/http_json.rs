@@ -8,12 +8,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::configuration::WhenAbsent;
 use crate::connection::{Authentication, Tls};
 use crate::duration;
 use crate::http::Http;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
+use crate::when_absent::WhenAbsent;
 
 /// What is asked for, and where in the answer the numbers are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

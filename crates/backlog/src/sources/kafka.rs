@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::configuration::WhenAbsent;
 use crate::connection::{Login, Tls};
 use crate::http::TIMEOUT;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
+use crate::when_absent::WhenAbsent;
 
 mod cluster;
 mod partition;

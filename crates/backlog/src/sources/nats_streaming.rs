@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::configuration::WhenAbsent;
 use crate::connection::{Authentication, Tls};
 use crate::http::Http;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
 use crate::sources::connections::connections;
+use crate::when_absent::WhenAbsent;
 
 mod channel;
 mod monitoring;

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Place;
-use crate::configuration::kind_of;
 
 pub(crate) static POD: Kind = Kind::namespaced("", "Pod", &[]);
 
@@ -55,6 +54,13 @@ pub(crate) struct Field {
     /// A JSON pointer: `/status/pending`.
     pointer: String,
     is: Value,
+}
+
+/// The kind of an object, in the version that was named.
+pub(crate) fn kind_of(target: &Target) -> Kind {
+    let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
+    let kind = Kind::named(group, &target.kind).in_version(version);
+    Kind { is_namespaced: target.namespace.is_some(), ..kind }
 }
 
 impl Observed {
