@@ -374,7 +374,7 @@ pub fn node() -> Lease {
 /// The jobs whose release images a test runs: those of all would be compiled for minutes, beside tests that need the processors.
 const RELEASED: [&str; 2] = ["trigger-replicator", "legacy-purger"];
 
-/// Makes the release images of [`RELEASED`], behind everything else on this machine: tests wait more than they work.
+/// Makes the release images of `RELEASED`, behind everything else on this machine: tests wait more than they work.
 pub fn release_images() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
