@@ -1,10 +1,15 @@
-//! Steps of the same upgrade that must have come before. The ledger says so, not the list of endings, which is for people. Pure.
+//! Steps of the same upgrade that must have come before. The ledger says so, not the list of endings, which is for people.
 
 use std::time::{Duration, SystemTime};
 
 use fairlead_migration::change::Target;
+use fairlead_migration::evidence::Claim;
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store;
+use fairlead_observe::claim::broken;
+use fairlead_observe::source::Source;
 
 /// A step as the target of a finding.
 #[must_use]
@@ -23,15 +28,46 @@ pub struct Valid {
     pub now: SystemTime,
 }
 
+/// What speaks against a step as one that has come before, in words: its last run, or what its evidence says of that run and of now.
+pub async fn objection(
+    step: &str,
+    runs: &[RecordedRun],
+    valid: Valid,
+    store: &dyn Store,
+    source: &Source<'_>,
+) -> Result<Option<String>, Obstacle> {
+    let last = match has_preceded(step, runs, valid) {
+        Ok(last) => last,
+        Err(message) => return Ok(Some(message)),
+    };
+    let Some(evidence) = store.evidence(last).await? else { return Ok(None) };
+    let its = format!("its last run, {} of {},", last.sequence, last.created);
+    let claim = match Claim::of(&evidence) {
+        Ok(claim) => claim,
+        Err(error) => return Ok(Some(format!("{its} has evidence that cannot be read: {error}"))),
+    };
+    if claim.is_proven == Some(false) {
+        return Ok(Some(format!("{its} has proven nothing: only time has passed")));
+    }
+    let broken = broken(source, &claim).await?;
+    Ok((!broken.is_empty()).then(|| format!("{its} does not hold any more: {}", broken.join("; "))))
+}
+
 /// Whether the last run of a step is committed, in the same revision of Helm where Helm runs both; else it must be young: what was
-/// looked at last year says nothing of today.
+/// looked at last year says nothing of today. Returns that run. Pure.
 ///
 /// # Errors
 ///
 /// Why not, in words.
-pub fn has_preceded(step: &str, runs: &[RecordedRun], valid: Valid) -> Result<(), String> {
+fn has_preceded<'r>(step: &str, runs: &'r [RecordedRun], valid: Valid) -> Result<&'r RecordedRun, String> {
     let Some(last) = runs.iter().rev().find(|run| run.step == step) else {
-        return Err("it has not run for this release".to_owned());
+        let mut others: Vec<&str> = runs.iter().map(|run| run.step.as_str()).collect();
+        others.sort_unstable();
+        others.dedup();
+        return Err(match others.as_slice() {
+            [] => "it has not run for this release, nor has any other step".to_owned(),
+            others => format!("it has not run for this release; these have: {}", others.join(", ")),
+        });
     };
     let RecordedRun { sequence, created, .. } = last;
     match last.phase() {
@@ -52,13 +88,13 @@ pub fn has_preceded(step: &str, runs: &[RecordedRun], valid: Valid) -> Result<()
         phase => return Err(format!("its last run, {sequence} of {created}, is in phase {}", phase.as_str())),
     }
     match (valid.revision, last.helm_revision) {
-        (Some(ours), Some(its)) if ours == its => Ok(()),
+        (Some(ours), Some(its)) if ours == its => Ok(last),
         (Some(ours), Some(its)) => Err(format!("its last run was that of revision {its}, and this is revision {ours}")),
         _ => {
             let began = humantime::parse_rfc3339(created)
                 .map_err(|_| format!("its last run began at {created:?}, which is no time"))?;
             if valid.now.duration_since(began).unwrap_or_default() <= valid.age {
-                return Ok(());
+                return Ok(last);
             }
             let age = humantime::format_duration(valid.age);
             Err(format!(
@@ -92,7 +128,7 @@ mod tests {
         let now = |text: &str| humantime::parse_rfc3339(text).expect("a time");
         let at = |runs: &[RecordedRun], revision, time: &str| {
             let valid = Valid { revision, age: Duration::from_hours(1), now: now(time) };
-            has_preceded("drain-waiter", runs, valid)
+            has_preceded("drain-waiter", runs, valid).map(drop)
         };
         let preceded = |runs: &[RecordedRun], revision| at(runs, revision, "2026-01-01T00:59:59Z");
         let good = run(Phase::Committed, Some(2), None);
@@ -111,7 +147,8 @@ mod tests {
         open.progress.ended = vec![0];
         let failed = WhyBack::Failed(Cause { code: None, message: "3 are left".to_owned() });
         for (runs, expected) in [
-            (vec![], "it has not run"),
+            (vec![], "it has not run for this release, nor has any other step"),
+            (vec![RecordedRun { step: "other".to_owned(), ..good.clone() }], "these have: other"),
             (vec![open], "does not hold any more"),
             (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(WhyBack::Asked(Asked::default())))], "taken back"),
             (vec![good.clone(), run(Phase::RolledBack, Some(2), Some(failed))], "has failed: 3 are left"),

@@ -1,10 +1,11 @@
 //! How a run ended, for people and for machines.
 
-use fairlead_migration::change::Target;
+use fairlead_migration::change::{Change, Target};
 use fairlead_migration::executor::Outcome;
 use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::OnDrift;
+use fairlead_migration::stage::StageKind;
 
 use crate::codes::shared;
 use crate::exit::ExitStatus;
@@ -63,7 +64,7 @@ impl Ended {
         let told = match outcome {
             Outcome::Committed => {
                 let summary = if plan.is_empty() {
-                    format!("Done: looked, and found it so{}.", remarks(plan))
+                    format!("Done: verified, and nothing had to be changed{}.", remarks(plan))
                 } else {
                     format!("Done: {}, verified{}.", changes(plan.len()), remarks(plan))
                 };
@@ -87,16 +88,9 @@ impl Ended {
             // Nothing is taken back of what takes back: the next one goes on.
             Outcome::Interrupted(Obstacle::Stopped(Stop::DeadlinePassed)) => {
                 let failure = Failure::new(&shared::INTERRUPTED, "--run-timeout has passed");
-                ended(
-                    "Interrupted",
-                    "Ended before it was done; run it again, it goes on from here.".to_owned(),
-                    Some(failure),
-                )
+                ended("Interrupted", interrupted(plan), Some(failure))
             }
-            Outcome::Interrupted(cause) => {
-                let summary = "Ended before it was done; run it again, it goes on from here.";
-                ended("Interrupted", summary.to_owned(), Some(cause.into()))
-            }
+            Outcome::Interrupted(cause) => ended("Interrupted", interrupted(plan), Some(cause.into())),
             Outcome::Undone { count: 0, rest: 0, drifted, .. } if drifted.is_empty() => {
                 ended("RolledBack", "Done: nothing was left to take back.".to_owned(), None)
             }
@@ -192,6 +186,20 @@ fn changes(count: usize) -> String {
 
 fn objects(count: usize) -> String {
     format!("{count} object{}", if count == 1 { "" } else { "s" })
+}
+
+/// Whoever interrupts a run has to know what does not work until it goes on.
+fn interrupted(plan: &Plan) -> String {
+    const SHOWN: usize = 3;
+    let summary = "Ended before it was done; run it again, it goes on from here.";
+    let is_held = |change: &Change| plan.stages()[change.stage].kind == StageKind::Hold;
+    let held: Vec<String> = plan.changes().filter(is_held).map(|change| change.target.to_string()).collect();
+    let more = held.len().saturating_sub(SHOWN);
+    match held.get(..SHOWN.min(held.len())).map(|shown| shown.join(", ")) {
+        Some(shown) if more > 0 => format!("{summary} Until then these may be held: {shown}, and {more} more."),
+        Some(shown) if !shown.is_empty() => format!("{summary} Until then this may be held: {shown}."),
+        _ => summary.to_owned(),
+    }
 }
 
 /// What the plan leaves to a person; said once more at the end, because that is what is read.

@@ -1,20 +1,20 @@
 //! What speaks against a purge, and what should be known about it: the guards, put together. Looked at when it is planned, and once more
 //! before the first deletion.
 
-use fairlead_driver::preceded::{self, has_preceded};
+use fairlead_driver::preceded;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::PlanBuilder;
-use fairlead_migration::run::RecordedRun;
 
 use crate::count::count_of;
+use crate::earlier::EarlierSteps;
 use crate::fence::is_fenced;
 use crate::found::Found;
 use crate::options::{Options, STEP};
 use crate::stages::{HELM_OBJECTS, HelmOwned, OBJECTS, PRODUCTS, STRIPPED_PRODUCTS, stages};
 use fairlead_job::codes::legacy_purger as codes;
 
-/// Adds what every guard says.
-pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found: &Found, runs: Option<&[RecordedRun]>) {
+/// Adds what every guard says. `earlier` are the steps that must have run before; none where there is no ledger to ask.
+pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found: &Found, earlier: Option<&EarlierSteps>) {
     let Found { definitions, index, workloads, .. } = found;
     index.refusals.iter().chain(&workloads.findings.refusals).for_each(|finding| plan.refuse(finding.clone()));
     index.warnings.iter().chain(&workloads.findings.warnings).for_each(|finding| plan.warn(finding.clone()));
@@ -67,7 +67,9 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
             plan.refuse(codes::SHARED_PRODUCTS.finding(first.clone(), message));
         }
     }
-    add_steps(plan, options, runs);
+    if let Some(earlier) = earlier {
+        add_steps(plan, options, earlier);
+    }
 }
 
 /// Says in which kinds nobody has looked for what purged objects own.
@@ -85,18 +87,12 @@ fn owned_unseen(options: &Options<'_>, found: &Found) -> Option<Finding> {
 }
 
 /// Adds the findings about steps that must have run before.
-fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, runs: Option<&[RecordedRun]>) {
-    let Some(runs) = runs else { return };
-    let mut required: Vec<&str> = options.required_steps.iter().map(String::as_str).collect();
-    let drain = options.purge.drained_by.as_deref();
-    let has_run = |step: &&str| runs.iter().any(|run| run.step == *step);
-    required.extend(drain.filter(has_run).filter(|drain| !options.required_steps.iter().any(|it| it == drain)));
-    for step in &required {
-        if let Err(message) = has_preceded(step, runs, options.valid) {
-            plan.refuse(codes::NOT_PRECEDED.finding(preceded::target(step), message));
-        }
+fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, earlier: &EarlierSteps) {
+    for finding in earlier.refusals() {
+        plan.refuse(finding);
     }
-    if drain.is_some_and(|drain| required.contains(&drain)) {
+    let drain = options.purge.drained_by.as_deref();
+    if drain.is_some_and(|drain| earlier.is_required(drain)) {
         return;
     }
     let goes = plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0;

@@ -3,7 +3,8 @@
 //! - [`args`], `configuration`, [`options`]: what a purge is told; `kyma-event-bus.yaml` is the built-in configuration
 //! - `plan`: the stages of planning, one after the other
 //!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
-//!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together
+//!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together; `earlier`: the steps that must
+//!     have run before
 //!   - `tracked`: what Argo CD and Flux put back
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
 //!   - `rehearse`: whether what goes could be created again
@@ -38,6 +39,7 @@ mod configuration;
 mod count;
 mod decide;
 mod definitions;
+mod earlier;
 mod fence;
 mod finalizers;
 mod findings;

@@ -7,6 +7,7 @@ use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::store::Store;
 use fairlead_observe::source::Source;
 
+use crate::earlier::EarlierSteps;
 use crate::findings::add_findings;
 use crate::observe::named::{self, Earlier};
 use crate::observe::{observe, stays, stream};
@@ -42,7 +43,11 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
     for unchanged in stays(source, options).await? {
         plan.keep(&unchanged);
     }
-    add_findings(&mut plan, options, &found, runs.as_deref());
+    let steps = match store.zip(runs.as_deref()) {
+        Some((store, runs)) => Some(EarlierSteps::observe(source, options, store, runs).await?),
+        None => None,
+    };
+    add_findings(&mut plan, options, &found, steps.as_ref());
     rehearse::add(source, options, &mut plan).await?;
     if let Some(message) = blocked(plan.refusals().len()) {
         plan.block(codes::NOT_SAFE.blocked(message));

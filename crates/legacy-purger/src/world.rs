@@ -17,6 +17,7 @@ use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 
+use crate::earlier::EarlierSteps;
 use crate::fence::is_covered;
 use crate::finalizers::finalizers;
 use crate::findings::{first_refusals, objections};
@@ -186,7 +187,10 @@ impl Guarded<'_> {
             let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
             let found = observe(&source, self.options).await?;
-            let refusals = objections(self.options, &found);
+            let mut refusals = objections(self.options, &found);
+            let store = &*self.session.store;
+            let steps = EarlierSteps::observe(&source, self.options, store, &store.runs().await?).await?;
+            refusals.extend(steps.refusals());
             Ok((discovery, found, refusals))
         };
         let look = ready::wait(self.ready_timeout, look, |(_, _, refusals)| refusals);

@@ -1,8 +1,11 @@
 //! What a gate has seen, as it is stored beside its ticket: zstd-compressed JSON, cut into chunks like a snapshot.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::change::Target;
 use crate::digest;
+use crate::fields;
 use crate::snapshot::{CHUNK_SIZE, Chunks, Error, Manifest, check};
 
 /// Compresses evidence, and says what its ticket has to remember.
@@ -19,11 +22,62 @@ pub fn unpack(chunks: &[Vec<u8>], manifest: &Manifest) -> Result<Value, Error> {
     Ok(serde_json::from_reader(zstd::Decoder::new(Chunks::of(chunks))?)?)
 }
 
-/// `sha256:` and hex over evidence as JSON with sorted keys: whether a copy is what was seen.
+/// What later steps read of evidence; all the rest of it is its maker's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Claim {
+    /// Whether it proves what its gate waited for; none where the gate does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_proven: Option<bool>,
+    /// What it rests on: when one of them is not so any more, it says nothing of now.
+    pub rests_on: Vec<Condition>,
+}
+
+/// An object, with values that it must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The object.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Values by field, `{"spec": {"replicas": 0}}`.
+    pub fields: Value,
+}
+
+impl Claim {
+    /// Reads it from evidence.
+    pub fn of(evidence: &Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(evidence)
+    }
+}
+
+impl Condition {
+    /// What is not so, in words: `Deployment a/b: spec.replicas is 2, and was 0`.
+    #[must_use]
+    pub fn broken(&self, live: Option<&Value>) -> Option<String> {
+        let Self { target, fields } = self;
+        let Some(live) = live else { return Some(format!("{target} is gone")) };
+        let is_other = |(path, value): &(String, &Value)| {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            let found = live.pointer(&pointer).unwrap_or(&Value::Null);
+            (found != *value).then(|| format!("{path} is {found}, and was {value}"))
+        };
+        if fields::holds(fields, live) {
+            return None;
+        }
+        let others: Vec<String> = fields::leaves(fields).iter().filter_map(is_other).collect();
+        Some(format!("{target}: {}", if others.is_empty() { "it is another one".to_owned() } else { others.join(", ") }))
+    }
+}
+
+/// `sha256:` and hex over a document as JSON with sorted keys, its own field `digest` left out: whether a copy is what was written.
 #[must_use]
-pub fn digest(evidence: &Value) -> String {
+pub fn digest(document: &Value) -> String {
     // serde_json sorts keys, so equal values have equal texts.
-    digest::of(evidence.to_string().as_bytes())
+    let mut document = document.clone();
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove("digest");
+    }
+    digest::of(document.to_string().as_bytes())
 }
 
 #[cfg(test)]
@@ -38,5 +92,31 @@ mod tests {
         assert_eq!(unpack(&chunks, &manifest).expect("just written"), evidence);
         chunks[0][3] ^= 1;
         assert!(matches!(unpack(&chunks, &manifest), Err(Error::Damaged { index: 0, .. })));
+    }
+
+    #[test]
+    fn a_condition_says_what_is_not_so_any_more() {
+        let evidence = json!({"isProven": true, "sources": 7, "restsOn": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "a", "name": "b", "fields": {"spec": {"replicas": 0}}},
+        ]});
+        let claim = Claim::of(&evidence).expect("it is one");
+        assert_eq!(claim.is_proven, Some(true));
+        let broken = |live: Option<Value>| claim.rests_on[0].broken(live.as_ref());
+        assert_eq!(broken(Some(json!({"spec": {"replicas": 0, "paused": true}}))), None);
+        let open = broken(Some(json!({"spec": {"replicas": 2}})));
+        assert_eq!(open.as_deref(), Some("Deployment a/b: spec.replicas is 2, and was 0"));
+        assert_eq!(broken(None).as_deref(), Some("Deployment a/b is gone"));
+        // A gate that claims nothing.
+        assert_eq!(Claim::of(&json!({"seen": 3})).expect("it is one"), Claim::default());
+    }
+
+    #[test]
+    fn a_digest_covers_every_field_but_itself() {
+        let mut document = json!({"release": "shop", "evidence": {}});
+        let written = digest(&document);
+        document["digest"] = written.clone().into();
+        assert_eq!(digest(&document), written);
+        document["release"] = "other".into();
+        assert_ne!(digest(&document), written);
     }
 }

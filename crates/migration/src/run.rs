@@ -46,10 +46,16 @@ impl RecordedRun {
         !matches!(self.phase(), Phase::Planned | Phase::RolledBack)
     }
 
-    /// Whether `rollback --last` may mean it: a gate that is done changed nothing.
+    /// Whether `rollback --last` may mean it: a gate that is done changed nothing, and holds that have all ended leave nothing.
     #[must_use]
     pub fn may_be_last(&self) -> bool {
-        self.may_be_undone() && (self.changes > 0 || self.phase().is_unfinished())
+        self.may_be_undone() && (self.changes > 0 && !self.has_ended() || self.phase().is_unfinished())
+    }
+
+    /// Whether everything that it changed was a hold or a switch that has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.changes > 0 && self.progress.ended.len() >= self.changes
     }
 
     /// Whether a process of its step has ended before the run was done.

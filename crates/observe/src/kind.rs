@@ -56,6 +56,13 @@ impl Kind {
         Self { group, kind, is_namespaced: true, versions: &[], exact: None, page: PAGE_SIZE }
     }
 
+    /// The kind of an object, in the version that its address names.
+    #[must_use]
+    pub fn of(target: &Target) -> Self {
+        let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
+        Self { is_namespaced: target.namespace.is_some(), ..Self::named(group, &target.kind).in_version(version) }
+    }
+
     /// The same, read in this version and no other.
     #[must_use]
     pub fn in_version(self, version: &str) -> Self {

@@ -10,15 +10,30 @@ use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
-use fairlead_migration::evidence;
+use fairlead_migration::evidence::{self, Claim};
+use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store as _;
-use serde_json::json;
+use fairlead_observe::claim::broken;
+use fairlead_observe::source::Source;
+use serde_json::{Value, json};
 
 use crate::place::Place;
 use crate::status::require_form;
 
 /// The step that makes certificates.
 const STEP: &str = "drain-waiter";
+
+/// What the evidence rests on, and is not so any more: in words. After a successful upgrade that is as it should be.
+async fn open_again(cluster: &Cluster, run: &RecordedRun, evidence: &Value) -> Result<Vec<String>, Failure> {
+    let claim = Claim::of(evidence).unwrap_or_default();
+    let discovery = cluster.discover().await?;
+    let source = Source::Cluster(cluster, &discovery);
+    let mut broken = broken(&source, &claim).await?;
+    if broken.is_empty() && !run.progress.ended.is_empty() {
+        broken.push("its holds have ended".to_owned());
+    }
+    Ok(broken)
+}
 
 /// Prints it; as JSON unless it is to be YAML.
 pub async fn print(cluster: &Cluster, place: Place<'_>, output: Output) -> anyhow::Result<ExitStatus> {
@@ -32,11 +47,12 @@ pub async fn print(cluster: &Cluster, place: Place<'_>, output: Output) -> anyho
     };
     let run = last.ok_or_else(missing)?;
     let evidence = ledger.evidence(run).await.map_err(Failure::from)?.ok_or_else(missing)?;
-    let certificate = json!({
+    let mut certificate = json!({
         "apiVersion": "fairlead.dev/v1", "kind": "Certificate", "release": place.release, "namespace": place.namespace,
         "ticket": run.name, "sequence": run.sequence, "helmRevision": run.helm_revision, "phase": run.phase().as_str(),
-        "digest": evidence::digest(&evidence), "evidence": evidence,
+        "openAgain": open_again(cluster, run, &evidence).await?, "evidence": evidence,
     });
+    certificate["digest"] = evidence::digest(&certificate).into();
     let mut out = Vec::new();
     if output == Output::Yaml {
         manifests::write_yaml(&mut out, &certificate)?;

@@ -136,7 +136,8 @@ fn remark(run: &RecordedRun) -> String {
     let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
     let why = cause.map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
     match run.phase() {
-        Phase::Committed if run.changes == 0 => "looked, and found it so".to_owned(),
+        Phase::Committed if run.changes == 0 => "verified, and changed nothing".to_owned(),
+        Phase::Committed if run.has_ended() => "done; what it held is open again".to_owned(),
         Phase::Committed => "in force".to_owned(),
         Phase::Background => "in force; what follows from it goes on in the background".to_owned(),
         Phase::Dirty => format!("NOT as before: a human must look{why}"),

@@ -1,8 +1,9 @@
-//! `unhold`: ends holds after the upgrade. What was held gets back what it was. What a purge held for itself, and is unchanged, cannot live
-//! without what is gone: it stays held, and is named. A hold that has ended is recorded as ended: what somebody stops later on purpose
-//! stays stopped.
+//! `unhold`: ends holds after the upgrade. What was held gets back what it was. Where something was removed since, what is unchanged cannot
+//! live without what is gone, or would take messages that nobody gets: it stays held, and is named. A hold that has ended is recorded as
+//! ended: what somebody stops later on purpose stays stopped.
 //!
-//! When a later step of the same upgrade fails, its holds and switches end, too: intake opens again, but never onto a bus that is gone.
+//! When a later step of the same upgrade fails, its holds and switches end, too, and those of earlier upgrades that have not come so far:
+//! intake opens again, but never onto a bus that is gone.
 
 use std::io::Write as _;
 
@@ -11,7 +12,7 @@ use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::{Objects, writable};
-use fairlead_migration::change::{Change, Image, Images};
+use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
@@ -39,8 +40,11 @@ enum Hold {
 /// When holds end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// After the upgrade. Unchanged ones stay where the same run has removed something.
-    Upgraded,
+    /// After the upgrade. Unchanged ones stay where something is gone since.
+    Upgraded {
+        /// Whether this run or a later one has removed something.
+        is_something_gone: bool,
+    },
     /// A later step has failed. Switches end, too.
     Failed,
 }
@@ -64,7 +68,8 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         }
         let mut lines = Vec::new();
         for run in runs.iter().filter(|run| run.is_in_force() && run.holds) {
-            lines.extend(end(session, run, exclusive, When::Upgraded).await?);
+            let is_something_gone = is_something_gone_since(session, &runs, run.sequence).await?;
+            lines.extend(end(session, run, exclusive, When::Upgraded { is_something_gone }).await?);
         }
         if lines.is_empty() {
             lines.push("No run in force holds a workload.".to_owned());
@@ -79,7 +84,10 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
 /// Returns a line for each.
 pub async fn end_of_failed_upgrade(session: &Session<'_>) -> Result<Vec<String>, Failure> {
     let Some(revision) = session.common.release.helm_revision else { return Ok(Vec::new()) };
-    let is_ours = |run: &RecordedRun| run.is_in_force() && run.holds && run.helm_revision == Some(revision);
+    let is_ours = |run: &RecordedRun| {
+        // A hold never outlives its upgrade. That of an earlier one was finished by this one, if somebody killed it.
+        run.is_in_force() && run.holds && run.helm_revision.is_some_and(|its| its <= revision)
+    };
     if !session.runs().await?.iter().any(is_ours) {
         return Ok(Vec::new());
     }
@@ -132,11 +140,11 @@ async fn end(
         }
         let live = objects.get(&change.target).await?;
         let hold = hold(before, after, live.as_ref());
-        let stays = hold == Hold::Unchanged && when == When::Upgraded && plan.has_contracts();
+        let stays = hold == Hold::Unchanged && when == When::Upgraded { is_something_gone: true };
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
             Hold::Ended => format!("is not held any more: somebody has written {}", held(before, after).join(", ")),
-            Hold::Unchanged if stays => "stays held: it is what it was, and cannot live without what is gone".to_owned(),
+            Hold::Unchanged if stays => stays_held(&change.target, before),
             Hold::Changed | Hold::Unchanged => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
@@ -156,6 +164,19 @@ async fn end(
         lines.push(format!("{} {what}.", change.target));
     }
     Ok(lines)
+}
+
+/// What stays held, why, and what whoever knows better does.
+fn stays_held(target: &Target, before: &Image) -> String {
+    let what = "stays held: it is what it was, and what it works with may be gone. Upgrade it or remove it";
+    match (target.kind.as_str(), &target.namespace, before["spec"]["replicas"].as_u64()) {
+        ("Deployment" | "StatefulSet" | "ReplicaSet", Some(namespace), Some(replicas)) => {
+            let (kind, name) = (target.kind.to_lowercase(), &target.name);
+            let command = format!("kubectl -n {namespace} scale {kind} {name} --replicas={replicas}");
+            format!("{what}; if it needs nothing of that, start it: {command}")
+        }
+        _ => what.to_owned(),
+    }
 }
 
 /// The fields that a hold writes, with what it makes of them: `spec.replicas 0`.

@@ -85,14 +85,9 @@ fn comes_back(change: &Change, plan: &Plan) -> bool {
     }
 }
 
-fn kind_of(target: &Target) -> Kind {
-    let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
-    Kind::named(group, &target.kind).in_version(version)
-}
-
 /// Why one object is not ready, if it is there and is not.
 async fn look_at(source: &Source<'_>, target: &Target) -> Result<Option<(Target, String)>, Obstacle> {
-    let live = source.get(&kind_of(target), target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
+    let live = source.get(&Kind::of(target), target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
     Ok(live.as_ref().and_then(unready))
 }
 
@@ -136,7 +131,7 @@ impl Awaited {
             self.held.push(change.target);
             return;
         }
-        let kind = kind_of(&change.target);
+        let kind = Kind::of(&change.target);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
         }
