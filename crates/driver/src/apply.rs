@@ -156,8 +156,11 @@ impl<S: Step> Apply<'_, S> {
             let message = format!("run {} of an earlier upgrade goes on in the background: {left}", run.sequence);
             return Err(Failure::new(&shared::HELD, message));
         }
+        // A gate has just looked, as it was told to: it need not look again.
+        let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.step.told();
         let goes_on = match &outcome {
-            Outcome::Committed | Outcome::Undone { .. } => true,
+            Outcome::Committed => !has_passed,
+            Outcome::Undone { .. } => true,
             Outcome::Restored(_) => is_other_upgrade,
             _ => false,
         };

@@ -259,10 +259,11 @@ fn a_gate_keeps_what_it_has_seen_and_its_verdict_has_the_codes_exit_status() {
     newer.write("gate", "empty");
     newer.run(Order::Apply, |_| None).0.expect(0);
     let phases: Vec<String> = newer.stage.phases().into_values().collect();
-    assert_eq!(phases, ["RolledBack", "Committed", "Committed"]);
+    // The look that finished the run is the one that was asked for.
+    assert_eq!(phases, ["RolledBack", "Committed"]);
     let secrets = newer.stage.api.get(&newer.stage.path("/api/v1", "secrets"));
     let names = secrets["items"].as_array().expect("a list").iter().filter_map(|secret| secret["metadata"]["name"].as_str());
-    assert_eq!(names.filter(|name| name.contains("-e")).count(), 4, "evidence of each look");
+    assert_eq!(names.filter(|name| name.contains("-e")).count(), 3, "evidence of each look");
     // It has changed nothing: nothing is in force, and a rollback of the last run has nothing to do.
     let last = newer.stage.run(Order::Rollback, &["--dry-run"], |_| None).0.expect(0);
     assert!(!last.stdout.contains("delete"), "{}", last.stdout);
