@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
+use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::objects::{Objects, writable};
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
@@ -31,6 +32,8 @@ enum Hold {
     Gone,
     /// Somebody has written what was held.
     Ended,
+    /// It has back what was held, and the fields are still ours: an earlier process died before it gave them back.
+    Half,
     /// It was changed, and may run again.
     Changed,
     /// It is what it was.
@@ -145,7 +148,7 @@ async fn end(
             Hold::Gone => "is gone".to_owned(),
             Hold::Ended => format!("is not held any more: somebody has written {}", held(before, after).join(", ")),
             Hold::Unchanged if stays => stays_held(&change.target, before),
-            Hold::Changed | Hold::Unchanged => {
+            Hold::Changed | Hold::Unchanged | Hold::Half => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
                 world.bring(&task).await?;
@@ -192,11 +195,18 @@ fn hold(before: &Image, after: &Image, live: Option<&Image>) -> Hold {
         return Hold::Ended;
     };
     if !fields::holds(&hold, live) {
-        return Hold::Ended;
+        let is_half = is_ours(live) && fields::holds(&release, live);
+        return if is_half { Hold::Half } else { Hold::Ended };
     }
     let mut released = live.clone();
     fields::merge(&mut released, &release);
     if released["spec"] == before["spec"] { Hold::Unchanged } else { Hold::Changed }
+}
+
+/// Whether a field of it is ours: at rest none is.
+fn is_ours(live: &Image) -> bool {
+    let managers = live["metadata"]["managedFields"].as_array();
+    managers.into_iter().flatten().any(|entry| entry["manager"] == FIELD_MANAGER)
 }
 
 #[cfg(test)]
@@ -213,6 +223,15 @@ mod tests {
         assert_eq!(hold(Some(image(0, "old"))), Hold::Unchanged);
         assert_eq!(hold(Some(image(0, "new"))), Hold::Changed);
         assert_eq!(hold(Some(image(3, "old"))), Hold::Ended);
+    }
+
+    #[test]
+    fn an_end_that_was_cut_off_in_the_middle_is_finished() {
+        let image = |replicas: u32, manager: &str| json!({"metadata": {"managedFields": [{"manager": manager}]}, "spec": {"replicas": replicas}});
+        let hold = |live: Image| hold(&image(2, "helm"), &image(0, "helm"), Some(&live));
+        assert_eq!(hold(image(2, "fairlead")), Hold::Half);
+        assert_eq!(hold(image(2, "kubectl")), Hold::Ended);
+        assert_eq!(hold(image(3, "fairlead")), Hold::Ended);
     }
 
     #[test]
