@@ -4,12 +4,14 @@
 //! - `kills`: killed at each write, at three moments, then run again, or taken back, or both
 //! - `answers`: every wrong answer at every kind of write
 //! - `purge`: legacy-purger, killed at each write
+//! - `drain`: drain-waiter, killed at each write, with every kind of intake
 //! - `definitions`: kinds that are deleted with their objects, and come back with them
 //! - `gates`: gates, switches, sweeps, a second executor and a second store, killed at each write
 //! - `others`: other writers, webhooks and namespaces that go while a run is at work
 
 mod answers;
 mod definitions;
+mod drain;
 mod gates;
 mod kills;
 mod others;
