@@ -56,6 +56,9 @@ async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<Str
     if !is_final {
         return Vec::new();
     }
+    if session.common.release.helm_revision.is_none() {
+        return unhold::still_held(session).await;
+    }
     match unhold::end_of_failed_upgrade(session).await {
         Ok(lines) => lines,
         Err(error) => {

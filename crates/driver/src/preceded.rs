@@ -17,6 +17,9 @@ pub fn target(step: &str) -> Target {
     Target { api_version: "fairlead.dev/v1".to_owned(), kind: "Step".to_owned(), namespace: None, name: step.to_owned() }
 }
 
+/// No upgrade takes longer.
+const LONGEST_UPGRADE: Duration = Duration::from_hours(24);
+
 /// Which runs count.
 #[derive(Clone, Copy, Debug)]
 pub struct Valid {
@@ -87,15 +90,20 @@ fn has_preceded<'r>(step: &str, runs: &'r [RecordedRun], valid: Valid) -> Result
         }
         phase => return Err(format!("its last run, {sequence} of {created}, is in phase {}", phase.as_str())),
     }
+    let began =
+        humantime::parse_rfc3339(created).map_err(|_| format!("its last run began at {created:?}, which is no time"))?;
+    let is_younger = |age: Duration| valid.now.duration_since(began).unwrap_or_default() <= age;
     match (valid.revision, last.helm_revision) {
-        (Some(ours), Some(its)) if ours == its => Ok(last),
-        (Some(ours), Some(its)) => Err(format!("its last run was that of revision {its}, and this is revision {ours}")),
+        (Some(ours), Some(its)) if ours != its => {
+            Err(format!("its last run was that of revision {its}, and this is revision {ours}"))
+        }
+        // After `helm uninstall` revisions are counted from 1 again.
+        (Some(ours), Some(_)) if !is_younger(valid.age.max(LONGEST_UPGRADE)) => {
+            Err(format!("its last run, {sequence}, began {created}: that was another upgrade of the same number, {ours}"))
+        }
+        (Some(_), Some(_)) => Ok(last),
+        _ if is_younger(valid.age) => Ok(last),
         _ => {
-            let began = humantime::parse_rfc3339(created)
-                .map_err(|_| format!("its last run began at {created:?}, which is no time"))?;
-            if valid.now.duration_since(began).unwrap_or_default() <= valid.age {
-                return Ok(last);
-            }
             let age = humantime::format_duration(valid.age);
             Err(format!(
                 "its last run, {sequence}, began {created}, longer ago than --evidence-age {age}, and no revision of Helm binds it to this upgrade"
@@ -143,6 +151,8 @@ mod tests {
             assert!(error.contains("longer ago than --evidence-age 1h"), "{error}");
         }
         assert_eq!(at(std::slice::from_ref(&good), Some(2), later), Ok(()));
+        let error = at(std::slice::from_ref(&good), Some(2), "2026-01-02T00:00:01Z").expect_err("another installation's");
+        assert!(error.contains("another upgrade of the same number, 2"), "{error}");
         let mut open = good.clone();
         open.progress.ended = vec![0];
         let failed = WhyBack::Failed(Cause { code: None, message: "3 are left".to_owned() });

@@ -11,12 +11,13 @@ use anyhow::Context as _;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
+use fairlead_job::redact;
 use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::objects::{Objects, writable};
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::OnDrift;
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::StageKind;
@@ -69,16 +70,20 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
             );
             return Err(session.fail(session.place.binary, Failure::new(&shared::UNFINISHED, message)).await.into());
         }
-        let mut lines = Vec::new();
+        let (mut lines, mut failure) = (Vec::new(), None);
         for run in runs.iter().filter(|run| run.is_in_force() && run.holds) {
             let is_something_gone = is_something_gone_since(session, &runs, run.sequence).await?;
-            lines.extend(end(session, run, exclusive, When::Upgraded { is_something_gone }).await?);
+            let when = When::Upgraded { is_something_gone };
+            failure = failure.or(end(session, run, exclusive, when, &mut lines).await?);
         }
         if lines.is_empty() {
             lines.push("No run in force holds a workload.".to_owned());
         }
         writeln!(anstream::stdout(), "{}", lines.join("\n")).context("failed to write to stdout")?;
-        Ok(ExitStatus::Done)
+        match failure {
+            Some(obstacle) => Err(session.fail(session.place.binary, obstacle.into()).await.into()),
+            None => Ok(ExitStatus::Done),
+        }
     };
     session.exclusively(Waiting::UntilDeadline, work).await?
 }
@@ -98,13 +103,28 @@ pub async fn end_of_failed_upgrade(session: &Session<'_>) -> Result<Vec<String>,
         let runs = session.runs().await?;
         let mut lines = Vec::new();
         for run in runs.iter().rev().filter(|run| is_ours(run)) {
-            if !is_something_gone_since(session, &runs, run.sequence).await? {
-                lines.extend(end(session, run, exclusive, When::Failed).await?);
+            if is_something_gone_since(session, &runs, run.sequence).await? {
+                continue;
             }
+            // Where an earlier upgrade has led a Service, it stays.
+            let is_this_one = run.helm_revision == Some(revision);
+            let when = if is_this_one { When::Failed } else { When::Upgraded { is_something_gone: false } };
+            // What cannot be opened is in the lines.
+            end(session, run, exclusive, when, &mut lines).await?;
         }
         Ok(lines)
     };
     session.exclusively(Waiting::Patient, work).await?
+}
+
+/// What earlier steps hold, which were run by hand as this one: nobody but a person knows whether they belong to it. A line for each run.
+pub async fn still_held(session: &Session<'_>) -> Vec<String> {
+    let holds = |run: &&RecordedRun| run.helm_revision.is_none() && run.is_in_force() && run.holds && !run.has_ended();
+    let line = |run: &RecordedRun| {
+        let next = session.place.command("unhold");
+        format!("Run {} ({}) still holds what it has closed; `{next}` opens it.", run.sequence, run.step)
+    };
+    session.runs().await.unwrap_or_default().iter().filter(holds).map(line).collect()
 }
 
 /// Whether a run in force removes something, from this one on.
@@ -117,13 +137,14 @@ async fn is_something_gone_since(session: &Session<'_>, runs: &[RecordedRun], se
     Ok(false)
 }
 
-/// Ends the holds of one run, and returns a line for each.
+/// Ends the holds of one run, with a line for each. Returns the first reason why one of them could not be ended: the others do not wait for it.
 async fn end(
     session: &Session<'_>,
     run: &RecordedRun,
     exclusive: &Exclusive<'_>,
     when: When,
-) -> Result<Vec<String>, Failure> {
+    lines: &mut Vec<String>,
+) -> Result<Option<Obstacle>, Failure> {
     let mut journal = session.store.journal(exclusive.lock());
     let reopened = session.watch.guard_patiently(journal.reopen(&run.name)).await?;
     let Reopened { mark, ticket, plan, mut progress } = reopened;
@@ -132,7 +153,7 @@ async fn end(
     let world = session.watch.guard_patiently(executor.world(work, exclusive.lock())).await?;
     let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
     let objects = Objects::new(session.cluster, discovery);
-    let mut lines = Vec::new();
+    let mut first = None;
     // The last one first, as everything that goes back.
     for (position, change) in plan.changes_rev(0..plan.len()) {
         let stage = &plan.stages()[change.stage];
@@ -151,7 +172,15 @@ async fn end(
             Hold::Changed | Hold::Unchanged | Hold::Half => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
-                world.bring(&task).await?;
+                match world.bring(&task).await {
+                    Ok(()) => {}
+                    Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. })) => return Err(obstacle.into()),
+                    Err(obstacle) => {
+                        lines.push(format!("{} stays held: {}.", change.target, redact::text(&chain(&obstacle))));
+                        first.get_or_insert(obstacle);
+                        continue;
+                    }
+                }
                 let fields = held(after, before).join(", ");
                 if hold == Hold::Changed {
                     format!("has changed, and has back what was held: {fields}")
@@ -166,7 +195,7 @@ async fn end(
         }
         lines.push(format!("{} {what}.", change.target));
     }
-    Ok(lines)
+    Ok(first)
 }
 
 /// What stays held, why, and what whoever knows better does.
