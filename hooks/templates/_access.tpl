@@ -13,6 +13,12 @@ metadata:
 automountServiceAccountToken: false
 {{- include "fairlead-hooks.role" (dict "job" . "key" "rules" "kind" "ClusterRole" "name" (include "fairlead-hooks.clusterName" .)) }}
 {{- include "fairlead-hooks.role" (dict "job" . "key" "namespaceRules" "kind" "Role" "name" (include "fairlead-hooks.name" .)) }}
+{{- /* Two releases may name the same namespace: the name tells them apart. */}}
+{{- $job := . }}
+{{- range $namespace, $rules := .otherNamespaces }}
+{{- $there := merge (dict "otherRules" $rules) $job }}
+{{- include "fairlead-hooks.role" (dict "job" $there "key" "otherRules" "kind" "Role" "namespace" $namespace "name" (include "fairlead-hooks.clusterName" $job)) }}
+{{- end }}
 {{- include "fairlead-hooks.undoRole" . }}
 {{- end -}}
 
@@ -63,14 +69,18 @@ subjects:
 {{- end }}
 {{- end -}}
 
-{{/* A cluster-scoped object says in a label which namespace's release it belongs to: its name has only a hash of that. */}}
+{{/* What is outside the release's namespace says in a label which namespace's release it belongs to: its name has only a hash of that. */}}
 {{- define "fairlead-hooks.roleMetadata" -}}
-{{- if eq .kind "Role" -}}
+{{- $labels := merge (dict "fairlead.dev/namespace" .job.root.Release.Namespace) .job.extraLabels -}}
+{{- $outside := merge (dict "extraLabels" $labels) .job -}}
+{{- if .namespace -}}
+namespace: {{ .namespace | quote }}
+{{ include "fairlead-hooks.accessMetadata" $outside -}}
+{{- else if eq .kind "Role" -}}
 namespace: {{ .job.root.Release.Namespace | quote }}
 {{ include "fairlead-hooks.accessMetadata" .job -}}
 {{- else -}}
-{{- $labels := merge (dict "fairlead.dev/namespace" .job.root.Release.Namespace) .job.extraLabels -}}
-{{- include "fairlead-hooks.accessMetadata" (merge (dict "extraLabels" $labels) .job) -}}
+{{- include "fairlead-hooks.accessMetadata" $outside -}}
 {{- end -}}
 {{- end -}}
 

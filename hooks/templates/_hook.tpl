@@ -52,6 +52,7 @@ weight: 10
 component: hook
 rules: []
 namespaceRules: []
+otherNamespaces: {}
 undoRules: []
 undoneBy: []
 # Empty means those of fairlead's own jobs.

@@ -9,14 +9,14 @@
 {{- end -}}
 
 {{/*
-Rules for what is drained, as JSON: for reading (rules), and for closing the intake, going back and the end of the holds (undoRules). No verb is
+Rules for what is drained, as JSON: for reading (rules, otherNamespaces), and for closing the intake, going back and the end of the holds (undoRules). No verb is
 given to one account twice.
 */}}
 {{- define "fairlead.drainRules" -}}
 {{- $drain := include "fairlead.drain" . | fromJson -}}
 {{- $forward := dict -}}
 {{- $back := dict -}}
-{{- $secrets := list -}}
+{{- $secrets := dict -}}
 {{- range $drain.intake -}}
 {{- include "fairlead.allowIntake" (dict "in" $back "of" .) -}}
 {{- if .scale -}}
@@ -34,7 +34,9 @@ given to one account twice.
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "" "kind" "Pod") "verbs" (list "list")) -}}
 {{- end -}}
 {{- end -}}
-{{- $secrets = include "fairlead.secretsIn" (dict "in" . "namespace" $.Release.Namespace) | fromJsonArray | concat $secrets -}}
+{{- range include "fairlead.secretsIn" (dict "in" . "namespace" $.Release.Namespace) | fromJsonArray -}}
+{{- $_ := append (get $secrets .namespace | default list) .name | uniq | sortAlpha | set $secrets .namespace -}}
+{{- end -}}
 {{- end -}}
 {{- range $resource, $verbs := $back -}}
 {{- range $verbs -}}
@@ -42,11 +44,12 @@ given to one account twice.
 {{- end -}}
 {{- end -}}
 {{- $rules := include "fairlead.asRules" $forward | fromJsonArray -}}
-{{- /* Only these, and only to read them. Those of the release's namespace are allowed with the ledger. */}}
-{{- with $secrets | uniq | sortAlpha -}}
-{{- $rules = append $rules (dict "apiGroups" (list "") "resources" (list "secrets") "resourceNames" . "verbs" (list "get")) -}}
+{{- /* Only these, each in its namespace, and only to read them. Those of the release's namespace are allowed with the ledger. */}}
+{{- $others := dict -}}
+{{- range $namespace, $names := $secrets -}}
+{{- $_ := dict "apiGroups" (list "") "resources" (list "secrets") "resourceNames" $names "verbs" (list "get") | list | set $others $namespace -}}
 {{- end -}}
-{{- dict "rules" $rules "undoRules" (include "fairlead.asRules" $back | fromJsonArray) | toJson -}}
+{{- dict "rules" $rules "otherNamespaces" $others "undoRules" (include "fairlead.asRules" $back | fromJsonArray) | toJson -}}
 {{- end -}}
 
 {{/* What closes an intake, and opens it again: only through its scale, where it has one. */}}
@@ -87,13 +90,13 @@ Rules for the end of the holds: those of a purge, and those of a drain. Without 
 {{- omit $held "apps|deployments" "apps|deployments/scale" | include "fairlead.asRules" -}}
 {{- end -}}
 
-{{/* Names of Secrets outside a namespace that a source refers to, wherever it does: {namespace, name, key}. As JSON. */}}
+{{/* Secrets outside a namespace that a source refers to, wherever it does: {namespace, name, key}. As JSON. */}}
 {{- define "fairlead.secretsIn" -}}
 {{- $namespace := .namespace -}}
 {{- $names := list -}}
 {{- if kindIs "map" .in -}}
 {{- if and (hasKey .in "name") (hasKey .in "key") (ne (.in.namespace | default $namespace) $namespace) -}}
-{{- $names = append $names .in.name -}}
+{{- $names = append $names .in -}}
 {{- end -}}
 {{- range .in -}}
 {{- $names = include "fairlead.secretsIn" (dict "in" . "namespace" $namespace) | fromJsonArray | concat $names -}}

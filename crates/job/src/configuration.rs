@@ -44,7 +44,13 @@ fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Res
     let ours: Vec<&Value> = documents.iter().filter(is_ours).collect();
     let [document] = ours.as_slice() else {
         let what = "must hold one document with apiVersion fairlead.dev/v1 and kind Configuration";
-        return Err(invalid(format!("{what}, and holds {}", ours.len())));
+        let of = |document: &Value| format!("{} {}", document["apiVersion"], document["kind"]);
+        let found = match (ours.len(), documents) {
+            (0, []) => "no document".to_owned(),
+            (0, others) => others.iter().map(of).collect::<Vec<_>>().join(", "),
+            (count, _) => format!("{count} of them"),
+        };
+        return Err(invalid(format!("{what}, and holds {found}")));
     };
     for key in document.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
         if !COMMON.contains(&key) && !SECTIONS.contains(&key) {
@@ -52,9 +58,16 @@ fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Res
         }
     }
     let Some(section) = document.get(name) else { return Ok(None) };
+    if section.is_null() {
+        return Err(invalid(format!("the section `{name}` is empty")));
+    }
     let read = serde_path_to_error::deserialize(section);
-    read.map(|content| Some(Section { content, document: section.clone() }))
-        .map_err(|error| invalid(format!("{name}.{}: {}", error.path(), error.inner())))
+    read.map(|content| Some(Section { content, document: section.clone() })).map_err(|error| {
+        invalid(match error.path().to_string().as_str() {
+            "." => format!("{name}: {}", error.inner()),
+            path => format!("{name}.{path}: {}", error.inner()),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -78,8 +91,10 @@ mod tests {
         for (text, expected) in [
             (format!("{head}purge: {{a: x}}"), "f.yaml: purge.a: invalid type: string \"x\", expected u32"),
             (format!("{head}porge: {{}}"), "f.yaml: there is no section \"porge\"; there are purge, drain"),
-            ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "and holds 0"),
-            (format!("{head}---\n{head}"), "and holds 2"),
+            ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "and holds \"v1\" \"ConfigMap\""),
+            (format!("{head}---\n{head}"), "and holds 2 of them"),
+            (format!("{head}purge:\n"), "f.yaml: the section `purge` is empty"),
+            (format!("{head}purge: 3\n"), "f.yaml: purge: invalid type: integer `3`"),
         ] {
             let error = read(&text).expect_err(expected);
             assert!(error.contains(expected), "{error}");
