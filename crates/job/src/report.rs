@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anstream::adapter::StripBytes;
 use anyhow::Context as _;
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
 use serde::Serialize;
 
@@ -133,9 +134,9 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
     let (message, status) = match error.downcast_ref::<Failure>() {
         Some(failure) => {
             let (code, after) = (failure.code, failure.aftermath());
-            (format!("error {}: {error:#}\n{after}{}\n", code.id, code.next), failure.status())
+            (format!("error {}: {}\n{after}{}\n", code.id, chain(&*error), code.next), failure.status())
         }
-        None => (format!("error: {error:#}\n"), ExitStatus::Failed),
+        None => (format!("error: {}\n", chain(&*error)), ExitStatus::Failed),
     };
     let message = redact::text(&message);
     // Nothing can be done when even stderr is closed.

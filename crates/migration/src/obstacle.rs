@@ -126,9 +126,11 @@ impl fmt::Display for Stop {
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line. Libraries repeat in an error what its cause says: each is said once.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

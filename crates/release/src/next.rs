@@ -146,7 +146,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
     let Some(revision) = way_back else {
         let pending = |revision: u32| Next {
             command: place.helm_rollback(revision),
-            what: "ends the operation that Helm has not come to the end of".to_owned(),
+            what: "if no helm is at work any more: ends the operation that it has not come to the end of".to_owned(),
         };
         return state.way_out().map(pending).into_iter().collect();
     };

@@ -13,6 +13,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::redact;
 use fairlead_kube_client::cluster::FIELD_MANAGER;
+use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::{Objects, writable};
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
@@ -24,7 +25,9 @@ use fairlead_migration::stage::StageKind;
 
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
+use crate::helm::HelmRecords;
 use crate::session::Session;
+use crate::status::require_known;
 
 /// How a hold stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +60,11 @@ enum When {
 pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     let work = async |exclusive: &Exclusive<'_>| {
         let runs = session.watch.guard(session.store.runs()).await.map_err(Failure::from)?;
+        if runs.is_empty() && session.common.release.helm_revision.is_none() {
+            let Session { cluster, place, .. } = session;
+            let helm = HelmRecords::of(cluster, *place).await.map_err(Failure::from)?;
+            require_known(&Ledger::new(cluster, place.namespace, place.release), *place, &helm).await?;
+        }
         // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
         let revision = session.common.release.helm_revision;
         let is_open = |run: &&RecordedRun| run.is_unfinished() && !run.is_in_force() && run.helm_revision == revision;

@@ -72,6 +72,11 @@ impl Ledger<'_> {
                 let source = format!("it is of namespace {from}; import it with --ledger-namespace {from}").into();
                 return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
             }
+            let release = secret["metadata"]["labels"][RELEASE_LABEL].as_str().unwrap_or_default();
+            if release != self.release {
+                let source = format!("it is of release {release}, and not of {}", self.release).into();
+                return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
+            }
             match self.get(name(secret)).await? {
                 None => missing.push(secret),
                 // Endings go on; those that are there are newer.
