@@ -111,9 +111,10 @@ impl Evidence {
         let has_backlog = self.sources.iter().any(|source| !source.is_intake);
         self.is_proven = *verdict == Verdict::Proven && has_backlog;
         self.verdict = match verdict {
-            Verdict::Proven if has_backlog => "proven: every source was empty, and no end position moved".to_owned(),
-            Verdict::Proven => "nothing is proven: no source was named, and the grace period has passed".to_owned(),
-            other => format!("{other:?}"),
+            Verdict::Proven if !has_backlog => {
+                "nothing is proven: no source was named, and the grace period has passed".to_owned()
+            }
+            other => other.message(),
         };
         for (seen, reading) in self.sources.iter_mut().zip(readings) {
             match self.row.len() {
@@ -172,10 +173,18 @@ impl Evidence {
         }
         let span = last.from.saturating_sub(row[0].to);
         let names: Vec<&str> = self.sources.iter().filter(|it| !it.is_intake).map(|it| it.name.as_str()).collect();
+        let text = |duration: Duration| humantime::format_duration(Duration::from_millis(millis(duration))).to_string();
+        let longer = if redelivery.is_zero() {
+            String::new()
+        } else {
+            format!(", longer than the {} of redelivery", text(redelivery))
+        };
+        let intake = if self.intake.is_empty() { "none".to_owned() } else { self.intake.join(", ") };
         Ok(format!(
-            "{} was empty in {} rounds in a row, over {span:?}, longer than the {redelivery:?} of redelivery; from {} on",
+            "{} was empty in {} rounds in a row, over {}{longer}; from {} on; intake that was closed: {intake}",
             names.join(", "),
             row.len(),
+            text(span),
             self.began
         ))
     }
@@ -198,7 +207,9 @@ pub(crate) fn verify(certificate: &Value) -> Result<String, String> {
         return Err(format!("its run is in phase {}, so its intake is open again", certificate["phase"]));
     }
     let evidence: Evidence = serde_json::from_value(certificate["evidence"].clone()).map_err(|error| error.to_string())?;
-    evidence.check()
+    let said = evidence.check()?;
+    let [release, namespace] = ["release", "namespace"].map(|field| certificate[field].as_str().unwrap_or_default());
+    Ok(format!("release {release} in namespace {namespace}: {said}"))
 }
 
 #[cfg(test)]
@@ -243,7 +254,12 @@ mod tests {
         let sources = [("intake Deployment a/b", true), ("orders", false)];
         let sources = sources.map(|(name, is_intake)| Watched { name: name.to_owned(), is_intake });
         let good = certificate(&sources);
-        assert!(verify(&good).expect("it holds").starts_with("orders was empty in 4 rounds in a row, over 3s"), "{good}");
+        assert!(
+            verify(&good)
+                .expect("it holds")
+                .contains("orders was empty in 4 rounds in a row, over 3s, longer than the 2s of"),
+            "{good}"
+        );
         let mut changed = good.clone();
         changed["evidence"]["rules"]["samples"] = json!(1);
         assert!(verify(&changed).expect_err("changed").contains("its evidence was changed"));

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::configuration::Drain;
-use crate::progress::said;
+use crate::progress::{line, said};
 use crate::sources::{Place, Reader};
 use crate::step::readers;
 
@@ -26,8 +26,10 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
     match output {
         Output::Text => {
             for (source, reading) in &sources {
-                let hopeless = reading.hopeless.as_ref().map_or_else(String::new, |why| format!("; {why}"));
-                writeln!(out, "{}: {}{hopeless}", source.name, said(&reading.left, &[]))?;
+                let line = line(source, reading, &[]);
+                // Where nothing is known for the same reason, it is said once.
+                let hopeless = reading.hopeless.as_ref().filter(|why| !line.ends_with(*why));
+                writeln!(out, "{line}{}", hopeless.map_or_else(String::new, |why| format!("; {why}")))?;
             }
         }
         Output::Json | Output::Yaml => {

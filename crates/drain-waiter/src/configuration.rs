@@ -179,7 +179,12 @@ impl Drain {
                 }
                 Intake::Set(Setting { field, .. }) if field.is_empty() || is_not_ours(field) => {
                     let field = field.join(".");
-                    return Err(format!("drain.intake: {}: field {field:?} cannot be set", intake.target()));
+                    let why = match field.as_str() {
+                        "" => "it is empty",
+                        "spec.replicas" => "use `scale`",
+                        _ => "the API server sets it, or it says which object it is",
+                    };
+                    return Err(format!("drain.intake: {}: field {field:?} cannot be set: {why}", intake.target()));
                 }
                 _ => {}
             }

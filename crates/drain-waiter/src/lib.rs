@@ -3,8 +3,10 @@
 //! - [`args`], `configuration`, `options`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
 //! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
 //!   - `intake`: what closing makes of an object; `surroundings`: autoscalers, and both sides of a redirect
+//! - `first_look`: every source is opened and read before anything is closed
 //! - `sources`: what is read, and each reading
 //! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds
+//! - `closed`: whether the intake stays closed, and who opens it
 //! - `step`: the step; `wait`: its rounds; `progress`: what an operator sees of them; `check`: one round
 //!
 //! # Decision: the proof is a row of rounds, not a glance
@@ -22,7 +24,9 @@
 pub mod args;
 mod certificate;
 mod check;
+mod closed;
 mod configuration;
+mod first_look;
 mod intake;
 mod options;
 mod plan;
@@ -76,6 +80,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let Some(drain) = read()? else { return Ok(ExitStatus::Done) };
             let cluster = connect(common).await?;
             let discovery = cluster.discover().await.map_err(Failure::from)?;
+            if !is_there(&Source::Cluster(&cluster, &discovery), &drain.content) {
+                writeln!(anstream::stdout(), "Nothing to drain: none of the kinds under `onlyWith` is served.")
+                    .context("failed to write to stdout")?;
+                return Ok(ExitStatus::Done);
+            }
             let namespace = place(common, &cluster, STEP).namespace;
             check::run(&drain.content, Place { cluster: &cluster, discovery: &discovery, namespace }, common.output.output)
                 .await
@@ -119,7 +128,7 @@ async fn make_plan(source: &Source<'_>, args: &Args, drain: Option<&Drain>) -> R
         }
         Source::Manifests(_) => None,
     };
-    Ok(plan::make(source, &options, place).await?)
+    Ok(plan::make(source, &options, place, None).await?)
 }
 
 /// Whether what is drained is in this cluster.

@@ -2,26 +2,70 @@
 //! is closed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fairlead_job::codes::drain_waiter as codes;
+use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Image, Images, Target};
-use fairlead_migration::finding::Unchanged;
+use fairlead_migration::fields;
+use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::source::Source;
 
-use crate::configuration::Intake;
+use crate::configuration::{Intake, Redirect, Setting};
+use crate::first_look;
 use crate::intake::{Closing, rivals};
 use crate::options::{Options, STEP};
+use crate::sources::Place;
 use crate::sources::kubernetes::kind_of;
-use crate::sources::{Place, Reader, refusal, target as source_target};
 use crate::stages::{HOLDS, SWITCHES, stages};
 use crate::surroundings::{autoscalers, sides};
 
+/// What the API server says of a field before it is set: whether there is such a field, and whether it takes the value.
+async fn rehearsed(
+    source: &Source<'_>,
+    target: &Target,
+    setting: &Setting,
+    [before, after]: [&Image; 2],
+) -> Result<Vec<Finding>, Obstacle> {
+    let (Source::Cluster(cluster, discovery), Some(patch)) = (source, fields::diff(before, after)) else {
+        return Ok(Vec::new());
+    };
+    let name = setting.field.join(".");
+    let refused = |what: String| codes::NOT_CLOSABLE.finding(target.clone(), what);
+    let answer = Objects::new(cluster, *discovery).rehearse_update(target, &patch).await?;
+    let refusal = match answer {
+        Some(Err(why)) => {
+            // The API server quotes the whole object first.
+            let why = why.rsplit_once("\": ").map_or(why.as_str(), |(_, why)| why);
+            Some(refused(format!("field {name} cannot be {}: {why}", setting.value)))
+        }
+        Some(Ok(object)) if !fields::holds(&patch, &object) => {
+            Some(refused(format!("the API server leaves field {name} as it is")))
+        }
+        _ => None,
+    };
+    let is_new = setting.field.iter().try_fold(before, |value, name| value.get(name)).is_none();
+    let warning = || codes::NEW_FIELD.finding(target.clone(), format!("field {name} is not there today"));
+    Ok(match refusal {
+        Some(refusal) => vec![refusal],
+        None if is_new => vec![warning()],
+        None => Vec::new(),
+    })
+}
+
 /// Decides what is closed. Sources are opened where there is a place to open them from: not for a plan from files.
-pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, place: Option<Place<'_>>) -> Result<Plan, Obstacle> {
+/// `time` is what the run has, where there is one.
+pub(crate) async fn make(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    place: Option<Place<'_>>,
+    time: Option<Duration>,
+) -> Result<Plan, Obstacle> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency));
-    let (drain, mut changes, mut scaled) = (options.drain, BTreeMap::new(), Vec::new());
+    let (drain, mut changes) = (options.drain, BTreeMap::new());
+    let (mut scaled, mut redirected) = (Vec::new(), Vec::new());
     for intake in &drain.intake {
         let (target, stage) = (intake.target(), if intake.is_switch() { SWITCHES } else { HOLDS });
         let kind = kind_of(&target);
@@ -29,31 +73,47 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, place: Opti
         let Some(image) = image else {
             if intake.may_be_absent() {
                 plan.keep(&Unchanged { target, reason: "does not exist".to_owned() });
+            } else if source.api_version(&kind).is_some() {
+                plan.refuse(codes::NO_TARGET.finding(target, "it does not exist"));
             } else {
-                plan.refuse(codes::NO_TARGET.finding(target, "it does not exist, or its kind is not served"));
+                let message = format!("the cluster serves no kind {} in {}", target.kind, target.api_version);
+                plan.refuse(codes::NO_TARGET.finding(target, message));
             }
             continue;
         };
-        match intake.close(&image, source.has_scale(&kind), options.release) {
-            Closing::Refused(finding) => plan.refuse(finding),
-            Closing::Already(reason) => plan.keep(&Unchanged { target, reason }),
-            Closing::After(after) => {
-                for finding in rivals(&target, &image) {
-                    plan.warn(finding);
-                }
-                if matches!(intake, Intake::Scale(_)) {
-                    scaled.push((target.clone(), image.clone()));
-                }
-                changes.insert((stage, target), (intake, image, after));
+        let closing = intake.close(&image, source.has_scale(&kind), options.release);
+        if let Closing::Refused(finding) = closing {
+            plan.refuse(finding);
+            continue;
+        }
+        // What is closed already has the same rivals, and must stay closed.
+        for finding in rivals(&target, &image) {
+            plan.warn(finding);
+        }
+        match intake {
+            Intake::Scale(_) => scaled.push((target.clone(), image.clone())),
+            Intake::Redirect(redirect) => redirected.push((intake, redirect, image.clone())),
+            Intake::Suspend(_) | Intake::Set(_) => {}
+        }
+        if let (Intake::Set(setting), Closing::After(after)) = (intake, &closing) {
+            for finding in rehearsed(source, &target, setting, [&image, after]).await? {
+                if finding.code == codes::NOT_CLOSABLE.id { plan.refuse(finding) } else { plan.warn(finding) }
             }
         }
+        match closing {
+            Closing::After(after) => {
+                changes.insert((stage, target), (intake, image, after));
+            }
+            Closing::Already(reason) => plan.keep(&Unchanged { target, reason }),
+            Closing::Refused(_) => {}
+        }
     }
-    add_surroundings(source, &mut plan, &changes, &scaled).await?;
+    add_surroundings(source, &mut plan, &redirected, &scaled).await?;
     for ((stage, target), (intake, before, after)) in changes {
         let reason = intake.reason().to_owned();
         plan.push(&Change { stage, target, images: Images::Update(before, after), reason });
     }
-    add_sources(&mut plan, options, place).await;
+    first_look::add(&mut plan, options, place, time).await;
     if !plan.refusals().is_empty() {
         let count = plan.refusals().len();
         let refusals = if count == 1 { "1 refusal".to_owned() } else { format!("{count} refusals") };
@@ -62,51 +122,24 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, place: Opti
     Ok(plan.build())
 }
 
-type Changes<'i> = BTreeMap<(usize, Target), (&'i Intake, Image, Image)>;
-
 async fn add_surroundings(
     source: &Source<'_>,
     plan: &mut PlanBuilder,
-    changes: &Changes<'_>,
+    redirected: &[(&Intake, &Redirect, Image)],
     scaled: &[(Target, Image)],
 ) -> Result<(), Obstacle> {
     let targets: Vec<Target> = scaled.iter().map(|(target, _)| target.clone()).collect();
     for finding in autoscalers(source, &targets).await? {
         if finding.code == codes::AUTOSCALED.id { plan.warn(finding) } else { plan.refuse(finding) }
     }
-    for (intake, service, _) in changes.values() {
-        if let Intake::Redirect(redirect) = intake {
-            let [refusals, warnings] = sides(source, intake, redirect, service, scaled).await?;
-            for finding in refusals {
-                plan.refuse(finding);
-            }
-            for finding in warnings {
-                plan.warn(finding);
-            }
+    for (intake, redirect, service) in redirected {
+        let [refusals, warnings] = sides(source, intake, redirect, service, scaled).await?;
+        for finding in refusals {
+            plan.refuse(finding);
+        }
+        for finding in warnings {
+            plan.warn(finding);
         }
     }
     Ok(())
-}
-
-/// Opens every source, and says what cannot be proven.
-async fn add_sources(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>) {
-    let drain = options.drain;
-    let none = || source_target("*");
-    if drain.sources.is_empty() && options.requires_proof {
-        plan.refuse(codes::PROOF_REQUIRED.finding(none(), "the section `drain` names no source"));
-    } else if drain.sources.is_empty() {
-        let grace = humantime::format_duration(options.rules.grace);
-        plan.warn(
-            codes::NOTHING_PROVEN.finding(none(), format!("no source is named; the run waits {grace}, and that is all")),
-        );
-    } else if drain.intake.is_empty() {
-        plan.warn(codes::NO_INTAKE.finding(none(), "no intake is named"));
-    }
-    let Some(place) = place else { return };
-    let opened = drain.sources.iter().map(async |source| (&source.name, Reader::of(source, place).open().await));
-    for (name, opened) in futures::future::join_all(opened).await {
-        if let Err(error) = opened {
-            plan.refuse(refusal(name, &error));
-        }
-    }
 }

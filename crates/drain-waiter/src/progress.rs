@@ -46,13 +46,13 @@ impl Progress {
             .iter()
             .zip(readings)
             .zip(&self.history)
-            .map(|((source, reading), history)| format!("{}: {}", source.name, said(&reading.left, history)))
+            .map(|((source, reading), history)| line(source, reading, history))
             .collect();
         let waiting = match waiting {
             WaitingFor::Intake => "until the intake is closed",
             WaitingFor::Backlog => "until everything is empty",
-            WaitingFor::Samples => "everything is empty; whether it stays so",
-            WaitingFor::Grace => "everything is proven empty; the grace period",
+            WaitingFor::Samples => "whether everything stays empty",
+            WaitingFor::Grace => "until the grace period is over; everything is proven empty",
         };
         self.bar.set_message(format!("waiting {waiting}; {}", lines.join("; ")));
         self.bar.tick();
@@ -74,6 +74,17 @@ fn count(left: &Left) -> Option<u64> {
         Left::Some(left) => Some(*left),
         Left::Unknown(_) => None,
     }
+}
+
+/// `orders: 120 left, 24 a second, 5s to go`; of an intake whether it is closed.
+pub(crate) fn line(source: &Watched, reading: &Reading, history: &[(Duration, u64)]) -> String {
+    let said = match (source.is_intake, &reading.left) {
+        (true, _) if reading.seen["exists"] == false => "does not exist".to_owned(),
+        (true, Left::Empty) => "nothing of it is at work".to_owned(),
+        (true, Left::Some(left)) => format!("{left} at work"),
+        (_, left) => said(left, history),
+    };
+    format!("{}: {said}", source.name)
 }
 
 /// `120 left, 24 a second, 5s to go`.

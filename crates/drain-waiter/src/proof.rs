@@ -50,12 +50,38 @@ pub(crate) enum Verdict {
     Proven,
     /// No waiting would empty this source.
     Hopeless { source: String, why: String },
-    /// Nothing less was left for too long.
-    Stalled { source: String, left: u64, is_intake: bool },
+    /// Nothing less was left for so long.
+    Stalled { source: String, left: u64, is_intake: bool, after: Duration },
     /// This source could not say how much is left for too long.
     Unreadable { source: String, why: String },
     /// An end position moved although the intake is closed.
     Moved { source: String, position: String, publishers: Vec<String> },
+}
+
+impl Verdict {
+    /// What ends the run, in words.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Hopeless { source, why } | Self::Unreadable { source, why } => format!("{source}: {why}"),
+            Self::Stalled { source, left, is_intake, after } => {
+                let after = humantime::format_duration(*after);
+                let what = if *is_intake { " does not close" } else { "" };
+                format!("{source}{what}: {left} left, and nothing less for {after} (--stall, and the time of redelivery)")
+            }
+            Self::Moved { source, position, publishers } if publishers.is_empty() => format!(
+                "{source}: end position {position} moved after the intake was closed; the source does not say who publishes"
+            ),
+            Self::Moved { source, position, publishers } => format!(
+                "{source}: end position {position} moved after the intake was closed; clients that have sent something, acknowledgements included: {}",
+                publishers.join(", ")
+            ),
+            Self::Proven => "proven: every source was empty, and no end position moved".to_owned(),
+            Self::Waiting(WaitingFor::Intake) => "the intake was not closed yet".to_owned(),
+            Self::Waiting(WaitingFor::Backlog) => "something was left".to_owned(),
+            Self::Waiting(WaitingFor::Samples) => "everything was empty, but not for long enough".to_owned(),
+            Self::Waiting(WaitingFor::Grace) => "everything was empty, and the grace period was not over".to_owned(),
+        }
+    }
 }
 
 /// What is still missing.
@@ -212,7 +238,8 @@ impl Proof {
         let left = |is_intake: bool| {
             self.named(readings).filter(move |(source, _)| source.is_intake == is_intake).find_map(|(source, reading)| {
                 let Left::Some(left) = reading.left else { return None };
-                Some(Verdict::Stalled { source: source.name.clone(), left, is_intake })
+                let after = self.rules.stall + self.redelivery;
+                Some(Verdict::Stalled { source: source.name.clone(), left, is_intake, after })
             })
         };
         unknown

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fairlead_backlog::SourceConfiguration;
-use fairlead_backlog::reading::Reading;
+use fairlead_backlog::reading::{Left, Reading};
 use fairlead_backlog::source::{Credentials, OpenError, SecretKey, Source};
 use fairlead_job::code::Code;
 use fairlead_job::codes::drain_waiter as codes;
@@ -120,6 +120,11 @@ impl<'a> Reader<'a> {
         Self { place, kind: SourceKind::Kubernetes(observed), redelivery: None, watched, opened: None }
     }
 
+    /// Whether it reads an object of the cluster which is not of the intake.
+    pub(crate) fn is_object(&self) -> bool {
+        matches!(self.kind, SourceKind::Kubernetes(_)) && !self.watched.is_intake
+    }
+
     /// Opens it, which finds what is wrong with the configuration.
     pub(crate) async fn open(&mut self) -> Result<(), OpenError> {
         if self.opened.is_none() {
@@ -145,8 +150,19 @@ impl<'a> Reader<'a> {
         let reading = tokio::time::timeout(TIMEOUT, read).await;
         let mut reading = reading.unwrap_or_else(|_| Reading::unknown(format!("it did not answer within {TIMEOUT:?}")));
         reading.redelivery = reading.redelivery.max(self.redelivery);
-        reading
+        redacted(reading)
     }
+}
+
+/// Without credentials: what is read goes into logs, reports and the certificate.
+fn redacted(mut reading: Reading) -> Reading {
+    if let Left::Unknown(why) = &mut reading.left {
+        *why = redact::text(why);
+    }
+    reading.hopeless = reading.hopeless.as_deref().map(redact::text);
+    reading.publishers.iter_mut().for_each(|publisher| *publisher = redact::text(publisher));
+    redact::value(&mut reading.seen);
+    reading
 }
 
 /// A source as the target of a finding.

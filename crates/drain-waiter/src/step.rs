@@ -1,12 +1,12 @@
 //! The step: what this job brings to what all jobs do.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fairlead_driver::step::{Step, StepKind};
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::executor::{Standing, Task, Verified, World};
 use fairlead_migration::finding::Finding;
@@ -20,10 +20,11 @@ use fairlead_release::session::Session;
 use serde_json::Value;
 
 use crate::certificate::Evidence;
+use crate::closed::expect_closed;
 use crate::configuration::{Drain, Intake};
 use crate::options::{Options, STEP};
 use crate::plan;
-use crate::sources::kubernetes::{Observed, Until};
+use crate::sources::kubernetes::{Observed, Until, kind_of};
 use crate::sources::{Place, Reader};
 use crate::surroundings::new_side;
 use crate::wait::Wait;
@@ -45,29 +46,29 @@ impl Draining<'_> {
         Place { cluster, discovery, namespace: place.namespace }
     }
 
-    /// Fails when somebody has opened the intake again.
+    /// Fails when the intake is open: what the configuration names, and what an earlier process has closed that was told otherwise.
     async fn expect_closed(&self, plan: &Plan) -> Result<(), Obstacle> {
-        let objects = Objects::new(self.session.cluster, &self.session.discovery);
+        let Session { cluster, discovery, .. } = self.session;
+        expect_closed(&Source::Cluster(cluster, discovery), self.options.drain, self.options.release).await?;
+        let objects = Objects::new(cluster, discovery);
         for change in plan.changes() {
             let stage = &plan.stages()[change.stage];
             let task = Task { change: &change, stage, mark: "", is_undo: false, on_drift: OnDrift::Stop };
             if objects.look(&task).await? != Standing::After {
-                let live = objects.get(&change.target).await?.unwrap_or_default();
-                let by =
-                    last_writer(&live).map_or_else(String::new, |writer| format!("; {writer} was the last to write to it"));
-                let message = format!("{} is not as the run left it{by}", change.target);
+                let message = format!("{} is not as the run left it", change.target);
                 return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
             }
         }
         Ok(())
     }
-}
 
-/// Who wrote to an object last, other than its status, and other than we.
-fn last_writer(object: &Value) -> Option<&str> {
-    let entries = object["metadata"]["managedFields"].as_array()?.iter();
-    let others = entries.filter(|entry| entry["manager"] != FIELD_MANAGER && entry["subresource"] != "status");
-    others.max_by_key(|entry| entry["time"].as_str().unwrap_or_default())?["manager"].as_str()
+    /// What is closed, for the certificate.
+    fn intake(&self, plan: &Plan) -> Vec<String> {
+        let named = self.options.drain.intake.iter().map(Intake::target);
+        let all: BTreeSet<String> =
+            named.chain(plan.changes().map(|change| change.target)).map(|it| it.to_string()).collect();
+        all.into_iter().collect()
+    }
 }
 
 /// What is read of a drain: first whether the intake is closed, then the backlog.
@@ -92,7 +93,7 @@ impl Step for Draining<'_> {
 
     async fn plan(&self) -> Result<Plan, Failure> {
         let source = Source::Cluster(self.session.cluster, &self.session.discovery);
-        Ok(plan::make(&source, &self.options, Some(self.place())).await?)
+        Ok(plan::make(&source, &self.options, Some(self.place()), Some(self.session.watch.time_left())).await?)
     }
 
     fn check(&self, plan: &Plan) -> Result<(), Failure> {
@@ -107,7 +108,7 @@ impl Step for Draining<'_> {
             options: &self.options,
             watch: &self.session.watch,
             readers: readers(self.options.drain, self.place()),
-            intake: plan.changes().map(|change| change.target.to_string()).collect(),
+            intake: self.intake(plan),
         };
         wait.run(&self.evidence, async || self.expect_closed(plan).await).await?;
         Ok(Verified::AsPlanned)
@@ -148,7 +149,10 @@ impl World for Guarded<'_, '_> {
             let source = Source::Cluster(cluster, discovery);
             for intake in &self.step.options.drain.intake {
                 let Intake::Redirect(redirect) = intake else { continue };
-                if let Some(Finding { target, message, .. }) = new_side(&source, &intake.target(), redirect).await? {
+                let service = intake.target();
+                let namespace = service.namespace.as_deref().unwrap_or_default();
+                let image = source.get(&kind_of(&service), namespace, &service.name).await?.unwrap_or_default();
+                if let Some(Finding { target, message, .. }) = new_side(&source, &service, &image, redirect).await? {
                     return Err(Obstacle::Verdict {
                         code: codes::NEW_SIDE.id.into(),
                         message: format!("{target}: {message}"),

@@ -1,5 +1,7 @@
 //! What is around the objects of the intake: autoscalers of what is scaled, and the pods on both sides of a redirect.
 
+use std::cell::{Cell, RefCell};
+
 use fairlead_apis::object;
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_kube_client::selector::Selector;
@@ -40,14 +42,21 @@ fn scaled_target<'t>(scaled: &'t [Target], autoscaler: &Value) -> Option<&'t Tar
 
 fn autoscaled(scaled: &[Target], autoscaler: &Value) -> Option<Finding> {
     let workload = scaled_target(scaled, autoscaler)?;
+    if autoscaler["spec"]["minReplicas"] == 0 {
+        let message = format!("it has minReplicas 0, and so starts {workload} from zero, which is to be held at 0");
+        return Some(codes::SCALED_BY_EVENTS.finding(target(autoscaler), message));
+    }
     Some(codes::AUTOSCALED.finding(target(autoscaler), format!("it scales {workload}, which is held at 0")))
 }
 
 fn scaled_by_events(scaled: &[Target], keda: &Value) -> Option<Finding> {
     let workload = scaled_target(scaled, keda)?;
     let annotation = |key: &str| object::annotation(keda, key);
-    let is_paused = annotation("autoscaling.keda.sh/paused-replicas") == Some("0")
-        || annotation("autoscaling.keda.sh/paused") == Some("true");
+    // Where both are there, KEDA takes the number.
+    let is_paused = match annotation("autoscaling.keda.sh/paused-replicas") {
+        Some(replicas) => replicas == "0",
+        None => annotation("autoscaling.keda.sh/paused") == Some("true"),
+    };
     let message = format!("it starts {workload} again, which is to be held at 0");
     (!is_paused).then(|| codes::SCALED_BY_EVENTS.finding(target(keda), message))
 }
@@ -62,11 +71,18 @@ pub(crate) async fn sides(
 ) -> Result<[Vec<Finding>; 2], Obstacle> {
     let target = intake.target();
     let namespace = target.namespace.as_deref();
+    if service["spec"]["selector"] == Value::Object(redirect.selector.clone()) {
+        // It leads there already: there is no old side any more.
+        let is_cluster = matches!(source, Source::Cluster(..));
+        let refused = if is_cluster { new_side(source, &target, service, redirect).await? } else { None };
+        return Ok([refused.into_iter().collect(), Vec::new()]);
+    }
     let old = selector(&service["spec"]["selector"]);
     let is_old = |pod: &Value| old.as_ref().is_some_and(|old| old.matches(pod));
     let of_old = |(workload, image): &(Target, Image)| {
         let template = json!({"metadata": image["spec"]["template"]["metadata"]});
-        (workload.namespace.as_deref() == namespace && is_old(&template)).then(|| workload.clone())
+        let stands = image["spec"]["replicas"] == 0;
+        (!stands && workload.namespace.as_deref() == namespace && is_old(&template)).then(|| workload.clone())
     };
     let mut refusals: Vec<Finding> = scaled
         .iter()
@@ -78,7 +94,7 @@ pub(crate) async fn sides(
         .collect();
     // Files hold no pods.
     if matches!(source, Source::Cluster(..)) {
-        refusals.extend(new_side(source, &target, redirect).await?);
+        refusals.extend(new_side(source, &target, service, redirect).await?);
     }
     let abrupt = |pod: Value| (is_old(&pod) && !has_pre_stop(&pod)).then(|| object::name(&pod).to_owned());
     let abrupt = source.find_in(&POD, namespace, abrupt).await?;
@@ -87,18 +103,43 @@ pub(crate) async fn sides(
     Ok([refusals, abrupt.map(warning).into_iter().collect()])
 }
 
-/// What speaks against the new side of a redirect.
+/// What speaks against the new side of a redirect: no pod is ready, or a ready one lacks a port that the Service names.
 pub(crate) async fn new_side(
     source: &Source<'_>,
     service: &Target,
+    image: &Image,
     redirect: &Redirect,
 ) -> Result<Option<Finding>, Obstacle> {
     let new = selector(&Value::Object(redirect.selector.clone()));
-    let ready = |pod: Value| new.as_ref().is_some_and(|new| new.matches(&pod) && is_ready(&pod)).then_some(());
-    let found = source.find_in(&POD, service.namespace.as_deref(), ready).await?;
+    let (has_ready, lacking) = (Cell::new(false), RefCell::new(None));
+    let look = |pod: Value| {
+        if new.as_ref().is_some_and(|new| new.matches(&pod) && is_ready(&pod)) {
+            has_ready.set(true);
+            let port = named_ports(image).find(|port| !has_port(&pod, port))?;
+            *lacking.borrow_mut() = Some(format!("{} has no port that is called {port}", object::name(&pod)));
+        }
+        None::<()>
+    };
+    source.find_in(&POD, service.namespace.as_deref(), look).await?;
     let labels: Vec<String> = redirect.selector.iter().map(|(key, value)| format!("{key}={}", text(value))).collect();
-    let message = format!("no pod with {} is ready", labels.join(","));
-    Ok(found.is_none().then(|| codes::NEW_SIDE.finding(service.clone(), message)))
+    let message = match lacking.into_inner() {
+        Some(pod) => format!("pod {pod}, and the Service leads to that port"),
+        None if has_ready.get() => return Ok(None),
+        None => format!("no pod with {} is ready", labels.join(",")),
+    };
+    Ok(Some(codes::NEW_SIDE.finding(service.clone(), message)))
+}
+
+/// The ports of pods that a Service names.
+fn named_ports(service: &Image) -> impl Iterator<Item = &str> {
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    ports.filter_map(|port| port["targetPort"].as_str())
+}
+
+fn has_port(pod: &Value, name: &str) -> bool {
+    // A container that is started first may go on beside the others.
+    let containers = ["containers", "initContainers"].into_iter().filter_map(|part| pod["spec"][part].as_array());
+    containers.flatten().filter_map(|container| container["ports"].as_array()).flatten().any(|port| port["name"] == name)
 }
 
 fn text(value: &Value) -> &str {
@@ -140,8 +181,22 @@ mod tests {
         assert!(!is_seen(&scaling("a", json!({"name": "b", "kind": "StatefulSet"}), json!({}))));
         assert!(!is_seen(&scaling("a", json!({"name": "b"}), json!({"autoscaling.keda.sh/paused-replicas": "0"}))));
         assert!(is_seen(&scaling("a", json!({"name": "b"}), json!({"autoscaling.keda.sh/paused-replicas": "2"}))));
-        let autoscaler = scaling("a", json!({"name": "b", "kind": "Deployment"}), json!({}));
+        let both = json!({"autoscaling.keda.sh/paused-replicas": "2", "autoscaling.keda.sh/paused": "true"});
+        assert!(is_seen(&scaling("a", json!({"name": "b"}), both)));
+        assert!(!is_seen(&scaling("a", json!({"name": "b"}), json!({"autoscaling.keda.sh/paused": "true"}))));
+        let mut autoscaler = scaling("a", json!({"name": "b", "kind": "Deployment"}), json!({}));
         assert_eq!(autoscaled(&scaled, &autoscaler).expect("seen").code, "DW202");
+        autoscaler["spec"]["minReplicas"] = 0.into();
+        assert_eq!(autoscaled(&scaled, &autoscaler).expect("seen").code, "DW107");
+    }
+
+    #[test]
+    fn a_port_that_the_service_names_is_looked_for() {
+        let service = json!({"spec": {"ports": [{"targetPort": 80}, {"targetPort": "http"}]}});
+        assert_eq!(named_ports(&service).collect::<Vec<_>>(), ["http"]);
+        let pod = |part: &str, name: &str| json!({"spec": {part: [{"ports": [{"name": name}]}]}});
+        assert!(has_port(&pod("containers", "http"), "http") && has_port(&pod("initContainers", "http"), "http"));
+        assert!(!has_port(&pod("containers", "web"), "http") && !has_port(&json!({}), "http"));
     }
 
     #[test]

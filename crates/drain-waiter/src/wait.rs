@@ -48,7 +48,9 @@ impl Wait<'_> {
             }
             intact().await?;
             let from = began.elapsed();
-            let readings = join_all(self.readers.iter_mut().map(Reader::read)).await;
+            // A server that does not answer must not keep the run beyond its deadline.
+            let reads = join_all(self.readers.iter_mut().map(Reader::read));
+            let Ok(readings) = self.watch.guard(async { Ok::<_, Obstacle>(reads.await) }).await else { continue };
             let span = Span { from, to: began.elapsed() };
             let verdict = proof.add(span, &readings);
             progress.show(span, &sources, &readings, &verdict);
@@ -66,7 +68,7 @@ impl Wait<'_> {
                     tracing::info!(rounds, "proven: every source was empty, and no end position moved");
                     return Ok(());
                 }
-                other => return Err(fault(other)),
+                other => return Err(fault(&other)),
             }
             last = readings;
             // Not longer than the run may take: the deadline is to be noticed in time.
@@ -77,25 +79,12 @@ impl Wait<'_> {
 }
 
 /// A verdict that ends the run.
-fn fault(verdict: Verdict) -> Obstacle {
-    let (code, message) = match verdict {
-        Verdict::Hopeless { source, why } => (&codes::HOPELESS, format!("{source}: {why}")),
-        Verdict::Stalled { source, left, is_intake: true } => {
-            (&codes::STALLED, format!("{source} does not close: {left} left"))
-        }
-        Verdict::Stalled { source, left, .. } => {
-            (&codes::STALLED, format!("{source}: {left} left, and nothing less for too long"))
-        }
-        Verdict::Unreadable { source, why } => (&codes::UNREADABLE, format!("{source}: {why}")),
-        Verdict::Moved { source, position, publishers } => {
-            let who = if publishers.is_empty() {
-                "the source does not say who publishes".to_owned()
-            } else {
-                format!("publishers: {}", publishers.join(", "))
-            };
-            (&codes::MOVED, format!("{source}: end position {position} moved after the intake was closed; {who}"))
-        }
-        Verdict::Waiting(_) | Verdict::Proven => (&codes::STALLED, "it does not go on".to_owned()),
+fn fault(verdict: &Verdict) -> Obstacle {
+    let code = match verdict {
+        Verdict::Hopeless { .. } => &codes::HOPELESS,
+        Verdict::Unreadable { .. } => &codes::UNREADABLE,
+        Verdict::Moved { .. } => &codes::MOVED,
+        Verdict::Stalled { .. } | Verdict::Waiting(_) | Verdict::Proven => &codes::STALLED,
     };
-    Obstacle::Verdict { code: code.id.into(), message: redact::text(&message) }
+    Obstacle::Verdict { code: code.id.into(), message: redact::text(&verdict.message()) }
 }

@@ -15,7 +15,7 @@
 //! - `settle`: waits until a write has had its effect
 //! - `sweep`: has every object of a kind stored anew
 //! - `wait`: waits until a stage may be undone
-//! - `rehearse`: asks what would become of a create, and stores nothing
+//! - `rehearse`: asks what would become of a create or an update, and stores nothing
 
 mod image;
 mod namespace;

@@ -121,7 +121,7 @@ fn the_intake_is_closed_the_queue_is_waited_for_and_the_certificate_holds_until_
     std::fs::write(&file, &certificate).expect("written");
     let verify = || run(job("drain-waiter").args(["certificate", "--verify"]).arg(&file), "");
     let holds = verify().expect(0);
-    assert!(holds.stdout.starts_with("It holds: orders was empty in "), "{}", holds.stdout);
+    assert!(holds.stdout.contains("orders was empty in "), "{}", holds.stdout);
     std::fs::write(&file, certificate.replace("\"samples\": 3", "\"samples\": 2")).expect("written");
     assert!(verify().expect(4).stderr.contains("error DW117: its evidence was changed"));
     let mut plugin = job("kubectl-fairlead");
@@ -139,7 +139,7 @@ fn the_intake_is_closed_the_queue_is_waited_for_and_the_certificate_holds_until_
 fn what_does_not_drain_fails_and_the_intake_is_open_again() {
     let scene = Scene::new(&both());
     for (left, code, said) in [
-        (json!(3), 4, "error DW111: orders: 3 left, and nothing less for too long"),
+        (json!(3), 4, "error DW111: orders: 3 left, and nothing less for 2s (--stall"),
         (Value::Null, 4, "error DW115: orders: it has no field /spec/leaseTransitions"),
     ] {
         scene.leave(&left);
@@ -149,7 +149,7 @@ fn what_does_not_drain_fails_and_the_intake_is_open_again() {
     }
     // The deadline comes first.
     scene.leave(&json!(3));
-    scene.run(&["apply", "--run-timeout", "1s"]).expect(124);
+    scene.run(&["apply", "--run-timeout", "4s"]).expect(124);
     assert!(scene.replicas() == 2 && !scene.is_suspended());
 }
 
@@ -162,7 +162,8 @@ fn what_somebody_opens_again_fails_the_run_with_its_name() {
     scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=1", "-n", "default"]).expect(0);
     let ended = applying.wait_with_output().expect("it ends");
     let stderr = String::from_utf8_lossy(&ended.stderr);
-    assert!(stderr.contains("error DW114: Deployment default/intake is not as the run left it; kubectl"), "{stderr}");
+    let said = "error DW114: Deployment default/intake is open: spec.replicas is 1, and must be 0; kubectl (scale) wrote it";
+    assert!(stderr.contains(said), "{stderr}");
     // What they wrote stays; the rest is open.
     assert!(scene.replicas() == 1 && !scene.is_suspended());
 }
@@ -170,13 +171,32 @@ fn what_somebody_opens_again_fails_the_run_with_its_name() {
 #[test]
 fn bad_input_is_found_before_anything_is_closed() {
     let absent = json!({"name": "gone", "kubernetes": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "gone", "until": "stopped"}});
+    let unstoppable = json!({"name": "node", "kubernetes": {"apiVersion": "apps/v1", "kind": "DaemonSet", "namespace": "default", "name": "agent", "until": "stopped"}});
     let scene = Scene::new(&both());
+    let labels = json!({"app": "agent"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "none"}]}});
+    scene
+        .cluster
+        .apply(&json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"namespace": "default", "name": "agent"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template}}));
     let target = |name: &str| json!({"namespace": "default", "name": name});
     let redirect = json!({"redirect": {"namespace": "default", "name": "front", "selector": {"app": "new"}}});
     for (drain, more, said) in [
         (json!({"sources": [queue(), absent]}), "", "DW103 Source gone: there is no Deployment default/gone"),
         (json!({"sources": [queue()], "intake": [{"scale": target("gone")}]}), "", "DW105 Deployment default/gone"),
-        (json!({"intake": [{"scale": target("intake")}]}), "--require-proof", "DW110 Source *"),
+        (both(), "--run-timeout=1s", "DW119 Source drain: the grace period takes 1s, and the run has 0s left"),
+        (
+            with_set(&["spec", "pausedd"], &json!(true)),
+            "",
+            "DW106 Deployment default/intake: field spec.pausedd cannot be true: ",
+        ),
+        (
+            with_set(&["spec", "paused"], &json!("yes")),
+            "",
+            "DW106 Deployment default/intake: field spec.paused cannot be \"yes\": ",
+        ),
+        (json!({"sources": [unstoppable]}), "", "DW103 Source node: DaemonSet default/agent never stops"),
+        (json!({"intake": [{"scale": target("intake")}]}), "--require-proof", "DW110 Source drain"),
         (
             json!({"sources": [queue()], "intake": [redirect]}),
             "",
@@ -189,6 +209,53 @@ fn bad_input_is_found_before_anything_is_closed() {
         assert!(refused.stderr.contains("error DW001: ") && refused.stderr.contains(said), "{said}\n{}", refused.stderr);
         assert_eq!(scene.replicas(), 2, "{said}");
     }
+}
+
+fn with_set(field: &[&str], value: &Value) -> Value {
+    json!({"sources": [queue()], "intake": [{"set": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default",
+        "name": "intake", "field": field, "value": value}}]})
+}
+
+/// Also what was closed before the run: it is in the certificate, and must stay closed.
+#[test]
+fn what_was_closed_before_and_is_opened_while_the_job_waits_fails_the_run() {
+    let queue_object =
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": "default", "name": "queue"});
+    let mut set = queue_object.clone();
+    set.as_object_mut()
+        .expect("a map")
+        .extend([("field".to_owned(), json!(["metadata", "annotations", "open"])), ("value".to_owned(), json!("no"))]);
+    let scene = Scene::new(&json!({"sources": [queue()], "intake": [
+        {"suspend": {"namespace": "default", "name": "reports"}}, {"set": set}]}));
+    let suspend = |is: bool| {
+        let patch = json!({"spec": {"suspend": is}}).to_string();
+        scene.cluster.kubectl(&["patch", "cronjob", "reports", "-n", "default", "--type=merge", "-p", &patch]).expect(0);
+    };
+    let open = |how: &str| {
+        let annotation = format!("open={how}");
+        scene.cluster.kubectl(&["annotate", "lease", "queue", "-n", "default", "--overwrite", &annotation]).expect(0);
+    };
+    for (name, opened) in [("CronJob default/reports", true), ("Lease default/queue", false)] {
+        suspend(true);
+        open("no");
+        let mut waiting = scene.command(&["apply", "--samples", "1000"]);
+        let mut applying = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(applying.stderr.take().expect("piped")).lines();
+        assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("orders: empty")), "it does not wait");
+        if opened {
+            suspend(false);
+        } else {
+            open("yes");
+        }
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        assert_eq!(applying.wait().expect("it ends").code(), Some(4), "{}", rest.join("\n"));
+        assert!(rest.iter().any(|line| line.contains(&format!("error DW114: {name} is open: "))), "{}", rest.join("\n"));
+    }
+    suspend(true);
+    open("no");
+    scene.run(&["apply"]).expect(0);
+    let certificate = scene.run(&["certificate"]).expect(0).json();
+    assert_eq!(certificate["evidence"]["intake"], json!(["CronJob default/reports", "Lease default/queue"]));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 const SECOND: u64 = 1000;
 const POLL: u64 = 5 * SECOND;
+/// A round takes less.
+const ROUND: u64 = 2 * SECOND;
 
 /// A small generator of numbers: a history is its seed.
 struct Random(u64);
@@ -113,7 +115,7 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
     for _ in 0..400 {
         let mut to = from;
         let mut read = |queue: &Queue| {
-            let taken = random.below(2 * SECOND);
+            let taken = random.below(ROUND);
             to = to.max(from + taken);
             queue.read(from + random.below(taken + 1))
         };
@@ -126,7 +128,9 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
                 if left > 0 {
                     return Err(format!("{seed}: {left} are in flight at {from} ms, after {row:?}"));
                 }
-                let window = (redelivery + 2 * POLL).max(2 * POLL);
+                // The row is counted from the end of its first round: the window is longer than the time of redelivery by that round.
+                let window = (redelivery + ROUND).max(2 * POLL);
+                // A poll until the first round that sees it, and another one until a round begins after the window.
                 let due = (drained + window + 2 * POLL).max(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) + 2 * POLL);
                 if is_patient && from > due {
                     return Err(format!("{seed}: drained at {drained} ms, and proven only at {from} ms, due at {due} ms"));
@@ -212,7 +216,8 @@ fn the_row_is_longer_than_the_time_of_redelivery_and_the_grace_period_is_over() 
 #[test]
 fn what_does_not_go_on_is_named() {
     let same = |left: u64, end: u64| (0..8).map(move |_| reading(left, end)).collect::<Vec<_>>();
-    let stalled = Verdict::Stalled { source: "orders".to_owned(), left: 3, is_intake: false };
+    let after = Duration::from_secs(5);
+    let stalled = Verdict::Stalled { source: "orders".to_owned(), left: 3, is_intake: false, after };
     assert_eq!(verdict(RULES, same(3, 7)), stalled);
     let growing = (0..8).map(|round| reading(3 + round, 7)).collect();
     assert!(matches!(verdict(RULES, growing), Verdict::Stalled { left: 9, .. }));

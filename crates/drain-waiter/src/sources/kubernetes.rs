@@ -1,4 +1,6 @@
 //! Objects of the cluster as a source: a workload without pods, a Job that is finished, a condition or a field of any object.
+//!
+//! - `judgement`: what an object says of itself
 
 use std::cell::Cell;
 
@@ -13,9 +15,13 @@ use fairlead_observe::source as observe;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::judgement::{idle, is_at_work, judge, stopped};
 use super::Place;
 
+mod judgement;
+
 pub(crate) static POD: Kind = Kind::namespaced("", "Pod", &[]);
+static JOB: Kind = Kind::namespaced("batch", "Job", &["v1"]);
 
 /// An object, and what it must be like.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,15 +97,27 @@ impl Observed {
 pub(crate) struct KubernetesSource<'a> {
     place: Place<'a>,
     observed: Observed,
+    /// A Job that was complete when it was last seen: when it is gone, it is still done.
+    was_complete: bool,
 }
 
 impl<'a> KubernetesSource<'a> {
     /// Looks whether there is such an object.
     pub(crate) async fn open(place: Place<'a>, observed: Observed) -> Result<Self, OpenError> {
-        let source = Self { place, observed };
+        let source = Self { place, observed, was_complete: false };
         let target = source.observed.target();
+        let only = match source.observed.until {
+            Until::Finished => Some("Job"),
+            Until::Idle => Some("CronJob"),
+            _ => None,
+        };
+        if let Some(only) = only.filter(|only| *only != target.kind) {
+            return Err(OpenError::Invalid(format!("only a {only} can be that, and {target} is none")));
+        }
         let is_served = || place.discovery.find_version(&target.api_version, &target.kind).is_some();
-        if target.api_version != "v1" && !is_served() && !source.observed.may_be_absent {
+        // A kind that is not served is no object that is absent, unless somebody brings it with a definition.
+        let may_be_absent = source.observed.may_be_absent && is_defined(&target.api_version);
+        if target.api_version != "v1" && !is_served() && !may_be_absent {
             let Target { api_version, kind, .. } = &target;
             return Err(OpenError::Invalid(format!("the cluster does not serve kind {kind} of {api_version}")));
         }
@@ -107,6 +125,9 @@ impl<'a> KubernetesSource<'a> {
             Ok(None) if !source.observed.may_be_absent => Err(OpenError::Invalid(format!("there is no {target}"))),
             Ok(Some(object)) if source.observed.until == Until::Stopped && object["spec"]["selector"].is_null() => {
                 Err(OpenError::Invalid(format!("{target} has no pods: it has no spec.selector")))
+            }
+            Ok(Some(_)) if source.observed.until == Until::Stopped && !source.cluster().has_scale(&kind_of(&target)) => {
+                Err(OpenError::Invalid(format!("{target} never stops: its kind has no replicas")))
             }
             Ok(_) => Ok(source),
             Err(obstacle) => Err(OpenError::Invalid(chain(&obstacle))),
@@ -140,9 +161,20 @@ impl<'a> KubernetesSource<'a> {
         Ok(count.get())
     }
 
-    async fn look(&self) -> Result<Reading, Obstacle> {
+    /// How many Jobs of a `CronJob` are at work, also those that somebody has made from it by hand: its status does not count them.
+    async fn jobs(&self, cron_job: &Value) -> Result<u64, Obstacle> {
+        let count = Cell::new(0);
+        let add = |job: Value| {
+            count.set(count.get() + u64::from(is_at_work(&job, &cron_job["metadata"]["uid"])));
+            None::<()>
+        };
+        self.cluster().find_in(&JOB, self.observed.namespace.as_deref(), add).await?;
+        Ok(count.get())
+    }
+
+    async fn look(&mut self) -> Result<Reading, Obstacle> {
         let Some(object) = self.object().await? else {
-            let left = if self.observed.may_be_absent {
+            let left = if self.observed.may_be_absent || self.was_complete {
                 Left::Empty
             } else {
                 Left::Unknown("it does not exist any more".to_owned())
@@ -151,7 +183,12 @@ impl<'a> KubernetesSource<'a> {
         };
         Ok(match &self.observed.until {
             Until::Stopped => stopped(&object, self.pods(&object).await?),
-            until => judge(until, &object),
+            Until::Idle => idle(&object, self.jobs(&object).await?),
+            until => {
+                let reading = judge(until, &object);
+                self.was_complete = *until == Until::Finished && reading.left == Left::Empty;
+                reading
+            }
         })
     }
 }
@@ -163,137 +200,22 @@ impl Source for KubernetesSource<'_> {
     }
 }
 
-fn reading(left: u64, seen: Value) -> Reading {
-    let left = if left == 0 { Left::Empty } else { Left::Some(left) };
-    Reading { left, seen, ..Reading::unknown("") }
-}
-
-/// A workload, and how many pods it has.
-fn stopped(workload: &Value, pods: u64) -> Reading {
-    let status = &workload["status"];
-    // A workload that does not say how many has one.
-    let wanted = workload["spec"]["replicas"].as_u64().unwrap_or(1);
-    let known = status["replicas"].as_u64().unwrap_or_default();
-    // A status of before the last change may not know of pods that are still to come.
-    let is_late = is_of_before(workload);
-    let left = pods.max(wanted).max(known).max(u64::from(is_late));
-    reading(left, json!({"replicas": wanted, "pods": pods}))
-}
-
-/// Whether the status was written before the last change.
-fn is_of_before(object: &Value) -> bool {
-    let seen = object["status"]["observedGeneration"].as_i64();
-    seen.is_some_and(|seen| object["metadata"]["generation"].as_i64().is_some_and(|generation| seen < generation))
-}
-
-/// Any other object.
-fn judge(until: &Until, object: &Value) -> Reading {
-    let condition = |kind: &str| {
-        let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-        conditions.into_iter().find(|condition| condition["type"] == *kind)
-    };
-    match until {
-        Until::Stopped | Until::Idle => {
-            let active = object["status"]["active"].as_array().map_or(0, Vec::len);
-            reading(active as u64, json!({"active": active}))
-        }
-        Until::Finished => {
-            let is = |kind: &str| condition(kind).is_some_and(|condition| condition["status"] == "True");
-            let active = object["status"]["active"].as_u64().unwrap_or_default();
-            let seen = json!({"active": active, "complete": is("Complete")});
-            if is("Complete") {
-                return reading(0, seen);
-            }
-            let hopeless = match () {
-                () if is("Failed") => Some("the Job has failed".to_owned()),
-                () if object["spec"]["suspend"] == true => Some("the Job is suspended".to_owned()),
-                () => None,
-            };
-            Reading { hopeless, ..reading(active.max(1), seen) }
-        }
-        Until::Condition(kind) => match condition(kind) {
-            _ if is_of_before(object) => Reading::unknown("its status is of before its last change"),
-            None => Reading::unknown(format!("it has no condition {kind}")),
-            Some(condition) if condition["status"] == "Unknown" => {
-                Reading::unknown(format!("its condition {kind} is Unknown"))
-            }
-            Some(condition) => reading(u64::from(condition["status"] != "True"), json!({ kind: condition["status"] })),
-        },
-        Until::Field(Field { pointer, is }) => match object.pointer(pointer) {
-            None | Some(Value::Null) if !is.is_null() => Reading::unknown(format!("it has no field {pointer}")),
-            found => {
-                let found = found.unwrap_or(&Value::Null);
-                let seen = json!({ pointer: found });
-                match (found.as_u64(), is.as_u64()) {
-                    _ if found == is => reading(0, seen),
-                    (Some(found), Some(is)) => reading(found.saturating_sub(is).max(1), seen),
-                    _ if is.is_number() && !found.is_number() => {
-                        Reading { seen, ..Reading::unknown(format!("its field {pointer} is no number: {found}")) }
-                    }
-                    _ => reading(1, seen),
-                }
-            }
-        },
-    }
+/// Whether somebody brings the kinds of this group with a definition: those of Kubernetes itself are always served.
+fn is_defined(api_version: &str) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn left(until: &Value, object: &Value) -> Left {
-        let until: Until = serde_json::from_value(until.clone()).expect("valid");
-        judge(&until, object).left
-    }
-
     #[test]
-    fn a_workload_has_stopped_when_not_one_pod_is_left() {
-        let workload = |replicas: u64, status: &Value| json!({"metadata": {"generation": 2}, "spec": {"replicas": replicas}, "status": status});
-        let seen = json!({"observedGeneration": 2});
-        assert_eq!(stopped(&workload(0, &seen), 0).left, Left::Empty);
-        // The controller does not count a pod that is ending.
-        assert_eq!(stopped(&workload(0, &seen), 1).left, Left::Some(1));
-        assert_eq!(stopped(&workload(2, &seen), 0).left, Left::Some(2));
-        assert_eq!(stopped(&workload(0, &json!({"observedGeneration": 1})), 0).left, Left::Some(1));
-        assert_eq!(stopped(&workload(0, &json!({"replicas": 3})), 0).left, Left::Some(3));
-        assert_eq!(stopped(&json!({"spec": {}}), 0).left, Left::Some(1));
-    }
-
-    #[test]
-    fn a_job_is_finished_when_it_is_complete() {
-        let job = |condition: &str, spec: &Value| {
-            let conditions = json!([{"type": condition, "status": "True"}]);
-            judge(&Until::Finished, &json!({"spec": spec, "status": {"active": 2, "conditions": conditions}}))
-        };
-        assert_eq!(job("Complete", &json!({})).left, Left::Empty);
-        assert_eq!(job("FailureTarget", &json!({})).left, Left::Some(2));
-        assert_eq!(job("Failed", &json!({})).hopeless.as_deref(), Some("the Job has failed"));
-        assert_eq!(job("Suspended", &json!({"suspend": true})).hopeless.as_deref(), Some("the Job is suspended"));
-    }
-
-    #[test]
-    fn what_is_missing_or_of_another_type_is_never_zero() {
-        let field = json!({"field": {"pointer": "/status/pending", "is": 0}});
-        let pending = |value: Value| left(&field, &json!({"status": {"pending": value}}));
-        assert_eq!(pending(json!(0)), Left::Empty);
-        assert_eq!(pending(json!(7)), Left::Some(7));
-        for value in [Value::Null, json!("0"), json!(false), json!([])] {
-            assert!(matches!(pending(value.clone()), Left::Unknown(_)), "{value}");
-        }
-        assert!(matches!(left(&field, &json!({})), Left::Unknown(_)));
-        let ready = json!({"condition": "Drained"});
-        let condition = |status: &str, generation: u64| {
-            let conditions = json!([{"type": "Drained", "status": status}]);
-            left(
-                &ready,
-                &json!({"metadata": {"generation": 2}, "status": {"observedGeneration": generation, "conditions": conditions}}),
-            )
-        };
-        assert_eq!(condition("True", 2), Left::Empty);
-        assert_eq!(condition("False", 2), Left::Some(1));
-        assert!(matches!(condition("Unknown", 2), Left::Unknown(_)));
-        assert!(matches!(condition("True", 1), Left::Unknown(_)));
-        assert!(matches!(left(&ready, &json!({})), Left::Unknown(_)));
+    fn kinds_of_kubernetes_itself_are_never_absent() {
+        assert!(is_defined("eventing.kyma-project.io/v1alpha1"));
+        assert!(!is_defined("batch/v1") && !is_defined("networking.k8s.io/v1") && !is_defined("v1"));
     }
 
     #[test]

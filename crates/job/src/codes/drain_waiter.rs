@@ -46,7 +46,7 @@ crate::codes! {
         "See why the consumers of this source do not go on, then run again; a slow consumer takes a larger --stall.";
     pub HOPELESS = "DW112", Refused, "No waiting would empty the source",
         "The source says that something is left which nobody takes: a consumer that is offline, messages without a subscription, poison past \
-         its limit, messages that retention has eaten. The intake is open again.",
+         its limit, messages that retention has eaten. If the intake had been closed, it is open again.",
         "Do what the message says: start the consumer, or take away what nobody needs; then run again.";
     pub MOVED = "DW113", Refused, "Somebody still publishes",
         "The end position moved after the intake was closed, so there is another intake. The intake is open again.",
@@ -55,8 +55,8 @@ crate::codes! {
         "Somebody else wrote the fields that hold the intake closed. The job leaves what they wrote, and opens the rest.",
         "Stop whoever the message names for the upgrade (an operator, an autoscaler, a GitOps controller), then run again.";
     pub UNREADABLE = "DW115", Refused, "How much is left cannot be known",
-        "For as long as --stall the source could not say how much is left, and an answer that only looks like zero does not count. The intake is \
-         open again.",
+        "The source cannot say how much is left, and an answer that only looks like zero does not count. The plan looks three times, a run \
+         waits as long as --stall. If the intake had been closed, it is open again.",
         "Fix what the message says of the source, then run again.";
     pub NO_CERTIFICATE = "DW116", Refused, "There is no certificate",
         "No run of drain-waiter is recorded for this release with what it has seen.",
@@ -68,6 +68,10 @@ crate::codes! {
         "Its annotation fairlead.dev/ticket says that another release has made it, and that release takes it back when it is rolled \
          back.",
         "Run the job with the --release that the message names.";
+    pub TOO_LATE = "DW119", Refused, "The run would end before anything is proven",
+        "A proof takes at least the grace period, and longer than the broker takes to deliver again. The run ends earlier, so the intake \
+         would be closed in vain.",
+        "Give the run more time with --run-timeout, or make the longest wait that the message names shorter.";
     pub NOTHING_PROVEN = "DW201", Done, "Nothing is proven, only time has passed",
         "The configuration names no source, so nobody has looked whether something is in flight. The job has waited for the grace period.",
         "Name a source in the section `drain`; --require-proof refuses to go on without one.";
@@ -86,4 +90,11 @@ crate::codes! {
     pub NO_INTAKE = "DW206", Done, "The job closes no intake",
         "The configuration names sources and no intake. Somebody else must have closed it; the run fails where the end position moves.",
         "Name what takes messages in `drain.intake`, unless it is closed already.";
+    pub NOT_KNOWN_YET = "DW207", Done, "The object does not say yet how much is left",
+        "The object has no such condition or field now, or its status is older than its last change. The run fails if that stays so \
+         for --stall.",
+        "Nothing, if a controller writes it after the intake was closed. Otherwise correct the condition or the pointer.";
+    pub NEW_FIELD = "DW208", Done, "The field that closes the intake is not there today",
+        "The API server takes a field of any name where the definition keeps what it does not know. A misspelt field closes nothing.",
+        "Compare the name with the definition of the kind, or with an object that is closed.";
 }

@@ -1,9 +1,9 @@
-//! Asks what would become of a create, and stores nothing.
+//! Asks what would become of a create or an update, and stores nothing.
 
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::Obstacle;
 use http::header::{self, HeaderValue};
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams, ValidationDirective};
 use serde_json::Value;
 
 use super::image::created_again;
@@ -27,6 +27,31 @@ pub enum Rehearsal {
 }
 
 impl Objects<'_> {
+    /// Sends a merge patch with `dryRun=All` and strict validation. The object as it would be, or why not; none if nobody can say.
+    pub async fn rehearse_update(&self, target: &Target, patch: &Value) -> Result<Option<Result<Value, String>>, Obstacle> {
+        let subject = Subject { target, resource: self.resource(target)? };
+        let params = PatchParams {
+            dry_run: true,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        let request = subject.requests().patch(&target.name, &params, &Patch::Merge(patch));
+        let operation = || subject.operation("patch");
+        let request =
+            request.map_err(|source| Obstacle::Refused { operation: operation().to_string(), source: source.into() })?;
+        // Not a write: it needs no lock.
+        match self.cluster.send(request).await {
+            Ok(object) => Ok(Some(Ok(object))),
+            Err(error) => match error.status() {
+                Some(status) if [400, 422].contains(&status.code) => Ok(Some(Err(status.message.clone()))),
+                // Who may not, or would be told otherwise by admission, hears it from the write.
+                Some(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => Ok(None),
+                _ => Err(self.cluster.obstacle(operation(), error).await),
+            },
+        }
+    }
+
     /// Sends a create with `dryRun=All`: validation and admission have their say, and nothing is stored. They come before the look whether
     /// there is one of that name. Without the mark of a ticket it is a create of anybody, and such arrive at any API server: so it has a
     /// connection of its own, because behind one address there may be several.

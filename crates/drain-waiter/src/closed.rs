@@ -1,0 +1,116 @@
+//! Whether the intake is still closed: what the run has closed, and what was closed when it began. Who opened it is found in managedFields.
+
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_kube_client::cluster::FIELD_MANAGER;
+use fairlead_migration::change::Image;
+use fairlead_migration::fields;
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_observe::source::Source;
+use serde_json::Value;
+
+use crate::configuration::{Drain, Intake};
+use crate::intake::Closing;
+use crate::sources::kubernetes::kind_of;
+
+/// Fails when an object of the intake is not closed.
+pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &str) -> Result<(), Obstacle> {
+    for intake in &drain.intake {
+        let target = intake.target();
+        let kind = kind_of(&target);
+        let live = source.get(&kind, target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
+        let message = match live {
+            None if intake.may_be_absent() => continue,
+            None => format!("{target} is gone: somebody has deleted it"),
+            Some(live) => match opened(intake, &live, release) {
+                None => continue,
+                Some(how) => format!("{target} {how}"),
+            },
+        };
+        return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
+    }
+    Ok(())
+}
+
+/// What opens it, and who wrote that: `is open: spec.replicas is 1, and must be 0; kubectl (scale) wrote it`.
+fn opened(intake: &Intake, live: &Image, release: &str) -> Option<String> {
+    let after = match intake.close(live, true, release) {
+        Closing::Already(_) => return None,
+        Closing::Refused(finding) => return Some(format!("is not what it was: {}", finding.message)),
+        Closing::After(after) => after,
+    };
+    let difference = fields::diff(live, &after)?;
+    let (path, wanted) = fields::leaves(&difference).into_iter().next()?;
+    let names: Vec<&str> = path.split('.').collect();
+    let found = names.iter().try_fold(live, |value, name| value.get(*name)).unwrap_or(&Value::Null);
+    let must = if wanted.is_null() { "must not be there".to_owned() } else { format!("must be {wanted}") };
+    let by = match writer(live, &names) {
+        Some(writer) => format!("{writer} wrote it"),
+        None if found.is_null() => "nobody owns it; the API server may know no such field".to_owned(),
+        None => "managedFields do not say who wrote it".to_owned(),
+    };
+    let is = if found.is_null() { "is not there".to_owned() } else { format!("is {found}") };
+    Some(format!("is open: {path} {is}, and {must}; {by}"))
+}
+
+/// Who owns a field, the last one if there are several: `kubectl (scale)`.
+fn writer(live: &Image, names: &[&str]) -> Option<String> {
+    let entries = live["metadata"]["managedFields"].as_array()?.iter();
+    let owns = |entry: &&Value| {
+        let mut place = &entry["fieldsV1"];
+        for name in names {
+            match place.get(format!("f:{name}")) {
+                Some(next) => place = next,
+                // Whoever owns a map that is not told apart owns what is in it.
+                None => return place.as_object().is_some_and(serde_json::Map::is_empty),
+            }
+        }
+        true
+    };
+    let others = entries.filter(|entry| entry["manager"] != FIELD_MANAGER).filter(owns);
+    let last = others.max_by_key(|entry| entry["time"].as_str().unwrap_or_default())?;
+    let manager = last["manager"].as_str()?;
+    Some(last["subresource"].as_str().map_or_else(|| manager.to_owned(), |part| format!("{manager} ({part})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn how(document: Value, live: &Value) -> Option<String> {
+        let intake: Intake = serde_json::from_value(document).expect("valid");
+        opened(&intake, live, "shop")
+    }
+
+    #[test]
+    fn who_wrote_the_field_is_named_and_not_who_made_the_object() {
+        let scale = json!({"scale": {"namespace": "a", "name": "b"}});
+        let entry = |manager: &str, time: &str, fields: Value| json!({"manager": manager, "time": time, "fieldsV1": fields});
+        let mut scaled = entry("kubectl", "2026-01-01T00:00:00Z", json!({"f:spec": {"f:replicas": {}}}));
+        scaled["subresource"] = "scale".into();
+        let managers = json!([entry("helm", "2026-01-02T00:00:00Z", json!({"f:spec": {"f:template": {}}})), scaled]);
+        let live = |replicas: u32| json!({"metadata": {"managedFields": managers}, "spec": {"replicas": replicas}});
+        assert_eq!(how(scale.clone(), &live(0)), None);
+        let expected = "is open: spec.replicas is 1, and must be 0; kubectl (scale) wrote it";
+        assert_eq!(how(scale, &live(1)).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn each_way_to_close_it_is_expected_to_last() {
+        let suspend = json!({"suspend": {"namespace": "a", "name": "b"}});
+        assert_eq!(how(suspend.clone(), &json!({"spec": {"suspend": true}})), None);
+        assert!(how(suspend, &json!({"spec": {"suspend": false}})).is_some());
+        let redirect = json!({"redirect": {"namespace": "a", "name": "b", "selector": {"app": "new"}}});
+        assert_eq!(how(redirect.clone(), &json!({"spec": {"selector": {"app": "new"}}})), None);
+        assert!(how(redirect.clone(), &json!({"spec": {"selector": {"app": "old"}}})).is_some());
+        assert!(
+            how(redirect, &json!({"spec": {"selector": {"app": "new", "tier": "old"}}}))
+                .expect("open")
+                .contains("must not be there")
+        );
+        let set = json!({"set": {"apiVersion": "example.com/v1", "kind": "Queue", "name": "b", "field": ["spec", "psued"], "value": true}});
+        let dropped = how(set, &json!({"spec": {}})).expect("open");
+        assert!(dropped.contains("the API server may know no such field"), "{dropped}");
+    }
+}

@@ -1,0 +1,100 @@
+//! The first look, before anything is closed: opens and reads every source, and says what cannot be proven, or never will be.
+
+use std::time::Duration;
+
+use fairlead_backlog::reading::{Left, Reading};
+use fairlead_job::codes::drain_waiter as codes;
+use fairlead_migration::finding::Finding;
+use fairlead_migration::plan::PlanBuilder;
+use futures::future::join_all;
+use tokio::time::sleep;
+
+use crate::options::Options;
+use crate::sources::{Place, Reader, refusal, target};
+use crate::step::readers;
+
+/// A leader that is being elected is there a moment later.
+const PAUSE: Duration = Duration::from_secs(1);
+const ATTEMPTS: usize = 3;
+
+/// Looks, where there is a cluster to look from: not for a plan from files. `time` is what the run has.
+pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
+    add_what_is_missing(plan, options);
+    let mut redelivery = options.rules.redelivery;
+    if let Some(place) = place {
+        let mut readers = readers(options.drain, place);
+        let looks = join_all(readers.iter_mut().map(look)).await;
+        for (reader, look) in readers.iter().zip(looks) {
+            match look {
+                Ok(reading) => {
+                    redelivery = redelivery.max(reading.redelivery.unwrap_or_default());
+                    match judge(reader, reading) {
+                        Some(finding) if finding.code == codes::NOT_KNOWN_YET.id => plan.warn(finding),
+                        Some(finding) => plan.refuse(finding),
+                        None => {}
+                    }
+                }
+                Err(finding) => plan.refuse(finding),
+            }
+        }
+    }
+    if let Some(finding) = time.and_then(|time| too_late(options, redelivery, time)) {
+        plan.refuse(finding);
+    }
+}
+
+fn add_what_is_missing(plan: &mut PlanBuilder, options: &Options<'_>) {
+    let drain = options.drain;
+    let none = || target("drain");
+    if drain.sources.is_empty() && options.requires_proof {
+        plan.refuse(codes::PROOF_REQUIRED.finding(none(), "the section `drain` names no source"));
+    } else if drain.sources.is_empty() {
+        let grace = humantime::format_duration(options.rules.grace);
+        plan.warn(
+            codes::NOTHING_PROVEN.finding(none(), format!("no source is named; the run waits {grace}, and that is all")),
+        );
+    } else if drain.intake.is_empty() {
+        plan.warn(codes::NO_INTAKE.finding(none(), "no intake is named"));
+    }
+}
+
+/// Opens a source and reads it; again, while it cannot say how much is left.
+async fn look(reader: &mut Reader<'_>) -> Result<Reading, Finding> {
+    reader.open().await.map_err(|error| refusal(&reader.watched.name, &error))?;
+    let mut reading = reader.read().await;
+    for _ in 1..ATTEMPTS {
+        if reading.hopeless.is_some() || !matches!(reading.left, Left::Unknown(_)) {
+            break;
+        }
+        sleep(PAUSE).await;
+        reading = reader.read().await;
+    }
+    Ok(reading)
+}
+
+/// What the first reading says against the drain.
+fn judge(reader: &Reader<'_>, reading: Reading) -> Option<Finding> {
+    let target = target(&reader.watched.name);
+    match (reading.hopeless, reading.left) {
+        (Some(why), _) => Some(codes::HOPELESS.finding(target, why)),
+        // An object may say it only after its intake was closed.
+        (None, Left::Unknown(why)) if reader.is_object() => Some(codes::NOT_KNOWN_YET.finding(target, why)),
+        (None, Left::Unknown(why)) => Some(codes::UNREADABLE.finding(target, why)),
+        (None, Left::Empty | Left::Some(_)) => None,
+    }
+}
+
+/// Whether the run ends before anything can be proven.
+fn too_late(options: &Options<'_>, redelivery: Duration, time: Duration) -> Option<Finding> {
+    let intervals = u32::try_from(options.rules.samples.saturating_sub(1)).unwrap_or(u32::MAX);
+    let text = humantime::format_duration;
+    let needs = [
+        ("the grace period", options.rules.grace),
+        ("the time after which the broker delivers again", redelivery),
+        ("the rounds in a row", options.interval.saturating_mul(intervals)),
+    ];
+    let (what, longest) = needs.into_iter().max_by_key(|(_, needed)| *needed)?;
+    let left = Duration::from_secs(time.as_secs());
+    let message = format!("{what} takes {}, and the run has {} left", text(longest), text(left));
+    (longest >= time).then(|| codes::TOO_LATE.finding(target("drain"), message))
+}
