@@ -16,11 +16,13 @@
 //! - `progress`: how long is waited for what was created
 //! - `plan`: the plan from files is the plan from the cluster
 //! - `input`: files as people have them
-//! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma
+//! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
+//!   `drain_broken`: while its broker is away
 
 mod back;
 mod backup;
 mod drain;
+mod drain_broken;
 mod drain_bus;
 mod fixtures;
 mod flows;
