@@ -129,7 +129,7 @@ node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAG
 SERVERS := target/tools/servers
 
 .PHONY: servers
-servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/kafka $(SERVERS)/kafka-client
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
 
 $(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
 $(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
@@ -140,11 +140,16 @@ $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server:
 $(SERVERS)/stan: $(wildcard tests/servers/stan/*)
 	cd tests/servers/stan && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 
-# Unpacked, not installed: no service starts, and nothing of the machine changes.
+# Unpacked, not installed: no service starts, and nothing of the machine changes. Erlang looks for itself where it would be installed.
 $(SERVERS)/prometheus: DEBIAN := prometheus
 $(SERVERS)/mariadb: DEBIAN := mariadb-server-core mariadb-client-core libaio1 liburing2
 $(SERVERS)/prometheus $(SERVERS)/mariadb:
 	@scripts/unpack $@ $(DEBIAN)
+
+$(SERVERS)/rabbitmq:
+	@scripts/unpack $@ rabbitmq-server $(addprefix erlang-,base asn1 crypto eldap ftp inets mnesia os-mon parsetools public-key \
+	  runtime-tools snmp ssl syntax-tools tftp tools xmerl)
+	@sed -i 's#ROOTDIR=/usr/lib/erlang$$#ROOTDIR=$${0%/bin/*}#' $@/usr/lib/erlang/bin/erl
 
 $(SERVERS)/kafka: tests/servers/kafka/pom.xml
 	@echo 'Fetching Kafka'

@@ -9,6 +9,7 @@ pub mod nats;
 pub mod nats_streaming;
 pub mod process;
 pub mod prometheus;
+pub mod rabbitmq;
 pub mod talker;
 
 use std::path::PathBuf;

@@ -7,5 +7,6 @@ mod jet_stream;
 mod kafka;
 mod nats_streaming;
 mod prometheus;
+mod rabbitmq;
 mod scene;
 mod sql;
