@@ -30,7 +30,7 @@ help: ## this text
 ## ---- what people run
 
 .PHONY: demo demo-down
-demo: $(if $(KUBECONFIG),cluster $(IMAGES)/mailbox.tar,packages node) images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
+demo: $(if $(KUBECONFIG),cluster,packages node) demo-images ## a real helm upgrade on a real Kubernetes; KUBECONFIG=FILE uses that cluster
 	@scripts/demo up
 
 demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what the demo made
@@ -218,9 +218,17 @@ target/tools/knative/crds.yaml: tests/cluster/go.mod Makefile
 	  printf '%s\n' '---'; cat $$kind.yaml; echo; \
 	done >$(CURDIR)/$@
 
+# What the demo's pods run: the jobs, and beside them this.
+.PHONY: demo-images
+demo-images: images $(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar
+
 $(IMAGES)/mailbox.tar: $(TOOLS)/cluster
+$(IMAGES)/mailbox.tar: BINARY := $(TOOLS)/mailbox
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar: $(IMAGES)/%.tar: $(SERVERS)/% $(TOOLS)/cluster
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar: BINARY = $(SERVERS)/$(basename $(@F))
+$(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar:
 	@mkdir -p $(@D)
-	@$(TOOLS)/cluster image --binary $(TOOLS)/mailbox --reference docker.io/fairlead/mailbox:dev --output $@
+	@$(TOOLS)/cluster image --binary $(BINARY) --reference docker.io/fairlead/$(basename $(@F)):dev --output $@
 
 $(TOOLS)/cargo-deny: target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 	@mkdir -p $(TOOLS)

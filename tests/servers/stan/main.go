@@ -1,9 +1,11 @@
 // Command stan is a client of NATS Streaming for tests: it does what each line of its standard input says, and answers each with a line.
+// With a command it does only that; a subscription then lasts until SIGTERM, and its position stays.
 //
-//	stan URL CLUSTER CLIENT
+//	stan URL CLUSTER CLIENT [COMMAND]
 //
 //	publish CHANNEL COUNT
-//	subscribe CHANNEL DURABLE GROUP INFLIGHT ACKS   from the beginning; - for no durable or group; acknowledges the first ACKS
+//	subscribe CHANNEL DURABLE GROUP INFLIGHT ACKS [WAIT]   from the beginning; - for no durable or group; acknowledges the first ACKS;
+//	                                                what it does not acknowledge comes again after WAIT (1m)
 //	received                                        how many messages have come
 //	ack COUNT                                       acknowledges so many more
 //	close                                           ends the subscription; its position stays
@@ -14,9 +16,11 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	stan "github.com/nats-io/stan.go"
@@ -39,6 +43,11 @@ func main() {
 	}
 	fmt.Println("connected")
 	c := &client{connection: connection}
+	defer connection.Close()
+	if command := os.Args[4:]; len(command) > 0 {
+		c.doOnly(command)
+		return
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		answer, err := c.do(strings.Fields(lines.Text()))
@@ -47,7 +56,18 @@ func main() {
 		}
 		fmt.Println(answer)
 	}
-	connection.Close()
+}
+
+func (c *client) doOnly(command []string) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	if _, err := c.do(command); err != nil {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+	}
+	if c.subscription != nil {
+		<-ended
+	}
 }
 
 // A busy machine may take long to answer, and a server that has just started does not hear the first requests.
@@ -57,6 +77,7 @@ func connect() (connection stan.Conn, err error) {
 		if err == nil {
 			break
 		}
+		time.Sleep(250 * time.Millisecond)
 	}
 	return connection, err
 }
@@ -72,7 +93,11 @@ func (c *client) do(words []string) (string, error) {
 		}
 		return "ok", nil
 	case "subscribe":
-		return "ok", c.subscribe(words[1], words[2], words[3], words[4], words[5])
+		wait := time.Minute
+		if len(words) > 6 {
+			wait, _ = time.ParseDuration(words[6])
+		}
+		return "ok", c.subscribe(words[1], words[2], words[3], words[4], words[5], wait)
 	case "received":
 		c.Lock()
 		defer c.Unlock()
@@ -88,10 +113,10 @@ func (c *client) do(words []string) (string, error) {
 	return "", fmt.Errorf("unknown: %v", words)
 }
 
-func (c *client) subscribe(channel, durable, group, inflight, acks string) (err error) {
+func (c *client) subscribe(channel, durable, group, inflight, acks string, wait time.Duration) (err error) {
 	most, _ := strconv.Atoi(inflight)
 	c.acks, _ = strconv.Atoi(acks)
-	options := []stan.SubscriptionOption{stan.SetManualAckMode(), stan.DeliverAllAvailable(), stan.MaxInflight(most), stan.AckWait(time.Minute)}
+	options := []stan.SubscriptionOption{stan.SetManualAckMode(), stan.DeliverAllAvailable(), stan.MaxInflight(most), stan.AckWait(wait)}
 	if durable != "-" {
 		options = append(options, stan.DurableName(durable))
 	}
