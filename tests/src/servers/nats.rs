@@ -184,6 +184,25 @@ impl NatsClient {
         })
     }
 
+    /// Asks for a message that is not there, and waits for the answer: the consumer has come to the end of the stream.
+    pub fn ask(&self, stream: &str, consumer: &str) {
+        let body = json!({"batch": 1, "no_wait": true}).to_string();
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let answer = self.runtime.block_on(self.client.request(subject, body.into())).expect("the server answers");
+        assert_eq!(answer.status, Some(async_nats::StatusCode::NOT_FOUND), "there is a message");
+    }
+
+    /// Has the server publish a message to `target` much later.
+    pub fn schedule(&self, subject: &str, target: &str) {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Schedule", "@at 2100-01-01T00:00:00Z");
+        headers.insert("Nats-Schedule-Target", target);
+        let sent = self.client.request_with_headers(subject.to_owned(), headers, "message".into());
+        let answer = self.runtime.block_on(sent).expect("the server answers");
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+        assert!(answer["error"].is_null(), "{subject}: {answer}");
+    }
+
     /// Acknowledges messages, and waits until the server knows.
     pub fn acknowledge(&self, messages: &[String]) {
         self.answer(messages, "+ACK");

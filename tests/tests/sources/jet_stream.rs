@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, refused, try_open};
 
-const NOTHING: Value = Value::Null;
+pub(crate) const NOTHING: Value = Value::Null;
 
-fn orders(servers: &[&Nats], consumers: &[&str]) -> Value {
+pub(crate) fn orders(servers: &[&Nats], consumers: &[&str]) -> Value {
     let servers: Vec<String> = servers.iter().map(|server| server.url()).collect();
     json!({"jetStream": {"servers": servers, "stream": "orders", "consumers": consumers}})
 }
 
 /// One server with the stream `orders`.
-fn single(stream: &Value) -> (Nats, NatsClient) {
+pub(crate) fn single(stream: &Value) -> (Nats, NatsClient) {
     let server = Nats::with_jet_stream();
     let client = server.client();
     client.stream("orders", 1, stream);
@@ -53,16 +53,6 @@ fn a_consumer_is_empty_when_everything_was_acknowledged() {
 }
 
 #[test]
-fn a_message_past_its_last_delivery_is_poison() {
-    let (server, client) = single(&NOTHING);
-    client.consumer("orders", "worker", &json!({"max_deliver": 1, "ack_wait": 100_000_000}));
-    client.publish("orders.new", 10);
-    client.fetch("orders", "worker", 10);
-    let mut source = open(&orders(&[&server], &[]));
-    source.becomes_hopeless("are not delivered again after 1 times: poison");
-}
-
-#[test]
 fn a_message_that_waits_for_its_delay_is_left() {
     let (server, client) = single(&NOTHING);
     client.consumer("orders", "worker", &NOTHING);
@@ -71,23 +61,6 @@ fn a_message_that_waits_for_its_delay_is_left() {
     client.answer(&messages, "-NAK {\"delay\": 600000000000}");
     let mut source = open(&orders(&[&server], &[]));
     source.becomes_left(5);
-}
-
-#[test]
-fn messages_that_were_dropped_unread_are_lost() {
-    let (server, client) = single(&json!({"max_msgs": 10}));
-    client.consumer("orders", "worker", &NOTHING);
-    client.publish("orders.new", 100);
-    let mut source = open(&orders(&[&server], &[]));
-    let reading = source.becomes_hopeless("stream orders has dropped 90 messages before consumer worker got them");
-    assert_eq!(reading.left, Left::Some(10));
-
-    let (server, client) = single(&NOTHING);
-    client.consumer("orders", "worker", &NOTHING);
-    client.publish("orders.new", 10);
-    let mut source = open(&orders(&[&server], &[]));
-    client.api("STREAM.PURGE.orders", &NOTHING);
-    source.becomes_hopeless("has dropped 10 messages before consumer worker got them");
 }
 
 #[test]
@@ -103,18 +76,6 @@ fn only_its_own_messages_are_the_backlog_of_a_consumer() {
     open(&orders(&[&server], &[])).becomes_left(24);
     client.acknowledge(&client.fetch("orders", "some", 7));
     open(&orders(&[&server], &["some"])).becomes_empty();
-}
-
-#[test]
-fn a_consumer_that_is_gone_takes_its_position_along() {
-    let (server, client) = single(&NOTHING);
-    client.consumer("orders", "worker", &NOTHING);
-    client.publish("orders.new", 5);
-    let (mut named, mut all) = (open(&orders(&[&server], &["worker"])), open(&orders(&[&server], &[])));
-    all.becomes_left(5);
-    client.api("CONSUMER.DELETE.orders.worker", &NOTHING);
-    named.becomes_unknown("CONSUMER.INFO.orders.worker: consumer not found");
-    all.becomes_hopeless("consumer worker is gone, with its position: 5 messages were left");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod http_json;
 mod jet_stream;
+mod jet_stream_lost;
 mod kafka;
 mod nats_streaming;
 mod prometheus;

@@ -22,8 +22,14 @@ use crate::sources::connections::connections;
 
 mod consumer;
 mod group;
+mod history;
+mod stream;
+mod subject;
+mod unread;
 
-use consumer::{Consumer, Stream};
+use consumer::Consumer;
+use history::History;
+use stream::Stream;
 
 /// Some consumers of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,9 @@ pub struct Configuration {
     /// Consumers by name; every one of the stream when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub consumers: Vec<String>,
+    /// Subjects with messages that nobody reads, and nobody needs; `*` and `>` as in NATS.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub accept_unread: Vec<String>,
     /// Monitoring endpoints (`http://nats.shop:8222`), which name who publishes when nobody should.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub monitoring: Vec<String>,
@@ -70,9 +79,7 @@ pub struct JetStream {
     address: String,
     configuration: Configuration,
     monitoring: Vec<Http>,
-    /// Each consumer, and the stream, as they were when they were last seen.
-    known: BTreeMap<String, Consumer>,
-    before: Option<Stream>,
+    history: History,
 }
 
 /// Connects and reads once.
@@ -86,8 +93,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     for url in &configuration.monitoring {
         monitoring.push(Http::new(url, configuration.tls.as_ref(), None, credentials).await?);
     }
-    let (known, before) = (BTreeMap::new(), None);
-    let mut source = JetStream { client, address, configuration: configuration.clone(), monitoring, known, before };
+    let history = History::default();
+    let mut source = JetStream { client, address, configuration: configuration.clone(), monitoring, history };
     source.ask().await.map(|_| source)
 }
 
@@ -153,18 +160,18 @@ impl JetStream {
         // The stream first: then every consumer has seen at least so much.
         let stream: Stream = self.request(&format!("STREAM.INFO.{name}"), "").await?;
         let consumers = self.consumers().await?;
-        let verdict = consumer::judge(&stream, &consumers, self.before.as_ref(), &self.known, &self.configuration.consumers)
+        let unread = self.unread(&stream, &consumers).await?;
+        let has_moved = self.history.look(&stream, &consumers);
+        let verdict = consumer::judge(&stream, &consumers, &self.history, &unread, &self.configuration.consumers)
             .map_err(OpenError::Invalid)?;
         let end = stream.state.last_seq + 1;
-        let has_moved = self.before.as_ref().is_some_and(|before| before.state.last_seq != stream.state.last_seq);
         let mut publishers = Vec::new();
         // Names are needed only of those who should have stopped.
         for server in self.monitoring.iter().filter(|_| has_moved) {
             publishers.extend(connections(server).await);
         }
-        let seen = consumer::evidence(&stream, &consumers);
-        self.known.extend(consumers.into_iter().map(|consumer| (consumer.name.clone(), consumer)));
-        self.before = Some(stream);
+        let seen = consumer::evidence(&stream, &consumers, &unread);
+        self.history.keep(stream, consumers);
         let left = match (verdict.unknown, verdict.left) {
             (Some(why), _) => Left::Unknown(why),
             (None, 0) => Left::Empty,

@@ -6,46 +6,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
-
-/// `STREAM.INFO`.
-#[derive(Deserialize)]
-pub(super) struct Stream {
-    config: StreamConfig,
-    pub(super) state: State,
-    /// Absent where there is one server only.
-    cluster: Option<Group>,
-}
-
-#[derive(Deserialize)]
-struct StreamConfig {
-    name: String,
-    retention: Retention,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Retention {
-    Limits,
-    Interest,
-    WorkQueue,
-}
-
-#[derive(Deserialize)]
-pub(super) struct State {
-    messages: u64,
-    first_seq: u64,
-    pub(super) last_seq: u64,
-}
+use super::history::History;
+use super::stream::{ORIGIN_CONTACT, Retention, State, Stream};
+use super::unread::Unread;
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
 #[derive(Deserialize)]
 pub(super) struct Consumer {
     pub(super) name: String,
+    /// When it was made.
+    pub(super) created: String,
     config: ConsumerConfig,
-    delivered: Position,
-    ack_floor: Position,
-    num_pending: u64,
-    num_ack_pending: u64,
+    pub(super) delivered: Position,
+    pub(super) ack_floor: Position,
+    pub(super) num_pending: u64,
+    pub(super) num_ack_pending: u64,
     num_redelivered: u64,
     #[serde(default)]
     paused: bool,
@@ -68,9 +43,9 @@ struct ConsumerConfig {
 }
 
 #[derive(Deserialize)]
-struct Position {
-    consumer_seq: u64,
-    stream_seq: u64,
+pub(super) struct Position {
+    pub(super) consumer_seq: u64,
+    pub(super) stream_seq: u64,
 }
 
 /// What the consumers say together.
@@ -87,57 +62,63 @@ pub(super) struct Verdict {
 pub(super) fn judge(
     stream: &Stream,
     consumers: &[Consumer],
-    before: Option<&Stream>,
-    known: &BTreeMap<String, Consumer>,
+    history: &History,
+    unread: &Unread,
     named: &[String],
 ) -> Result<Verdict, String> {
     let mut verdict = Verdict::default();
-    let Stream { config: StreamConfig { name, retention }, state, cluster } = stream;
-    verdict.unknown = cluster.as_ref().and_then(|group| group.doubt(&format!("stream {name}")));
+    let name = &stream.config.name;
+    verdict.unknown = stream.cluster.as_ref().and_then(|group| group.doubt(&format!("stream {name}")));
+    verdict.count_origins(stream);
+    let keeps = stream.keeps_until_acknowledged(named.is_empty());
     for consumer in consumers {
-        if consumer.config.ack_policy == "none" {
-            return Err(format!("consumer {} acknowledges nothing (ack policy none): delivered is not done", consumer.name));
+        let Consumer { name, config, .. } = consumer;
+        if config.ack_policy == "none" {
+            return Err(format!("consumer {name} acknowledges nothing (ack policy none): delivered is not done"));
         }
-        let last =
-            known.get(&consumer.name).filter(|_| before.is_some_and(|before| before.state.last_seq == state.last_seq));
-        consumer.add_to(&mut verdict, stream, last);
-    }
-    for gone in known.values().filter(|known| !consumers.iter().any(|consumer| consumer.name == known.name)) {
-        let left = gone.left();
-        if left > 0 {
-            verdict.fail(format!(
-                "consumer {} is gone, with its position: {left} messages were left when it was last seen",
-                gone.name
-            ));
+        if config.max_deliver == 1 && !keeps {
+            return Err(format!("consumer {name} gets each message once (max_deliver 1): delivered is not done"));
         }
+        consumer.add_to(&mut verdict, stream);
     }
-    match retention {
+    if let Some(lost) = history.lost() {
+        verdict.fail(lost.to_owned());
+    }
+    let messages = stream.state.messages;
+    if keeps {
         // There the messages themselves are what is left: they go when they are acknowledged.
-        Retention::WorkQueue => verdict.left = verdict.left.max(state.messages),
+        verdict.left = verdict.left.max(messages);
+    }
+    match stream.config.retention {
         Retention::Interest if consumers.is_empty() => {
             verdict.fail(format!("stream {name} drops every message, because it has no consumer"));
         }
-        Retention::Interest if named.is_empty() => verdict.left = verdict.left.max(state.messages),
-        Retention::Limits if consumers.is_empty() && known.is_empty() && state.messages > 0 => {
-            let count = state.messages;
-            verdict.fail(format!("stream {name} holds {count} messages and has no consumer: nobody reads them"));
+        Retention::Limits if consumers.is_empty() && !history.knows_consumers() && messages > 0 => {
+            verdict.fail(format!("stream {name} holds {messages} messages and has no consumer: nobody reads them"));
         }
-        Retention::Interest | Retention::Limits => {}
+        _ => unread.add_to(&mut verdict, name),
     }
     Ok(verdict)
 }
 
 impl Consumer {
-    fn left(&self) -> u64 {
+    pub(super) fn left(&self) -> u64 {
         self.num_pending + self.num_ack_pending
     }
 
-    fn is_filtered(&self) -> bool {
+    /// The subjects that it takes; none when it takes all.
+    pub(super) fn filters(&self) -> Vec<&String> {
         let filters = self.config.filter_subjects.iter().flatten().chain(&self.config.filter_subject);
-        filters.into_iter().any(|filter| !filter.is_empty() && filter != ">")
+        filters.filter(|filter| !filter.is_empty()).collect()
     }
 
-    fn add_to(&self, verdict: &mut Verdict, stream: &Stream, before: Option<&Self>) {
+    /// Whether it takes every message of the stream.
+    pub(super) fn takes_all(&self, stream: &Stream) -> bool {
+        let filters = self.filters();
+        filters.is_empty() || stream.is_taken_by(&filters)
+    }
+
+    fn add_to(&self, verdict: &mut Verdict, stream: &Stream) {
         let name = &self.name;
         verdict.left += self.left();
         verdict.ack_wait = self.config.backoff.iter().copied().fold(verdict.ack_wait.max(self.config.ack_wait), u64::max);
@@ -159,11 +140,23 @@ impl Consumer {
                 .hopeless
                 .get_or_insert(format!("consumer {name} is paused with {} messages left: resume it", self.left()));
         }
-        let lost = self.lost(stream, before);
-        if lost > 0 {
-            let of = &stream.config.name;
+        self.add_gap(verdict, stream);
+    }
+
+    /// Messages that the stream dropped before the consumer came to them; elsewhere they go when they are acknowledged.
+    fn add_gap(&self, verdict: &mut Verdict, stream: &Stream) {
+        let gap = stream.first().saturating_sub(self.delivered.stream_seq + 1);
+        if gap == 0 || stream.config.retention != Retention::Limits {
+            return;
+        }
+        let (of, name) = (&stream.config.name, &self.name);
+        if self.takes_all(stream) {
             verdict.hopeless.get_or_insert(format!(
-                "stream {of} has dropped {lost} messages before consumer {name} got them: lost by retention"
+                "stream {of} has dropped {gap} messages before consumer {name} got them: lost by retention"
+            ));
+        } else {
+            verdict.unknown.get_or_insert(format!(
+                "stream {of} has dropped {gap} messages that consumer {name} had not come to: some may have been its own"
             ));
         }
     }
@@ -186,35 +179,35 @@ impl Consumer {
         let has_all = stream.cluster.as_ref().is_none_or(|of| of.is_current(&group.leader));
         group.doubt(&name).or_else(|| (!has_all).then(lags))
     }
-
-    /// Messages that went before they were delivered.
-    fn lost(&self, stream: &Stream, before: Option<&Self>) -> u64 {
-        // Since the last reading, when nothing has come meanwhile: what is pending becomes delivered, or is lost.
-        let delivered = |before: &Self| self.delivered.consumer_seq.saturating_sub(before.delivered.consumer_seq);
-        let since = before.map_or(0, |before| before.num_pending.saturating_sub(self.num_pending + delivered(before)));
-        // Messages of other subjects are none of this consumer's; elsewhere they go when they are acknowledged.
-        let can_tell = stream.config.retention == Retention::Limits && !self.is_filtered();
-        let first = if stream.state.messages == 0 { stream.state.last_seq + 1 } else { stream.state.first_seq };
-        let gap = if can_tell { first.saturating_sub(self.delivered.stream_seq + 1) } else { 0 };
-        since.max(gap)
-    }
 }
 
 impl Verdict {
+    /// What is still to come from other streams. For as long as nobody would notice their silence, readings in a row must say the same.
+    fn count_origins(&mut self, stream: &Stream) {
+        if stream.has_origins() {
+            self.left += stream.to_come();
+            self.ack_wait = u64::try_from(ORIGIN_CONTACT.as_nanos()).unwrap_or(u64::MAX);
+        }
+        if let Some(silent) = stream.silent_origin() {
+            self.unknown.get_or_insert(silent);
+        }
+    }
+
     /// Nobody can say how much is left, and waiting does not help.
-    fn fail(&mut self, why: String) {
+    pub(super) fn fail(&mut self, why: String) {
         self.unknown.get_or_insert(why.clone());
         self.hopeless.get_or_insert(why);
     }
 }
 
-pub(super) fn evidence(stream: &Stream, consumers: &[Consumer]) -> Value {
+pub(super) fn evidence(stream: &Stream, consumers: &[Consumer], unread: &Unread) -> Value {
     let leader = |group: &Option<Group>| group.as_ref().map(|group| group.leader.clone());
     let of = |consumer: &Consumer| {
         json!({"pending": consumer.num_pending, "ackPending": consumer.num_ack_pending, "redelivered": consumer.num_redelivered,
             "delivered": consumer.delivered.stream_seq, "ackFloor": consumer.ack_floor.stream_seq, "leader": leader(&consumer.cluster)})
     };
     let consumers: BTreeMap<_, _> = consumers.iter().map(|consumer| (&consumer.name, of(consumer))).collect();
-    let Stream { state: State { messages, first_seq, last_seq }, cluster, .. } = stream;
-    json!({"messages": messages, "firstSeq": first_seq, "lastSeq": last_seq, "leader": leader(cluster), "consumers": consumers})
+    let Stream { state: State { messages, last_seq, .. }, cluster, .. } = stream;
+    json!({"messages": messages, "firstSeq": stream.first(), "lastSeq": last_seq, "leader": leader(cluster),
+        "toCome": stream.to_come(), "schedules": unread.schedules, "consumers": consumers})
 }
