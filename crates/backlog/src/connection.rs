@@ -48,6 +48,8 @@ pub enum Authentication {
 /// The contents of the Secrets that [`Tls`] names.
 #[derive(Default)]
 pub(crate) struct TlsFiles {
+    /// Where they are from.
+    named: Tls,
     pub(crate) ca: Option<Vec<u8>>,
     /// Certificate and key.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
@@ -65,10 +67,25 @@ impl TlsFiles {
             (None, None) => None,
             _ => return Err(OpenError::Invalid("tls: certificate and key go together".to_owned())),
         };
-        Ok(Self { ca, identity })
+        Ok(Self { named: tls.clone(), ca, identity })
     }
 
     pub(crate) fn client_config(&self) -> Result<ClientConfig, OpenError> {
+        self.try_client_config().map_err(|(field, reason)| {
+            let Tls { ca, certificate, key } = &self.named;
+            let named = match field {
+                "ca" => ca,
+                "certificate" => certificate,
+                _ => key,
+            };
+            let named = named
+                .as_ref()
+                .map_or_else(String::new, |SecretKey { name, key, .. }| format!(" (Secret {name}, key {key})"));
+            OpenError::Invalid(format!("tls.{field}{named} is of no use: {reason}"))
+        })
+    }
+
+    fn try_client_config(&self) -> Result<ClientConfig, Unusable> {
         let roots = match &self.ca {
             None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
             Some(pem) => roots(pem)?,
@@ -85,7 +102,10 @@ impl TlsFiles {
     }
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, OpenError> {
+/// A field of [`Tls`], and why its contents are of no use.
+type Unusable = (&'static str, String);
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, Unusable> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca", pem)? {
         roots.add(certificate).map_err(|error| unusable("ca", &error))?;
@@ -93,14 +113,14 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, OpenError> {
     Ok(roots)
 }
 
-fn certificates(field: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OpenError> {
+fn certificates(field: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|error| unusable(field, &error))?;
     if all.is_empty() { Err(unusable(field, &"it holds no certificate in PEM")) } else { Ok(all) }
 }
 
-fn unusable(field: &str, error: &dyn std::fmt::Display) -> OpenError {
-    OpenError::Invalid(format!("tls.{field} is of no use: {error}"))
+fn unusable(field: &'static str, error: &dyn std::fmt::Display) -> Unusable {
+    (field, error.to_string())
 }
 
 /// A password or token, which is text; a line end at its end belongs to the file that it was made from.

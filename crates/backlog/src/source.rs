@@ -69,6 +69,19 @@ pub trait Source {
     async fn read(&mut self) -> Reading;
 }
 
+impl OpenError {
+    /// Why nothing useful answers. A server whose certificate is not trusted was reached: that is a matter of the configuration.
+    pub(crate) fn unreachable(address: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        let (address, what) = (address.into(), causes(error));
+        if what.contains("invalid peer certificate") {
+            return Self::Invalid(format!(
+                "{address}: {what}; tls.ca must name the authority that signed the server's certificate, and the certificate this host"
+            ));
+        }
+        Self::Unreachable { address, source: what.into() }
+    }
+}
+
 impl From<OpenError> for Reading {
     fn from(error: OpenError) -> Self {
         Self::unknown(causes(&error))

@@ -118,6 +118,7 @@ impl Kind {
                 command.arg("-D").arg(folder.join("data")).args(["-p", &port, "-c", "listen_addresses=127.0.0.1"]);
                 command.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
                 command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+                command.args(["-c", "wal_level=logical", "-c", "max_prepared_transactions=5"]);
                 command.args(["-c", "shared_buffers=16MB", "-c", "max_connections=50"]);
                 if is_tls {
                     command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={certificate}")]);

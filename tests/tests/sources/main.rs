@@ -11,3 +11,4 @@ mod prometheus;
 mod rabbitmq;
 mod scene;
 mod sql;
+mod sql_hidden;

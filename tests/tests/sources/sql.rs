@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, refused, try_open};
 
-const BOTH: [Kind; 2] = [Kind::PostgreSql, Kind::MariaDb];
+pub(crate) const BOTH: [Kind; 2] = [Kind::PostgreSql, Kind::MariaDb];
 
-fn query(kind: Kind, port: u16, query: &str) -> Value {
+pub(crate) fn query(kind: Kind, port: u16, query: &str) -> Value {
     let of = if kind == Kind::PostgreSql { "postgresql" } else { "mysql" };
     json!({of: {"host": "127.0.0.1", "port": port, "database": "test", "username": "root", "query": query}})
 }
 
-fn with(mut configuration: Value, field: &str, value: &Value) -> Value {
+pub(crate) fn with(mut configuration: Value, field: &str, value: &Value) -> Value {
     for of in ["postgresql", "mysql"] {
         if configuration[of].is_object() {
             configuration[of][field] = value.clone();
@@ -26,9 +26,9 @@ fn with(mut configuration: Value, field: &str, value: &Value) -> Value {
     configuration
 }
 
-const LEFT: &str = "select count(*) from jobs where not done";
+pub(crate) const LEFT: &str = "select count(*) from jobs where not done";
 
-fn with_jobs(kind: Kind) -> Database {
+pub(crate) fn with_jobs(kind: Kind) -> Database {
     let database = Database::start(kind, None);
     database.run("create table jobs (id bigint primary key, done bool not null)");
     database.run("insert into jobs values (1, false), (2, false), (3, true)");
@@ -70,6 +70,7 @@ fn an_answer_that_is_no_count_is_refused() {
             ("select count(*) from nope", "nope"),
             ("select 0; select 0", ""),
             ("delete from jobs", ""),
+            (" ", "query is empty"),
         ] {
             let refusal = refused(&query(kind, database.port(), sql), &Secret::default());
             assert!(refusal.contains(why), "{kind:?}: {sql}: {refusal}");
@@ -113,6 +114,7 @@ fn a_database_that_is_gone_is_unknown_until_it_is_back() {
         let began = std::time::Instant::now();
         let refusal = refused(&locked, &Secret::default());
         assert!(began.elapsed() < Duration::from_secs(50), "{kind:?}: {refusal}");
+        assert!(refusal.contains("the query took longer than 8 s, which is the limit"), "{kind:?}: {refusal}");
     }
 }
 
@@ -124,6 +126,7 @@ fn what_cannot_be_asked_is_said_at_the_start() {
         let port = address.rsplit(':').next().expect("a port").parse().expect("a number");
         let refusal = refused(&query(kind, port, LEFT), &Secret::default());
         assert!(refusal.contains(&format!("{address}/test cannot be reached")), "{refusal}");
+        assert_eq!(refusal.matches("Connection refused").count(), 1, "{refusal}");
         let other = with(query(kind, database.port(), LEFT), "database", &json!("nope"));
         assert!(refused(&other, &Secret::default()).contains("nope"), "{}", refused(&other, &Secret::default()));
     }
@@ -158,5 +161,15 @@ fn credentials_and_authorities_come_from_secrets() {
         assert!(!refusal.contains("wrong"), "{refusal}");
         let refusal = refused(&configuration, &secret("hunter2", &Authority::new()));
         assert!(refusal.contains("invalid peer certificate"), "{kind:?}: {refusal}");
+        assert!(refusal.contains("tls.ca must name the authority") && !refusal.contains("reached"), "{kind:?}: {refusal}");
+        let refusal = refused(&configuration, &secret("hunter2", &authority).with("ca", "no certificate"));
+        assert!(refusal.contains("tls.ca (Secret database, key ca) is of no use"), "{kind:?}: {refusal}");
+        let forbidden = if kind == Kind::PostgreSql { "pg_authid" } else { "secret" };
+        if kind == Kind::MariaDb {
+            database.run("create table secret (id int); revoke select on *.* from drain@'127.0.0.1'; grant insert on test.* to drain@'127.0.0.1'");
+        }
+        let configuration = with(configuration, "query", &json!(format!("select count(*) from {forbidden}")));
+        let refusal = refused(&configuration, &secret("hunter2", &authority));
+        assert!(refusal.contains("grant drain select on what the query reads"), "{kind:?}: {refusal}");
     }
 }

@@ -1,7 +1,8 @@
 //! A query on PostgreSQL, MySQL or MariaDB that counts what is left.
 //!
 //! Each reading is a transaction of its own that can write nothing, on the primary: a replica lies behind, and a transaction that stays
-//! open sees what was true when it began. The answer is one row with one whole number, and nothing else is.
+//! open sees what was true when it began. The answer is one row with one whole number, and nothing else is. What others have written and
+//! not committed yet is not in that answer: where the server tells of it, nothing is known until it is done.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +16,12 @@ use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, SecretKey, Source};
 
 mod connection;
+mod explain;
+mod guard;
 
 pub use connection::Engine;
 use connection::{Connection, Failure, Place};
+use guard::Tables;
 
 /// A query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +55,18 @@ pub struct Sql {
     configuration: Configuration,
     /// None after an error: the next reading connects again.
     connection: Option<Connection>,
+    /// The tables that the query has read.
+    tables: Tables,
 }
 
 /// Connects and reads once.
 pub async fn open(engine: Engine, configuration: &Configuration, credentials: &dyn Credentials) -> Result<Sql, OpenError> {
-    let Configuration { host, database, username, password, tls, .. } = configuration;
+    let Configuration { host, database, username, password, tls, query, end, .. } = configuration;
+    for (field, query) in [("query", Some(query)), ("end", end.as_ref())] {
+        if query.is_some_and(|query| query.trim().is_empty()) {
+            return Err(OpenError::Invalid(format!("{field} is empty; write what counts the rows that are left")));
+        }
+    }
     let password = match password {
         Some(key) => Some(text(key, credentials).await?),
         None => None,
@@ -67,8 +78,10 @@ pub async fn open(engine: Engine, configuration: &Configuration, credentials: &d
     let port = configuration.port.unwrap_or(engine.port());
     let (host, database, username) = (host.clone(), database.clone(), username.clone());
     let place = Place { engine, host, port, database, username, password, tls };
-    let mut source = Sql { place, configuration: configuration.clone(), connection: None };
-    source.ask().await.map(|_| source)
+    let mut source = Sql { place, configuration: configuration.clone(), connection: None, tables: Tables::new() };
+    // Only now it is known which tables are read.
+    source.ask().await?;
+    Ok(source)
 }
 
 #[async_trait(?Send)]
@@ -90,7 +103,7 @@ impl Sql {
                 Some(connection) => connection,
                 None => place.connect().await?,
             };
-            let reading = read(&mut connection, &self.configuration).await?;
+            let reading = read(&mut connection, &self.configuration, &mut self.tables).await?;
             Ok((connection, reading))
         };
         let error = match tokio::time::timeout(TIMEOUT, asked).await {
@@ -106,25 +119,45 @@ impl Sql {
     }
 }
 
-async fn read(connection: &mut Connection, configuration: &Configuration) -> Result<Reading, Failure> {
-    connection.begin().await?;
+async fn read(connection: &mut Connection, configuration: &Configuration, tables: &mut Tables) -> Result<Reading, Failure> {
     let (version, is_replica) = connection.server().await?;
     if is_replica {
-        connection.end().await?;
         return Err(Failure::Useless("it is a replica, which lies behind; name the primary".to_owned()));
     }
-    let left = connection.number(&configuration.query).await;
-    let end = match &configuration.end {
-        Some(query) if left.is_ok() => Some(connection.number(query).await),
-        _ => None,
-    };
+    connection.begin().await?;
+    let answer = count(connection, configuration, tables).await;
     connection.end().await?;
-    let left = left?;
-    let end = end.transpose()?;
+    let (left, end, doubt) = answer?;
+    let left = match (left, doubt) {
+        (0, Some(doubt)) => Left::Unknown(doubt),
+        (0, None) => Left::Empty,
+        (left, _) => Left::Some(left),
+    };
     Ok(Reading {
         ends: end.map(|end| (configuration.database.clone(), end)).into_iter().collect::<BTreeMap<_, _>>(),
         server: Some(version),
-        seen: json!({"query": configuration.query, "answer": left}),
-        ..Reading::new(if left == 0 { Left::Empty } else { Left::Some(left) })
+        seen: json!({"query": configuration.query, "answer": if let Left::Some(left) = left { left } else { 0 }}),
+        ..Reading::new(left)
     })
+}
+
+/// How much is left, the end, and what speaks against an answer of zero.
+async fn count(
+    connection: &mut Connection,
+    configuration: &Configuration,
+    tables: &mut Tables,
+) -> Result<(u64, Option<u64>, Option<String>), Failure> {
+    // First who writes: what has been committed by then is in the answer.
+    let doubt = connection.doubt(tables).await?;
+    let left = connection.number(&configuration.query).await?;
+    tables.extend(connection.tables().await?);
+    let end = match &configuration.end {
+        Some(query) => Some(connection.number(query).await?),
+        None => None,
+    };
+    let filled = connection.filled_from_elsewhere(tables).await?;
+    if let Some(what) = filled {
+        return Err(Failure::Useless(what));
+    }
+    Ok((left, end, doubt))
 }

@@ -3,13 +3,15 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{AssertSqlSafe, Column as _, Connection as _, Row as _, TypeInfo as _};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
+    TypeInfo as _,
+};
 
 use crate::connection::TlsFiles;
-use crate::source::OpenError;
 
 /// How long a query may take; less than we wait, so that it ends at the server.
-const STATEMENT_SECONDS: u32 = 8;
+pub(super) const STATEMENT_SECONDS: u32 = 8;
 
 /// Kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +84,12 @@ impl Place {
             .database(&self.database)
             .username(&self.username)
             .application_name("fairlead")
+            .disable_statement_logging()
             .ssl_mode(if self.tls.is_some() { PgSslMode::VerifyFull } else { PgSslMode::Disable });
         if let Some(password) = &self.password {
             options = options.password(password);
         }
-        let Some(TlsFiles { ca, identity }) = &self.tls else { return options };
+        let Some(TlsFiles { ca, identity, .. }) = &self.tls else { return options };
         if let Some(ca) = ca {
             options = options.ssl_root_cert_from_pem(ca.clone());
         }
@@ -98,6 +101,7 @@ impl Place {
 
     fn mysql(&self) -> MySqlConnectOptions {
         let mut options = MySqlConnectOptions::new()
+            .disable_statement_logging()
             .host(&self.host)
             .port(self.port)
             .database(&self.database)
@@ -106,34 +110,13 @@ impl Place {
         if let Some(password) = &self.password {
             options = options.password(password);
         }
-        let Some(TlsFiles { ca, identity }) = &self.tls else { return options };
+        let Some(TlsFiles { ca, identity, .. }) = &self.tls else { return options };
         if let Some(ca) = ca {
             options = options.ssl_ca_from_pem(ca.clone());
         }
         match identity {
             Some((certificate, key)) => options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key),
             None => options,
-        }
-    }
-
-    pub(super) fn explain(&self, error: sqlx::Error) -> OpenError {
-        let address = self.address();
-        match error {
-            sqlx::Error::Database(error) => {
-                let reason = error.message().to_owned();
-                match error.code().as_deref() {
-                    Some("28000" | "28P01") => OpenError::Denied { address, reason },
-                    _ => OpenError::Invalid(format!("{address}: {reason}")),
-                }
-            }
-            // What MySQL 8 asks for by default would need RSA here.
-            sqlx::Error::Configuration(error) | sqlx::Error::Tls(error)
-                if error.to_string().to_lowercase().contains("rsa") =>
-            {
-                let reason = "the server takes this password under TLS only; set tls".to_owned();
-                OpenError::Denied { address, reason }
-            }
-            error => OpenError::Unreachable { address, source: Box::new(error) },
         }
     }
 }
@@ -143,7 +126,10 @@ impl Connection {
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::PostgreSql(connection) => {
-                let begin = format!("begin read only; set local statement_timeout = '{STATEMENT_SECONDS}s'");
+                // Rows that a policy hides from us would not be counted: without row security such a query is an error.
+                let begin = format!(
+                    "begin read only; set local statement_timeout = '{STATEMENT_SECONDS}s'; set local row_security = off"
+                );
                 sqlx::raw_sql(AssertSqlSafe(begin)).execute(connection.as_mut()).await.map(drop)
             }
             Self::MySql(connection) => {
@@ -166,58 +152,58 @@ impl Connection {
         }
     }
 
-    /// The server's version, and whether it is a replica.
-    pub(super) async fn server(&mut self) -> Result<(String, bool), sqlx::Error> {
-        match self {
-            Self::PostgreSql(connection) => {
-                let query = sqlx::query("select current_setting('server_version'), pg_is_in_recovery()").persistent(false);
-                let row = query.fetch_one(connection.as_mut()).await?;
-                let version: String = row.try_get(0)?;
-                Ok((format!("postgresql {version}"), row.try_get(1)?))
-            }
-            Self::MySql(connection) => {
-                let query =
-                    sqlx::query("select cast(version() as char), cast(@@global.read_only as signed)").persistent(false);
-                let row = query.fetch_one(connection.as_mut()).await?;
-                let version: String = row.try_get(0)?;
-                let name = if version.contains("MariaDB") { "mariadb" } else { "mysql" };
-                Ok((format!("{name} {version}"), row.try_get::<i64, _>(1)? != 0))
-            }
-        }
-    }
-
-    /// The one number that a query answers. As a prepared statement it is one statement.
+    /// The one number that a query answers. As a prepared statement it is one statement, and its type is known before a row is sent:
+    /// a row of another type may be as large as it likes.
     pub(super) async fn number(&mut self, sql: &str) -> Result<u64, Failure> {
-        let query = AssertSqlSafe(sql.to_owned());
+        let query = || AssertSqlSafe(sql.to_owned());
+        let useless = |what| Failure::Useless(format!("{sql}: {what}"));
         let number = match self {
             Self::PostgreSql(connection) => {
-                let rows = sqlx::query(query).persistent(false).fetch(connection.as_mut()).take(2);
-                one(&rows.try_collect::<Vec<_>>().await?, postgresql_number)
+                let statement = connection.prepare(query().into_sql_str()).await?;
+                is_one_number(statement.columns()).map_err(useless)?;
+                let rows = sqlx::query(query()).fetch(connection.as_mut()).take(2).try_collect::<Vec<_>>().await?;
+                // A pooler may give the connection to somebody else.
+                connection.clear_cached_statements().await?;
+                one(&rows, postgresql_number)
             }
             Self::MySql(connection) => {
-                let rows = sqlx::query(query).persistent(false).fetch(connection.as_mut()).take(2);
-                one(&rows.try_collect::<Vec<_>>().await?, mysql_number)
+                let statement = connection.prepare(query().into_sql_str()).await?;
+                is_one_number(statement.columns()).map_err(useless)?;
+                let rows = sqlx::query(query()).fetch(connection.as_mut()).take(2).try_collect::<Vec<_>>().await?;
+                connection.clear_cached_statements().await?;
+                one(&rows, mysql_number)
             }
         };
-        number.map_err(|what| Failure::Useless(format!("{sql}: {what}")))
+        number.map_err(useless)
     }
 }
 
 /// A number, or what is there instead.
 type Number = Result<Option<i128>, sqlx::Error>;
 
+/// Whether a query answers one column, and that is a whole number.
+fn is_one_number<C: sqlx::Column>(columns: &[C]) -> Result<(), String> {
+    let [column] = columns else {
+        return Err(format!("it answers {} columns, and must answer one", columns.len()));
+    };
+    let kind = column.type_info().name().to_lowercase();
+    let is_number = WHOLE.contains(&kind.trim_end_matches(" unsigned"));
+    is_number
+        .then_some(())
+        .ok_or_else(|| format!("it answers {kind}, which is no whole number; cast it to bigint if it counts something"))
+}
+
+/// Types of whole numbers, in both kinds of databases.
+const WHOLE: [&str; 9] = ["int2", "int4", "int8", "tinyint", "smallint", "mediumint", "int", "bigint", "boolean"];
+
 fn one<R: sqlx::Row>(rows: &[R], number: impl Fn(&R) -> Number) -> Result<u64, String> {
     let [row] = rows else {
         return Err(format!("it answers {} row, and must answer one", if rows.is_empty() { "no" } else { "more than one" }));
     };
-    let [column] = row.columns() else {
-        return Err(format!("it answers {} columns, and must answer one", row.columns().len()));
-    };
-    let kind = column.type_info().name().to_lowercase();
     match number(row) {
         Ok(Some(number)) => u64::try_from(number).map_err(|_| format!("it answers {number}, which is no count")),
         Ok(None) => Err("it answers null, which is no number".to_owned()),
-        Err(_) => Err(format!("it answers {kind}, which is no whole number; cast it to bigint if it counts something")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
