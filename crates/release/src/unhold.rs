@@ -213,7 +213,7 @@ fn stays_held(target: &Target, before: &Image) -> String {
         ("Deployment" | "StatefulSet" | "ReplicaSet", Some(namespace), Some(replicas)) => {
             let (kind, name) = (target.kind.to_lowercase(), &target.name);
             let command = format!("kubectl -n {namespace} scale {kind} {name} --replicas={replicas}");
-            format!("{what}; if it needs nothing of that, start it: {command}")
+            format!("{what}; if it needs nothing of that, `{command}` starts it")
         }
         _ => what.to_owned(),
     }

@@ -24,6 +24,7 @@ mod backup;
 mod drain;
 mod drain_broken;
 mod drain_bus;
+mod drained;
 mod fixtures;
 mod flows;
 mod input;
