@@ -64,7 +64,7 @@ pub enum ReleaseCommand {
     },
     /// Take back what runs of the release have changed, of whatever step, the newest first.
     Rollback(RollbackArgs),
-    /// After an upgrade: start what runs in force hold, where it has been changed since; name what stays held.
+    /// After an upgrade: start what runs in force hold. Where something was removed since, only what has changed; name what stays held.
     Unhold,
     /// Write the release's tickets, from which it can be taken back, to a file that only you can read.
     Export(ExportArgs),

@@ -84,7 +84,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         next.push(command("export FILE --as-manifests", what.to_owned()));
     }
     if runs.iter().any(|run| run.is_in_force() && run.holds && !run.has_ended()) {
-        let what = "after the upgrade: starts what was held and has been changed, names what stays held";
+        let what = "after the upgrade: starts what was held, and names what stays held";
         next.push(command("unhold", what.to_owned()));
     }
     if next.is_empty() && place.binary == PLUGIN {
