@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use fairlead_backlog::reading::{Left, Reading};
-use fairlead_migration::evidence;
+use fairlead_migration::evidence::{self, Condition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,8 +23,8 @@ pub(crate) struct Evidence {
     began: String,
     closed_after_millis: Option<u64>,
     rules: WrittenRules,
-    /// What was closed: `Deployment a/b`.
-    intake: Vec<String>,
+    /// The intake, and the values that close it: when one is open, the proof says nothing of now.
+    rests_on: Vec<Condition>,
     sources: Vec<Seen>,
     /// The rounds in a row in which every source was empty and no end position moved.
     row: Vec<WrittenSpan>,
@@ -77,7 +77,7 @@ impl From<WrittenSpan> for Span {
 
 impl Evidence {
     /// Nothing has been read yet.
-    pub(crate) fn begin(rules: Rules, intake: Vec<String>, sources: &[Watched]) -> Self {
+    pub(crate) fn begin(rules: Rules, rests_on: Vec<Condition>, sources: &[Watched]) -> Self {
         let seen = |source: &Watched| Seen {
             name: source.name.clone(),
             is_intake: source.is_intake,
@@ -97,7 +97,7 @@ impl Evidence {
                 stall_millis: millis(rules.stall),
                 redelivery_millis: millis(rules.redelivery),
             },
-            intake,
+            rests_on,
             sources: sources.iter().map(seen).collect(),
             row: Vec::new(),
         }
@@ -179,7 +179,8 @@ impl Evidence {
         } else {
             format!(", longer than the {} of redelivery", text(redelivery))
         };
-        let intake = if self.intake.is_empty() { "none".to_owned() } else { self.intake.join(", ") };
+        let intake: Vec<String> = self.rests_on.iter().map(|it| it.target.to_string()).collect();
+        let intake = if intake.is_empty() { "none".to_owned() } else { intake.join(", ") };
         Ok(format!(
             "{} was empty in {} rounds in a row, over {}{longer}; from {} on; intake that was closed: {intake}",
             names.join(", "),
@@ -199,9 +200,9 @@ pub(crate) fn verify(certificate: &Value) -> Result<String, String> {
     if certificate["apiVersion"] != "fairlead.dev/v1" || certificate["kind"] != "Certificate" {
         return Err("it is no document of apiVersion fairlead.dev/v1 and kind Certificate".to_owned());
     }
-    let found = evidence::digest(&certificate["evidence"]);
+    let found = evidence::digest(certificate);
     if certificate["digest"] != *found {
-        return Err(format!("its evidence was changed: the digest is {found}, and it says {}", certificate["digest"]));
+        return Err(format!("it was changed: the digest is {found}, and it says {}", certificate["digest"]));
     }
     if certificate["phase"] != "Committed" {
         return Err(format!("its run is in phase {}, so its intake is open again", certificate["phase"]));
@@ -209,7 +210,9 @@ pub(crate) fn verify(certificate: &Value) -> Result<String, String> {
     let evidence: Evidence = serde_json::from_value(certificate["evidence"].clone()).map_err(|error| error.to_string())?;
     let said = evidence.check()?;
     let [release, namespace] = ["release", "namespace"].map(|field| certificate[field].as_str().unwrap_or_default());
-    Ok(format!("release {release} in namespace {namespace}: {said}"))
+    let open: Vec<&str> = certificate["openAgain"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let since = if open.is_empty() { String::new() } else { format!("; since then open again: {}", open.join("; ")) };
+    Ok(format!("release {release} in namespace {namespace}: {said}{since}"))
 }
 
 #[cfg(test)]
@@ -229,7 +232,8 @@ mod tests {
 
     fn certificate(sources: &[Watched]) -> Value {
         let mut proof = Proof::new(RULES, sources.to_vec());
-        let mut evidence = Evidence::begin(RULES, vec!["Deployment a/b".to_owned()], sources);
+        let rests_on = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "a", "name": "b", "fields": {"spec": {"replicas": 0}}}]);
+        let mut evidence = Evidence::begin(RULES, serde_json::from_value(rests_on).expect("valid"), sources);
         for second in 0..9 {
             let at = Duration::from_secs(second);
             let left = if second == 0 { Left::Some(3) } else { Left::Empty };
@@ -246,7 +250,10 @@ mod tests {
     }
 
     fn sign(seen: &Value) -> Value {
-        json!({"apiVersion": "fairlead.dev/v1", "kind": "Certificate", "phase": "Committed", "digest": evidence::digest(seen), "evidence": seen})
+        let mut document =
+            json!({"apiVersion": "fairlead.dev/v1", "kind": "Certificate", "phase": "Committed", "evidence": seen});
+        document["digest"] = evidence::digest(&document).into();
+        document
     }
 
     #[test]
@@ -262,9 +269,19 @@ mod tests {
         );
         let mut changed = good.clone();
         changed["evidence"]["rules"]["samples"] = json!(1);
-        assert!(verify(&changed).expect_err("changed").contains("its evidence was changed"));
+        assert!(verify(&changed).expect_err("changed").contains("it was changed"));
+        let mut opened = good.clone();
+        opened["openAgain"] = json!(["Deployment a/b: spec.replicas is 2, and was 0"]);
+        opened["digest"] = evidence::digest(&opened).into();
+        assert!(
+            verify(&opened)
+                .expect("it holds")
+                .ends_with("; since then open again: Deployment a/b: spec.replicas is 2, and was 0")
+        );
         let mut undone = good.clone();
         undone["phase"] = "RolledBack".into();
+        assert!(verify(&undone).expect_err("changed").contains("it was changed"));
+        undone["digest"] = evidence::digest(&undone).into();
         assert!(verify(&undone).expect_err("open again").contains("RolledBack"));
         // Signed anew, it still has to meet its rules.
         let cases: [(&str, Value, &str); 8] = [

@@ -14,12 +14,15 @@ use serde_json::{Value, json};
 
 use crate::configuration::Drain;
 use crate::progress::{line, said};
-use crate::sources::{Place, Reader};
+use crate::sources::{Place, Reader, code};
 use crate::step::readers;
 
 /// Prints how much is left. Whether the intake is closed is said, and does not count: `apply` closes it.
 pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyhow::Result<ExitStatus> {
     let mut readers = readers(drain, place);
+    let opened = join_all(readers.iter_mut().map(Reader::open)).await;
+    // What `apply` would refuse, and not wait for.
+    let refused = opened.into_iter().find_map(Result::err).map(|error| code(&error));
     let readings = join_all(readers.iter_mut().map(Reader::read)).await;
     let sources: Vec<_> = readers.iter().map(|reader| &reader.watched).zip(&readings).collect();
     let mut out = Vec::new();
@@ -56,5 +59,9 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
         .filter(|(source, reading)| !source.is_intake && (reading.left != Left::Empty || reading.hopeless.is_some()))
         .map(|(source, reading)| format!("{}: {}", source.name, said(&reading.left, &[])))
         .collect();
-    if left.is_empty() { Ok(ExitStatus::Done) } else { Err(Failure::new(&codes::NOT_EMPTY, left.join("; ")).into()) }
+    if left.is_empty() {
+        Ok(ExitStatus::Done)
+    } else {
+        Err(Failure::new(refused.unwrap_or(&codes::NOT_EMPTY), left.join("; ")).into())
+    }
 }

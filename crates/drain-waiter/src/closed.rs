@@ -5,18 +5,18 @@ use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_migration::change::Image;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::configuration::{Drain, Intake};
 use crate::intake::Closing;
-use crate::sources::kubernetes::kind_of;
 
 /// Fails when an object of the intake is not closed.
 pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &str) -> Result<(), Obstacle> {
     for intake in &drain.intake {
         let target = intake.target();
-        let kind = kind_of(&target);
+        let kind = Kind::of(&target);
         let live = source.get(&kind, target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
         let message = match live {
             None if intake.may_be_absent() => continue,
@@ -39,8 +39,13 @@ fn opened(intake: &Intake, live: &Image, release: &str) -> Option<String> {
         Closing::After(after) => after,
     };
     let difference = fields::diff(live, &after)?;
-    let (path, wanted) = fields::leaves(&difference).into_iter().next()?;
-    let names: Vec<&str> = path.split('.').collect();
+    let leaf = fields::leaves(&difference).into_iter().next()?;
+    let (names, wanted): (Vec<&str>, &Value) = match intake {
+        Intake::Set(setting) => (setting.field.iter().map(String::as_str).collect(), &setting.value),
+        // What a selector names may have dots.
+        _ => (leaf.0.splitn(3, '.').collect(), leaf.1),
+    };
+    let path = names.join(".");
     let found = names.iter().try_fold(live, |value, name| value.get(*name)).unwrap_or(&Value::Null);
     let must = if wanted.is_null() { "must not be there".to_owned() } else { format!("must be {wanted}") };
     let by = match writer(live, &names) {
@@ -112,5 +117,8 @@ mod tests {
         let set = json!({"set": {"apiVersion": "example.com/v1", "kind": "Queue", "name": "b", "field": ["spec", "psued"], "value": true}});
         let dropped = how(set, &json!({"spec": {}})).expect("open");
         assert!(dropped.contains("the API server may know no such field"), "{dropped}");
+        let dotted = json!({"set": {"apiVersion": "v1", "kind": "ConfigMap", "name": "b", "field": ["metadata", "annotations", "a.b/c"], "value": "x"}});
+        let said = how(dotted, &json!({"metadata": {"annotations": {"a.b/c": "y"}}})).expect("open");
+        assert!(said.starts_with("is open: metadata.annotations.a.b/c is \"y\", and must be \"x\""), "{said}");
     }
 }

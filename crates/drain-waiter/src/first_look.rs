@@ -9,6 +9,7 @@ use fairlead_migration::plan::PlanBuilder;
 use futures::future::join_all;
 use tokio::time::sleep;
 
+use crate::configuration::Intake;
 use crate::options::Options;
 use crate::sources::{Place, Reader, refusal, target};
 use crate::step::readers;
@@ -20,7 +21,7 @@ const ATTEMPTS: usize = 3;
 /// Looks, where there is a cluster to look from: not for a plan from files. `time` is what the run has.
 pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
     add_what_is_missing(plan, options);
-    let mut redelivery = options.rules.redelivery;
+    let (mut redelivery, mut shows_moves) = (options.rules.redelivery, false);
     if let Some(place) = place {
         let mut readers = readers(options.drain, place);
         let looks = join_all(readers.iter_mut().map(look)).await;
@@ -28,6 +29,7 @@ pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Op
             match look {
                 Ok(reading) => {
                     redelivery = redelivery.max(reading.redelivery.unwrap_or_default());
+                    shows_moves |= !reading.ends.is_empty();
                     match judge(reader, reading) {
                         Some(finding) if finding.code == codes::NOT_KNOWN_YET.id => plan.warn(finding),
                         Some(finding) => plan.refuse(finding),
@@ -36,6 +38,11 @@ pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Op
                 }
                 Err(finding) => plan.refuse(finding),
             }
+        }
+        let is_seen_to_close = |intake: &Intake| matches!(intake, Intake::Scale(_) | Intake::Suspend(_));
+        if !shows_moves && !options.drain.sources.is_empty() && !options.drain.intake.iter().all(is_seen_to_close) {
+            let message = "no source has an end position, and a redirect or a field does not end connections that are open";
+            plan.warn(codes::UNSEEN.finding(target("drain"), message));
         }
     }
     if let Some(finding) = time.and_then(|time| too_late(options, redelivery, time)) {

@@ -6,7 +6,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_observe::address::other_release;
 use serde_json::{Value, json};
 
-use crate::configuration::Intake;
+use crate::configuration::{Intake, Setting};
 
 /// What becomes of an object of the intake.
 #[derive(Debug, PartialEq)]
@@ -47,6 +47,18 @@ impl Intake {
             Self::Set(setting) => {
                 let path: Vec<&str> = setting.field.iter().map(String::as_str).collect();
                 changed(&path, setting.value.clone(), "has that value already")
+            }
+        }
+    }
+
+    /// The values that close it, as a merge patch.
+    pub(crate) fn fields(&self) -> Value {
+        match self {
+            Self::Scale(_) => json!({"spec": {"replicas": 0}}),
+            Self::Suspend(_) => json!({"spec": {"suspend": true}}),
+            Self::Redirect(redirect) => json!({"spec": {"selector": redirect.selector}}),
+            Self::Set(Setting { field, value, .. }) => {
+                field.iter().rev().fold(value.clone(), |inner, name| json!({ name: inner }))
             }
         }
     }
@@ -108,6 +120,8 @@ pub(crate) fn rivals(target: &Target, image: &Image) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use fairlead_migration::fields;
+
     use super::*;
 
     fn intake(document: Value) -> Intake {
@@ -133,6 +147,7 @@ mod tests {
             let intake = intake(document);
             assert_eq!(intake.close(&image, true, "shop"), Closing::After(expected.clone()));
             assert!(matches!(intake.close(&expected, true, "shop"), Closing::Already(_)));
+            assert!(fields::holds(&intake.fields(), &expected) && !fields::holds(&intake.fields(), &image));
         }
     }
 

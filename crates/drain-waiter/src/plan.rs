@@ -11,14 +11,14 @@ use fairlead_migration::fields;
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
 use crate::configuration::{Intake, Redirect, Setting};
 use crate::first_look;
 use crate::intake::{Closing, rivals};
 use crate::options::{Options, STEP};
-use crate::sources::Place;
-use crate::sources::kubernetes::kind_of;
+use crate::sources::{Place, target as source_target};
 use crate::stages::{HOLDS, SWITCHES, stages};
 use crate::surroundings::{autoscalers, sides};
 
@@ -65,10 +65,10 @@ pub(crate) async fn make(
 ) -> Result<Plan, Obstacle> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency));
     let (drain, mut changes) = (options.drain, BTreeMap::new());
-    let (mut scaled, mut redirected) = (Vec::new(), Vec::new());
+    let (mut scaled, mut redirected, mut is_absent) = (Vec::new(), Vec::new(), true);
     for intake in &drain.intake {
         let (target, stage) = (intake.target(), if intake.is_switch() { SWITCHES } else { HOLDS });
-        let kind = kind_of(&target);
+        let kind = Kind::of(&target);
         let image = source.get(&kind, target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
         let Some(image) = image else {
             if intake.may_be_absent() {
@@ -81,6 +81,7 @@ pub(crate) async fn make(
             }
             continue;
         };
+        is_absent = false;
         let closing = intake.close(&image, source.has_scale(&kind), options.release);
         if let Closing::Refused(finding) = closing {
             plan.refuse(finding);
@@ -107,6 +108,10 @@ pub(crate) async fn make(
             Closing::Already(reason) => plan.keep(&Unchanged { target, reason }),
             Closing::Refused(_) => {}
         }
+    }
+    if is_absent && !drain.intake.is_empty() && !drain.sources.is_empty() {
+        let message = "of the named intake no object exists";
+        plan.warn(codes::NO_INTAKE.finding(source_target("drain"), message));
     }
     add_surroundings(source, &mut plan, &redirected, &scaled).await?;
     for ((stage, target), (intake, before, after)) in changes {

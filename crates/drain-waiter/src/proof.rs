@@ -107,7 +107,8 @@ struct Move {
 #[derive(Default)]
 struct Track {
     least: Option<u64>,
-    was_unknown: bool,
+    /// Since when it could not say how much is left.
+    silent_since: Option<Duration>,
     ends: Option<BTreeMap<String, u64>>,
 }
 
@@ -201,15 +202,18 @@ impl Proof {
                 Left::Empty => 0,
                 Left::Some(left) => left,
                 Left::Unknown(_) => {
-                    track.was_unknown = true;
+                    track.silent_since.get_or_insert(span.from);
                     continue;
                 }
             };
             let is_less = track.least.is_none_or(|least| left < least);
-            if is_less || track.was_unknown {
+            if is_less {
                 self.progress = span.to;
             }
-            track.was_unknown = false;
+            // While it was silent nobody could see progress: the clock goes on from where it stood.
+            if let Some(since) = track.silent_since.take() {
+                self.progress = (self.progress + span.to.saturating_sub(since)).min(span.to);
+            }
             track.least = Some(track.least.map_or(left, |least| least.min(left)));
             if moved.is_none()
                 && let Some(position) = track.ends.as_ref().and_then(|before| first_difference(before, &reading.ends))

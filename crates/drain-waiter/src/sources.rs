@@ -173,13 +173,17 @@ pub(crate) fn target(name: &str) -> Target {
 
 /// What is wrong with a source that cannot be opened.
 pub(crate) fn refusal(name: &str, error: &OpenError) -> Finding {
-    let code: &'static Code = match error {
+    code(error).finding(target(name), redact::text(&chain(error)))
+}
+
+/// The code of what is wrong with a source that cannot be opened.
+pub(crate) fn code(error: &OpenError) -> &'static Code {
+    match error {
         OpenError::Unreachable { .. } => &codes::UNREACHABLE,
         OpenError::Denied { .. } => &codes::DENIED,
         OpenError::Invalid(_) => &codes::USELESS,
         OpenError::Credentials { .. } => &codes::NO_CREDENTIALS,
-    };
-    code.finding(target(name), redact::text(&chain(error)))
+    }
 }
 
 #[async_trait::async_trait(?Send)]

@@ -1,20 +1,24 @@
 //! The step: what this job brings to what all jobs do.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use fairlead_driver::step::{Step, StepKind};
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
+use fairlead_migration::change::{Change, Images};
+use fairlead_migration::evidence::Condition;
 use fairlead_migration::executor::{Standing, Task, Verified, World};
+use fairlead_migration::fields;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::OnDrift;
 use fairlead_migration::stage::{Stage, StageKind, UndoWait};
 use fairlead_migration::ticket::Told;
+use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 use serde_json::Value;
@@ -24,7 +28,7 @@ use crate::closed::expect_closed;
 use crate::configuration::{Drain, Intake};
 use crate::options::{Options, STEP};
 use crate::plan;
-use crate::sources::kubernetes::{Observed, Until, kind_of};
+use crate::sources::kubernetes::{Observed, Until};
 use crate::sources::{Place, Reader};
 use crate::surroundings::new_side;
 use crate::wait::Wait;
@@ -62,12 +66,23 @@ impl Draining<'_> {
         Ok(())
     }
 
-    /// What is closed, for the certificate.
-    fn intake(&self, plan: &Plan) -> Vec<String> {
-        let named = self.options.drain.intake.iter().map(Intake::target);
-        let all: BTreeSet<String> =
-            named.chain(plan.changes().map(|change| change.target)).map(|it| it.to_string()).collect();
-        all.into_iter().collect()
+    /// What the proof rests on: every object of the intake that is there, with the values that close it.
+    async fn rests_on(&self, plan: &Plan) -> Result<Vec<Condition>, Obstacle> {
+        let Session { cluster, discovery, .. } = self.session;
+        let (source, mut all) = (Source::Cluster(cluster, discovery), BTreeMap::new());
+        for intake in &self.options.drain.intake {
+            let target = intake.target();
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            if source.get(&Kind::of(&target), namespace, &target.name).await?.is_some() {
+                all.insert(target, intake.fields());
+            }
+        }
+        for Change { target, images, .. } in plan.changes() {
+            let Images::Update(before, after) = images else { continue };
+            // With what a redirect takes out of a selector.
+            fields::merge(all.entry(target).or_default(), &fields::diff(&before, &after).unwrap_or_default());
+        }
+        Ok(all.into_iter().map(|(target, fields)| Condition { target, fields }).collect())
     }
 }
 
@@ -108,7 +123,7 @@ impl Step for Draining<'_> {
             options: &self.options,
             watch: &self.session.watch,
             readers: readers(self.options.drain, self.place()),
-            intake: self.intake(plan),
+            rests_on: self.rests_on(plan).await?,
         };
         wait.run(&self.evidence, async || self.expect_closed(plan).await).await?;
         Ok(Verified::AsPlanned)
@@ -151,7 +166,7 @@ impl World for Guarded<'_, '_> {
                 let Intake::Redirect(redirect) = intake else { continue };
                 let service = intake.target();
                 let namespace = service.namespace.as_deref().unwrap_or_default();
-                let image = source.get(&kind_of(&service), namespace, &service.name).await?.unwrap_or_default();
+                let image = source.get(&Kind::of(&service), namespace, &service.name).await?.unwrap_or_default();
                 if let Some(Finding { target, message, .. }) = new_side(&source, &service, &image, redirect).await? {
                     return Err(Obstacle::Verdict {
                         code: codes::NEW_SIDE.id.into(),

@@ -2,19 +2,20 @@
 
 use std::cell::RefCell;
 
-use fairlead_backlog::reading::Reading;
-use fairlead_job::codes::drain_waiter as codes;
+use fairlead_backlog::reading::{Left, Reading};
+use fairlead_job::codes::{drain_waiter as codes, shared};
 use fairlead_job::redact;
 use fairlead_job::watch::Watch;
+use fairlead_migration::evidence::Condition;
 use fairlead_migration::executor::Watcher as _;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::certificate::Evidence;
 use crate::options::Options;
-use crate::progress::{Progress, said};
-use crate::proof::{Proof, Span, Verdict, Watched};
+use crate::progress::{Progress, line};
+use crate::proof::{Proof, Span, Verdict, WaitingFor, Watched};
 use crate::sources::Reader;
 
 /// Everything that waiting takes.
@@ -22,8 +23,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) options: &'a Options<'a>,
     pub(crate) watch: &'a Watch,
     pub(crate) readers: Vec<Reader<'a>>,
-    /// What was closed, for the certificate.
-    pub(crate) intake: Vec<String>,
+    /// What is closed, for the certificate.
+    pub(crate) rests_on: Vec<Condition>,
 }
 
 impl Wait<'_> {
@@ -36,15 +37,12 @@ impl Wait<'_> {
         let rules = self.options.rules;
         let sources: Vec<Watched> = self.readers.iter().map(|reader| reader.watched.clone()).collect();
         let (mut proof, mut progress) = (Proof::new(rules, sources.clone()), Progress::new(sources.len()));
-        evidence.replace(Some(Evidence::begin(rules, self.intake.clone(), &sources)));
+        evidence.replace(Some(Evidence::begin(rules, self.rests_on.clone(), &sources)));
         let began = Instant::now();
-        let mut last: Vec<Reading> = Vec::new();
+        let (mut last, mut waiting) = (Vec::<Reading>::new(), WaitingFor::Intake);
         loop {
             if let Some(stop) = self.watch.stop() {
-                for (source, reading) in sources.iter().zip(&last) {
-                    tracing::error!("{}: {}", source.name, said(&reading.left, &[]));
-                }
-                return Err(Obstacle::Stopped(stop));
+                return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
             let from = began.elapsed();
@@ -58,7 +56,7 @@ impl Wait<'_> {
                 evidence.add(&proof, &verdict, readings.clone());
             }
             match verdict {
-                Verdict::Waiting(_) => {}
+                Verdict::Waiting(now) => waiting = now,
                 Verdict::Proven if self.options.drain.sources.is_empty() => {
                     tracing::warn!("the grace period has passed, and nothing is proven: no source is named");
                     return Ok(());
@@ -76,6 +74,19 @@ impl Wait<'_> {
             sleep(next.min(self.watch.time_left())).await;
         }
     }
+}
+
+/// Why a run ends that was stopped; at its deadline with what it still waited for.
+fn stopped(stop: Stop, sources: &[Watched], last: &[Reading], waiting: WaitingFor) -> Obstacle {
+    if stop != Stop::DeadlinePassed {
+        return Obstacle::Stopped(stop);
+    }
+    let is_left = |reading: &Reading| reading.left != Left::Empty;
+    let left: Vec<String> =
+        sources.iter().zip(last).filter(|(_, it)| is_left(it)).map(|(source, it)| line(source, it, &[])).collect();
+    let what = if left.is_empty() { Verdict::Waiting(waiting).message() } else { left.join("; ") };
+    let message = redact::text(&format!("the deadline of the run has passed: {what}"));
+    Obstacle::Verdict { code: shared::DEADLINE.id.into(), message }
 }
 
 /// A verdict that ends the run.

@@ -225,6 +225,10 @@ fn what_does_not_go_on_is_named() {
     assert_eq!(verdict(RULES, shrinking), Verdict::Waiting(WaitingFor::Backlog));
     let unreadable = Verdict::Unreadable { source: "orders".to_owned(), why: "no leader".to_owned() };
     assert_eq!(verdict(RULES, (0..8).map(|_| Reading::unknown("no leader")).collect()), unreadable);
+    // Silence in between is no progress.
+    let silent = || Reading { ends: BTreeMap::new(), ..Reading::unknown("no answer") };
+    let flapping = (0..20).map(|round| if round % 2 == 0 { reading(3, 7) } else { silent() }).collect();
+    assert!(matches!(verdict(RULES, flapping), Verdict::Stalled { left: 3, .. } | Verdict::Unreadable { .. }));
     let hopeless = Reading { hopeless: Some("durable d is offline".to_owned()), ..reading(3, 7) };
     let expected = Verdict::Hopeless { source: "orders".to_owned(), why: "durable d is offline".to_owned() };
     assert_eq!(verdict(RULES, vec![hopeless]), expected);

@@ -62,13 +62,6 @@ pub(crate) struct Field {
     is: Value,
 }
 
-/// The kind of an object, in the version that was named.
-pub(crate) fn kind_of(target: &Target) -> Kind {
-    let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
-    let kind = Kind::named(group, &target.kind).in_version(version);
-    Kind { is_namespaced: target.namespace.is_some(), ..kind }
-}
-
 impl Observed {
     /// Reads the configuration of the source.
     pub(crate) fn read(content: Value) -> Result<Self, String> {
@@ -99,12 +92,14 @@ pub(crate) struct KubernetesSource<'a> {
     observed: Observed,
     /// A Job that was complete when it was last seen: when it is gone, it is still done.
     was_complete: bool,
+    /// A workload as it was last seen: when it is gone, its pods may not be.
+    last: Option<Value>,
 }
 
 impl<'a> KubernetesSource<'a> {
     /// Looks whether there is such an object.
     pub(crate) async fn open(place: Place<'a>, observed: Observed) -> Result<Self, OpenError> {
-        let source = Self { place, observed, was_complete: false };
+        let source = Self { place, observed, was_complete: false, last: None };
         let target = source.observed.target();
         let only = match source.observed.until {
             Until::Finished => Some("Job"),
@@ -126,7 +121,7 @@ impl<'a> KubernetesSource<'a> {
             Ok(Some(object)) if source.observed.until == Until::Stopped && object["spec"]["selector"].is_null() => {
                 Err(OpenError::Invalid(format!("{target} has no pods: it has no spec.selector")))
             }
-            Ok(Some(_)) if source.observed.until == Until::Stopped && !source.cluster().has_scale(&kind_of(&target)) => {
+            Ok(Some(_)) if source.observed.until == Until::Stopped && !source.cluster().has_scale(&Kind::of(&target)) => {
                 Err(OpenError::Invalid(format!("{target} never stops: its kind has no replicas")))
             }
             Ok(_) => Ok(source),
@@ -141,7 +136,7 @@ impl<'a> KubernetesSource<'a> {
     async fn object(&self) -> Result<Option<Value>, Obstacle> {
         let target = self.observed.target();
         let namespace = target.namespace.as_deref().unwrap_or_default();
-        self.cluster().get(&kind_of(&target), namespace, &target.name).await
+        self.cluster().get(&Kind::of(&target), namespace, &target.name).await
     }
 
     /// How many pods a workload has that have not ended.
@@ -174,6 +169,13 @@ impl<'a> KubernetesSource<'a> {
 
     async fn look(&mut self) -> Result<Reading, Obstacle> {
         let Some(object) = self.object().await? else {
+            let pods = match self.last.clone() {
+                Some(last) => self.pods(&last).await?,
+                None => 0,
+            };
+            if pods > 0 {
+                return Ok(Reading { seen: json!({"exists": false, "pods": pods}), ..Reading::new(Left::Some(pods)) });
+            }
             let left = if self.observed.may_be_absent || self.was_complete {
                 Left::Empty
             } else {
@@ -182,7 +184,11 @@ impl<'a> KubernetesSource<'a> {
             return Ok(Reading { left, seen: json!({"exists": false}), ..Reading::unknown("") });
         };
         Ok(match &self.observed.until {
-            Until::Stopped => stopped(&object, self.pods(&object).await?),
+            Until::Stopped => {
+                let pods = self.pods(&object).await?;
+                self.last = Some(object.clone());
+                stopped(&object, pods)
+            }
             Until::Idle => idle(&object, self.jobs(&object).await?),
             until => {
                 let reading = judge(until, &object);

@@ -97,4 +97,8 @@ crate::codes! {
     pub NEW_FIELD = "DW208", Done, "The field that closes the intake is not there today",
         "The API server takes a field of any name where the definition keeps what it does not know. A misspelt field closes nothing.",
         "Compare the name with the definition of the kind, or with an object that is closed.";
+    pub UNSEEN = "DW209", Done, "Nobody would see a message that still comes in",
+        "A Service that leads elsewhere, or a field that has another value, ends no connection that is open. Only an end position that moves \
+         shows that somebody still publishes, and no source has one.",
+        "Name a source with an end position: `end` of a query, `ends` of HTTP, or a broker. Or name the workload that publishes under `scale`.";
 }
