@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serializer};
+use serde_json::Value;
 
 pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|_| D::Error::custom(format!("{text:?} is no duration like 30s or 2m")))
+    let invalid = |value: &Value| D::Error::custom(format!("{value} is no duration like 30s or 2m"));
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().ok_or_else(|| invalid(&value))?;
+    humantime::parse_duration(text).map_err(|_| invalid(&value))
 }

@@ -78,7 +78,8 @@ impl Http {
             request = request.header(AUTHORIZATION, authorization);
         }
         let request = request.body(Empty::new()).map_err(|error| OpenError::Invalid(format!("{url} is no URL: {error}")))?;
-        let unreachable = |source| OpenError::Unreachable { address: self.url.clone(), source };
+        let unreachable =
+            |error: Box<dyn std::error::Error + Send + Sync>| OpenError::unreachable(&self.url, error.as_ref());
         let answer = async {
             let (head, body) = self.client.request(request).await?.into_parts();
             let body = Limited::new(body, LONGEST).collect().await?.to_bytes();
@@ -109,14 +110,15 @@ impl Http {
 
 /// A URL of HTTP without credentials, which would be told in every message.
 fn checked(url: &str) -> Result<String, OpenError> {
-    let Ok(uri) = url.parse::<Uri>() else {
-        return Err(OpenError::Invalid("url is no URL".to_owned()));
-    };
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
         return Err(OpenError::Invalid("url holds credentials; name a Secret under authentication".to_owned()));
     }
-    if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(OpenError::Invalid(format!("{url} is no URL of http or https")));
+    let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
+    if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
+        return Err(OpenError::Invalid(format!(
+            "url {url:?} is no URL of http or https; it begins with http:// or https://"
+        )));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }

@@ -9,6 +9,7 @@
 //! - [`when_absent`]: what becomes of a name that the server does not know
 //! - `duration`: durations with their unit
 //! - `http`: requests with a deadline and a bounded answer
+//! - `unique`: JSON without a key that is there twice
 //!
 //! # Decision: unknown is never zero
 //!
@@ -23,6 +24,7 @@ mod http;
 pub mod reading;
 pub mod source;
 pub mod sources;
+mod unique;
 pub mod when_absent;
 
 pub use configuration::{SourceConfiguration, open};

@@ -15,12 +15,22 @@ impl Prometheus {
     /// Starts it; the first sample is there some seconds later.
     #[must_use]
     pub fn start(target: u16) -> Self {
+        Self::launch(target, "")
+    }
+
+    /// The same, which asks another store for every query, too.
+    #[must_use]
+    pub fn start_with_remote(target: u16, store: u16) -> Self {
+        Self::launch(target, &format!("remote_read: [{{url: 'http://127.0.0.1:{store}/read', read_recent: true}}]\n"))
+    }
+
+    fn launch(target: u16, more: &str) -> Self {
         let (process, port) = Process::start(
             |folder| {
                 let port = free_port();
                 let configuration = format!(
                     "global: {{scrape_interval: 1s, scrape_timeout: 900ms}}\n\
-                     scrape_configs: [{{job_name: test, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+                     scrape_configs: [{{job_name: test, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n{more}"
                 );
                 std::fs::write(folder.join("configuration.yml"), configuration).expect("written");
                 let mut command = Command::new(file("prometheus/usr/bin/prometheus"));

@@ -26,7 +26,11 @@ fn numbers_are_added_up_and_what_is_no_number_is_unknown() {
     for (body, why) in [
         (r#"{"ready": 0, "published": 9, "state": "running"}"#, "has nothing at /unacknowledged"),
         (r#"{"ready": 0, "unacknowledged": "0", "published": 9, "state": "running"}"#, "at /unacknowledged, but text"),
-        (r#"{"ready": 0, "unacknowledged": 0, "published": 9, "state": "down"}"#, "does not say what it must at /state"),
+        (
+            r#"{"ready": 0, "unacknowledged": 0, "published": 9, "state": "down"}"#,
+            "/state is \"down\", and must be \"running\"",
+        ),
+        (r#"{"ready": 3, "unacknowledged": 0, "published": 9, "state": "running", "ready": 0}"#, "\"ready\" is there twice"),
         ("", "answers no JSON"),
         ("[]", "has nothing at /ready"),
     ] {
@@ -63,13 +67,23 @@ fn what_is_wrong_is_said_at_the_start() {
     assert!(refused(&queue(&server.url()), &nothing).contains("answers HTTP 404"));
     let mut accepted = queue(&server.url());
     accepted["http"]["whenAbsent"] = json!("empty");
-    assert_eq!(open(&accepted).read().left, Left::Empty);
+    let mut source = open(&accepted);
+    assert_eq!(source.read().left, Left::Empty);
+    // A queue that goes with what was left in it is no empty one.
+    server.set(EMPTY.replace("\"ready\": 0", "\"ready\": 7").as_str());
+    server.set_status(200);
+    assert_eq!(source.read().left, Left::Some(7));
+    server.set_status(404);
+    source.becomes_hopeless("and 7 were left when it was last there");
     let refusal = |field: &str, value: Value| {
         let mut configuration = queue(&server.url());
         configuration["http"][field] = value;
         refused(&configuration, &nothing)
     };
     assert!(refusal("left", json!(["ready"])).contains("ready is no JSON pointer"));
+    assert!(refusal("left", json!(["/ready", "/unacknowledged", "/ready"])).contains("left names /ready twice"));
+    assert!(refusal("url", json!("127.0.0.1:18080/q")).contains("url \"127.0.0.1:18080/q\" is no URL of http or https"));
+    assert!(!refusal("url", json!("guest:hunter2@127.0.0.1:18080/q")).contains("hunter2"));
     assert!(refusal("left", json!([])).contains("name under left or emptyWhen"));
     assert!(refusal("require", json!([{"pointer": "/state"}])).contains("compares nothing"));
 }
@@ -112,7 +126,7 @@ fn servers_are_recognized_by_the_authority_of_the_configuration() {
     let refusal = refused(&configuration, &secret(&Authority::new()));
     assert!(refusal.contains("invalid peer certificate"), "{refusal}");
     let refusal = refused(&configuration, &secret(&authority).with("ca.crt", "no certificate"));
-    assert!(refusal.contains("tls.ca is of no use"), "{refusal}");
+    assert!(refusal.contains("tls.ca (Secret tls, key ca.crt) is of no use"), "{refusal}");
     configuration["http"]["tls"] = json!({"ca": key("ca.crt")});
     let refusal = refused(&configuration, &secret(&authority));
     assert!(refusal.to_lowercase().contains("certificate"), "{refusal}");

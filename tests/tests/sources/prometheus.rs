@@ -2,6 +2,7 @@
 
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::document::Document;
+use fairlead_tests::servers::process::free_port;
 use fairlead_tests::servers::prometheus::Prometheus;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ fn values_are_added_up_and_what_is_gone_is_unknown() {
     let target = Document::start(&page("40", "2"));
     let server = Prometheus::start(target.port());
     let mut source = opened(&query(&server, ORDERS));
-    let mut derived = query(&server, "sum(last_over_time(lag{group=\"orders\"}[1h])) or vector(0)");
+    let mut derived = query(&server, "sum(last_over_time(lag{group=\"orders\"}[1h]))");
     derived["prometheus"]["samples"] = json!(ORDERS);
     let mut derived = open(&derived);
     let reading = source.becomes_left(42);
@@ -58,6 +59,49 @@ fn values_are_added_up_and_what_is_gone_is_unknown() {
 }
 
 #[test]
+fn a_series_of_the_result_that_goes_takes_its_backlog_along() {
+    let page = |consumed: &str| format!("produced{{q=\"a\"}} 5\nproduced{{q=\"b\"}} 60\nconsumed{{q=\"a\"}} 5\n{consumed}");
+    let target = Document::start(&page("consumed{q=\"b\"} 0\n"));
+    let server = Prometheus::start(target.port());
+    let mut difference = query(&server, "produced - consumed");
+    difference["prometheus"]["samples"] = json!("produced");
+    let mut source = opened(&difference);
+    source.becomes_left(60);
+    // Its exporter is gone with its consumer.
+    target.set(&page(""));
+    source.becomes_unknown("the series {instance=");
+}
+
+#[test]
+fn an_answer_of_a_part_of_the_stores_is_not_whole() {
+    let target = Document::start("lag 0\n");
+    let server = Prometheus::start(target.port());
+    opened(&query(&server, "lag"));
+    let partial = Prometheus::start_with_remote(target.port(), free_port());
+    assert!(becomes(
+        || refused(&query(&partial, "lag"), &Secret::default()).contains("the answer is not whole: remote_read: ")
+    ));
+}
+
+#[test]
+fn a_label_that_goes_with_a_consumer_is_left_out() {
+    let page = |consumer: &str, left: u64| format!("lag{{partition=\"0\",consumer=\"{consumer}\"}} {left}\n");
+    let target = Document::start(&page("c-1", 3));
+    let server = Prometheus::start(target.port());
+    let mut sum = query(&server, "sum by (partition) (lag)");
+    sum["prometheus"]["samples"] = json!("lag");
+    let mut strict = opened(&sum);
+    sum["prometheus"]["by"] = json!(["partition"]);
+    let mut source = open(&sum);
+    source.becomes_left(3);
+    target.set(&page("", 0));
+    source.becomes_empty();
+    strict.becomes_unknown_after("consumer=\"c-1\"");
+    target.set("other 0\n");
+    source.becomes_unknown_after("partition=\"0\"} is gone");
+}
+
+#[test]
 fn a_value_that_nobody_scrapes_any_more_is_old() {
     let target = Document::start("lag 0\n");
     let server = Prometheus::start(target.port());
@@ -83,6 +127,20 @@ fn what_is_wrong_is_said_at_the_start() {
     );
     assert!(refusal("lag{").contains("more than a selector"), "{}", refusal("lag{"));
     assert!(refusal("lag{group=1}").contains("parse error"), "{}", refusal("lag{group=1}"));
+    for (of, why) in
+        [("sum(lag) or vector(0)", "vector(…), which answers where nothing is known"), ("sum(lag offset 1h)", "offset")]
+    {
+        let mut invented = query(&server, of);
+        invented["prometheus"]["samples"] = json!("lag");
+        let refusal = refused(&invented, &Secret::default());
+        assert!(refusal.contains(why), "{refusal}");
+    }
+    let mut samples = query(&server, "sum(lag)");
+    samples["prometheus"]["samples"] = json!("nope");
+    let refusal = refused(&samples, &Secret::default());
+    assert!(refusal.starts_with("nope has no series"), "{refusal}");
+    samples["prometheus"]["maxAge"] = json!("0s");
+    assert!(refused(&samples, &Secret::default()).contains("maxAge is 0"));
     let mut scalar = query(&server, "scalar(lag)");
     scalar["prometheus"]["samples"] = json!("lag");
     let refusal = refused(&scalar, &Secret::default());

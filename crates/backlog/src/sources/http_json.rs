@@ -13,6 +13,7 @@ use crate::duration;
 use crate::http::Http;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
+use crate::unique::Unique;
 use crate::when_absent::WhenAbsent;
 
 /// What is asked for, and where in the answer the numbers are.
@@ -68,6 +69,8 @@ pub struct Condition {
 pub struct HttpJson {
     http: Http,
     configuration: Configuration,
+    /// So much was left when the document was last there.
+    last: u64,
 }
 
 /// Asks once: the document must have every value that the configuration names.
@@ -81,6 +84,9 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     if let Some(pointer) = pointers.into_iter().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
         return Err(OpenError::Invalid(format!("{pointer} is no JSON pointer: it begins with a slash")));
     }
+    if let Some(twice) = left.iter().enumerate().find_map(|(at, pointer)| left[..at].contains(pointer).then_some(pointer)) {
+        return Err(OpenError::Invalid(format!("left names {twice} twice, and it would be counted twice")));
+    }
     for Condition { pointer, equals, at_most, at_least } in empty_when.iter().chain(require) {
         if equals.is_none() && at_most.is_none() && at_least.is_none() {
             return Err(OpenError::Invalid(format!(
@@ -89,7 +95,7 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
         }
     }
     let http = Http::new(url, tls.as_ref(), authentication.as_ref(), credentials).await?;
-    let mut source = HttpJson { http, configuration: configuration.clone() };
+    let mut source = HttpJson { http, configuration: configuration.clone(), last: 0 };
     source.ask().await.map(|_| source)
 }
 
@@ -109,16 +115,27 @@ impl HttpJson {
         let address = self.http.address();
         let redelivery = Some(self.configuration.behind).filter(|behind| !behind.is_zero());
         if answer.status == StatusCode::NOT_FOUND && self.configuration.when_absent == WhenAbsent::Empty {
-            let seen = json!({"status": 404});
+            let (seen, last) = (json!({"status": 404}), self.last);
+            if last > 0 {
+                let why = format!(
+                    "{address} answers HTTP 404, and {last} were left when it was last there: they are gone with it"
+                );
+                return Ok(Reading { hopeless: Some(why.clone()), server: answer.server, seen, ..Reading::unknown(why) });
+            }
             return Ok(Reading { redelivery, server: answer.server, seen, ..Reading::new(Left::Empty) });
         }
         if answer.status != StatusCode::OK {
             return Err(OpenError::Invalid(format!("{address} answers HTTP {}", answer.status)));
         }
-        let document = serde_json::from_slice(&answer.body);
+        let document = serde_json::from_slice(&answer.body).map(|Unique(document)| document);
         let document = document.map_err(|error| OpenError::Invalid(format!("{address} answers no JSON: {error}")))?;
         let judged = judge(&self.configuration, &document);
         let (left, ends, seen) = judged.map_err(|what| OpenError::Invalid(format!("the document of {address} {what}")))?;
+        match left {
+            Left::Empty => self.last = 0,
+            Left::Some(left) => self.last = left,
+            Left::Unknown(_) => {}
+        }
         Ok(Reading { ends, redelivery, server: answer.server, seen, ..Reading::new(left) })
     }
 }
@@ -130,7 +147,7 @@ fn judge(configuration: &Configuration, document: &Value) -> Result<Judged, Stri
     let mut seen = BTreeMap::new();
     let mut number = |pointer: &str| {
         let value = at(document, pointer)?;
-        let number = value.as_u64().ok_or_else(|| format!("has no whole number at {pointer}, but {}", kind(value)))?;
+        let number = whole(value).ok_or_else(|| format!("has no whole number at {pointer}, but {}", kind(value)))?;
         seen.insert(pointer.to_owned(), json!(number));
         Ok::<u64, String>(number)
     };
@@ -145,7 +162,8 @@ fn judge(configuration: &Configuration, document: &Value) -> Result<Judged, Stri
     let mut unmet = None;
     for condition in &configuration.require {
         if !condition.holds(document)? {
-            unmet.get_or_insert_with(|| format!("the document does not say what it must at {}", condition.pointer));
+            let found = shown(at(document, &condition.pointer)?);
+            unmet.get_or_insert_with(|| format!("{} is {found}, and must be {}", condition.pointer, condition.wanted()));
         }
     }
     for condition in &configuration.empty_when {
@@ -163,13 +181,20 @@ fn judge(configuration: &Configuration, document: &Value) -> Result<Judged, Stri
 }
 
 impl Condition {
+    fn wanted(&self) -> String {
+        let equals = self.equals.as_ref().map(shown);
+        let most = self.at_most.map(|most| format!("at most {most}"));
+        let least = self.at_least.map(|least| format!("at least {least}"));
+        [equals, most, least].into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
+
     fn holds(&self, document: &Value) -> Result<bool, String> {
         let value = at(document, &self.pointer)?;
         let number = || {
-            let number = value.as_u64();
+            let number = whole(value);
             number.ok_or_else(|| format!("has no whole number at {}, but {}", self.pointer, kind(value)))
         };
-        let mut holds = self.equals.as_ref().is_none_or(|expected| expected == value);
+        let mut holds = self.equals.as_ref().is_none_or(|expected| is_same(expected, value));
         if let Some(most) = self.at_most {
             holds &= number()? <= most;
         }
@@ -178,6 +203,30 @@ impl Condition {
         }
         Ok(holds)
     }
+}
+
+/// The value of a whole number, also of one that is written with a fraction of zero: many servers write all numbers so.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, not negative, and exact")]
+fn whole(value: &Value) -> Option<u64> {
+    /// From here on a number with a fraction is not exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let of_fraction = |number: f64| (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().filter(|_| value.is_f64()).and_then(of_fraction))
+}
+
+/// Whether two values are the same; numbers are, however they are written.
+fn is_same(expected: &Value, value: &Value) -> bool {
+    let has_fraction = expected.is_f64() || value.is_f64();
+    match (expected.as_f64(), value.as_f64()) {
+        (Some(expected), Some(value)) if has_fraction => (expected - value).abs() < f64::EPSILON,
+        _ => expected == value,
+    }
+}
+
+/// A value for a message: text in full only while it is short.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if value.is_array() || value.is_object() || text.len() > 60 { kind(value).to_owned() } else { text }
 }
 
 fn at<'a>(document: &'a Value, pointer: &str) -> Result<&'a Value, String> {
@@ -224,7 +273,23 @@ mod tests {
         }
         assert_eq!(said(&queue, &json!({"ready": 0, "state": "running"})), Err("has nothing at /a~1b".to_owned()));
         let stopped = json!({"ready": 0, "a/b": 0, "state": "stopped"});
-        assert_eq!(said(&queue, &stopped), Ok(Left::Unknown("the document does not say what it must at /state".to_owned())));
+        assert_eq!(said(&queue, &stopped), Ok(Left::Unknown("/state is \"stopped\", and must be \"running\"".to_owned())));
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let gauge = json!({"url": "http://host", "left": ["/value"], "require": [{"pointer": "/complete", "equals": 1}]});
+        assert_eq!(said(&gauge, &json!({"value": 0.0, "complete": 1.0})), Ok(Left::Empty));
+        assert_eq!(said(&gauge, &json!({"value": 3.0, "complete": 1})), Ok(Left::Some(3)));
+        for value in [json!(-1.0), json!(0.5), json!(1e300), json!(9_007_199_254_740_993.0_f64)] {
+            assert!(said(&gauge, &json!({"value": value, "complete": 1})).is_err(), "{value}");
+        }
+        let idle = json!({"url": "http://host", "emptyWhen": [{"pointer": "/value", "equals": 0}]});
+        assert_eq!(said(&idle, &json!({"value": 0.0})), Ok(Left::Empty));
+        assert_eq!(said(&idle, &json!({"value": 0.5})), Ok(Left::Some(1)));
+        assert_eq!(said(&idle, &json!({"value": "0"})), Ok(Left::Some(1)));
+        let large = json!({"url": "http://host", "emptyWhen": [{"pointer": "/value", "equals": 9_007_199_254_740_993_u64}]});
+        assert_eq!(said(&large, &json!({"value": 9_007_199_254_740_992_u64})), Ok(Left::Some(1)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Prometheus: the value of a query, together with the age of the samples that it is made of.
 //!
 //! An empty result is no zero, a dead exporter keeps its last value in some queries, and the time in an answer is that of the question. So
-//! a value counts only while the samples behind it are there and young, and while no series has gone that was there at the start.
+//! a value counts only while the samples behind it are there and young, and while no series has gone that was there at the start. An
+//! answer with a warning is that of a part of the stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,6 +18,10 @@ use crate::duration;
 use crate::http::Http;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
+
+mod query;
+
+use query::{invented, is_selector};
 
 /// A query, whose values say how much is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +40,9 @@ pub struct Configuration {
     /// The series that the query is made of, as a selector; needed where the query is more than a selector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<String>,
+    /// The labels that tell the samples apart; all, if left out. For exporters with a label that goes when a consumer leaves.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by: Vec<String>,
     /// How many series there must be at least; those of the start must stay in any case.
     #[serde(default = "one")]
     pub series: usize,
@@ -58,13 +66,19 @@ pub struct Prometheus {
     /// The series whose age is looked at.
     samples: String,
     version: String,
-    /// Labels of every series that was there.
-    known: BTreeSet<String>,
+    /// Labels of every series that was there, of the samples and of the result.
+    known: [BTreeSet<String>; 2],
 }
 
 /// Asks once: there must be something to see.
 pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<Prometheus, OpenError> {
-    let Configuration { url, tls, authentication, query, samples, .. } = configuration;
+    let Configuration { url, tls, authentication, query, samples, max_age, .. } = configuration;
+    if let Some(what) = invented(query) {
+        return Err(OpenError::Invalid(format!("{query:?} has {what}")));
+    }
+    if max_age.is_zero() {
+        return Err(OpenError::Invalid("maxAge is 0: every sample is older; two or three scrape intervals fit".to_owned()));
+    }
     let samples = samples.as_ref().unwrap_or(query).clone();
     if !is_selector(&samples) {
         let what = format!("{samples:?} is more than a selector; name under samples the series that it is made of");
@@ -75,13 +89,16 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let Some(version) = build["data"]["version"].as_str().map(str::to_owned) else {
         return Err(OpenError::Invalid(format!("{} does not answer like Prometheus", http.address())));
     };
-    let mut source = Prometheus { http, configuration: configuration.clone(), samples, version, known: BTreeSet::new() };
+    let known = Default::default();
+    let mut source = Prometheus { http, configuration: configuration.clone(), samples, version, known };
     let values = source.vector(query).await?;
     let ages = source.ages().await?;
-    if values.is_empty() || ages.is_empty() {
-        return Err(OpenError::Invalid(format!("{query} has no series in {}", source.http.address())));
+    for (what, series) in [(query, &values), (&source.samples, &ages)] {
+        if series.is_empty() {
+            return Err(OpenError::Invalid(format!("{what} has no series in {}", source.http.address())));
+        }
     }
-    source.known = ages.into_keys().collect();
+    source.remember(&ages, &values);
     Ok(source)
 }
 
@@ -112,6 +129,9 @@ struct Series {
 struct Answer {
     data: Option<Data>,
     error: Option<String>,
+    /// Why the answer is that of a part only.
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// Values by the labels of their series.
@@ -126,7 +146,7 @@ impl Prometheus {
             Some(why) => Left::Unknown(why),
             None => total(&values),
         };
-        self.known.extend(ages.keys().cloned());
+        self.remember(&ages, &values);
         let oldest = ages.values().copied().fold(0.0, f64::max);
         Ok(Reading {
             redelivery: Some(self.configuration.max_age),
@@ -139,7 +159,9 @@ impl Prometheus {
     /// Why the values mean nothing.
     fn fault(&self, ages: &Vector, values: &Vector) -> Option<String> {
         let Configuration { query, series, max_age, .. } = &self.configuration;
-        if let Some(gone) = self.known.iter().find(|labels| !ages.contains_key(*labels)) {
+        let now = [ages, values];
+        let mut known = self.known.iter().zip(now).flat_map(|(known, now)| known.iter().map(move |labels| (labels, now)));
+        if let Some((gone, _)) = known.find(|(labels, now)| !now.contains_key(*labels)) {
             return Some(format!("the series {gone} is gone"));
         }
         if values.len() < *series {
@@ -149,8 +171,17 @@ impl Prometheus {
         old.map(|(labels, age)| format!("the last sample of {labels} is {age:.0} s old: nobody scrapes it"))
     }
 
+    fn remember(&mut self, ages: &Vector, values: &Vector) {
+        for (known, now) in self.known.iter_mut().zip([ages, values]) {
+            known.extend(now.keys().cloned());
+        }
+    }
+
     async fn ages(&self) -> Result<Vector, OpenError> {
-        self.vector(&format!("time() - timestamp({})", self.samples)).await
+        let (samples, by) = (&self.samples, self.configuration.by.join(", "));
+        let newest =
+            if by.is_empty() { format!("timestamp({samples})") } else { format!("max by ({by}) (timestamp({samples}))") };
+        self.vector(&format!("time() - {newest}")).await
     }
 
     async fn vector(&self, query: &str) -> Result<Vector, OpenError> {
@@ -159,6 +190,9 @@ impl Prometheus {
         let invalid = |what: String| OpenError::Invalid(format!("{}: {query}: {what}", self.http.address()));
         let read = serde_json::from_slice::<Answer>(&answer.body);
         let read = read.map_err(|_| invalid(format!("HTTP {}, and no answer of Prometheus", answer.status)))?;
+        if let Some(warning) = read.warnings.first() {
+            return Err(invalid(format!("the answer is not whole: {warning}")));
+        }
         let data = match (read.data, read.error) {
             (Some(data), _) if answer.status == StatusCode::OK && data.result_type == "vector" => data,
             (_, Some(error)) => return Err(invalid(error)),
@@ -191,54 +225,9 @@ fn total(values: &Vector) -> Left {
     if sum > 0.0 { Left::Some(sum as u64) } else { Left::Empty }
 }
 
-/// Whether a query is a name, labels, or both: of anything else Prometheus does not tell how old it is.
-fn is_selector(query: &str) -> bool {
-    let query = query.trim();
-    let end = query.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(query.len());
-    let (name, rest) = query.split_at(end);
-    let rest = rest.trim_start();
-    if rest.is_empty() {
-        return !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
-    }
-    let Some(inner) = rest.strip_prefix('{') else { return false };
-    let mut quote = None;
-    let mut is_escaped = false;
-    for (at, c) in inner.char_indices() {
-        match (quote, c) {
-            _ if is_escaped => is_escaped = false,
-            (Some('"' | '\''), '\\') => is_escaped = true,
-            (Some(open), close) if open == close => quote = None,
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '}') => return inner[at + 1..].trim().is_empty(),
-            _ => {}
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_selector_is_told_from_a_query() {
-        for (query, expected) in [
-            ("lag", true),
-            ("job:lag:sum", true),
-            ("lag{group=\"a}b\"}", true),
-            ("lag {group='\\'}'}", true),
-            ("{__name__=`lag`}", true),
-            ("lag[5m]", false),
-            ("lag or vector(0)", false),
-            ("lag{a=\"b\"} or vector(0)", false),
-            ("sum(lag)", false),
-            ("0", false),
-            ("", false),
-            ("lag{", false),
-        ] {
-            assert_eq!(is_selector(query), expected, "{query}");
-        }
-    }
 
     #[test]
     fn values_that_are_no_counts_are_unknown() {
