@@ -24,6 +24,9 @@ pub enum Left {
 pub struct Reading {
     /// How much is left.
     pub left: Left,
+    /// Where the most is left, for messages: `orders of reader/worker: 40 not sent, 100 not acknowledged`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub largest: Vec<String>,
     /// What no waiting mends: a durable that is offline, messages without a subscription, poison past its limit, messages that retention
     /// has eaten. The gate fails at once, with this text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ impl Reading {
     pub fn new(left: Left) -> Self {
         Self {
             left,
+            largest: Vec::new(),
             hopeless: None,
             ends: BTreeMap::new(),
             redelivery: None,
@@ -57,6 +61,13 @@ impl Reading {
             server: None,
             seen: Value::Null,
         }
+    }
+
+    /// The three where the most is left.
+    pub(crate) fn largest(mut all: Vec<(u64, String)>) -> Vec<String> {
+        all.retain(|(left, _)| *left > 0);
+        all.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        all.into_iter().take(3).map(|(_, text)| text).collect()
     }
 
     /// A reading that knows nothing.

@@ -36,6 +36,7 @@ fn a_consumer_is_empty_when_everything_was_acknowledged() {
     let mut source = open(&configuration);
     let reading = source.becomes_left(100);
     assert_eq!(reading.ends["orders"], 101);
+    assert_eq!(reading.largest, ["worker: 100 not delivered, 0 not acknowledged"]);
     assert_eq!(reading.redelivery, Some(Duration::from_secs(2)));
     assert_eq!(reading.server.as_deref(), Some("nats-server 2.15.2"));
 
@@ -119,6 +120,12 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     assert!(nobody.contains(&format!("{address} cannot be reached")), "{nobody}");
     let credentials = refusal(&json!({"jetStream": {"servers": ["nats://user:hunter2@host"], "stream": "orders"}}));
     assert!(credentials.contains("servers hold credentials") && !credentials.contains("hunter2"), "{credentials}");
+
+    let none = refusal(&json!({"jetStream": {"servers": [], "stream": "orders"}}));
+    assert!(none.contains("servers is empty"), "{none}");
+    let monitoring = format!("http://127.0.0.1:{}", free_port());
+    let silent = refusal(&json!({"jetStream": {"servers": [server.url()], "stream": "orders", "monitoring": [monitoring]}}));
+    assert!(silent.contains(&format!("{monitoring} cannot be reached")), "{silent}");
 
     let plain = Nats::start("");
     let without = refusal(&orders(&[&plain], &[]));

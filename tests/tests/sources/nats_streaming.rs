@@ -25,6 +25,7 @@ fn a_durable_is_empty_when_it_has_got_and_acknowledged_everything() {
     assert_eq!(reading.server.as_deref(), Some("nats-streaming-server 0.25.6"));
     assert_eq!(reading.seen["channels"]["orders"]["subscriptions"]["reader/worker"]["lastSent"], 160);
     assert_eq!(reading.hopeless, None);
+    assert_eq!(reading.largest, ["orders of reader/worker: 40 not sent, 100 not acknowledged"]);
 
     reader.say("ack 140");
     source.becomes_empty();
@@ -106,6 +107,24 @@ fn a_channel_that_nobody_reads_is_not_empty() {
 }
 
 #[test]
+fn a_channel_without_the_named_durable_is_not_empty() {
+    let server = NatsStreaming::start();
+    let (mut publisher, mut reader, mut other) =
+        (server.client("publisher"), server.client("reader"), server.client("other"));
+    reader.say("subscribe orders worker - 10 1000");
+    publisher.say("publish orders 3");
+    publisher.say("publish payments 50");
+    let of = |channels: Value, accepted: Value| json!({"natsStreaming": {"url": server.url(), "channels": channels, "durables": ["reader/worker"], "acceptUnread": accepted}});
+    open(&of(json!(["orders"]), json!([]))).becomes_empty();
+    for channels in [json!(["orders", "payments"]), json!(["*"]), json!([])] {
+        open(&of(channels, json!([]))).becomes_hopeless("channel payments holds 50 messages and has no subscription");
+    }
+    other.say("subscribe payments worker - 10 1000");
+    open(&of(json!(["*"]), json!([]))).becomes_hopeless("channel payments holds 50 messages and has none of the durables");
+    open(&of(json!(["*"]), json!(["pay*"]))).becomes_empty();
+}
+
+#[test]
 fn the_members_of_a_group_share_one_position() {
     let server = NatsStreaming::start();
     let (mut one, mut two) = (server.client("one"), server.client("two"));
@@ -157,7 +176,9 @@ fn channels_of_several_pages_are_all_seen() {
     let mut reader = server.client("reader");
     reader.say("subscribe channel-1029 worker - 10 0");
     let url = server.url();
-    let mut source = open(&json!({"natsStreaming": {"url": url, "durables": ["reader/worker"]}}));
+    let mut source = open(
+        &json!({"natsStreaming": {"url": url, "durables": ["reader/worker"], "acceptUnread": ["channel-0*", "channel-10*"]}}),
+    );
     assert_eq!(source.becomes_left(1).ends.len(), 1030);
 }
 

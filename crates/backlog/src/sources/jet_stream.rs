@@ -84,6 +84,9 @@ pub struct JetStream {
 
 /// Connects and reads once.
 pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<JetStream, OpenError> {
+    if configuration.servers.is_empty() {
+        return Err(OpenError::Invalid("servers is empty; name one like nats://nats.shop:4222".to_owned()));
+    }
     let address = configuration.servers.join(", ");
     if address.contains('@') {
         return Err(OpenError::Invalid("servers hold credentials; name a Secret under authentication".to_owned()));
@@ -91,7 +94,10 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let client = connect(configuration, &address, credentials).await?;
     let mut monitoring = Vec::new();
     for url in &configuration.monitoring {
-        monitoring.push(Http::new(url, configuration.tls.as_ref(), None, credentials).await?);
+        let server = Http::new(url, configuration.tls.as_ref(), None, credentials).await?;
+        // Nobody would notice later that it names nobody.
+        server.json::<Value>("/varz").await?;
+        monitoring.push(server);
     }
     let history = History::default();
     let mut source = JetStream { client, address, configuration: configuration.clone(), monitoring, history };
@@ -99,7 +105,11 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
 }
 
 async fn connect(configuration: &Configuration, address: &str, credentials: &dyn Credentials) -> Result<Client, OpenError> {
-    let mut options = ConnectOptions::new().name("fairlead").connection_timeout(TIMEOUT).request_timeout(Some(TIMEOUT));
+    let mut options = ConnectOptions::new()
+        .name("fairlead")
+        .event_callback(|_| async {})
+        .connection_timeout(TIMEOUT)
+        .request_timeout(Some(TIMEOUT));
     options = options.tls_client_config(TlsFiles::read(configuration.tls.as_ref(), credentials).await?.client_config()?);
     options = match &configuration.authentication {
         None => options,
@@ -124,7 +134,7 @@ async fn connect(configuration: &Configuration, address: &str, credentials: &dyn
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 OpenError::Denied { address, reason: error.to_string() }
             }
-            _ => OpenError::Unreachable { address, source: Box::new(error) },
+            _ => OpenError::unreachable(address, &error),
         }),
     }
 }
@@ -178,6 +188,7 @@ impl JetStream {
             (None, left) => Left::Some(left),
         };
         Ok(Reading {
+            largest: Reading::largest(verdict.each),
             hopeless: verdict.hopeless,
             ends: BTreeMap::from([(name, end)]),
             redelivery: Some(verdict.ack_wait).filter(|wait| *wait > 0).map(Duration::from_nanos),

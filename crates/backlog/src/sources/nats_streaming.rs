@@ -39,6 +39,7 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub channels: Vec<String>,
     /// Subscriptions by name: `client/durable`, or `durable:group` for a queue group. Every one of the channels when there is none.
+    /// Each channel with messages must have one of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub durables: Vec<String>,
     /// Channels with messages that nobody reads, and nobody needs; names as in `channels`.
@@ -110,6 +111,7 @@ impl NatsStreaming {
         };
         Ok(Reading {
             left,
+            largest: Reading::largest(verdict.each),
             hopeless: verdict.hopeless,
             ends,
             redelivery: verdict.ack_wait.map(Duration::from_secs),

@@ -65,6 +65,7 @@ impl Queue {
         let end = self.messages.iter().filter(|message| message.published <= at).count() as u64;
         Reading {
             left: if shown == 0 { Left::Empty } else { Left::Some(shown) },
+            largest: Vec::new(),
             hopeless: None,
             ends: BTreeMap::from([("queue".to_owned(), end)]),
             redelivery: Some(Duration::from_millis(self.redelivery)),

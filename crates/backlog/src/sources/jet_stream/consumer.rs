@@ -52,6 +52,8 @@ pub(super) struct Position {
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) left: u64,
+    /// So much is left of each consumer, in words.
+    pub(super) each: Vec<(u64, String)>,
     pub(super) unknown: Option<String>,
     pub(super) hopeless: Option<String>,
     /// Nanoseconds; the longest.
@@ -121,6 +123,8 @@ impl Consumer {
     fn add_to(&self, verdict: &mut Verdict, stream: &Stream) {
         let name = &self.name;
         verdict.left += self.left();
+        let (pending, outstanding) = (self.num_pending, self.num_ack_pending);
+        verdict.each.push((self.left(), format!("{name}: {pending} not delivered, {outstanding} not acknowledged")));
         verdict.ack_wait = self.config.backoff.iter().copied().fold(verdict.ack_wait.max(self.config.ack_wait), u64::max);
         if let Some(doubt) = self.doubt(stream) {
             verdict.unknown.get_or_insert(doubt);

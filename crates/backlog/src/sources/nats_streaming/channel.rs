@@ -18,6 +18,8 @@ pub(super) struct Position {
 #[derive(Default)]
 pub(super) struct Verdict {
     pub(super) left: u64,
+    /// So much is left of each subscription, in words.
+    pub(super) each: Vec<(u64, String)>,
     pub(super) unknown: Option<String>,
     pub(super) hopeless: Option<String>,
     /// Seconds; the longest.
@@ -41,12 +43,13 @@ pub(super) fn judge(
             let position = Position { left: left(channel, reader), last_seq: channel.last_seq };
             known.insert((channel.name.clone(), name.clone()), position);
         }
-        let is_unread = readers.is_empty() && channel.msgs > 0 && configuration.durables.is_empty();
+        let is_unread = readers.is_empty() && channel.msgs > 0;
         let has_been_read = known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
         if is_unread && !has_been_read && !is_among(&channel.name, &configuration.accept_unread) {
             let (name, count) = (&channel.name, channel.msgs);
+            let lacks = if channel.readers().is_empty() { "no subscription" } else { "none of the durables" };
             verdict.fail(format!(
-                "channel {name} holds {count} messages and has no subscription: nobody reads them; name it under acceptUnread if nobody needs them"
+                "channel {name} holds {count} messages and has {lacks}: nobody reads them; name it under acceptUnread if nobody needs them"
             ));
         }
         seen.insert(channel.name.clone(), evidence(channel, &readers));
@@ -74,13 +77,19 @@ impl Position {
 
 /// Messages that were not sent yet, and those that were not acknowledged.
 fn left(channel: &Channel, reader: &Reader) -> u64 {
-    (channel.last_seq + 1).saturating_sub(channel.first().max(reader.last_sent + 1)) + reader.pending
+    not_sent(channel, reader) + reader.pending
+}
+
+fn not_sent(channel: &Channel, reader: &Reader) -> u64 {
+    (channel.last_seq + 1).saturating_sub(channel.first().max(reader.last_sent + 1))
 }
 
 impl Verdict {
     fn add(&mut self, channel: &Channel, name: &str, reader: &Reader) {
         let (of, left) = (&channel.name, left(channel, reader));
         self.left += left;
+        let (not_sent, pending) = (not_sent(channel, reader), reader.pending);
+        self.each.push((left, format!("{of} of {name}: {not_sent} not sent, {pending} not acknowledged")));
         self.ack_wait = self.ack_wait.max(Some(reader.ack_wait));
         let lost = channel.first().saturating_sub(reader.last_sent + 1);
         if lost > 0 {
