@@ -106,6 +106,53 @@ fn an_open_transaction_is_not_the_end_and_its_marker_is() {
 }
 
 #[test]
+fn records_of_an_aborted_transaction_are_left_for_who_reads_them() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("produce orders 0 3");
+    client.say("offset workers orders 0 3");
+    client.say("begin orders 3");
+    client.say("abort");
+    let configuration = group(&server, "workers", "orders");
+    let reading = open(&configuration).becomes_left(4);
+    assert_eq!(
+        reading.largest,
+        ["orders/0: 4, all of aborted transactions: set isolation: readCommitted if the group reads so"]
+    );
+    let mut committed = open(&with(configuration, "isolation", json!("readCommitted")));
+    committed.becomes_empty();
+    client.say("begin orders 2");
+    committed.becomes_left_after(6);
+    client.say("commit");
+    assert_eq!(committed.becomes_left_after(7).largest, ["orders/0: 7"]);
+    client.say("offset workers orders 0 9");
+    committed.becomes_empty();
+}
+
+#[test]
+fn what_goes_with_something_left_is_not_empty() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("create retry 1");
+    client.say("produce orders 0 7");
+    client.say("produce retry 0 4");
+    client.say("offset workers orders 0 0");
+    client.say("offset workers retry 0 1");
+    let configuration = with(group(&server, "workers", "orders"), "whenAbsent", json!("empty"));
+    let (mut source, mut other) = (open(&configuration), open(&configuration));
+    // Topics that nobody has named are told of.
+    assert_eq!(source.becomes_left(7).seen["otherTopics"], json!({"retry": 3}));
+    other.becomes_left(7);
+    client.say("delete-group workers");
+    source.becomes_hopeless("group workers has no offset in orders/0 any more: 7 records were left there");
+    client.say("delete-topic orders");
+    other.becomes_hopeless("orders/0 is gone: 7 records were left there");
+    open(&configuration).becomes_empty();
+}
+
+#[test]
 fn groups_of_every_kind_are_read_or_refused() {
     let server = Kafka::start();
     let mut client = server.client();
@@ -141,6 +188,9 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     assert!(refusal.contains(&format!("{address} cannot be reached")), "{refusal}");
 
     let named = |key: &str| json!({"name": "kafka", "key": key});
+    let open_password = json!({"plain": {"username": USERNAME, "password": named("password")}});
+    let refusal = refused(&with(group(&server, "g", "orders"), "sasl", open_password), &nothing);
+    assert!(refusal.contains("sasl.plain sends the password as it is"), "{refusal}");
     let secure = with(group(&server, "nobody", "orders"), "brokers", json!([server.secure_address()]));
     let secret = |password: &str, authority: &Authority| {
         Secret::default().with("password", password).with("ca", &authority.certificate)

@@ -21,7 +21,7 @@ mod scram;
 mod wire;
 
 use cluster::{Cluster, Group};
-use partition::Partition;
+use partition::{Known, Partition};
 use wire::{Fault, Security};
 
 /// A consumer group and its topics.
@@ -43,6 +43,9 @@ pub struct Configuration {
     /// What is left of a partition that the group has no offset for.
     #[serde(default)]
     pub uncommitted: Uncommitted,
+    /// Whether the group reads the records of transactions that were aborted.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What a group or a topic is that is not there.
     #[serde(default)]
     pub when_absent: WhenAbsent,
@@ -73,10 +76,25 @@ pub enum Uncommitted {
     Empty,
 }
 
+/// Which records a group reads: `isolation.level` of its consumers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Isolation {
+    /// All of them.
+    #[default]
+    ReadUncommitted,
+    /// None of a transaction that was aborted: these are not left.
+    ReadCommitted,
+}
+
 /// Connections to the brokers of a cluster.
 pub struct Kafka {
     cluster: Cluster,
     configuration: Configuration,
+    /// Each partition as it was when the group last had an offset there.
+    known: BTreeMap<String, Known>,
+    /// What the group has left in topics that the configuration does not name, by topic; at the start.
+    others: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
 }
 
@@ -88,8 +106,16 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let Configuration { brokers, tls, sasl, .. } = configuration;
     let security = Security::new(tls.as_ref(), sasl.as_ref(), credentials).await?;
     let cluster = Cluster::new(brokers.clone(), security);
-    let mut source = Kafka { cluster, configuration: configuration.clone(), ends: BTreeMap::new() };
-    source.ask().await.map(|_| source)
+    let (known, others, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut source = Kafka { cluster, configuration: configuration.clone(), known, others, ends };
+    source.ask().await?;
+    // It is for the evidence only: who may not see the other topics is told nothing of them.
+    let others = tokio::time::timeout(TIMEOUT, source.cluster.others(&configuration.group, &configuration.topics)).await;
+    match others {
+        Ok(Ok(others)) => source.others = others,
+        _ => source.cluster.disconnect(),
+    }
+    Ok(source)
 }
 
 #[async_trait(?Send)]
@@ -117,7 +143,7 @@ impl Kafka {
     }
 
     async fn try_ask(&mut self) -> Result<Reading, Fault> {
-        let Configuration { group, topics, uncommitted, when_absent, .. } = &self.configuration;
+        let Configuration { group, topics, uncommitted, when_absent, isolation, .. } = &self.configuration;
         let accepts_absent = *when_absent == WhenAbsent::Empty;
         let mut partitions = self.cluster.partitions(topics, accepts_absent).await?;
         let coordinator = self.cluster.coordinator(group).await?;
@@ -132,7 +158,7 @@ impl Kafka {
         // The offsets first: what comes meanwhile is left.
         self.cluster.committed(coordinator, group, &mut partitions).await?;
         self.cluster.limits(&mut partitions).await?;
-        self.cluster.skip_markers(&mut partitions).await?;
+        self.cluster.look_at_tails(&mut partitions, *isolation).await?;
         let ends: BTreeMap<String, u64> = partitions.iter().map(|one| (one.name(), one.end)).collect();
         let has_moved = self.ends.iter().any(|(name, end)| ends.get(name) != Some(end));
         // Names are needed only of those who should have stopped.
@@ -140,13 +166,21 @@ impl Kafka {
         self.ends.clone_from(&ends);
         let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
         let (left, hopeless) = judge(&partitions, group, uncommitted);
+        let each = partitions.iter().map(|one| one.in_words(uncommitted)).collect();
+        let (left, hopeless) = match partition::gone(&self.known, &partitions, group) {
+            Some(why) => (Left::Unknown(why.clone()), Some(why)),
+            None => (left, hopeless),
+        };
+        self.known.extend(partitions.iter().filter_map(|one| Some((one.name(), one.known()?))));
         let seen: BTreeMap<String, _> = partitions.iter().map(|one| (one.name(), one.evidence())).collect();
         Ok(Reading {
+            largest: Reading::largest(each),
             hopeless,
             ends,
             publishers,
             server: self.cluster.version(),
-            seen: json!({"group": state.map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen}),
+            seen: json!({"group": state.map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen,
+                "otherTopics": self.others}),
             ..Reading::new(left)
         })
     }

@@ -1,10 +1,11 @@
 //! The brokers of a cluster, each asked for what it leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::AbortedTransaction;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -15,8 +16,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::partition::{Partition, are_only_markers};
+use super::partition::{Partition, tail};
 use super::wire::{Broker, Fault, Security};
+use super::{Isolation, Uncommitted};
 
 /// A coordinator is found, and knows its groups, after some tries: the first question makes the topic that it needs.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -175,6 +177,25 @@ impl Cluster {
         Err(Fault::broker("the coordinator still loads its groups".to_owned()))
     }
 
+    /// What the group has left in other topics than these, by topic.
+    pub(super) async fn others(&mut self, group: &str, topics: &[String]) -> Result<BTreeMap<String, u64>, Fault> {
+        let coordinator = self.coordinator(group).await?;
+        let all = self.offsets(coordinator, group, None).await?;
+        let others: BTreeSet<String> =
+            all.into_keys().map(|(topic, _)| topic).filter(|topic| !topics.contains(topic)).collect();
+        if others.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut partitions = self.partitions(&others.into_iter().collect::<Vec<_>>(), true).await?;
+        self.committed(coordinator, group, &mut partitions).await?;
+        self.limits(&mut partitions).await?;
+        let mut left = BTreeMap::new();
+        for partition in partitions.iter().filter(|one| one.committed.is_some()) {
+            *left.entry(partition.topic.clone()).or_default() += partition.left(Uncommitted::Unknown).unwrap_or_default();
+        }
+        Ok(left)
+    }
+
     pub(super) async fn committed(
         &mut self,
         coordinator: i32,
@@ -185,24 +206,7 @@ impl Cluster {
             let indexes = partitions.iter().map(|partition| partition.index).collect();
             OffsetFetchRequestTopics::default().with_name(topic_name(&topic)).with_partition_indexes(indexes)
         });
-        let of = OffsetFetchRequestGroup::default().with_group_id(GroupId(string(group))).with_member_epoch(-1);
-        let of = of.with_topics(Some(topics.collect()));
-        let request = OffsetFetchRequest::default().with_groups(vec![of]).with_require_stable(true);
-        let answer: OffsetFetchResponse =
-            self.broker(coordinator).await?.call(ApiKey::OffsetFetch, (8, 9), &request).await?;
-        let Some(of) = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group) else {
-            return Err(Fault::broker(format!("the offsets of group {group} are not answered")));
-        };
-        if of.error_code != 0 {
-            return Err(Fault::broker(format!("the offsets of group {group}: error {}", of.error_code)));
-        }
-        let mut found = BTreeMap::new();
-        for topic in of.topics {
-            for one in topic.partitions {
-                found
-                    .insert((topic.name.0.as_str().to_owned(), one.partition_index), (one.error_code, one.committed_offset));
-            }
-        }
+        let found = self.offsets(coordinator, group, Some(topics.collect())).await?;
         for partition in partitions {
             match found.get(&(partition.topic.clone(), partition.index)) {
                 Some((0, committed)) => partition.committed = offset(*committed),
@@ -213,6 +217,33 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Code and offset of each partition of these topics, or of all where the group has one.
+    async fn offsets(
+        &mut self,
+        coordinator: i32,
+        group: &str,
+        topics: Option<Vec<OffsetFetchRequestTopics>>,
+    ) -> Result<BTreeMap<(String, i32), (i16, i64)>, Fault> {
+        let of = OffsetFetchRequestGroup::default().with_group_id(GroupId(string(group))).with_member_epoch(-1);
+        let request = OffsetFetchRequest::default().with_groups(vec![of.with_topics(topics)]).with_require_stable(true);
+        let answer: OffsetFetchResponse =
+            self.broker(coordinator).await?.call(ApiKey::OffsetFetch, (8, 9), &request).await?;
+        let Some(of) = answer.groups.into_iter().find(|one| one.group_id.0.as_str() == group) else {
+            return Err(Fault::broker(format!("the offsets of group {group} are not answered")));
+        };
+        if of.error_code != 0 {
+            return Err(Fault::broker(format!("the offsets of group {group}: error {}", of.error_code)));
+        }
+        let each = of.topics.into_iter().flat_map(|topic| {
+            let name = topic.name.0.as_str().to_owned();
+            topic
+                .partitions
+                .into_iter()
+                .map(move |one| ((name.clone(), one.partition_index), (one.error_code, one.committed_offset)))
+        });
+        Ok(each.collect())
     }
 
     /// Where the partitions begin and end, as their leaders know it.
@@ -252,8 +283,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Finds out where only markers of transactions follow the group's offset.
-    pub(super) async fn skip_markers(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
+    /// Finds out where only markers of transactions follow the group's offset, or records of aborted ones.
+    pub(super) async fn look_at_tails(&mut self, partitions: &mut [Partition], isolation: Isolation) -> Result<(), Fault> {
         for partition in partitions {
             let Some(from) = partition.committed else { continue };
             if from < partition.start || from >= partition.end || partition.end - from > LONGEST_TAIL {
@@ -271,13 +302,20 @@ impl Cluster {
                 .with_replica_id((-1).into())
                 .with_session_epoch(-1)
                 .with_max_bytes(FETCHED)
+                // As a reader of committed records: it is told which transactions were aborted, and gets nothing of open ones.
+                .with_isolation_level(1)
                 .with_topics(vec![topic]);
             // From version 13 on topics are named by their id.
             let answer: FetchResponse = self.broker(partition.leader).await?.call(ApiKey::Fetch, (4, 12), &request).await?;
             let fetched = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
             // Who may not read the records is told only that so many are left.
-            let records = fetched.filter(|one| one.error_code == 0).and_then(|one| one.records).unwrap_or_default();
-            partition.has_only_markers = are_only_markers(&records, from, partition.end);
+            let Some(fetched) = fetched.filter(|one| one.error_code == 0) else { continue };
+            let of = |one: &AbortedTransaction| Some((one.producer_id.0, offset(one.first_offset)?));
+            let aborted: Vec<_> = fetched.aborted_transactions.iter().flatten().filter_map(of).collect();
+            let records = fetched.records.unwrap_or_default();
+            let (has_only_markers, has_only_aborted) = tail(&records, &aborted, from, partition.end);
+            partition.has_only_markers = has_only_markers || has_only_aborted && isolation == Isolation::ReadCommitted;
+            partition.has_only_aborted = has_only_aborted;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! One partition, and what a group has left in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::Uncommitted;
@@ -14,13 +16,37 @@ pub(super) struct Partition {
     pub(super) committed: Option<u64>,
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Only markers of transactions follow the group's offset.
+    /// Only markers of transactions follow the group's offset, or what does not count with them.
     pub(super) has_only_markers: bool,
+    /// Only records of aborted transactions follow, and markers.
+    pub(super) has_only_aborted: bool,
+}
+
+/// A partition as it was when the group last had an offset there.
+pub(super) struct Known {
+    left: u64,
+    end: u64,
+}
+
+/// A partition whose offset has gone, or which has gone itself, with what was left there.
+pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], group: &str) -> Option<String> {
+    known.iter().find_map(|(name, Known { left, end })| {
+        let now = partitions.iter().find(|one| one.name() == *name);
+        let is_there = now.is_some_and(|one| one.committed.is_some());
+        let came = now.map_or(0, |one| one.end.saturating_sub(*end));
+        let what = if now.is_some() {
+            format!("group {group} has no offset in {name} any more")
+        } else {
+            format!("{name} is gone")
+        };
+        (!is_there && left + came > 0)
+            .then(|| format!("{what}: {left} records were left there when it was last seen, and {came} have come since"))
+    })
 }
 
 impl Partition {
     pub(super) fn new(topic: String, index: i32, leader: i32) -> Self {
-        Self { topic, index, leader, committed: None, start: 0, end: 0, has_only_markers: false }
+        Self { topic, index, leader, committed: None, start: 0, end: 0, has_only_markers: false, has_only_aborted: false }
     }
 
     pub(super) fn name(&self) -> String {
@@ -56,24 +82,61 @@ impl Partition {
         self.committed.map_or(0, |committed| self.start.saturating_sub(committed))
     }
 
+    /// What is known of it for later; nothing where the group has no offset.
+    pub(super) fn known(&self) -> Option<Known> {
+        let left = self.left(Uncommitted::Unknown).ok()?;
+        self.committed.map(|_| Known { left, end: self.end })
+    }
+
+    /// How much is left, in words.
+    pub(super) fn in_words(&self, uncommitted: Uncommitted) -> (u64, String) {
+        let (name, left) = (self.name(), self.left(uncommitted).unwrap_or_default());
+        let hint = if self.has_only_aborted && !self.has_only_markers {
+            ", all of aborted transactions: set isolation: readCommitted if the group reads so"
+        } else {
+            ""
+        };
+        (left, format!("{name}: {left}{hint}"))
+    }
+
     pub(super) fn evidence(&self) -> Value {
-        json!({"committed": self.committed, "start": self.start, "end": self.end, "onlyMarkers": self.has_only_markers})
+        json!({"committed": self.committed, "start": self.start, "end": self.end, "onlyMarkers": self.has_only_markers,
+            "onlyAborted": self.has_only_aborted})
     }
 }
 
-/// Whether these batches, the first of which may begin earlier, hold nothing but markers of transactions from `from` up to `end`.
-pub(super) fn are_only_markers(records: &[u8], from: u64, end: u64) -> bool {
+/// What these batches, the first of which may begin earlier, hold from `from` up to `end`: nothing but markers of transactions; and nothing
+/// but these and records of aborted transactions. Of those each producer is named with the offset where its transaction began.
+pub(super) fn tail(records: &[u8], aborted: &[(i64, u64)], from: u64, end: u64) -> (bool, bool) {
     let (mut rest, mut next) = (records, from);
+    let (mut has_only_markers, mut has_only_aborted) = (true, true);
+    let mut aborted = aborted.to_vec();
+    let mut is_aborting = BTreeSet::new();
     while next < end {
-        let Some(batch) = Batch::read(rest) else { return false };
-        let is_older = batch.last < next;
-        if !is_older && (!batch.is_control || batch.first > next) {
-            return false;
+        let Some(batch) = Batch::read(rest) else { return (false, false) };
+        aborted.retain(|(producer, first)| {
+            let has_begun = *first <= batch.last;
+            if has_begun {
+                is_aborting.insert(*producer);
+            }
+            !has_begun
+        });
+        let is_of_aborted = batch.is_transactional && is_aborting.contains(&batch.producer);
+        if batch.is_control {
+            is_aborting.remove(&batch.producer);
+        }
+        if batch.last >= next {
+            let is_marker = batch.is_control && batch.first <= next;
+            has_only_markers &= is_marker;
+            has_only_aborted &= is_marker || is_of_aborted && batch.first <= next;
+            if !has_only_aborted {
+                return (false, false);
+            }
         }
         next = next.max(batch.last + 1);
         rest = &rest[batch.length..];
     }
-    true
+    (has_only_markers, has_only_aborted)
 }
 
 /// The head of a batch of records.
@@ -83,6 +146,8 @@ struct Batch {
     /// All of its bytes.
     length: usize,
     is_control: bool,
+    is_transactional: bool,
+    producer: i64,
 }
 
 impl Batch {
@@ -94,7 +159,9 @@ impl Batch {
         let (first, length) = (field(0, 8)?, usize::try_from(field(8, 4)?).ok()? + 12);
         let (magic, attributes, delta) = (field(16, 1)?, field(21, 2)?, field(23, 4)?);
         let is_whole = magic == 2 && length <= bytes.len() && delta <= u64::from(u32::MAX >> 1);
-        is_whole.then_some(Self { first, last: first + delta, length, is_control: attributes & 0x20 != 0 })
+        let producer = i64::from_be_bytes(field(43, 8)?.to_be_bytes());
+        let (is_control, is_transactional) = (attributes & 0x20 != 0, attributes & 0x10 != 0);
+        is_whole.then_some(Self { first, last: first + delta, length, is_control, is_transactional, producer })
     }
 }
 
@@ -115,6 +182,7 @@ mod tests {
     #[test]
     fn markers_are_told_from_records() {
         let all = |batches: &[Vec<u8>]| batches.concat();
+        let are_only_markers = |records: &[u8], from, end| tail(records, &[], from, end).0;
         assert!(are_only_markers(&all(&[batch(10, 1, true)]), 10, 11));
         assert!(are_only_markers(&all(&[batch(0, 10, false), batch(10, 1, true), batch(11, 1, true)]), 10, 12));
         assert!(!are_only_markers(&all(&[batch(10, 1, true), batch(11, 1, false)]), 10, 12));
@@ -123,6 +191,21 @@ mod tests {
         assert!(!are_only_markers(&all(&[batch(10, 1, true)]), 10, 12));
         assert!(!are_only_markers(&batch(10, 1, true)[..60], 10, 11));
         assert!(!are_only_markers(&[], 10, 11));
+    }
+
+    #[test]
+    fn records_of_aborted_transactions_are_told_from_others() {
+        // The producer of each batch is 0.
+        let all = [batch(10, 3, false), batch(13, 1, true)].concat();
+        assert_eq!(tail(&all, &[(0, 10)], 10, 14), (false, true));
+        assert_eq!(tail(&all, &[(0, 10)], 13, 14), (true, true));
+        assert_eq!(tail(&all, &[(1, 10)], 10, 14), (false, false));
+        assert_eq!(tail(&all, &[(0, 14)], 10, 14), (false, false));
+        // The next transaction of the same producer is another one.
+        let more = [all.clone(), batch(14, 2, false), batch(16, 1, true)].concat();
+        assert_eq!(tail(&more, &[(0, 10)], 10, 17), (false, false));
+        assert_eq!(tail(&more, &[(0, 10), (0, 14)], 10, 17), (false, true));
+        assert_eq!(tail(&more, &[(0, 10), (0, 14)], 10, 18), (false, false));
     }
 
     #[test]

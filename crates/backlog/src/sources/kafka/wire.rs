@@ -78,6 +78,11 @@ impl Security {
         sasl: Option<&Sasl>,
         credentials: &dyn Credentials,
     ) -> Result<Self, OpenError> {
+        if tls.is_none() && matches!(sasl, Some(Sasl::Plain(_))) {
+            return Err(OpenError::Invalid(
+                "sasl.plain sends the password as it is, for everybody to read: set tls".to_owned(),
+            ));
+        }
         let config = TlsFiles::read(tls, credentials).await?.client_config()?;
         let login = match sasl {
             None => None,
@@ -108,16 +113,16 @@ pub(super) struct Broker {
 
 impl Broker {
     pub(super) async fn connect(address: &str, security: &Security) -> Result<Self, Fault> {
-        let unreachable = |source| Fault::Open(OpenError::Unreachable { address: address.to_owned(), source });
-        let stream = TcpStream::connect(address).await.map_err(|error| unreachable(Box::new(error)))?;
+        let unreachable = |error: &dyn std::error::Error| Fault::Open(OpenError::unreachable(address, error));
+        let stream = TcpStream::connect(address).await.map_err(|error| unreachable(&error))?;
         stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &security.tls {
             None => Box::new(stream),
             Some(tls) => {
                 let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-                let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(Box::new(error)))?;
+                let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(&error))?;
                 let connected = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
-                Box::new(connected.map_err(|error| unreachable(Box::new(error)))?)
+                Box::new(connected.map_err(|error| unreachable(&error))?)
             }
         };
         let mut broker = Self { stream, correlation: 0, versions: BTreeMap::new(), level: None };
@@ -126,7 +131,7 @@ impl Broker {
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
         let theirs = broker.ask::<_, ApiVersionsResponse>(ApiKey::ApiVersions, 3, &ours).await;
         let theirs = theirs.map_err(|fault| match fault {
-            Fault::Broker(source) => unreachable(source),
+            Fault::Broker(source) => unreachable(source.as_ref()),
             fault @ Fault::Open(_) => fault,
         })?;
         broker.versions = theirs.api_keys.iter().map(|key| (key.api_key, (key.min_version, key.max_version))).collect();
