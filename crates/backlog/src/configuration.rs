@@ -1,13 +1,17 @@
 //! Which source, as a user writes it.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::source::{Credentials, OpenError, Source};
 use crate::sources::{http_json, jet_stream, kafka, nats_streaming, prometheus, sql};
 
 /// A source; the key is its kind: `natsStreaming: {url: …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "BTreeMap<String, Value>")]
 pub enum SourceConfiguration {
     /// Durable subscriptions of NATS Streaming.
     NatsStreaming(nats_streaming::Configuration),
@@ -25,6 +29,66 @@ pub enum SourceConfiguration {
     Mysql(sql::Configuration),
 }
 
+impl TryFrom<BTreeMap<String, Value>> for SourceConfiguration {
+    type Error = String;
+
+    fn try_from(entry: BTreeMap<String, Value>) -> Result<Self, String> {
+        let mut entry = entry.into_iter();
+        let (Some((kind, content)), None) = (entry.next(), entry.next()) else {
+            return Err("a source has one kind, like natsStreaming or http".to_owned());
+        };
+        match kind.as_str() {
+            "natsStreaming" => read(content).map(Self::NatsStreaming),
+            "jetStream" => read(content).map(Self::JetStream),
+            "kafka" => read(content).map(Self::Kafka),
+            "http" => read(content).map(Self::Http),
+            "prometheus" => read(content).map(Self::Prometheus),
+            "postgresql" => read(content).map(Self::Postgresql),
+            "mysql" => read(content).map(Self::Mysql),
+            other => Err(format!(
+                "unknown variant `{other}`, expected one of `natsStreaming`, `jetStream`, `kafka`, `http`, `prometheus`, `postgresql`, `mysql`"
+            )),
+        }
+    }
+}
+
+/// Reads what a source is; an error names the field.
+fn read<T: DeserializeOwned>(content: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(content).map_err(|error| {
+        let (path, what) = (error.path().to_string(), error.inner().to_string());
+        if !is_secret(&path) {
+            return if path == "." { what } else { format!("{path}: {what}") };
+        }
+        // The name of a field that nobody knows may be a password, too.
+        let known =
+            if what.starts_with("unknown field") { path.rsplit_once('.').map_or("", |(known, _)| known) } else { &path };
+        format!("{known}: {}", without_value(known, &what))
+    })
+}
+
+/// Whether somebody may have written a password where the name of a Secret belongs.
+fn is_secret(path: &str) -> bool {
+    let fields = ["authentication", "sasl", "tls", "password"];
+    path.split('.').any(|field| fields.contains(&field))
+}
+
+/// What is wrong, without the value that is there.
+fn without_value(path: &str, what: &str) -> String {
+    if what.contains("map with a single key") {
+        let keys = if path.starts_with("sasl") {
+            "plain, scramSha256 or scramSha512"
+        } else {
+            "password, token, nkey or credentials (NATS), basic or bearer (HTTP)"
+        };
+        return format!("it has one key: {keys}");
+    }
+    match (what.split_once("expected "), what.starts_with("missing field")) {
+        (Some((_, expected)), false) => format!("something else is there than {expected}"),
+        (_, true) => what.to_owned(),
+        _ => "it cannot be read".to_owned(),
+    }
+}
+
 /// Connects, and reads once to see that the configuration names what is there.
 pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credentials) -> Result<Box<dyn Source>, OpenError> {
     Ok(match configuration {
@@ -40,14 +104,12 @@ pub async fn open(configuration: &SourceConfiguration, credentials: &dyn Credent
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
     /// An entry of `drain.sources`, and a source in it.
-    fn read(mut entry: BTreeMap<String, Value>) -> Result<SourceConfiguration, serde_json::Error> {
+    fn source(mut entry: BTreeMap<String, Value>) -> Result<SourceConfiguration, serde_json::Error> {
         entry.remove("name").expect("a name");
         serde_json::from_value(serde_json::to_value(entry)?)
     }
@@ -62,7 +124,7 @@ mod tests {
             let document: Value = serde_saphyr::from_str(text).expect("YAML");
             let entries = document.pointer("/drain/sources").unwrap_or(&document).clone();
             for entry in serde_json::from_value::<Vec<BTreeMap<String, Value>>>(entries).expect("a list of sources") {
-                read(entry.clone()).unwrap_or_else(|error| panic!("{entry:?}: {error}"));
+                source(entry.clone()).unwrap_or_else(|error| panic!("{entry:?}: {error}"));
                 examples += 1;
             }
         }
@@ -70,9 +132,63 @@ mod tests {
     }
 
     #[test]
+    fn an_error_names_the_field_and_never_a_password() {
+        let key = || json!({"name": "db", "key": "password"});
+        for (entry, expected) in [
+            (
+                json!({"postgresql": {"host": "h", "password": "hunter2"}}),
+                "password: something else is there than a key of a Secret: {name: …, key: …}",
+            ),
+            (
+                json!({"postgresql": {"host": "h", "password": {"hunter2": 1}}}),
+                "password: something else is there than one of `namespace`, `name`, `key`",
+            ),
+            (json!({"mysql": {"host": "h", "port": "3306"}}), "port: invalid type: string \"3306\", expected u16"),
+            (
+                json!({"prometheus": {"url": "http://h", "query": "q", "maxAge": 30}}),
+                "maxAge: 30 is no duration like 30s or 2m",
+            ),
+            (
+                json!({"http": {"url": "http://h", "authentication": {"basci": key()}}}),
+                "authentication: something else is there than `basic` or `bearer`",
+            ),
+            (
+                json!({"http": {"url": "http://h", "authentication": {"bearer": "hunter2"}}}),
+                "authentication.bearer: something else is there than a key of a Secret: {name: …, key: …}",
+            ),
+            (
+                json!({"http": {"url": "http://h", "authentication": {"basic": "hunter2"}}}),
+                "authentication.basic: something else is there than {username: …, password: {name: …, key: …}}",
+            ),
+            (
+                json!({"jetStream": {"servers": [], "authentication": {"username": "a", "password": key()}}}),
+                "authentication: it has one key: password, token, nkey or credentials (NATS), basic or bearer (HTTP)",
+            ),
+            (
+                json!({"jetStream": {"servers": [], "authentication": "hunter2"}}),
+                "authentication: something else is there than one of `password`, `token`, `nkey`, `credentials`",
+            ),
+            (json!({"jetStream": {"servers": [], "authentication": 4711}}), "authentication: "),
+            (
+                json!({"kafka": {"brokers": [], "sasl": {"plain": {"username": "a", "password": "hunter2"}}}}),
+                "sasl.plain.password: something else is there than a key of a Secret",
+            ),
+            (
+                json!({"kafka": {"brokers": [], "tls": {"ca": "hunter2"}}}),
+                "tls.ca: something else is there than a key of a Secret",
+            ),
+            (json!({"rabbit": {}}), "unknown variant `rabbit`, expected one of `natsStreaming`"),
+        ] {
+            let error = serde_json::from_value::<SourceConfiguration>(entry.clone()).expect_err("it is wrong").to_string();
+            assert!(error.starts_with(expected), "{entry}: {error}");
+            assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_field_that_nobody_knows_is_an_error() {
         let entry = json!({"name": "lag", "prometheus": {"url": "http://host", "query": "lag", "maxage": "1m"}});
-        let error = read(serde_json::from_value(entry).expect("an entry")).expect_err("a field in lower case");
+        let error = source(serde_json::from_value(entry).expect("an entry")).expect_err("a field in lower case");
         assert!(error.to_string().contains("unknown field `maxage`"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use crate::source::{Credentials, OpenError, SecretKey};
 
 /// How the server is recognized, and we by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{ca: {name: …, key: …}}, or {}")]
 pub struct Tls {
     /// Authorities (PEM) that may have signed the server's certificate; the public ones when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct Tls {
 
 /// A user and the Secret with its password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{username: …, password: {name: …, key: …}}")]
 pub struct Login {
     /// Name of the user.
     pub username: String,

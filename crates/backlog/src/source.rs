@@ -7,7 +7,7 @@ use crate::reading::Reading;
 
 /// A key of a Secret: credentials are named by the configuration, never written into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a key of a Secret: {name: …, key: …}")]
 pub struct SecretKey {
     /// Namespace; that of the release when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
