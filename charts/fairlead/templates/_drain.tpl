@@ -1,6 +1,6 @@
 {{/* The section `drain` of the configuration, or what is built in, as JSON; nothing to drain where only other kinds are purged. */}}
 {{- define "fairlead.drain" -}}
-{{- $publisher := dict "apiVersion" "apps/v1" "kind" "Deployment" "namespace" "kyma-system" "name" "event-publish-service" -}}
+{{- $publisher := dict "apiVersion" "apps/v1" "kind" "Deployment" "namespace" "kyma-system" "name" "event-bus-event-publish-service" -}}
 {{- $builtIn := dict "intake" (list (dict "scale" $publisher)) -}}
 {{- if .Values.configuration.purge -}}
 {{- $builtIn = dict -}}
@@ -23,6 +23,9 @@ given to one account twice.
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "autoscaling" "kind" "HorizontalPodAutoscaler") "verbs" (list "list")) -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "keda.sh" "kind" "ScaledObject") "verbs" (list "list")) -}}
 {{- end -}}
+{{- if .suspend -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "batch" "kind" "Job") "verbs" (list "list")) -}}
+{{- end -}}
 {{- if or .scale .redirect -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "" "kind" "Pod") "verbs" (list "list")) -}}
 {{- end -}}
@@ -30,6 +33,9 @@ given to one account twice.
 {{- range $drain.sources -}}
 {{- with .kubernetes -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (include "fairlead.workload" . | fromJson) "verbs" (list "get")) -}}
+{{- if eq (toString .until) "idle" -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "batch" "kind" "Job") "verbs" (list "list")) -}}
+{{- end -}}
 {{- if eq (toString .until) "stopped" -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "" "kind" "Pod") "verbs" (list "list")) -}}
 {{- end -}}

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::configuration::{Drain, Intake};
 use crate::intake::Closing;
+use crate::surroundings::new_side;
 
 /// Fails when an object of the intake is not closed.
 pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &str) -> Result<(), Obstacle> {
@@ -21,9 +22,14 @@ pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &
         let message = match live {
             None if intake.may_be_absent() => continue,
             None => format!("{target} is gone: somebody has deleted it"),
-            Some(live) => match opened(intake, &live, release) {
-                None => continue,
-                Some(how) => format!("{target} {how}"),
+            Some(live) => match (opened(intake, &live, release), intake) {
+                (Some(how), _) => format!("{target} {how}"),
+                // Only a cluster has pods.
+                (None, Intake::Redirect(redirect)) => match new_side(source, &target, &live, redirect).await? {
+                    Some(finding) => format!("{target} leads nowhere: {}", finding.message),
+                    None => continue,
+                },
+                (None, _) => continue,
             },
         };
         return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn kyma_is_built_in_and_a_purge_of_other_kinds_has_none() {
         let built_in = Drain::read(None).expect("valid").expect("there").content;
-        assert_eq!(built_in.intake[0].target().to_string(), "Deployment kyma-system/event-publish-service");
+        assert_eq!(built_in.intake[0].target().to_string(), "Deployment kyma-system/event-bus-event-publish-service");
         assert_eq!(built_in.check(), Ok(()));
         assert!(read("layer: {}\n").expect("valid").is_some());
         assert!(read("purge: {kinds: []}\n").expect("valid").is_none());

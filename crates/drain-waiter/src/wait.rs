@@ -62,6 +62,8 @@ impl Wait<'_> {
                     return Ok(());
                 }
                 Verdict::Proven => {
+                    // It may have been opened during the last round.
+                    intact().await?;
                     let rounds = proof.row().len();
                     tracing::info!(rounds, "proven: every source was empty, and no end position moved");
                     return Ok(());

@@ -94,12 +94,14 @@ pub(crate) struct KubernetesSource<'a> {
     was_complete: bool,
     /// A workload as it was last seen: when it is gone, its pods may not be.
     last: Option<Value>,
+    /// What was left when the object was last seen.
+    left: u64,
 }
 
 impl<'a> KubernetesSource<'a> {
     /// Looks whether there is such an object.
     pub(crate) async fn open(place: Place<'a>, observed: Observed) -> Result<Self, OpenError> {
-        let source = Self { place, observed, was_complete: false, last: None };
+        let source = Self { place, observed, was_complete: false, last: None, left: 0 };
         let target = source.observed.target();
         let only = match source.observed.until {
             Until::Finished => Some("Job"),
@@ -176,6 +178,10 @@ impl<'a> KubernetesSource<'a> {
             if pods > 0 {
                 return Ok(Reading { seen: json!({"exists": false, "pods": pods}), ..Reading::new(Left::Some(pods)) });
             }
+            if self.left > 0 && self.observed.until != Until::Stopped {
+                let why = format!("it is gone, and {} were left when it was last seen", self.left);
+                return Ok(Reading { hopeless: Some(why.clone()), ..Reading::unknown(why) });
+            }
             let left = if self.observed.may_be_absent || self.was_complete {
                 Left::Empty
             } else {
@@ -183,7 +189,7 @@ impl<'a> KubernetesSource<'a> {
             };
             return Ok(Reading { left, seen: json!({"exists": false}), ..Reading::unknown("") });
         };
-        Ok(match &self.observed.until {
+        let reading = match &self.observed.until {
             Until::Stopped => {
                 let pods = self.pods(&object).await?;
                 self.last = Some(object.clone());
@@ -195,7 +201,9 @@ impl<'a> KubernetesSource<'a> {
                 self.was_complete = *until == Until::Finished && reading.left == Left::Empty;
                 reading
             }
-        })
+        };
+        self.left = if let Left::Some(left) = reading.left { left } else { 0 };
+        Ok(reading)
     }
 }
 
