@@ -1,5 +1,7 @@
 //! PostgreSQL and MariaDB: one row with one whole number, from the primary.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use fairlead_backlog::reading::Left;
@@ -130,6 +132,41 @@ fn what_cannot_be_asked_is_said_at_the_start() {
         let other = with(query(kind, database.port(), LEFT), "database", &json!("nope"));
         assert!(refused(&other, &Secret::default()).contains("nope"), "{}", refused(&other, &Secret::default()));
     }
+}
+
+/// What MySQL 8 says first, and that it wants the password itself: its default, for a user whom it has not seen lately.
+fn mysql_8() -> (u16, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let capabilities: u32 = 0x0008_8209;
+    let [low, lower, high, higher] = capabilities.to_le_bytes();
+    let mut hello = b"\x0a8.0.36\0\x01\0\0\0saltsalt\0".to_vec();
+    hello.extend([low, lower, 45, 2, 0, high, higher, 21]);
+    hello.extend([0; 10]);
+    hello.extend(b"saltsaltsalt\0caching_sha2_password\0");
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut send = |number: u8, payload: &[u8]| {
+            let length = u8::try_from(payload.len()).expect("it is short");
+            stream.write_all(&[&[length, 0, 0, number], payload].concat()).expect("it listens");
+            let mut answer = [0; 1024];
+            stream.read(&mut answer).is_ok_and(|length| length > 0)
+        };
+        // It is asked for its key, for a client that has RSA.
+        if send(0, &hello) && send(2, &[1, 4]) {
+            send(4, b"\x01-----BEGIN PUBLIC KEY-----");
+        }
+    });
+    (port, server)
+}
+
+#[test]
+fn a_password_that_mysql_8_takes_under_tls_only_is_told() {
+    let (port, server) = mysql_8();
+    let configuration = with(query(Kind::MariaDb, port, LEFT), "password", &json!({"name": "database", "key": "password"}));
+    let refusal = refused(&configuration, &Secret::default().with("password", "hunter2"));
+    assert!(refusal.contains("the server takes this password under TLS only; set tls"), "{refusal}");
+    server.join().expect("it has ended");
 }
 
 #[test]
