@@ -34,18 +34,21 @@ pub(super) fn judge(
 ) -> Verdict {
     let mut verdict = Verdict::default();
     let mut seen = serde_json::Map::new();
+    // Of thousands of subscriptions no channel may be gone through for each.
+    let readers_of: BTreeMap<&str, BTreeMap<String, Reader>> =
+        channels.iter().map(|channel| (channel.name.as_str(), channel.readers())).collect();
     for channel in channels {
-        let all = channel.readers();
         let is_meant = |name: &String| configuration.durables.is_empty() || configuration.durables.contains(name);
-        let readers: BTreeMap<String, Reader> = all.into_iter().filter(|(name, _)| is_meant(name)).collect();
-        for (name, reader) in &readers {
+        let all = readers_of.get(channel.name.as_str()).into_iter().flatten();
+        let readers: BTreeMap<&String, &Reader> = all.filter(|(name, _)| is_meant(name)).collect();
+        for (&name, &reader) in &readers {
             verdict.add(channel, name, reader);
             let position = Position { left: left(channel, reader), last_seq: channel.last_seq };
             known.insert((channel.name.clone(), name.clone()), position);
         }
         let is_unread = readers.is_empty() && channel.msgs > 0;
-        let has_been_read = known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
-        if is_unread && !has_been_read && !is_among(&channel.name, &configuration.accept_unread) {
+        let has_been_read = || known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
+        if is_unread && !has_been_read() && !is_among(&channel.name, &configuration.accept_unread) {
             let (name, count) = (&channel.name, channel.msgs);
             let lacks = if channel.readers().is_empty() { "no subscription" } else { "none of the durables" };
             verdict.fail(format!(
@@ -54,9 +57,10 @@ pub(super) fn judge(
         }
         seen.insert(channel.name.clone(), evidence(channel, &readers));
     }
+    let by_name: BTreeMap<&str, &Channel> = channels.iter().map(|channel| (channel.name.as_str(), channel)).collect();
     for ((of, name), position) in &*known {
-        let channel = channels.iter().find(|channel| channel.name == *of);
-        let is_there = channel.is_some_and(|channel| channel.readers().contains_key(name));
+        let channel = by_name.get(of.as_str());
+        let is_there = readers_of.get(of.as_str()).is_some_and(|readers| readers.contains_key(name));
         if !is_there && !channel.is_some_and(|channel| position.is_done(channel)) {
             let count = position.left;
             verdict.fail(format!(
@@ -111,9 +115,9 @@ impl Verdict {
     }
 }
 
-fn evidence(channel: &Channel, readers: &BTreeMap<String, Reader>) -> Value {
+fn evidence(channel: &Channel, readers: &BTreeMap<&String, &Reader>) -> Value {
     let position =
         |reader: &Reader| json!({"lastSent": reader.last_sent, "pending": reader.pending, "offline": reader.is_offline});
-    let readers: BTreeMap<_, _> = readers.iter().map(|(name, reader)| (name, position(reader))).collect();
+    let readers: BTreeMap<_, _> = readers.iter().map(|(name, reader)| (*name, position(reader))).collect();
     json!({"firstSeq": channel.first(), "lastSeq": channel.last_seq, "messages": channel.msgs, "subscriptions": readers})
 }
