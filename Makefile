@@ -68,10 +68,11 @@ soak: packages node ## what takes minutes for one test: 300 Subscriptions on Kna
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
-bench: cluster ## what replicating, purging and going back cost, as a Markdown table; about 20 minutes, BENCH_QUICK=1 for seven
+bench: cluster servers ## what replicating, draining, purging and going back cost, as a Markdown table; about 35 minutes, BENCH_QUICK=1 for 20
 	@$(MAKE) images >&2
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
 	  BENCH_PURGER=$(CURDIR)/target/$(HOST)/release/legacy-purger \
+	  BENCH_DRAINER=$(CURDIR)/target/$(HOST)/release/drain-waiter \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 
 .PHONY: check

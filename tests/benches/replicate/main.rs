@@ -3,6 +3,7 @@
 //! - `rate`: Triggers created per second, compared with clients that only create them
 //! - `size`: memory, time and snapshot at different numbers of objects
 //! - `purge`: objects are purged and put back, compared with `kubectl delete` and `kubectl apply`
+//! - `drain`: how soon a drain has its verdict, how often it asks, and what it takes for many consumers; the servers are in `drain_sources`
 //! - `files`: a plan from files instead of a cluster
 //! - `start`: how soon the job asks the server something
 //! - `client`: the client without anything of ours, which also makes the objects
@@ -18,6 +19,8 @@
 )]
 
 mod client;
+mod drain;
+mod drain_sources;
 mod files;
 mod objects;
 mod process;
@@ -45,13 +48,17 @@ struct Args {
     #[arg(long, env = "BENCH_PURGER")]
     purger: PathBuf,
 
+    /// The release binary of drain-waiter.
+    #[arg(long, env = "BENCH_DRAINER")]
+    drainer: PathBuf,
+
     /// So many objects are purged; up to 10,000 also put back, and compared with kubectl [default: 500,10000,100000, quick:
     /// 500,10000].
     #[arg(long, env = "BENCH_PURGE_SIZES", value_delimiter = ',')]
     purge_sizes: Vec<usize>,
 
     /// Only these parts; a list with commas.
-    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "files,purge,rate,size,start")]
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "drain,files,purge,rate,size,start")]
     only: Vec<Part>,
 
     /// Triggers in each round that measures their rate [default: 2000,10000, quick: 2000].
@@ -74,6 +81,7 @@ struct Args {
 /// A part of the measurement.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    Drain,
     Files,
     Purge,
     Rate,
@@ -82,7 +90,7 @@ enum Part {
 }
 
 fn main() {
-    let Args { binary, purger, purge_sizes, only, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, purger, drainer, purge_sizes, only, objects, concurrency, quick, bench: _ } = Args::parse();
     let started = Instant::now();
     let objects = match &objects[..] {
         [] if quick => vec![2_000],
@@ -94,6 +102,9 @@ fn main() {
     let purge_sizes = if purge_sizes.is_empty() { [&[500], sizes].concat() } else { purge_sizes };
     let has = |part| only.contains(&part);
     let mut rows = Vec::new();
+    if has(Part::Drain) {
+        rows.extend(drain::measure(&drainer));
+    }
     if has(Part::Files) {
         rows.extend(files::measure(&job));
     }

@@ -34,12 +34,19 @@ impl Kafka {
     /// Starts it.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_behind(|port| port)
+    }
+
+    /// Starts it; what `front` makes of the port that everybody may connect to, it tells its clients instead.
+    #[must_use]
+    pub fn start_behind(front: impl Fn(u16) -> u16) -> Self {
         let authority = Authority::new();
         let identity = authority.identity("broker");
         let (process, ports) = Process::start(
             |folder| {
                 let ports = Ports { plain: free_port(), secure: free_port(), controller: free_port() };
-                std::fs::write(folder.join("server.properties"), properties(folder, ports, &identity)).expect("written");
+                std::fs::write(folder.join("server.properties"), properties(folder, ports, &identity, front(ports.plain)))
+                    .expect("written");
                 format(folder);
                 (command(folder), (ports, folder.to_owned()))
             },
@@ -98,7 +105,11 @@ fn java(level: &str) -> Command {
 
 fn command(folder: &Path) -> Command {
     let mut command = java("warn");
-    command.arg("-Dorg.slf4j.simpleLogger.log.kafka=info").arg("kafka.Kafka").arg(folder.join("server.properties"));
+    // Of the two limits the last one counts: it takes so much only for thousands of partitions.
+    command
+        .args(["-Xmx512m", "-Dorg.slf4j.simpleLogger.log.kafka=info"])
+        .arg("kafka.Kafka")
+        .arg(folder.join("server.properties"));
     command
 }
 
@@ -114,7 +125,7 @@ fn format(folder: &Path) {
     run(&mut format, "").expect(0);
 }
 
-fn properties(folder: &Path, ports: Ports, identity: &Identity) -> String {
+fn properties(folder: &Path, ports: Ports, identity: &Identity, front: u16) -> String {
     let Ports { plain, secure, controller } = ports;
     let data = folder.join("data");
     let inline = |pem: &str| pem.trim_end().replace('\n', "\\n");
@@ -123,7 +134,7 @@ fn properties(folder: &Path, ports: Ports, identity: &Identity) -> String {
         "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n".to_owned(),
         format!("controller.quorum.voters=1@127.0.0.1:{controller}\n"),
         format!("listeners=PLAINTEXT://127.0.0.1:{plain},SECURE://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}\n"),
-        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SECURE://127.0.0.1:{secure}\n"),
+        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{front},SECURE://127.0.0.1:{secure}\n"),
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n".to_owned(),
         "inter.broker.listener.name=PLAINTEXT\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\n".to_owned(),
         format!("listener.name.secure.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USERNAME}=\"{PASSWORD}\";\n"),

@@ -50,6 +50,12 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
