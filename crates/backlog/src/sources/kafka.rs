@@ -171,7 +171,9 @@ impl Kafka {
             Some(why) => (Left::Unknown(why.clone()), Some(why)),
             None => (left, hopeless),
         };
-        self.known.extend(partitions.iter().filter_map(|one| Some((one.name(), one.known()?))));
+        for partition in &partitions {
+            partition.remember(&mut self.known);
+        }
         let seen: BTreeMap<String, _> = partitions.iter().map(|one| (one.name(), one.evidence())).collect();
         Ok(Reading {
             largest: Reading::largest(each),

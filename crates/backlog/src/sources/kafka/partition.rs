@@ -32,14 +32,14 @@ pub(super) struct Known {
 pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], group: &str) -> Option<String> {
     known.iter().find_map(|(name, Known { left, end })| {
         let now = partitions.iter().find(|one| one.name() == *name);
-        let is_there = now.is_some_and(|one| one.committed.is_some());
         let came = now.map_or(0, |one| one.end.saturating_sub(*end));
-        let what = if now.is_some() {
-            format!("group {group} has no offset in {name} any more")
-        } else {
-            format!("{name} is gone")
+        let what = match now {
+            None => format!("{name} is gone"),
+            Some(now) if now.committed.is_none() => format!("group {group} has no offset in {name} any more"),
+            Some(now) if now.end < *end => format!("{name} was made again, or cut off"),
+            Some(_) => return None,
         };
-        (!is_there && left + came > 0)
+        (left + came > 0)
             .then(|| format!("{what}: {left} records were left there when it was last seen, and {came} have come since"))
     })
 }
@@ -82,10 +82,13 @@ impl Partition {
         self.committed.map_or(0, |committed| self.start.saturating_sub(committed))
     }
 
-    /// What is known of it for later; nothing where the group has no offset.
-    pub(super) fn known(&self) -> Option<Known> {
-        let left = self.left(Uncommitted::Unknown).ok()?;
-        self.committed.map(|_| Known { left, end: self.end })
+    /// Keeps how it is now for later; not in place of what has gone.
+    pub(super) fn remember(&self, known: &mut BTreeMap<String, Known>) {
+        let (name, end) = (self.name(), self.end);
+        let is_lost = known.get(&name).is_some_and(|before| end < before.end && before.left > 0);
+        if let (Some(_), Ok(left), false) = (self.committed, self.left(Uncommitted::Unknown), is_lost) {
+            known.insert(name, Known { left, end });
+        }
     }
 
     /// How much is left, in words.
@@ -206,6 +209,30 @@ mod tests {
         assert_eq!(tail(&more, &[(0, 10)], 10, 17), (false, false));
         assert_eq!(tail(&more, &[(0, 10), (0, 14)], 10, 17), (false, true));
         assert_eq!(tail(&more, &[(0, 10), (0, 14)], 10, 18), (false, false));
+    }
+
+    #[test]
+    fn what_goes_with_records_that_were_left_is_told_for_ever() {
+        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".to_owned(), 0, 1) };
+        let mut known = BTreeMap::new();
+        let mut said = |now: Option<Partition>| {
+            let all: Vec<_> = now.into_iter().collect();
+            let gone = gone(&known, &all, "g").map(|why| why.split(':').next().unwrap_or_default().to_owned());
+            for one in &all {
+                one.remember(&mut known);
+            }
+            gone
+        };
+        // It was done.
+        assert_eq!(said(Some(partition(Some(5), 5))), None);
+        assert_eq!(said(None), None);
+        assert_eq!(said(Some(partition(None, 5))), None);
+        assert_eq!(said(Some(partition(None, 6))).as_deref(), Some("group g has no offset in t/0 any more"));
+        assert_eq!(said(Some(partition(Some(2), 5))), None);
+        assert_eq!(said(None).as_deref(), Some("t/0 is gone"));
+        let made_again = Some("t/0 was made again, or cut off");
+        assert_eq!(said(Some(partition(Some(0), 0))).as_deref(), made_again);
+        assert_eq!(said(Some(partition(Some(1), 1))).as_deref(), made_again);
     }
 
     #[test]

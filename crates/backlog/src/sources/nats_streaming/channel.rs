@@ -43,8 +43,13 @@ pub(super) fn judge(
         let readers: BTreeMap<&String, &Reader> = all.filter(|(name, _)| is_meant(name)).collect();
         for (&name, &reader) in &readers {
             verdict.add(channel, name, reader);
+            let key = (channel.name.clone(), name.clone());
+            if let Some(lost) = known.get(&key).and_then(|before| before.lost_with(channel, name)) {
+                verdict.fail(lost);
+                continue;
+            }
             let position = Position { left: left(channel, reader), last_seq: channel.last_seq };
-            known.insert((channel.name.clone(), name.clone()), position);
+            known.insert(key, position);
         }
         let is_unread = readers.is_empty() && channel.msgs > 0;
         let has_been_read = || known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
@@ -73,6 +78,13 @@ pub(super) fn judge(
 }
 
 impl Position {
+    /// The channel ends earlier than it did: it is another one with this name, as after a restart of a server that keeps nothing.
+    fn lost_with(&self, channel: &Channel, name: &str) -> Option<String> {
+        let (of, left) = (&channel.name, self.left);
+        let is_lost = channel.last_seq < self.last_seq && left > 0;
+        is_lost.then(|| format!("channel {of} was made again, without {left} messages that were left of {name}"))
+    }
+
     /// Whether a subscription that is gone had got everything there is.
     fn is_done(&self, channel: &Channel) -> bool {
         self.left == 0 && self.last_seq == channel.last_seq
@@ -120,4 +132,30 @@ fn evidence(channel: &Channel, readers: &BTreeMap<&String, &Reader>) -> Value {
         |reader: &Reader| json!({"lastSent": reader.last_sent, "pending": reader.pending, "offline": reader.is_offline});
     let readers: BTreeMap<_, _> = readers.iter().map(|(name, reader)| (*name, position(reader))).collect();
     json!({"firstSeq": channel.first(), "lastSeq": channel.last_seq, "messages": channel.msgs, "subscriptions": readers})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_is_made_again_has_lost_what_was_left() {
+        let configuration = serde_json::from_value(json!({"url": "http://host"})).expect("a configuration");
+        let mut known = BTreeMap::new();
+        let mut said = |last_seq: u64, last_sent: u64, pending: u64| {
+            let reader = json!({"client_id": "reader", "durable_name": "worker", "is_offline": false, "ack_wait": 30,
+                "last_sent": last_sent, "pending_count": pending});
+            let channel = json!({"name": "orders", "msgs": last_seq, "first_seq": u64::from(last_seq > 0), "last_seq": last_seq,
+                "subscriptions": [reader]});
+            let channels = [serde_json::from_value(channel).expect("a channel")];
+            judge(&channels, &configuration, &mut known).hopeless
+        };
+        assert_eq!(said(20, 20, 0), None);
+        // It was done.
+        assert_eq!(said(2, 2, 0), None);
+        assert_eq!(said(20, 10, 5), None);
+        let lost = Some("channel orders was made again, without 15 messages that were left of reader/worker".to_owned());
+        assert_eq!(said(0, 0, 0), lost);
+        assert_eq!(said(3, 3, 0), lost);
+    }
 }
