@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::access;
-use crate::program::{Ended, binaries, builder, job, root, run, tool};
+use crate::program::{Ended, becomes, binaries, builder, job, root, run, tool};
 use crate::{servers, timing};
 
 mod pool;
@@ -145,7 +145,10 @@ impl Cluster {
             let path = root().join(definitions);
             self.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
         }
-        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).expect(0);
+        // kubectl fails for a definition that has no conditions yet.
+        let is_established =
+            || self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).status == Some(0);
+        assert!(becomes(is_established), "the definitions are not established");
         self
     }
 

@@ -12,15 +12,15 @@ use crate::redact;
 
 /// Starts logging as `args` ask.
 pub fn init(args: &OutputArgs) -> Result<(), Failure> {
-    // kube logs an error for every failed attempt, also for those that we repeat; whoever wants that names it.
+    // These log an error for every failed attempt, also for those that we repeat; whoever wants that names them.
     let failed = |why: String| Failure::new(&shared::FLAG, format!("--log-level {}: {why}", args.log_level));
     // A word that is no level would be taken for the name of a module, and nothing be logged at all.
     let is_no_level = |part: &&str| !part.contains(['=', '[', ':']) && part.parse::<LevelFilter>().is_err();
     if let Some(part) = args.log_level.split(',').map(str::trim).find(is_no_level) {
         return Err(failed(format!("{part} is none of error, warn, info, debug, trace, off")));
     }
-    let filter =
-        EnvFilter::try_new(format!("kube_client=off,{}", args.log_level)).map_err(|error| failed(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("kube_client=off,async_nats=off,{}", args.log_level))
+        .map_err(|error| failed(error.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Redacted(stderr()));
     match args.log_format {
         LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
