@@ -12,8 +12,8 @@ use fairlead_release::args::{CommonArgs, ReleaseCommand};
 ///
 /// Without a configuration that is Kyma's legacy event bus. First the intake is closed: workloads stop, Services lead elsewhere. Then every
 /// source is read again and again, until nothing has been left for longer than a broker takes to deliver again. A source that cannot say
-/// how much is left is never taken for an empty one. When anything fails, the intake is opened again; after the upgrade it opens with the
-/// workloads that have changed.
+/// how much is left is never taken for an empty one. When anything fails, the intake is opened again; so it is after the
+/// upgrade, unless something was removed since.
 #[derive(Parser, Clone, Debug)]
 #[command(version, propagate_version = true, after_help = exit::HELP, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Args {

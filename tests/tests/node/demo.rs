@@ -27,10 +27,10 @@ const SHOWN: [&str; 17] = [
     "REVISION: 3",
     "! refused LP108 EventActivation shipping/storefront-orders: it is being deleted",
     "Plan: 2 to create, 0 to update, 43 to delete, 9 refused, 5 warnings, 11 unchanged",
-    "error DW112: NATS Streaming: natss-ch-dispatcher/5b0e7c1a-9d2f-4c3e-8a41-6f0d2b9c7e15 of channel order-created.kyma-system is \
+    "! refused DW112 Source NATS Streaming: natss-ch-dispatcher/5b0e7c1a-9d2f-4c3e-8a41-6f0d2b9c7e15 of channel order-created.kyma-system is \
      offline with 5 messages left",
-    "INFO restored action=update target=Deployment kyma-system/event-bus-event-publish-service",
-    "It holds: NATS Streaming was empty in ",
+    "error DW001: DW112 Source NATS Streaming: ",
+    "It holds: release shop in namespace shop: NATS Streaming was empty in ",
     "Plan: 2 to create, 0 to update, 51 to delete, 0 refused, 15 warnings, 11 unchanged",
     "REVISION: 6",
     "Rollback was a success",
