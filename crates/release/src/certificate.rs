@@ -7,10 +7,11 @@ use fairlead_job::args::Output;
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::manifests;
+use fairlead_job::{manifests, redact};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::evidence::{self, Claim};
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store as _;
 use fairlead_observe::claim::broken;
@@ -24,15 +25,18 @@ use crate::status::require_form;
 const STEP: &str = "drain-waiter";
 
 /// What the evidence rests on, and is not so any more: in words. After a successful upgrade that is as it should be.
-async fn open_again(cluster: &Cluster, run: &RecordedRun, evidence: &Value) -> Result<Vec<String>, Failure> {
-    let claim = Claim::of(evidence).unwrap_or_default();
-    let discovery = cluster.discover().await?;
-    let source = Source::Cluster(cluster, &discovery);
-    let mut broken = broken(&source, &claim).await?;
-    if broken.is_empty() && !run.progress.ended.is_empty() {
-        broken.push("its holds have ended".to_owned());
+async fn open_again(cluster: &Cluster, run: &RecordedRun, evidence: &Value) -> Vec<String> {
+    let look = async {
+        let claim = Claim::of(evidence).unwrap_or_default();
+        let discovery = cluster.discover().await?;
+        broken(&Source::Cluster(cluster, &discovery), &claim).await
+    };
+    match look.await {
+        Ok(broken) if broken.is_empty() && !run.progress.ended.is_empty() => vec!["its holds have ended".to_owned()],
+        Ok(broken) => broken,
+        // Whoever may read the ledger need not be allowed to read what was closed.
+        Err(obstacle) => vec![format!("not known, because it cannot be looked at: {}", redact::text(&chain(&obstacle)))],
     }
-    Ok(broken)
 }
 
 /// Prints it; as JSON unless it is to be YAML.
@@ -50,7 +54,7 @@ pub async fn print(cluster: &Cluster, place: Place<'_>, output: Output) -> anyho
     let mut certificate = json!({
         "apiVersion": "fairlead.dev/v1", "kind": "Certificate", "release": place.release, "namespace": place.namespace,
         "ticket": run.name, "sequence": run.sequence, "helmRevision": run.helm_revision, "phase": run.phase().as_str(),
-        "openAgain": open_again(cluster, run, &evidence).await?, "evidence": evidence,
+        "openAgain": open_again(cluster, run, &evidence).await, "evidence": evidence,
     });
     certificate["digest"] = evidence::digest(&certificate).into();
     let mut out = Vec::new();

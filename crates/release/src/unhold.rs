@@ -130,7 +130,11 @@ pub async fn still_held(session: &Session<'_>) -> Vec<String> {
     let holds = |run: &&RecordedRun| run.helm_revision.is_none() && run.is_in_force() && run.holds && !run.has_ended();
     let line = |run: &RecordedRun| {
         let next = session.place.command("unhold");
-        format!("Run {} ({}) still holds what it has closed; `{next}` opens it.", run.sequence, run.step)
+        let back = session.place.command("rollback --last");
+        format!(
+            "Run {} ({}) still holds what it has closed. `{next}` opens it; where a Service was redirected, `{back}` leads it back, too.",
+            run.sequence, run.step
+        )
     };
     session.runs().await.unwrap_or_default().iter().filter(holds).map(line).collect()
 }
@@ -208,8 +212,15 @@ async fn end(
 
 /// What stays held, why, and what whoever knows better does.
 fn stays_held(target: &Target, before: &Image) -> String {
-    let what = "stays held: it is what it was, and what it works with may be gone. Upgrade it or remove it";
+    let what = "stays held: your upgrade has not changed it, and what it works with may be gone. Upgrade it or remove it";
     match (target.kind.as_str(), &target.namespace, before["spec"]["replicas"].as_u64()) {
+        ("CronJob", Some(namespace), _) => {
+            let patch = r#"{"spec":{"suspend":false}}"#;
+            format!(
+                "{what}; if it needs nothing of that, `kubectl -n {namespace} patch cronjob {} -p '{patch}'` starts it",
+                target.name
+            )
+        }
         ("Deployment" | "StatefulSet" | "ReplicaSet", Some(namespace), Some(replicas)) => {
             let (kind, name) = (target.kind.to_lowercase(), &target.name);
             let command = format!("kubectl -n {namespace} scale {kind} {name} --replicas={replicas}");

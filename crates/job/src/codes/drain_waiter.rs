@@ -28,25 +28,26 @@ crate::codes! {
     pub NOT_CLOSABLE = "DW106", Refused, "The intake cannot be closed in this way",
         "Only a kind with a scale can be scaled, only a CronJob can be suspended, and only a Service with a selector can be redirected.",
         "Use another kind of intake for this object: `scale`, `suspend`, `redirect` or `set`.";
-    pub SCALED_BY_EVENTS = "DW107", Refused, "KEDA would start the workload again",
-        "A ScaledObject of KEDA scales the workload up as soon as its trigger sees a message, also from zero.",
-        "Pause it for the upgrade: annotate the ScaledObject with autoscaling.keda.sh/paused-replicas: \"0\", then run again.";
+    pub SCALED_BY_EVENTS = "DW107", Refused, "An autoscaler would start the workload again",
+        "A ScaledObject of KEDA, or a HorizontalPodAutoscaler with minReplicas 0, scales up also from zero.",
+        "Pause it for the upgrade, then run again. KEDA: annotate the ScaledObject with autoscaling.keda.sh/paused-replicas: \"0\". \
+         HorizontalPodAutoscaler: set minReplicas to 1.";
     pub SAME_BREATH = "DW108", Refused, "The old side of a redirect is scaled down at the same time",
         "A Service that is redirected still has connections to its old pods, which end with these pods only. Requests get lost when the \
          pods end in the same moment.",
         "Take the `scale` of this workload out of the intake; scale it down in a later upgrade, when its connections have ended.";
     pub NEW_SIDE = "DW109", Refused, "The new side of a redirect is not ready",
-        "No pod that the new selector means is ready, so the Service would lead nowhere.",
-        "Start the new side and wait until its pods are ready, or correct the selector in the section `drain`.";
+        "No pod that the new selector means is ready, or a ready one lacks a port of the Service, so the Service would lead nowhere.",
+        "Start the new side and wait until its pods are ready, give them the port that the message names, or correct the selector in the section `drain`.";
     pub PROOF_REQUIRED = "DW110", Refused, "There is no source, and a proof is required",
         "--require-proof asks for a backlog that is proven empty. Without a source only time passes.",
         "Name a source in the section `drain`, or leave --require-proof out.";
     pub STALLED = "DW111", Refused, "The backlog does not shrink",
         "Nothing less was left for as long as --stall, beside the time after which the broker delivers again. The intake is open again.",
-        "See why the consumers of this source do not go on, then run again; a slow consumer takes a larger --stall.";
+        "See why the consumers of this source do not go on, or why the pods of an intake that does not close do not end; then run again. A slow consumer takes a larger --stall.";
     pub HOPELESS = "DW112", Refused, "No waiting would empty the source",
         "The source says that something is left which nobody takes: a consumer that is offline, messages without a subscription, poison past \
-         its limit, messages that retention has eaten. If the intake had been closed, it is open again.",
+         its limit, messages that the server deleted before they were read. If the intake had been closed, it is open again.",
         "Do what the message says: start the consumer, or take away what nobody needs; then run again.";
     pub MOVED = "DW113", Refused, "Somebody still publishes",
         "The end position moved after the intake was closed, so there is another intake. The intake is open again.",
@@ -88,7 +89,7 @@ crate::codes! {
         "They have no preStop hook. Connections that are kept alive end with the pods, and a request that meets the end gets lost.",
         "Give their container a preStop hook of 5 s, and have the program finish its requests before it ends.";
     pub NO_INTAKE = "DW206", Done, "The job closes no intake",
-        "The configuration names sources and no intake. Somebody else must have closed it; the run fails where the end position moves.",
+        "The configuration names no intake, or none of the objects that it names exists. Somebody else must have closed it; the run fails where the end position moves.",
         "Name what takes messages in `drain.intake`, unless it is closed already.";
     pub NOT_KNOWN_YET = "DW207", Done, "The object does not say yet how much is left",
         "The object has no such condition or field now, or its status is older than its last change. The run fails if that stays so \
