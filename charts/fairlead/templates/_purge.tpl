@@ -37,6 +37,18 @@ account twice.
 {{- include "fairlead.allowHold" (dict "in" $back "of" $workload) -}}
 {{- end -}}
 {{- end -}}
+{{- /* A drain that somebody has run by hand counts while its intake is closed. One of the chart brings these rights along. */}}
+{{- if and (.Values.configuration.drain) (not .Values.drainWaiter.enabled) -}}
+{{- range (include "fairlead.drain" . | fromJson).intake -}}
+{{- $intake := dict -}}
+{{- include "fairlead.allowIntake" (dict "in" $intake "of" .) -}}
+{{- range $resource := keys $intake -}}
+{{- if not (contains "/" $resource) -}}
+{{- $_ := concat (get $forward $resource | default list) (list "get") | uniq | set $forward $resource -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range $resource, $verbs := $back -}}
 {{- range $verbs -}}
 {{- $_ := without (get $forward $resource | default list) . | set $forward $resource -}}

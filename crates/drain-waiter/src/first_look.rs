@@ -84,8 +84,7 @@ fn judge(reader: &Reader<'_>, reading: Reading) -> Option<Finding> {
     let target = target(&reader.watched.name);
     match (reading.hopeless, reading.left) {
         (Some(why), _) => Some(codes::HOPELESS.finding(target, why)),
-        // An object may say it only after its intake was closed.
-        (None, Left::Unknown(why)) if reader.is_object() => Some(codes::NOT_KNOWN_YET.finding(target, why)),
+        (None, Left::Unknown(why)) if reader.may_know_later() => Some(codes::NOT_KNOWN_YET.finding(target, why)),
         (None, Left::Unknown(why)) => Some(codes::UNREADABLE.finding(target, why)),
         (None, Left::Empty | Left::Some(_)) => None,
     }

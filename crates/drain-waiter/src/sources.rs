@@ -120,9 +120,16 @@ impl<'a> Reader<'a> {
         Self { place, kind: SourceKind::Kubernetes(observed), redelivery: None, watched, opened: None }
     }
 
-    /// Whether it reads an object of the cluster which is not of the intake.
-    pub(crate) fn is_object(&self) -> bool {
-        matches!(self.kind, SourceKind::Kubernetes(_)) && !self.watched.is_intake
+    /// Whether it may be able to say only after the intake was closed how much is left: an object that a controller writes, a replica of a
+    /// busy stream, a table that others write to.
+    pub(crate) fn may_know_later(&self) -> bool {
+        match &self.kind {
+            SourceKind::Kubernetes(_) => !self.watched.is_intake,
+            SourceKind::Server(source) => matches!(
+                **source,
+                SourceConfiguration::JetStream(_) | SourceConfiguration::Postgresql(_) | SourceConfiguration::Mysql(_)
+            ),
+        }
     }
 
     /// Opens it, which finds what is wrong with the configuration.

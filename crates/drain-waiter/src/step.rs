@@ -79,8 +79,7 @@ impl Draining<'_> {
         }
         for Change { target, images, .. } in plan.changes() {
             let Images::Update(before, after) = images else { continue };
-            // With what a redirect takes out of a selector.
-            fields::merge(all.entry(target).or_default(), &fields::diff(&before, &after).unwrap_or_default());
+            overlay(all.entry(target).or_default(), fields::diff(&before, &after).unwrap_or_default());
         }
         Ok(all.into_iter().map(|(target, fields)| Condition { target, fields }).collect())
     }
@@ -142,6 +141,16 @@ impl Step for Draining<'_> {
     }
 }
 
+/// Adds fields to others. Unlike a merge patch it keeps nulls: what a redirect takes out of a selector must stay out of it.
+fn overlay(fields: &mut Value, more: Value) {
+    match (fields, more) {
+        (Value::Object(fields), Value::Object(more)) => {
+            more.into_iter().for_each(|(name, value)| overlay(fields.entry(name).or_insert(Value::Null), value));
+        }
+        (fields, more) => *fields = more,
+    }
+}
+
 /// The first refusals, for messages outside the report.
 fn first(refusals: &[Finding]) -> String {
     let shown: Vec<String> =
@@ -192,5 +201,19 @@ impl World for Guarded<'_, '_> {
 
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         self.world.wait(wait, stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_redirect_takes_out_of_a_selector_must_stay_out() {
+        let mut fields = json!({"spec": {"selector": {"app": "new"}}});
+        overlay(&mut fields, json!({"spec": {"selector": {"app": "new", "tier": null}}}));
+        assert_eq!(fields, json!({"spec": {"selector": {"app": "new", "tier": null}}}));
     }
 }

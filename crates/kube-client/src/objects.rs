@@ -237,6 +237,12 @@ impl<'a> Objects<'a> {
         self.live(&Subject { target, resource: self.resource(target)? }).await
     }
 
+    /// Whether the cluster served the kind of an object when it was asked.
+    #[must_use]
+    pub fn serves(&self, target: &Target) -> bool {
+        self.resource(target).is_ok()
+    }
+
     fn resource(&self, target: &Target) -> Result<Resource, Obstacle> {
         if let Some(resource) = self.discovery.find_version(&target.api_version, &target.kind) {
             return Ok(resource.clone());

@@ -56,16 +56,24 @@ impl Condition {
     pub fn broken(&self, live: Option<&Value>) -> Option<String> {
         let Self { target, fields } = self;
         let Some(live) = live else { return Some(format!("{target} is gone")) };
-        let is_other = |(path, value): &(String, &Value)| {
-            let pointer = format!("/{}", path.replace('.', "/"));
-            let found = live.pointer(&pointer).unwrap_or(&Value::Null);
-            (found != *value).then(|| format!("{path} is {found}, and was {value}"))
-        };
         if fields::holds(fields, live) {
             return None;
         }
-        let others: Vec<String> = fields::leaves(fields).iter().filter_map(is_other).collect();
-        Some(format!("{target}: {}", if others.is_empty() { "it is another one".to_owned() } else { others.join(", ") }))
+        let mut others = Vec::new();
+        differences("", fields, live, &mut others);
+        Some(format!("{target}: {}", others.join(", ")))
+    }
+}
+
+/// Each value that is another one: `spec.replicas is 2, and was 0`.
+fn differences(path: &str, wanted: &Value, found: &Value, out: &mut Vec<String>) {
+    match wanted {
+        Value::Object(fields) => fields.iter().for_each(|(name, wanted)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            differences(&path, wanted, found.get(name).unwrap_or(&Value::Null), out);
+        }),
+        wanted if wanted != found => out.push(format!("{path} is {found}, and was {wanted}")),
+        _ => {}
     }
 }
 
@@ -106,6 +114,11 @@ mod tests {
         let open = broken(Some(json!({"spec": {"replicas": 2}})));
         assert_eq!(open.as_deref(), Some("Deployment a/b: spec.replicas is 2, and was 0"));
         assert_eq!(broken(None).as_deref(), Some("Deployment a/b is gone"));
+        let document = json!({"apiVersion": "v1", "kind": "Service", "name": "s",
+            "fields": {"spec": {"selector": {"app.kubernetes.io/name": "new", "tier": null}}}});
+        let selector: Condition = serde_json::from_value(document).expect("it is one");
+        let back = json!({"spec": {"selector": {"app.kubernetes.io/name": "new", "tier": "old"}}});
+        assert_eq!(selector.broken(Some(&back)).as_deref(), Some("Service s: spec.selector.tier is \"old\", and was null"));
         // A gate that claims nothing.
         assert_eq!(Claim::of(&json!({"seen": 3})).expect("it is one"), Claim::default());
     }

@@ -5,6 +5,7 @@
 //! not committed yet is not in that answer: where the server tells of it, nothing is known until it is done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,10 @@ mod guard;
 pub use connection::Engine;
 use connection::{Connection, Failure, Place};
 use guard::Tables;
+
+/// How often a zero is asked for again that somebody's open transaction speaks against, and how long after.
+const ATTEMPTS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// A query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,10 +129,18 @@ async fn read(connection: &mut Connection, configuration: &Configuration, tables
     if is_replica {
         return Err(Failure::Useless("it is a replica, which lies behind; name the primary".to_owned()));
     }
-    connection.begin().await?;
-    let answer = count(connection, configuration, tables).await;
-    connection.end().await?;
-    let (left, end, doubt) = answer?;
+    let mut attempts = 0;
+    let (left, end, doubt) = loop {
+        connection.begin().await?;
+        let answer = count(connection, configuration, tables).await;
+        connection.end().await?;
+        attempts += 1;
+        // Most transactions are done in a moment: also those of workers that look for rows, and find none.
+        match answer? {
+            (0, _, Some(_)) if attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+            answer => break answer,
+        }
+    };
     let left = match (left, doubt) {
         (0, Some(doubt)) => Left::Unknown(doubt),
         (0, None) => Left::Empty,

@@ -91,10 +91,10 @@ crate::codes! {
     pub NO_INTAKE = "DW206", Done, "The job closes no intake",
         "The configuration names no intake, or none of the objects that it names exists. Somebody else must have closed it; the run fails where the end position moves.",
         "Name what takes messages in `drain.intake`, unless it is closed already.";
-    pub NOT_KNOWN_YET = "DW207", Done, "The object does not say yet how much is left",
-        "The object has no such condition or field now, or its status is older than its last change. The run fails if that stays so \
-         for --stall.",
-        "Nothing, if a controller writes it after the intake was closed. Otherwise correct the condition or the pointer.";
+    pub NOT_KNOWN_YET = "DW207", Done, "The source does not say yet how much is left",
+        "An object has no such condition or field now, or its status is older than its last change. Or others write to the table or the \
+         stream at this moment. The run fails if that stays so for --stall.",
+        "Nothing, if the closed intake ends that. Otherwise do what the message says, or correct the condition or the pointer.";
     pub NEW_FIELD = "DW208", Done, "The field that closes the intake is not there today",
         "The API server takes a field of any name where the definition keeps what it does not know. A misspelt field closes nothing.",
         "Compare the name with the definition of the kind, or with an object that is closed.";

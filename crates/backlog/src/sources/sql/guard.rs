@@ -23,6 +23,9 @@ const WRITTEN: &str = "select relation::regclass::text from pg_locks where pid i
 const FILLED: &str = "select subname::text from pg_subscription_rel join pg_subscription s on s.oid = srsubid \
     where srrelid = any($1) or exists (select from unnest($1) t where srrelid in (select relid from pg_partition_ancestors(t))) limit 1";
 
+/// From this version on everybody may read which subscriptions there are.
+const OPEN_SUBSCRIPTIONS: i32 = 140_000;
+
 impl Connection {
     /// The server's version, and whether it is a replica.
     pub(super) async fn server(&mut self) -> Result<(String, bool), sqlx::Error> {
@@ -96,6 +99,10 @@ impl Connection {
     /// A subscription that fills one of the tables: they lie behind another server.
     pub(super) async fn filled_from_elsewhere(&mut self, tables: &Tables) -> Result<Option<String>, sqlx::Error> {
         let Self::PostgreSql(connection) = self else { return Ok(None) };
+        let version = sqlx::query("select current_setting('server_version_num')::int4").persistent(false);
+        if version.fetch_one(connection.as_mut()).await?.try_get::<i32, _>(0)? < OPEN_SUBSCRIPTIONS {
+            return Ok(None);
+        }
         let row = sqlx::query(FILLED).bind(oids(tables)).persistent(false).fetch_optional(connection.as_mut()).await?;
         let Some(row) = row else { return Ok(None) };
         let name: String = row.try_get(0)?;
