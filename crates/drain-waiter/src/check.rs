@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::configuration::Drain;
 use crate::progress::{line, said};
+use crate::readers::readers;
 use crate::sources::{Place, Reader, code};
-use crate::step::readers;
 
 /// Prints how much is left. Whether the intake is closed is said, and does not count: `apply` closes it.
 pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyhow::Result<ExitStatus> {

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use crate::configuration::Intake;
 use crate::options::Options;
+use crate::readers::readers;
 use crate::sources::{Place, Reader, refusal, target};
-use crate::step::readers;
 
 /// A leader that is being elected is there a moment later.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
 //!   - `intake`: what closing makes of an object; `surroundings`: autoscalers, and both sides of a redirect
 //! - `first_look`: every source is opened and read before anything is closed
-//! - `sources`: what is read, and each reading
+//! - `sources`: what can be read, and each reading; `readers`: all that is read of a drain
 //! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds
 //! - `closed`: whether the intake stays closed, and who opens it
 //! - `step`: the step; `wait`: its rounds; `progress`: what an operator sees of them; `check`: one round
@@ -32,6 +32,7 @@ mod options;
 mod plan;
 mod progress;
 mod proof;
+mod readers;
 mod sources;
 mod stages;
 mod step;

@@ -25,11 +25,11 @@ use serde_json::Value;
 
 use crate::certificate::Evidence;
 use crate::closed::expect_closed;
-use crate::configuration::{Drain, Intake};
+use crate::configuration::Intake;
 use crate::options::{Options, STEP};
 use crate::plan;
-use crate::sources::kubernetes::{Observed, Until};
-use crate::sources::{Place, Reader};
+use crate::readers::readers;
+use crate::sources::Place;
 use crate::surroundings::new_side;
 use crate::wait::Wait;
 
@@ -83,20 +83,6 @@ impl Draining<'_> {
         }
         Ok(all.into_iter().map(|(target, fields)| Condition { target, fields }).collect())
     }
-}
-
-/// What is read of a drain: first whether the intake is closed, then the backlog.
-pub(crate) fn readers<'a>(drain: &Drain, place: Place<'a>) -> Vec<Reader<'a>> {
-    let closing = |intake: &Intake| {
-        let until = match intake {
-            Intake::Scale(_) => Until::Stopped,
-            Intake::Suspend(_) => Until::Idle,
-            Intake::Redirect(_) | Intake::Set(_) => return None,
-        };
-        Some(Reader::of_intake(Observed::of_intake(&intake.target(), until), place))
-    };
-    let intake = drain.intake.iter().filter_map(closing);
-    intake.chain(drain.sources.iter().map(|source| Reader::of(source, place))).collect()
 }
 
 #[async_trait(?Send)]

@@ -23,6 +23,7 @@ use crate::sources::connections::connections;
 mod consumer;
 mod group;
 mod history;
+mod judgement;
 mod stream;
 mod subject;
 mod unread;
@@ -172,7 +173,7 @@ impl JetStream {
         let consumers = self.consumers().await?;
         let unread = self.unread(&stream, &consumers).await?;
         let has_moved = self.history.look(&stream, &consumers);
-        let verdict = consumer::judge(&stream, &consumers, &self.history, &unread, &self.configuration.consumers)
+        let verdict = judgement::judge(&stream, &consumers, &self.history, &unread, &self.configuration.consumers)
             .map_err(OpenError::Invalid)?;
         let end = stream.state.last_seq + 1;
         let mut publishers = Vec::new();
@@ -180,7 +181,7 @@ impl JetStream {
         for server in self.monitoring.iter().filter(|_| has_moved) {
             publishers.extend(connections(server).await);
         }
-        let seen = consumer::evidence(&stream, &consumers, &unread);
+        let seen = judgement::evidence(&stream, &consumers, &unread);
         self.history.keep(stream, consumers);
         let left = match (verdict.unknown, verdict.left) {
             (Some(why), _) => Left::Unknown(why),

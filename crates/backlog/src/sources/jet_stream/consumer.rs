@@ -1,14 +1,10 @@
-//! What is left for the consumers of a stream; a pure function of the answers.
-
-use std::collections::BTreeMap;
+//! A consumer, and what its answer adds to the verdict. Pure.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
-use super::history::History;
-use super::stream::{ORIGIN_CONTACT, Retention, State, Stream};
-use super::unread::Unread;
+use super::stream::{ORIGIN_CONTACT, Retention, Stream};
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
 #[derive(Deserialize)]
@@ -60,49 +56,6 @@ pub(super) struct Verdict {
     pub(super) ack_wait: u64,
 }
 
-/// An error is something that can never prove anything.
-pub(super) fn judge(
-    stream: &Stream,
-    consumers: &[Consumer],
-    history: &History,
-    unread: &Unread,
-    named: &[String],
-) -> Result<Verdict, String> {
-    let mut verdict = Verdict::default();
-    let name = &stream.config.name;
-    verdict.unknown = stream.cluster.as_ref().and_then(|group| group.doubt(&format!("stream {name}")));
-    verdict.count_origins(stream);
-    let keeps = stream.keeps_until_acknowledged(named.is_empty());
-    for consumer in consumers {
-        let Consumer { name, config, .. } = consumer;
-        if config.ack_policy == "none" {
-            return Err(format!("consumer {name} acknowledges nothing (ack policy none): delivered is not done"));
-        }
-        if config.max_deliver == 1 && !keeps {
-            return Err(format!("consumer {name} gets each message once (max_deliver 1): delivered is not done"));
-        }
-        consumer.add_to(&mut verdict, stream);
-    }
-    if let Some(lost) = history.lost() {
-        verdict.fail(lost.to_owned());
-    }
-    let messages = stream.state.messages;
-    if keeps {
-        // There the messages themselves are what is left: they go when they are acknowledged.
-        verdict.left = verdict.left.max(messages);
-    }
-    match stream.config.retention {
-        Retention::Interest if consumers.is_empty() => {
-            verdict.fail(format!("stream {name} drops every message, because it has no consumer"));
-        }
-        Retention::Limits if consumers.is_empty() && !history.knows_consumers() && messages > 0 => {
-            verdict.fail(format!("stream {name} holds {messages} messages and has no consumer: nobody reads them"));
-        }
-        _ => unread.add_to(&mut verdict, name),
-    }
-    Ok(verdict)
-}
-
 impl Consumer {
     pub(super) fn left(&self) -> u64 {
         self.num_pending + self.num_ack_pending
@@ -120,7 +73,24 @@ impl Consumer {
         filters.is_empty() || stream.is_taken_by(&filters)
     }
 
-    fn add_to(&self, verdict: &mut Verdict, stream: &Stream) {
+    /// How it acknowledges, where that can prove nothing.
+    pub(super) fn useless(&self, keeps: bool) -> Option<String> {
+        let Self { name, config, .. } = self;
+        if config.ack_policy == "none" {
+            return Some(format!("consumer {name} acknowledges nothing (ack policy none): delivered is not done"));
+        }
+        let once = || format!("consumer {name} gets each message once (max_deliver 1): delivered is not done");
+        (config.max_deliver == 1 && !keeps).then(once)
+    }
+
+    /// What it says, for the certificate.
+    pub(super) fn evidence(&self) -> Value {
+        let leader = self.cluster.as_ref().map(|group| &group.leader);
+        json!({"pending": self.num_pending, "ackPending": self.num_ack_pending, "redelivered": self.num_redelivered,
+            "delivered": self.delivered.stream_seq, "ackFloor": self.ack_floor.stream_seq, "leader": leader})
+    }
+
+    pub(super) fn add_to(&self, verdict: &mut Verdict, stream: &Stream) {
         let name = &self.name;
         verdict.left += self.left();
         let (pending, outstanding) = (self.num_pending, self.num_ack_pending);
@@ -187,7 +157,7 @@ impl Consumer {
 
 impl Verdict {
     /// What is still to come from other streams. For as long as nobody would notice their silence, readings in a row must say the same.
-    fn count_origins(&mut self, stream: &Stream) {
+    pub(super) fn count_origins(&mut self, stream: &Stream) {
         if stream.has_origins() {
             self.left += stream.to_come();
             self.ack_wait = u64::try_from(ORIGIN_CONTACT.as_nanos()).unwrap_or(u64::MAX);
@@ -202,16 +172,4 @@ impl Verdict {
         self.unknown.get_or_insert(why.clone());
         self.hopeless.get_or_insert(why);
     }
-}
-
-pub(super) fn evidence(stream: &Stream, consumers: &[Consumer], unread: &Unread) -> Value {
-    let leader = |group: &Option<Group>| group.as_ref().map(|group| group.leader.clone());
-    let of = |consumer: &Consumer| {
-        json!({"pending": consumer.num_pending, "ackPending": consumer.num_ack_pending, "redelivered": consumer.num_redelivered,
-            "delivered": consumer.delivered.stream_seq, "ackFloor": consumer.ack_floor.stream_seq, "leader": leader(&consumer.cluster)})
-    };
-    let consumers: BTreeMap<_, _> = consumers.iter().map(|consumer| (&consumer.name, of(consumer))).collect();
-    let Stream { state: State { messages, last_seq, .. }, cluster, .. } = stream;
-    json!({"messages": messages, "firstSeq": stream.first(), "lastSeq": last_seq, "leader": leader(cluster),
-        "toCome": stream.to_come(), "schedules": unread.schedules, "consumers": consumers})
 }
