@@ -149,6 +149,17 @@ fn a_purge_that_fails_opens_the_intake_again_and_the_drain_counts_no_more() {
     assert!(again.stderr.contains("does not hold any more: what it had closed is open again"), "{}", again.stderr);
 }
 
+/// Whoever killed the upgrade in which it was closed has left it closed.
+#[test]
+fn an_intake_that_an_earlier_upgrade_has_left_closed_is_open_when_the_next_one_fails() {
+    let bus = Bus::new(&json!([]));
+    run(&mut bus.apply(&["--helm-revision", "2"]), "").expect(0);
+    assert_eq!(bus.replicas(), 0);
+    bus.cluster.apply(&json!([namespace("orders"), subscription("orders", "lonely", "order.lonely")]));
+    bus.purge(&["--helm-revision", "3"]).expect(4);
+    assert_eq!(bus.replicas(), 2);
+}
+
 /// A Job of Kubernetes is told how each run ended, old tickets go, and who refuses a write is named.
 #[test]
 fn a_write_that_is_refused_is_told_with_who_refuses_it() {

@@ -76,7 +76,9 @@ fn a_purge_believes_a_drain_only_while_its_intake_is_closed() {
     scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=3", "-n", "default"]).expect(0);
     let open = "does not hold any more: Deployment default/intake: spec.replicas is 3, and was 0";
     assert!(scene.refusals().contains(open), "{}", scene.refusals());
-    scene.run("legacy-purger", &["apply", "--require-step", "drain-waiter"]).expect(4);
+    let refused = scene.run("legacy-purger", &["apply", "--require-step", "drain-waiter"]).expect(4);
+    // By hand nobody knows which steps belong together: it is told, and not opened.
+    assert!(refused.output().contains("Run 1 (drain-waiter) still holds what it has closed."), "{}", refused.output());
     scene.cluster.kubectl(&["get", "tokens", "one", "-n", "default"]).expect(0);
     let certificate = scene.run("drain-waiter", &["certificate"]).expect(0).json();
     assert_eq!(certificate["openAgain"], json!(["Deployment default/intake: spec.replicas is 3, and was 0"]));
