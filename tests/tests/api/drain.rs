@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use fairlead_tests::cluster::{Lease, lease};
-use fairlead_tests::program::{Ended, becomes, job, run};
+use fairlead_tests::program::{Ended, job, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -158,11 +158,13 @@ fn what_does_not_drain_fails_and_the_intake_is_open_again() {
 fn what_somebody_opens_again_fails_the_run_with_its_name() {
     let scene = Scene::new(&both());
     scene.leave(&json!(3));
-    let applying = scene.command(&["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    assert!(becomes(|| scene.replicas() == 0));
+    let mut applying = scene.command(&["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(applying.stderr.take().expect("piped")).lines();
+    // Closed, and it waits: before that, who owned which field is still being put back.
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("orders: 3 left")));
     scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=1", "-n", "default"]).expect(0);
-    let ended = applying.wait_with_output().expect("it ends");
-    let stderr = String::from_utf8_lossy(&ended.stderr);
+    let stderr = lines.map_while(Result::ok).collect::<Vec<_>>().join("\n");
+    assert_eq!(applying.wait().expect("it ends").code(), Some(4), "{stderr}");
     let said = "error DW114: Deployment default/intake is open: spec.replicas is 1, and must be 0; kubectl (scale) wrote it";
     assert!(stderr.contains(said), "{stderr}");
     // What they wrote stays; the rest is open.
