@@ -86,27 +86,28 @@ fn a_slow_owner_is_waited_for_and_named_when_it_takes_too_long() {
 fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_comes_back() {
     let scene = Scene::new();
     let before = scene.state();
-    scene.playing(Duration::from_secs(2), || {
-        // The Deployment says that it runs; nobody works, because it has been told to stop meanwhile.
-        scene.run_controller(1);
-        let child = scene.start(&["apply", "--deletion-timeout", "3s", "--concurrency", "1"]);
-        let is_going =
-            || !scene.cluster.get(ACTIVATIONS, "orders", "shop-events")["metadata"]["deletionTimestamp"].is_null();
-        assert!(becomes(is_going), "it is not deleted");
-        scene.cluster.kubectl(&["scale", "-n", "kyma-system", "deployment/event-bus-subscription-controller", "--replicas=0"]).expect(0);
-        let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        let words = "whose owner Deployment kyma-system/event-bus-subscription-controller has 0 replicas: kubectl -n kyma-system scale";
-        assert!(said.contains(words), "{said}");
-        scene.run_controller(1);
+    // The Deployment says that it runs; nobody works, because it has been told to stop meanwhile.
+    scene.run_controller(1);
+    let child = scene.start(&["apply", "--deletion-timeout", "8s", "--concurrency", "1"]);
+    let activation = "/apis/applicationconnector.kyma-project.io/v1alpha1/namespaces/orders/eventactivations/shop-events";
+    let is_going = || !scene.api.get(activation)["metadata"]["deletionTimestamp"].is_null();
+    assert!(becomes(is_going), "it is not deleted");
+    scene.run_controller(0);
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let words =
+        "whose owner Deployment kyma-system/event-bus-subscription-controller has 0 replicas: kubectl -n kyma-system scale";
+    assert!(said.contains(words), "{said}");
+    scene.run_controller(1);
+    scene.playing(AT_ONCE, || {
         let is_gone = || scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", "shop-events"]).status != Some(0);
         assert!(becomes(is_gone), "its owner is back");
         scene.run(&["rollback", "--last"]).expect(0);
-        let different = differences(&before, &scene.state());
-        // It was scaled by us.
-        assert!(different.iter().all(|it| it.contains("event-bus-subscription-controller\"\n")), "{different:?}");
     });
+    let different = differences(&before, &scene.state());
+    // It was scaled by us.
+    assert!(different.iter().all(|it| it.contains("event-bus-subscription-controller\"\n")), "{different:?}");
 }
 
 #[test]
