@@ -59,6 +59,21 @@ pub struct ClusterArgs {
     #[arg(long, global = true, value_name = "NAME", env = "FAIRLEAD_CONTEXT")]
     pub context: Option<String>,
 
+    /// User as whom to ask, instead of your own: what would an account be allowed?
+    #[arg(long = "as", global = true, value_name = "USER", env = "FAIRLEAD_AS")]
+    pub impersonate: Option<String>,
+
+    /// Groups of that user.
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        value_delimiter = ',',
+        requires = "impersonate",
+        env = "FAIRLEAD_AS_GROUP"
+    )]
+    pub impersonate_groups: Vec<String>,
+
     /// How long one request may take before it is sent again.
     #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "FAIRLEAD_REQUEST_TIMEOUT",
         value_parser = duration)]

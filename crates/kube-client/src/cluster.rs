@@ -4,18 +4,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use fairlead_migration::obstacle::Obstacle;
+use http::Uri;
 use http::header::{self, HeaderName, HeaderValue};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
 use kube::client::ConfigExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
+use crate::access::Access;
 use crate::operation::Operation;
 use crate::pace::Pace;
 use crate::resource::Resource;
@@ -57,17 +58,6 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
 }
 
-/// What is wrong with a kubeconfig, without its text: parsers quote what they do not understand, and that may be a token.
-fn without_contents(error: &impl ToString) -> String {
-    let text = error.to_string();
-    if !text.contains("YAML") {
-        return text;
-    }
-    let first = text.lines().next().unwrap_or_default();
-    let parts: Vec<&str> = first.split(['"', '`', '\'']).step_by(2).collect();
-    parts.join("[…]")
-}
-
 /// Who asks, for the audit log of the cluster: `fairlead/0.1.0 trigger-replicator`, by the name under which the process was started.
 fn user_agent() -> Option<(HeaderName, HeaderValue)> {
     let started = std::env::args_os().next().unwrap_or_default();
@@ -96,6 +86,12 @@ fn client(config: Config) -> Result<Client, kube::Error> {
     Ok(Client::new(service, config.default_namespace))
 }
 
+/// Without user and password: it is in every message.
+fn address(url: &Uri) -> String {
+    let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+    format!("{}://{}{}", url.scheme_str().unwrap_or("https"), host.unwrap_or_default(), url.path())
+}
+
 /// A page of a list. Its items are read one after the other: as values all together they are six times as large.
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -112,33 +108,16 @@ struct PageMetadata {
 }
 
 impl Cluster {
-    /// Prepares a connection. Without `kubeconfig` and `context`: `$KUBECONFIG`, then `~/.kube/config`, then the pod's
-    /// ServiceAccount.
-    pub async fn connect(
-        kubeconfig: Option<&Path>,
-        context: Option<&str>,
-        request_timeout: Duration,
-    ) -> Result<Self, ConnectError> {
-        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let unreadable = |error: KubeconfigError| ConnectError::Kubeconfig(without_contents(&error));
-        let mut config = match (kubeconfig, context) {
-            (Some(path), _) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreadable)?
-            }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(unreadable)?,
-            (None, None) => Config::infer().await.map_err(|error| {
-                let text = without_contents(&error);
-                ConnectError::Infer(text.strip_prefix("failed to infer config: ").unwrap_or(&text).to_owned())
-            })?,
-        };
+    /// Prepares a connection; nothing is sent yet.
+    pub async fn connect(access: &Access<'_>, request_timeout: Duration) -> Result<Self, ConnectError> {
+        let mut config = access.configuration().await?;
         config.headers.extend(user_agent());
         // We own the retries; see the documentation of this crate.
         config.default_retry = false;
-        let url = &config.cluster_url;
-        let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
-        // Without user and password: it is in every message.
-        let server = format!("{}://{}{}", url.scheme_str().unwrap_or("https"), host.unwrap_or_default(), url.path());
+        let server = match &config.proxy_url {
+            Some(proxy) => format!("{} through proxy {}", address(&config.cluster_url), address(proxy)),
+            None => address(&config.cluster_url),
+        };
         let client = client(config).map_err(ConnectError::Client)?;
         Ok(Self { client, server, request_timeout, pace: Pace::new(1), concurrency: 1 })
     }
@@ -286,6 +265,10 @@ fn params(labels: Option<&str>, page: u32) -> ListParams {
 mod tests {
     use super::*;
 
+    async fn connect(path: &Path) -> Result<Cluster, ConnectError> {
+        Cluster::connect(&Access { kubeconfig: Some(path), ..Access::USUAL }, Duration::from_secs(1)).await
+    }
+
     #[test]
     fn what_a_kubeconfig_holds_is_not_told() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -300,7 +283,7 @@ mod tests {
             let path = folder.path().join("config");
             let text = format!("apiVersion: v1\nkind: Config\nusers:\n- name: u\n  user:\n    {user}\n");
             std::fs::write(&path, text).expect("written");
-            let failed = runtime.block_on(Cluster::connect(Some(&path), None, Duration::from_secs(1)));
+            let failed = runtime.block_on(connect(&path));
             let message = failed.err().expect(user).to_string();
             println!("{message}");
             assert!(!message.contains("SECRET"), "{message}");
@@ -316,7 +299,7 @@ mod tests {
             "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}], "users": [{"name": "u", "user": {}}],
             "clusters": [{"name": "k", "cluster": {"server": "https://user:hunter2@127.0.0.1:1/k8s"}}]});
         std::fs::write(&path, config.to_string()).expect("written");
-        let cluster = runtime.block_on(Cluster::connect(Some(&path), None, Duration::from_secs(1))).expect("prepared");
+        let cluster = runtime.block_on(connect(&path)).expect("prepared");
         assert_eq!(cluster.server, "https://127.0.0.1:1/k8s");
     }
 }

@@ -1,6 +1,7 @@
 //! The only crate that sends a request to the cluster. What it is told to do comes from `migration`; it decides nothing but
 //! how to ask again.
 //!
+//! - [`access`]: which cluster is asked, as whom, and over which proxy
 //! - `admission`: who has a say when something is written
 //! - [`cluster`]: the connection, and paged lists
 //! - [`discovery`]: which kinds the cluster serves
@@ -22,6 +23,7 @@
 //! 1,000 s, and has no deadline for an answer. A hook has five minutes. Decision: kube's retries are off, every request has a
 //! deadline, and `request` repeats within a bound. Consequence: every write must bear being sent twice; see [`objects`].
 
+pub mod access;
 mod admission;
 mod boot_clock;
 pub mod cluster;

@@ -200,13 +200,14 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
 
 #[cfg(test)]
 mod tests {
+    use fairlead_kube_client::access::Access;
     use fairlead_migration::progress::{FirstPart, WhyBack};
 
     use super::*;
     use crate::testing::{self, asked, revision};
 
     const PLACE: Place<'_> =
-        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", kubeconfig: None, context: None };
+        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", access: Access::USUAL };
 
     fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> RecordedRun {
         RecordedRun { helm_revision, ..testing::run(sequence, phase) }

@@ -1,12 +1,15 @@
 //! Where the ledger of which release is, and the commands that are printed for it: all of them are made here, so that they can be pasted.
 
-use std::path::Path;
-
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
+use fairlead_kube_client::access::Access;
 
 /// The kubectl plugin, as a binary that is asked; it has no step.
 pub const PLUGIN: &str = "kubectl fairlead";
+
+const KUBECTL_FLAGS: [&str; 3] = ["context", "as", "as-group"];
+
+const HELM_FLAGS: [&str; 3] = ["kube-context", "kube-as-user", "kube-as-group"];
 
 /// Where the ledger of which release is, and the binary that was asked.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +22,8 @@ pub struct Place<'a> {
     pub binary: &'a str,
     /// Name of the Helm release.
     pub helm_release: &'a str,
-    /// Kubeconfig, where it was named: whoever pastes a command must not end in another cluster.
-    pub kubeconfig: Option<&'a Path>,
-    /// Context in it, where it was named.
-    pub context: Option<&'a str>,
+    /// What was said about the cluster: whoever pastes a command must not end in another one.
+    pub access: Access<'a>,
 }
 
 impl Place<'_> {
@@ -31,7 +32,7 @@ impl Place<'_> {
     pub fn command(&self, what: &str) -> String {
         let Self { namespace, release, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
-        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.cluster("context"))
+        format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.cluster(KUBECTL_FLAGS))
     }
 
     /// What brings back Secrets of the ledger that are gone.
@@ -62,7 +63,7 @@ impl Place<'_> {
         format!(
             "{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}{}",
             self.helm(),
-            self.cluster("context")
+            self.cluster(KUBECTL_FLAGS)
         )
     }
 
@@ -71,20 +72,25 @@ impl Place<'_> {
     #[must_use]
     pub fn helm_rollback(&self, revision: u32) -> String {
         let Self { namespace, helm_release, .. } = self;
-        format!("helm rollback {helm_release} {revision} -n {namespace}{}", self.cluster("kube-context"))
+        format!("helm rollback {helm_release} {revision} -n {namespace}{}", self.cluster(HELM_FLAGS))
     }
 
     /// A command of kubectl's own in the release's namespace.
     #[must_use]
     pub fn kubectl(&self, what: &str) -> String {
-        format!("kubectl -n {} {what}{}", self.namespace, self.cluster("context"))
+        format!("kubectl -n {} {what}{}", self.namespace, self.cluster(KUBECTL_FLAGS))
     }
 
-    /// The flags that lead to the cluster; the programs have different names for a context.
-    fn cluster(&self, context_flag: &str) -> String {
-        let kubeconfig = self.kubeconfig.map(|path| format!(" --kubeconfig {}", quoted(&path.display().to_string())));
-        let context = self.context.map(|context| format!(" --{context_flag} {}", quoted(context)));
-        [kubeconfig, context].into_iter().flatten().collect()
+    /// The flags that lead to the cluster; Helm has names of its own for some.
+    fn cluster(&self, names: [&str; 3]) -> String {
+        let Access { kubeconfig, context, impersonate, impersonate_groups } = self.access;
+        let [context_flag, user_flag, group_flag] = names;
+        let flag = |name: &str, value: &str| format!(" --{name} {}", quoted(value));
+        let kubeconfig = kubeconfig.map(|path| flag("kubeconfig", &path.display().to_string()));
+        let context = context.map(|context| flag(context_flag, context));
+        let user = impersonate.map(|user| flag(user_flag, user));
+        let groups = impersonate_groups.iter().map(|group| flag(group_flag, group));
+        [kubeconfig, context, user].into_iter().flatten().chain(groups).collect()
     }
 
     fn helm(&self) -> String {
@@ -105,21 +111,19 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_command_can_be_pasted() {
-        let place = Place {
-            namespace: "shops",
-            release: "system",
-            binary: "job",
-            helm_release: "shop",
-            kubeconfig: None,
-            context: None,
-        };
-        let elsewhere = Place { helm_release: "system", context: Some("the other"), ..place };
+        let place =
+            Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop", access: Access::USUAL };
+        let elsewhere =
+            Place { helm_release: "system", access: Access { context: Some("the other"), ..Access::USUAL }, ..place };
         assert_eq!(elsewhere.command("status"), "kubectl fairlead status system -n shops --context 'the other'");
-        let elsewhere = Place { kubeconfig: Some(Path::new("my clusters/a")), ..elsewhere };
+        let elsewhere =
+            Place { access: Access { kubeconfig: Some(Path::new("my clusters/a")), ..elsewhere.access }, ..elsewhere };
         let flags = "--kubeconfig 'my clusters/a' --context 'the other'";
         assert_eq!(elsewhere.command("status"), format!("kubectl fairlead status system -n shops {flags}"));
         assert_eq!(elsewhere.kubectl("logs job/a"), format!("kubectl -n shops logs job/a {flags}"));
@@ -127,6 +131,12 @@ mod tests {
         assert_eq!(plan, format!("job plan --release system --ledger-namespace shops {flags}"));
         let helm = "helm rollback system 2 -n shops --kubeconfig 'my clusters/a' --kube-context 'the other'";
         assert_eq!(elsewhere.helm_rollback(2), helm);
+        let groups = ["on-call".to_owned()];
+        let access = Access { impersonate: Some("eve"), impersonate_groups: &groups, ..Access::USUAL };
+        let as_another = Place { access, ..place };
+        assert_eq!(as_another.kubectl("logs job/a"), "kubectl -n shops logs job/a --as eve --as-group on-call");
+        let helm = "helm rollback shop 2 -n shops --kube-as-user eve --kube-as-group on-call";
+        assert_eq!(as_another.helm_rollback(2), helm);
         assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
         assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
         let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);

@@ -10,6 +10,7 @@ use fairlead_job::outcome::Ended;
 use fairlead_job::redact;
 use fairlead_job::report;
 use fairlead_job::watch::Watch;
+use fairlead_kube_client::access::Access;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::jobs::Job;
@@ -85,11 +86,19 @@ fn left(ended: &Ended) -> String {
 
 /// Prepares a connection; nothing is sent yet.
 pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
-    let ClusterArgs { kubeconfig, context, request_timeout } = &common.cluster;
-    let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref(), *request_timeout).await;
+    let cluster = Cluster::connect(&access(&common.cluster), common.cluster.request_timeout).await;
     cluster
         .map(|cluster| cluster.with_concurrency(common.concurrency))
         .map_err(|error| Failure::new(&shared::CONFIGURATION, chain(&error)))
+}
+
+fn access(args: &ClusterArgs) -> Access<'_> {
+    Access {
+        kubeconfig: args.kubeconfig.as_deref(),
+        context: args.context.as_deref(),
+        impersonate: args.impersonate.as_deref(),
+        impersonate_groups: &args.impersonate_groups,
+    }
 }
 
 /// Where the ledger is, for a binary of this name.
@@ -97,14 +106,7 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
 pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) -> Place<'a> {
     let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
     let ReleaseArgs { release, .. } = &common.release;
-    Place {
-        namespace,
-        release,
-        binary,
-        helm_release: common.release.helm_name(),
-        kubeconfig: common.cluster.kubeconfig.as_deref(),
-        context: common.cluster.context.as_deref(),
-    }
+    Place { namespace, release, binary, helm_release: common.release.helm_name(), access: access(&common.cluster) }
 }
 
 impl<'a> Session<'a> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fairlead_kube_client::access::Access;
 use fairlead_kube_client::cluster::Cluster as Connection;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::objects::Objects;
@@ -48,6 +49,11 @@ fn bring(cluster: &Cluster, images: Images) -> Result<(), Obstacle> {
     bring_all(cluster, &[change(images)])
 }
 
+async fn connect(cluster: &Cluster) -> Connection {
+    let access = Access { kubeconfig: Some(Path::new(cluster.kubeconfig())), ..Access::USUAL };
+    Connection::connect(&access, Duration::from_secs(15)).await.expect("the harness's kubeconfig is right")
+}
+
 fn bring_all(cluster: &Cluster, changes: &[Change]) -> Result<(), Obstacle> {
     bring_each(cluster, &changes.iter().map(|change| (change.clone(), false)).collect::<Vec<_>>())
 }
@@ -56,8 +62,7 @@ fn bring_all(cluster: &Cluster, changes: &[Change]) -> Result<(), Obstacle> {
 fn bring_each(cluster: &Cluster, changes: &[(Change, bool)]) -> Result<(), Obstacle> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15));
-        let connection = connection.await.expect("the harness's kubeconfig is right");
+        let connection = connect(cluster).await;
         let discovery = Discovery::default();
         let stage = Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1);
         for (change, is_undo) in changes {
@@ -75,8 +80,7 @@ fn nothing_is_written_without_the_lock_of_a_release() {
     let before = state::of(&cluster);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let obstacle = runtime.block_on(async {
-        let connection = Connection::connect(Some(Path::new(cluster.kubeconfig())), None, Duration::from_secs(15));
-        let (connection, discovery) = (connection.await.expect("the harness's kubeconfig is right"), Discovery::default());
+        let (connection, discovery) = (connect(&cluster).await, Discovery::default());
         let (change, stage) =
             (change(Images::Create(config_map("1"))), Stage::new("it", StageKind::Expand, UndoAt::PostRollback, 1));
         let task = Task { change: &change, stage: &stage, mark: MARK, is_undo: false, on_drift: OnDrift::Stop };

@@ -1,0 +1,180 @@
+//! Which cluster is asked, as whom, and over which proxy: what kubectl finds, found as kubectl finds it.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+use crate::cluster::ConnectError;
+
+/// What somebody has said about the cluster. Without `kubeconfig` and `context`: the files in `$KUBECONFIG`, then `~/.kube/config`, then
+/// the pod's ServiceAccount.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// A file.
+    pub kubeconfig: Option<&'a Path>,
+    /// A context in it.
+    pub context: Option<&'a str>,
+    /// The user as whom is asked, instead of one's own.
+    pub impersonate: Option<&'a str>,
+    /// Groups of that user.
+    pub impersonate_groups: &'a [String],
+}
+
+impl Access<'_> {
+    /// Nothing was said.
+    pub const USUAL: Self = Self { kubeconfig: None, context: None, impersonate: None, impersonate_groups: &[] };
+
+    /// Where to, and with which credentials.
+    pub(crate) async fn configuration(&self) -> Result<Config, ConnectError> {
+        let mut config = match (self.kubeconfig, self.context) {
+            (None, None) => match self.in_kubeconfig().await {
+                Ok(config) => config,
+                Err(why) => Config::incluster().map_err(|pod| {
+                    ConnectError::Infer(format!("{why}; as a pod: {}", pod.to_string().replace('\n', " ")))
+                })?,
+            },
+            _ => self.in_kubeconfig().await?,
+        };
+        config.auth_info.impersonate = self.impersonate.map(str::to_owned).or(config.auth_info.impersonate);
+        if !self.impersonate_groups.is_empty() {
+            config.auth_info.impersonate_groups = Some(self.impersonate_groups.to_vec());
+        }
+        Ok(config)
+    }
+
+    async fn in_kubeconfig(&self) -> Result<Config, ConnectError> {
+        let unreadable = |error: KubeconfigError| ConnectError::Kubeconfig(without_contents(&error));
+        let read = |path: &Path| Kubeconfig::read_from(path).map_err(|error| said_plainly(path, &error));
+        let mut kubeconfig = Kubeconfig::default();
+        for path in self.kubeconfig.map_or_else(files, |path| Ok(vec![path.to_owned()]))? {
+            kubeconfig = kubeconfig.merge(read(&path)?).map_err(unreadable)?;
+        }
+        if let Some(wanted) = self.context.or(kubeconfig.current_context.as_deref())
+            && !kubeconfig.contexts.iter().any(|it| it.name == wanted)
+        {
+            let there: Vec<&str> = kubeconfig.contexts.iter().map(|it| it.name.as_str()).collect();
+            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+            return Err(ConnectError::Kubeconfig(format!("there is no context {wanted}; there are: {there}")));
+        }
+        let of_cluster = proxy_of(&kubeconfig, self.context);
+        let options = KubeConfigOptions { context: self.context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreadable)?;
+        // kube 5 compares $NO_PROXY with the address of the proxy, and not with that of the API server.
+        if !of_cluster {
+            config.proxy_url = proxy_to(&config.cluster_url, &Matcher::from_env());
+        }
+        Ok(config)
+    }
+}
+
+/// The kubeconfigs there are. One that is not there is passed over, as kubectl does, because many tools add names to the variable.
+fn files() -> Result<Vec<PathBuf>, ConnectError> {
+    let named: Vec<PathBuf> = std::env::var_os("KUBECONFIG")
+        .map(|names| std::env::split_paths(&names).filter(|path| !path.as_os_str().is_empty()).collect())
+        .unwrap_or_default();
+    let named = if named.is_empty() {
+        std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect()
+    } else {
+        named
+    };
+    let there: Vec<PathBuf> = named.iter().filter(|path| path.exists()).cloned().collect();
+    if there.is_empty() {
+        let absent: Vec<String> = named.iter().map(|path| path.display().to_string()).collect();
+        return Err(ConnectError::Kubeconfig(format!("there is no kubeconfig {}", absent.join(", "))));
+    }
+    Ok(there)
+}
+
+/// Whether the cluster of a context names a proxy of its own, which counts more than the environment.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
+    let name = context.or(kubeconfig.current_context.as_deref());
+    let context = kubeconfig.contexts.iter().find(|it| Some(it.name.as_str()) == name).and_then(|it| it.context.as_ref());
+    let cluster = kubeconfig.clusters.iter().find(|it| context.is_some_and(|context| context.cluster == it.name));
+    cluster.and_then(|it| it.cluster.as_ref()?.proxy_url.as_ref()).is_some_and(|url| !url.is_empty())
+}
+
+/// The proxy on the way to a server. This machine itself is never asked over one.
+/// Source: Go's `net/http.ProxyFromEnvironment`, which kubectl uses.
+fn proxy_to(server: &Uri, environment: &Matcher) -> Option<Uri> {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_here { None } else { environment.intercept(server).map(|proxy| proxy.uri().clone()) }
+}
+
+/// Which file cannot be read, and why.
+fn said_plainly(path: &Path, error: &KubeconfigError) -> ConnectError {
+    let why = match error {
+        KubeconfigError::ReadConfig(why, _) => why.to_string(),
+        other => without_contents(other),
+    };
+    ConnectError::Kubeconfig(format!("failed to read {}: {why}", path.display()))
+}
+
+/// What is wrong with a kubeconfig, without its text: parsers quote what they do not understand, and that may be a token.
+fn without_contents(error: &impl ToString) -> String {
+    let text = error.to_string();
+    if !text.contains("YAML") {
+        return text;
+    }
+    let first = text.lines().next().unwrap_or_default();
+    let parts: Vec<&str> = first.split(['"', '`', '\'']).step_by(2).collect();
+    parts.join("[…]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_needs_no_proxy_is_asked_without_one() {
+        let asked = |server: &str, no: &str| {
+            let environment = Matcher::builder().https("http://proxy.corp:3128").http("http://other:3128").no(no).build();
+            proxy_to(&server.parse().expect("an address"), &environment).map(|proxy| proxy.to_string())
+        };
+        let proxy = Some("http://proxy.corp:3128/".to_owned());
+        assert_eq!(asked("https://api.example.com:6443", ""), proxy);
+        assert_eq!(asked("https://api.example.com:6443", "proxy.corp,10.0.0.0/8"), proxy);
+        assert_eq!(asked("http://api.example.com", "").as_deref(), Some("http://other:3128/"));
+        for (server, no) in [
+            ("https://10.1.2.3:6443", "localhost, 10.0.0.0/8"),
+            ("https://api.example.com:6443", ".example.com"),
+            ("https://api.example.com:6443", "*"),
+            ("https://127.0.0.1:6443", ""),
+            ("https://localhost:6443", ""),
+            ("https://[::1]:6443", ""),
+        ] {
+            assert_eq!(asked(server, no), None, "{server}, without {no}");
+        }
+    }
+
+    fn kubeconfig(proxy: Option<&str>) -> Kubeconfig {
+        let text = serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}, {"name": "d", "context": {"cluster": "none", "user": "u"}}],
+            "users": [], "clusters": [{"name": "k", "cluster": {"server": "https://10.0.0.1", "proxy-url": proxy}}]});
+        Kubeconfig::from_yaml(&text.to_string()).expect("a kubeconfig")
+    }
+
+    #[test]
+    fn a_proxy_in_the_kubeconfig_counts_more_than_the_environment() {
+        assert!(proxy_of(&kubeconfig(Some("socks5://127.0.0.1:1080")), None));
+        assert!(proxy_of(&kubeconfig(Some("http://127.0.0.1:1080")), Some("c")));
+        assert!(!proxy_of(&kubeconfig(Some("http://127.0.0.1:1080")), Some("d")));
+        assert!(!proxy_of(&kubeconfig(Some("")), None) && !proxy_of(&kubeconfig(None), None));
+    }
+
+    #[test]
+    fn a_context_that_is_not_there_is_told_with_those_that_are() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config");
+        let text = r#"{"contexts": [{"name": "one", "context": {"cluster": "k", "user": "u"}}, {"name": "two"}], "current-context": "one"}"#;
+        std::fs::write(&path, text).expect("written");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let access = Access { kubeconfig: Some(&path), context: Some("tow"), ..Access::USUAL };
+        let error = runtime.block_on(access.configuration()).expect_err("there is none");
+        assert_eq!(error.to_string(), "there is no context tow; there are: one, two");
+    }
+}
