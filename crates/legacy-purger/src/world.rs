@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use fairlead_kube_client::objects::{Objects, Rehearsal};
+use fairlead_kube_client::objects::{Objects, Rehearsal, let_go};
 use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
@@ -230,10 +230,13 @@ impl Guarded<'_> {
     async fn who_keeps(&self, target: &Target) -> Result<Option<String>, Obstacle> {
         let Some(live) = self.objects().await?.get(target).await? else { return Ok(None) };
         let source = Source::Cluster(self.session.cluster, &self.session.discovery);
+        let found = self.session.discovery.find_version(&target.api_version, &target.kind);
+        let or_let_go = found.map(|resource| format!("; if nobody is left who does its work: {}", let_go(resource, target)));
+        let or_let_go = or_let_go.unwrap_or_default();
         let mut kept = Vec::new();
         for name in finalizers(&live) {
             kept.push(match self.options.purge.finalizer(name) {
-                None => format!("finalizer {name}, whose owner is not configured: see that its controller runs"),
+                None => format!("finalizer {name}, whose owner is not configured: see that its controller runs{or_let_go}"),
                 Some(finalizer) => {
                     let owner = &finalizer.owner;
                     let running = Running::of(get(&source, owner).await?.as_ref());

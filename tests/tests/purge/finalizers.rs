@@ -147,4 +147,20 @@ fn a_finalizer_that_nobody_is_known_to_own_goes_only_by_name_and_is_waited_for()
         scene.run(&["rollback", "--last"]).expect(0);
     });
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    // Where nobody takes it away, the printed command does.
+    let child = scene.start(&[&["apply", "--deletion-timeout", "1s"], &allow[..]].concat());
+    let failed = scene.playing(AT_ONCE, || child.wait_with_output().expect("it ends"));
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(3), "{said}");
+    let command = "kubectl -n orders patch subscriptions.eventing.kyma-project.io paid --type=merge -p '{\"metadata\":{\"finalizers\":null}}'";
+    let shown = [
+        ": see that its controller runs; if nobody is left who does its work: ",
+        ". If nobody is left who does that work: ",
+    ];
+    assert!(shown.iter().all(|words| said.contains(&format!("{words}{command}"))), "{said}");
+    let args =
+        ["-n", "orders", "patch", SUBSCRIPTIONS, "paid", "--type=merge", "-p", "{\"metadata\":{\"finalizers\":null}}"];
+    scene.cluster.kubectl(&args).expect(0);
+    scene.playing(AT_ONCE, || scene.run(&["rollback", "--last"]).expect(0));
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
 }
