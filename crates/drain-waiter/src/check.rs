@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
 use fairlead_backlog::reading::Left;
 use fairlead_job::args::Output;
 use fairlead_job::codes::{drain_waiter as codes, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::{manifests, redact};
+use fairlead_job::{manifests, redact, report};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -53,7 +52,7 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
         }
     }
     let text = redact::text(&String::from_utf8_lossy(&out));
-    anstream::stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
+    report::say(&text)?;
     let left: Vec<String> = sources
         .iter()
         .filter(|(source, reading)| !source.is_intake && (reading.left != Left::Empty || reading.hopeless.is_some()))

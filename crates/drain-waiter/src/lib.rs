@@ -40,17 +40,15 @@ mod surroundings;
 mod wait;
 
 use std::cell::RefCell;
-use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use fairlead_driver::apply;
 use fairlead_driver::show::{explain, show};
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_job::{log, manifests};
+use fairlead_job::{log, manifests, report};
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::kind::Kind;
@@ -82,8 +80,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(common).await?;
             let discovery = cluster.discover().await.map_err(Failure::from)?;
             if !is_there(&Source::Cluster(&cluster, &discovery), &drain.content) {
-                writeln!(anstream::stdout(), "Nothing to drain: none of the kinds under `onlyWith` is served.")
-                    .context("failed to write to stdout")?;
+                report::say("Nothing to drain: none of the kinds under `onlyWith` is served.\n")?;
                 return Ok(ExitStatus::Done);
             }
             let namespace = place(common, &cluster, STEP).namespace;
@@ -155,6 +152,6 @@ fn verify(file: &Path) -> anyhow::Result<ExitStatus> {
         return Err(Failure::new(&codes::NOT_CERTIFIED, message).into());
     };
     let said = certificate::verify(document).map_err(|why| Failure::new(&codes::NOT_CERTIFIED, why))?;
-    writeln!(anstream::stdout(), "It holds: {said}.").context("failed to write to stdout")?;
+    report::say(&format!("It holds: {said}.\n"))?;
     Ok(ExitStatus::Done)
 }

@@ -94,7 +94,7 @@ impl<S: Step> Apply<'_, S> {
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
         {
-            tracing::warn!(error = format!("{error:#}"), "the plan cannot be shown");
+            tracing::warn!(%error, "the plan cannot be shown");
         }
         let checked = self.check(&plan).and_then(|()| approved.as_ref().map_or(Ok(()), |approved| approved.check(&plan)));
         let ended = match checked {

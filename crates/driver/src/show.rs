@@ -1,8 +1,5 @@
 //! What changes nothing: shows the plan of a step, and explains codes.
 
-use std::io::{Write as _, stdout};
-
-use anyhow::Context as _;
 use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -46,6 +43,6 @@ pub async fn show(
 pub fn explain(id: &str) -> anyhow::Result<ExitStatus> {
     let unknown = || Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}"));
     let text = codes::explain(id).ok_or_else(unknown)?;
-    stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
+    report::say(&text)?;
     Ok(ExitStatus::Done)
 }

@@ -21,7 +21,10 @@ pub fn init(args: &OutputArgs) -> Result<(), Failure> {
     }
     let filter = EnvFilter::try_new(format!("kube_client=off,async_nats=off,{}", args.log_level))
         .map_err(|error| failed(error.to_string()))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Redacted(stderr()));
+    // Where nobody reads the log any more (`2>&1 | head`, a terminal that is gone) the run goes on: it would end in the middle, and a
+    // complaint about that would be a panic, because it goes to the same place.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(|| Redacted(stderr()));
     match args.log_format {
         LogFormat::Plain => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::document::{PlanDocument, ReportDocument};
 
 use crate::args::Output;
+use crate::codes::shared;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::outcome::Ended;
@@ -31,9 +32,20 @@ const OUTPUT_BUFFER: usize = 64 * 1024;
 /// Kubernetes cuts after this many bytes.
 const TERMINATION_LOG_SIZE: usize = 4096;
 
+/// Writes a text to stdout; returns whether anybody still reads it. Who has stopped, as in `status | head`, has seen what they wanted.
+pub fn say(text: &str) -> Result<bool, Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::caused(&shared::OUTPUT, "failed to write to stdout", error)),
+    }
+}
+
 /// Writes to stdout what would happen. Colours only on a terminal.
-pub fn print_plan(output: Output, plan: &Plan) -> anyhow::Result<()> {
-    print(|out| write(out, output, plan, None)).context("failed to write the plan to stdout")
+pub fn print_plan(output: Output, plan: &Plan) -> Result<(), Failure> {
+    print(|out| write(out, output, plan, None))
+        .map_err(|error| Failure::new(&shared::OUTPUT, format!("failed to write the plan to stdout: {error:#}")))
 }
 
 /// Writes to stdout what has happened. In text the plan has been printed before, because the pod may not live to do it now,
@@ -148,7 +160,6 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codes::shared;
     use fairlead_migration::change::{Change, Images, Target};
     use fairlead_migration::finding::Unchanged;
     use fairlead_migration::plan::PlanBuilder;

@@ -128,7 +128,8 @@ impl Cluster {
             if !error.is_transient() || Instant::now() + pause >= given_up {
                 return Err(error);
             }
-            tracing::warn!(method = %request.method(), path = request.uri().path(), error = %error, pause = ?pause, "trying again");
+            let given_up_in = Duration::from_secs(given_up.saturating_duration_since(Instant::now()).as_secs());
+            tracing::warn!(method = %request.method(), path = request.uri().path(), %error, ?pause, ?given_up_in, "trying again");
             tokio::time::sleep(pause).await;
         }
     }

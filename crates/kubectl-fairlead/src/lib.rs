@@ -5,14 +5,11 @@
 
 pub mod args;
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use fairlead_job::code::Code;
 use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::log;
+use fairlead_job::{log, report};
 use fairlead_release::args::ReleaseCommand;
 use fairlead_release::place::PLUGIN;
 use fairlead_release::session::{self, connect};
@@ -55,6 +52,6 @@ fn explain(code: Option<&str>) -> anyhow::Result<ExitStatus> {
     } else {
         codes::all().map(line).collect::<Vec<_>>().concat()
     };
-    anstream::stdout().write_all(text.as_bytes()).context("failed to write to stdout")?;
+    report::say(&text)?;
     Ok(ExitStatus::Done)
 }

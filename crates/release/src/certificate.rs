@@ -1,13 +1,10 @@
 //! `certificate`: what the last run of drain-waiter has seen, as a document that is checked without the cluster.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use fairlead_job::args::Output;
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::{manifests, redact};
+use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::evidence::{self, Claim};
@@ -64,6 +61,6 @@ pub async fn print(cluster: &Cluster, place: Place<'_>, output: Output) -> anyho
         serde_json::to_writer_pretty(&mut out, &certificate)?;
         out.push(b'\n');
     }
-    anstream::stdout().write_all(&out).context("failed to write the certificate to stdout")?;
+    report::say(&String::from_utf8(out)?)?;
     Ok(ExitStatus::Done)
 }

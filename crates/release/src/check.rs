@@ -1,15 +1,11 @@
 //! `check`: before an upgrade, whether it can run, and whether there is a way back. Each line is one question, with what to do where the
 //! answer is no.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use fairlead_job::args::Output;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::manifests;
-use fairlead_job::redact;
+use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::Objects;
@@ -55,8 +51,7 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> an
     require_form(common.output.output)?;
     let place = place(common, cluster, PLUGIN);
     let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
-    write!(anstream::stdout().lock(), "{}", written(&answers, place, common.output.output)?)
-        .context("failed to write the answers to stdout")?;
+    report::say(&written(&answers, place, common.output.output)?)?;
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
         count => {

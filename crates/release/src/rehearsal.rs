@@ -1,12 +1,11 @@
 //! `rollback --dry-run`: what would be taken back, in which order, and what others have changed since. Writes nothing.
 
-use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
+use fairlead_job::report;
 use fairlead_migration::change::Targets;
 use fairlead_migration::executor::{Standing, Task};
 use fairlead_migration::progress::{OnDrift, Progress};
@@ -97,6 +96,6 @@ async fn lines(
     Ok(drifted)
 }
 
-fn print(line: &str) -> anyhow::Result<()> {
-    writeln!(anstream::stdout().lock(), "{line}").context("failed to write to stdout")
+fn print(line: &str) -> Result<(), Failure> {
+    report::say(&format!("{line}\n")).map(drop)
 }

@@ -1,16 +1,13 @@
 //! `status`: which runs there were, which are in force, and what the next command is.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use fairlead_job::args::Output;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::manifests;
-use fairlead_job::redact;
+use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::chain;
@@ -38,13 +35,11 @@ pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: boo
             return Err(unknown(place, &ledger.others().await.map_err(Failure::from)?).into());
         }
         let now = written(&status, output)?;
-        if now != last {
-            write!(anstream::stdout().lock(), "{now}").context("failed to write the status to stdout")?;
-            last = now;
-        }
-        if !watch {
+        let is_heard = now == last || report::say(&now)?;
+        if !watch || !is_heard {
             return Ok(ExitStatus::Done);
         }
+        last = now;
         tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::manifests;
+use fairlead_job::{manifests, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::{Exported, Imported, Ledger};
 use fairlead_kube_client::objects::writable;
@@ -45,8 +45,8 @@ pub async fn export(
     }
     let (count, damages) = exported?;
     if is_file {
-        let mut out = anstream::stdout().lock();
-        writeln!(out, "Wrote {count} to {}. It holds whole objects: keep it as you keep Secrets.", args.file.display())?;
+        let file = args.file.display();
+        report::say(&format!("Wrote {count} to {file}. It holds whole objects: keep it as you keep Secrets.\n"))?;
     }
     if damages.is_empty() {
         return Ok(ExitStatus::Done);
@@ -110,13 +110,11 @@ pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStat
         let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
         return Err(Failure::new(&shared::INPUT, message).into());
     }
-    let mut out = anstream::stdout().lock();
-    for imported in imported {
-        match imported {
-            Imported::Created(name) => writeln!(out, "created {name}")?,
-            Imported::Same(name) => writeln!(out, "is there already: {name}")?,
-        }
-    }
+    let line = |imported: Imported| match imported {
+        Imported::Created(name) => format!("created {name}\n"),
+        Imported::Same(name) => format!("is there already: {name}\n"),
+    };
+    report::say(&imported.into_iter().map(line).collect::<String>())?;
     Ok(ExitStatus::Done)
 }
 

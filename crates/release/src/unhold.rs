@@ -5,13 +5,10 @@
 //! When a later step of the same upgrade fails, its holds and switches end, too, and those of earlier upgrades that have not come so far:
 //! intake opens again, but never onto a bus that is gone.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::redact;
+use fairlead_job::{redact, report};
 use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::{Objects, writable};
@@ -89,7 +86,7 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         if lines.is_empty() {
             lines.push("No run in force holds a workload.".to_owned());
         }
-        writeln!(anstream::stdout(), "{}", lines.join("\n")).context("failed to write to stdout")?;
+        report::say(&(lines.join("\n") + "\n"))?;
         match failure {
             Some(obstacle) => Err(session.fail(session.place.binary, obstacle.into()).await.into()),
             None => Ok(ExitStatus::Done),
