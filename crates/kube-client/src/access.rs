@@ -30,15 +30,18 @@ impl Access<'_> {
 
     /// Where to, and with which credentials.
     pub(crate) async fn configuration(&self) -> Result<Config, ConnectError> {
-        let mut config = match (self.kubeconfig, self.context) {
-            (None, None) => match self.in_kubeconfig().await {
-                Ok(config) => config,
-                Err(why) => Config::incluster().map_err(|pod| {
-                    ConnectError::Infer(format!("{why}; as a pod: {}", pod.to_string().replace('\n', " ")))
-                })?,
-            },
-            _ => self.in_kubeconfig().await?,
+        let files = self.kubeconfig.map_or_else(files, |path| Ok(vec![path.to_owned()]));
+        let mut config = match files {
+            Ok(files) => self.in_kubeconfig(&files).await?,
+            // Never because a file cannot be used: a pipeline whose context is misspelt must not end in the cluster that it runs in.
+            Err(why) if self.context.is_none() => Config::incluster()
+                .map_err(|pod| ConnectError::Infer(format!("{why}; as a pod: {}", pod.to_string().replace('\n', " "))))?,
+            Err(why) => return Err(why),
         };
+        if config.cluster_url.scheme().is_none() {
+            let message = format!("the cluster's server is {}: it must begin with https://", config.cluster_url);
+            return Err(ConnectError::Kubeconfig(message));
+        }
         config.auth_info.impersonate = self.impersonate.map(str::to_owned).or(config.auth_info.impersonate);
         if !self.impersonate_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(self.impersonate_groups.to_vec());
@@ -46,12 +49,14 @@ impl Access<'_> {
         Ok(config)
     }
 
-    async fn in_kubeconfig(&self) -> Result<Config, ConnectError> {
+    async fn in_kubeconfig(&self, files: &[PathBuf]) -> Result<Config, ConnectError> {
         let unreadable = |error: KubeconfigError| ConnectError::Kubeconfig(without_contents(&error));
-        let read = |path: &Path| Kubeconfig::read_from(path).map_err(|error| said_plainly(path, &error));
         let mut kubeconfig = Kubeconfig::default();
-        for path in self.kubeconfig.map_or_else(files, |path| Ok(vec![path.to_owned()]))? {
-            kubeconfig = kubeconfig.merge(read(&path)?).map_err(unreadable)?;
+        for path in files {
+            let mut more = Kubeconfig::read_from(path).map_err(|error| said_plainly(path, &error))?;
+            // As kubectl and kind leave it: nothing is said.
+            more.current_context = more.current_context.filter(|name| !name.is_empty());
+            kubeconfig = kubeconfig.merge(more).map_err(unreadable)?;
         }
         if let Some(wanted) = self.context.or(kubeconfig.current_context.as_deref())
             && !kubeconfig.contexts.iter().any(|it| it.name == wanted)
@@ -166,15 +171,43 @@ mod tests {
         assert!(!proxy_of(&kubeconfig(Some("")), None) && !proxy_of(&kubeconfig(None), None));
     }
 
+    /// What comes of these files, in their order.
+    fn server(files: &[&str], context: Option<&str>) -> Result<String, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let paths: Vec<PathBuf> = (0..files.len()).map(|number| folder.path().join(number.to_string())).collect();
+        for (path, text) in paths.iter().zip(files) {
+            std::fs::write(path, text).expect("written");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let config = runtime.block_on(Access { context, ..Access::USUAL }.in_kubeconfig(&paths));
+        config.map(|config| config.cluster_url.to_string()).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_context_that_is_not_there_is_told_with_those_that_are() {
+        let there = r#"{"contexts": [{"name": "one", "context": {"cluster": "k", "user": "u"}}, {"name": "two"}], "current-context": "tow"}"#;
+        let told = Err("there is no context tow; there are: one, two".to_owned());
+        assert_eq!(server(&[there], None), told);
+        assert_eq!(server(&[&there.replace("tow", "one")], Some("tow")), told);
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_hides_no_other() {
+        let empty = r#"{"clusters": null, "contexts": null, "current-context": ""}"#;
+        let good = serde_json::to_string(&kubeconfig(None)).expect("plain data");
+        assert_eq!(server(&[empty, &good], None), Ok("https://10.0.0.1/".to_owned()));
+    }
+
+    #[test]
+    fn a_server_without_a_scheme_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("config");
-        let text = r#"{"contexts": [{"name": "one", "context": {"cluster": "k", "user": "u"}}, {"name": "two"}], "current-context": "one"}"#;
+        let text =
+            serde_json::to_string(&kubeconfig(None)).expect("plain data").replace("https://10.0.0.1", "10.0.0.1:6443");
         std::fs::write(&path, text).expect("written");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let access = Access { kubeconfig: Some(&path), context: Some("tow"), ..Access::USUAL };
-        let error = runtime.block_on(access.configuration()).expect_err("there is none");
-        assert_eq!(error.to_string(), "there is no context tow; there are: one, two");
+        let access = Access { kubeconfig: Some(&path), ..Access::USUAL };
+        let error = runtime.block_on(access.configuration()).expect_err("no address");
+        assert_eq!(error.to_string(), "the cluster's server is 10.0.0.1:6443: it must begin with https://");
     }
 }
