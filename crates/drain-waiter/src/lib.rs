@@ -47,7 +47,6 @@ use fairlead_driver::show::{explain, show};
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::outcome::Ended;
 use fairlead_job::{log, manifests, report};
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
@@ -93,9 +92,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let session = Session::begin(common, &cluster, STEP, session::Command::Apply, arguments.run_timeout).await?;
             let source = Source::Cluster(&cluster, &session.discovery);
             let Some(drain) = drain.filter(|drain| is_there(&source, &drain.content)) else {
-                let plan = nothing();
-                let ended = Ended::unchanged(&plan);
-                return Ok(session.conclude(STEP, &plan, ended).await?);
+                return apply::nothing(&session, arguments, STEP, &nothing()).await;
             };
             let configuration = args.drain.config.is_some().then_some(drain.document);
             let (options, flags) = (Options::new(&args, &drain.content), args.drain.flags());

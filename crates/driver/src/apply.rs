@@ -44,6 +44,32 @@ pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) ->
     }
 }
 
+/// The end of a step that has nothing to do by its configuration: in its turn, and unless an earlier run of it has not come to its end, which
+/// only the step itself could finish.
+pub async fn nothing(session: &Session<'_>, args: &StepArgs, step: &str, plan: &Plan) -> anyhow::Result<ExitStatus> {
+    match ended_with_nothing(session, args, step, plan).await {
+        Ok(ended) => Ok(session.conclude(step, plan, ended).await?),
+        Err(failure) => Err(session.fail(step, failure).await.into()),
+    }
+}
+
+async fn ended_with_nothing(session: &Session<'_>, args: &StepArgs, step: &str, plan: &Plan) -> Result<Ended, Failure> {
+    after::wait(session, &args.after_job, args.run_timeout).await?;
+    wanted::check(session, step).await?;
+    let runs = session.runs().await?;
+    if let Some(run) = runs.iter().find(|run| run.step == step && run.is_unfinished() && run.phase() != Phase::Planned) {
+        let message = format!(
+            "run {} ({step}) is in phase {}, and there is nothing to do here that could finish it",
+            run.sequence,
+            run.phase().as_str()
+        );
+        let back = session.place.command(&format!("rollback --to {}", run.sequence - 1));
+        let next = format!("Give the configuration that it had, or take it back, and what came after it: {back}\n");
+        return Err(Failure::new(&shared::UNFINISHED, message).with_aftermath(next));
+    }
+    Ok(Ended::unchanged(plan))
+}
+
 /// Ends what earlier steps of the same upgrade hold, when this one has failed for good: a line for each.
 async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<String> {
     let Some(failure) = failure else { return Vec::new() };
@@ -83,7 +109,7 @@ impl<S: Step> Apply<'_, S> {
         wanted::check(self.session, S::NAME).await?;
         let mut seen = self.session.runs().await?;
         if unfinished::<S>(&seen).is_some() {
-            if let Some(finished) = self.finish().await? {
+            if let Some(finished) = self.finish(approved.as_ref()).await? {
                 return Ok(finished);
             }
             // What was waited for may have been the rollback.
@@ -106,7 +132,7 @@ impl<S: Step> Apply<'_, S> {
     }
 
     /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
-    async fn finish(&self) -> Result<Option<(Plan, Ended)>, Failure> {
+    async fn finish(&self, approved: Option<&Approved>) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
         session.watch.guard_patiently(self.require_ledger()).await?;
         session
@@ -121,7 +147,7 @@ impl<S: Step> Apply<'_, S> {
                         let source = "its ticket is as it was before, although it was worked on".into();
                         return Err(Obstacle::Refused { operation: format!("finish {}", run.name), source }.into());
                     }
-                    if let Some(end) = self.finish_one(run, exclusive).await? {
+                    if let Some(end) = self.finish_one(run, approved, exclusive).await? {
                         return Ok(Some(end));
                     }
                 }
@@ -130,16 +156,27 @@ impl<S: Step> Apply<'_, S> {
             .await?
     }
 
-    async fn finish_one(&self, run: &RecordedRun, exclusive: &Exclusive<'_>) -> Result<Option<(Plan, Ended)>, Failure> {
+    async fn finish_one(
+        &self,
+        run: &RecordedRun,
+        approved: Option<&Approved>,
+        exclusive: &Exclusive<'_>,
+    ) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
         let mut journal = session.store.journal(exclusive.lock());
         if run.phase() == Phase::Planned {
             tracing::info!(ticket = run.name, "an earlier run ended before its first change");
+            // What a later version means by this phase nobody knows here.
+            session.store.ticket(&run.name).await?;
             // Its snapshot may not be complete.
             journal.abandon(&run.name).await?;
             return Ok(None);
         }
         let Reopened { mark, ticket, plan, progress } = journal.reopen(&run.name).await?;
+        // Going back needs nobody's approval.
+        if let Some(approved) = approved.filter(|_| progress.phase != Phase::RollingBack) {
+            approved.check_begun(&ticket.plan_digest, run.sequence, session.place)?;
+        }
         let (phase, changes) = (progress.phase.as_str(), plan.len());
         tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
         let executor = session.executor(&run.name, &ticket)?;
@@ -262,9 +299,12 @@ impl<S: Step> Apply<'_, S> {
     /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.
     async fn prune(&self, journal: &mut dyn Journal) -> Result<(), Obstacle> {
         let oldest = HelmRecords::of(self.session.cluster, self.session.place).await?.oldest();
+        // What a gate has just seen is what later steps ask for.
+        let newest = self.session.store.runs().await?.into_iter().rfind(|run| run.step == S::NAME).map(|run| run.sequence);
         let may_be_asked_for = |run: &RecordedRun| {
             let since = run.progress.asked().and_then(|asked| asked.revision);
-            run.was_asked_back() && oldest.is_some_and(|oldest| since.is_some_and(|since| since > oldest))
+            let is_back = run.was_asked_back() && oldest.is_some_and(|oldest| since.is_some_and(|since| since > oldest));
+            is_back || run.phase() == Phase::Committed && newest == Some(run.sequence)
         };
         prune(&*self.session.store, journal, S::NAME, self.args.history_max, may_be_asked_for).await
     }

@@ -8,6 +8,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_migration::change::Target;
 use fairlead_migration::plan::Plan;
+use fairlead_release::place::Place;
 use serde_json::Value;
 
 /// So many differences are named.
@@ -43,6 +44,20 @@ impl Approved {
         let planned = plan.changes().map(|change| words(&change.action().to_string(), &change.target)).collect();
         let message = format!("approved was {}, now it is {now}: {}", self.digest, self.difference(&planned));
         Err(Failure::new(&shared::NOT_APPROVED, message))
+    }
+
+    /// Whether this is the plan that an earlier run has begun with.
+    pub(crate) fn check_begun(&self, digest: &str, sequence: u64, place: Place<'_>) -> Result<(), Failure> {
+        if self.digest == digest {
+            return Ok(());
+        }
+        let message =
+            format!("approved was {}, and run {sequence}, which has not come to its end, is of plan {digest}", self.digest);
+        let (back, status) = (place.command("rollback --last"), place.command("status"));
+        let next = format!(
+            "Nothing was changed. To take that run back: {back}\nTo finish it, give its step without --plan: {status}\n"
+        );
+        Err(Failure::new(&shared::NOT_APPROVED, message).with_aftermath(next))
     }
 
     fn difference(&self, planned: &BTreeSet<String>) -> String {

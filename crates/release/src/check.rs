@@ -170,13 +170,20 @@ fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs:
 }
 
 fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
-    let is_open = |run: &&RecordedRun| run.is_unfinished() || run.phase() == Phase::Dirty;
+    // Of these the next run of their step begins anew, or goes on.
+    let is_well = |run: &RecordedRun| matches!(run.phase(), Phase::Planned | Phase::Background);
+    let is_open = |run: &&RecordedRun| run.is_unfinished() && !is_well(run) || run.phase() == Phase::Dirty;
     match runs.iter().find(is_open) {
         Some(run) => {
             let RecordedRun { sequence, step, .. } = run;
             Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")))
         }
-        None => Ok(format!("{} recorded, none of them unfinished", runs.len())),
+        None => {
+            let going_on = runs.iter().filter(|run| run.phase() == Phase::Background);
+            let going_on: Vec<String> =
+                going_on.map(|run| format!("; run {} ({}) goes on", run.sequence, run.step)).collect();
+            Ok(format!("{} recorded, none of them stuck{}", runs.len(), going_on.concat()))
+        }
     }
 }
 

@@ -23,6 +23,8 @@ use crate::place::Place;
 pub(crate) struct Chosen {
     /// The newest first.
     pub(crate) runs: Vec<RecordedRun>,
+    /// Nothing was changed by them, and nothing will be: nobody is at them.
+    pub(crate) planned: Vec<RecordedRun>,
     /// In force, and not of a revision of this installation of the release.
     pub(crate) stay: Vec<RecordedRun>,
     /// To be taken back as far as anybody knows, and their tickets are gone.
@@ -57,8 +59,11 @@ pub(crate) async fn choose(
         // Never the one that is refused.
         let way_out = helm.state(&ours).way_out().filter(|to| *to != revision);
         let command = way_out.map(|to| place.helm_rollback(to));
+        let is_later = |run: &&RecordedRun| run.helm_revision.is_some_and(|its| its > revision);
+        let planned = ours.iter().filter(is_later).filter(is_planned).cloned().collect();
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
+            chosen.planned = planned;
             chosen.stay.extend(others.into_iter().filter(RecordedRun::is_in_force));
             chosen.newest = newest;
             chosen.missing = missing;
@@ -73,17 +78,23 @@ pub(crate) async fn choose(
         let message = format!("there is no run {to} of release {release} in namespace {namespace}, the newest is {last}");
         return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
+    let oldest = goal.to.or_else(|| runs.iter().rev().find(|run| run.may_be_last()).map(|run| run.sequence)).unwrap_or(0);
+    let planned: Vec<RecordedRun> = runs.iter().filter(is_planned).filter(|run| run.sequence > oldest).cloned().collect();
     let runs = runs.into_iter().rev();
     let runs: Vec<RecordedRun> = match goal.to {
         Some(sequence) => runs.filter(|run| run.may_be_undone() && run.sequence > sequence).collect(),
         None => runs.filter(RecordedRun::may_be_last).take(1).collect(),
     };
-    if runs.is_empty() && missing.is_empty() && !is_a_part {
+    if runs.is_empty() && planned.is_empty() && missing.is_empty() && !is_a_part {
         let after = goal.to.filter(|to| *to > 0).map(|to| format!(" after {to}")).unwrap_or_default();
         let message = format!("release {} has no run{after} in namespace {} to take back", place.release, place.namespace);
         return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
-    Ok(Chosen { runs, missing, newest, ..Chosen::default() })
+    Ok(Chosen { runs, planned, missing, newest, ..Chosen::default() })
+}
+
+fn is_planned(run: &&RecordedRun) -> bool {
+    run.phase() == Phase::Planned
 }
 
 /// The digests of plans, by the names of their runs, where they matter: only when something is not in force that was.

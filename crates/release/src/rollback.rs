@@ -43,12 +43,14 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
         Err(failure) if args.dry_run => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),
         Ok((_, chosen)) if args.dry_run => show(session, &chosen.runs, args).await,
-        Ok(_) => {
+        Ok((_, chosen)) => {
+            // Who asks for the last run means the one that is the last now, and not the one before it when somebody else takes that back.
+            let last = chosen.runs.first().filter(|_| args.goal.last).map(|run| run.sequence);
             // Also when there is nothing to take back: one that is about to begin must end.
             let go = async |exclusive: &Exclusive<'_>| {
                 // Again: Helm may have gone on while another run was waited for.
                 let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
-                Rollback::of(session, args, exclusive, &helm).go().await
+                Rollback { session, args, exclusive, helm: &helm, last, waits_until: OnceCell::new() }.go().await
             };
             session.exclusively(Waiting::Insisting, go).await??;
             Ok(ExitStatus::Done)
@@ -106,6 +108,8 @@ struct Rollback<'a> {
     args: &'a RollbackArgs,
     exclusive: &'a Exclusive<'a>,
     helm: &'a HelmRecords,
+    /// The run that was the last one before this rollback had the release for itself, where that one was asked for.
+    last: Option<u64>,
     /// All waiting of one rollback has one limit.
     waits_until: OnceCell<Instant>,
 }
@@ -117,16 +121,17 @@ struct Newer {
     late: LateTargets,
 }
 
-impl<'a> Rollback<'a> {
-    fn of(session: &'a Session<'a>, args: &'a RollbackArgs, exclusive: &'a Exclusive<'a>, helm: &'a HelmRecords) -> Self {
-        Self { session, args, exclusive, helm, waits_until: OnceCell::new() }
-    }
-
+impl Rollback<'_> {
     async fn go(&self) -> Result<(), Failure> {
         let (session, args) = (self.session, self.args);
         let binary = session.place.binary;
         // Chosen again: another run may have ended, or been taken back, while this one waited for it.
-        let Chosen { runs, stay, missing, newest } = self.recorded(binary, self.choose().await).await?;
+        let Chosen { mut runs, planned, stay, missing, newest } = self.recorded(binary, self.choose().await).await?;
+        runs.retain(|run| self.last.is_none_or(|last| run.sequence >= last));
+        for run in planned {
+            session.store.journal(self.exclusive.lock()).abandon(&run.name).await?;
+            tracing::info!(run = run.sequence, step = run.step, "ended before its first change: it will not go on");
+        }
         for run in stay {
             let why = match run.helm_revision {
                 None => "it was not started by Helm",
@@ -202,7 +207,11 @@ impl<'a> Rollback<'a> {
 
     async fn choose(&self) -> Result<Chosen, Failure> {
         let chosen = choose(&*self.session.store, self.session.place, self.helm, self.args);
-        self.session.watch.guard_patiently(chosen).await
+        match self.session.watch.guard_patiently(chosen).await {
+            // It was there, and somebody else has taken it back meanwhile.
+            Err(failure) if self.last.is_some() && *failure.code == shared::NOTHING_IN_FORCE => Ok(Chosen::default()),
+            chosen => chosen,
+        }
     }
 
     /// Records a failure, so that whoever asks later is told of it, too.
@@ -214,8 +223,11 @@ impl<'a> Rollback<'a> {
     }
 
     fn goal(&self) -> String {
-        let revision = self.args.goal.to_revision;
-        revision.map_or_else(String::new, |revision| format!(": no run of a revision after {revision} is in force"))
+        match (self.args.goal.to_revision, self.last) {
+            (Some(revision), _) => format!(": no run of a revision after {revision} is in force"),
+            (None, Some(last)) => format!(": run {last} has been taken back meanwhile"),
+            (None, None) => String::new(),
+        }
     }
 
     /// Looks whether a run can be taken back, once those before it have been. Returns how it ends when it cannot. A single one

@@ -5,6 +5,8 @@
 //! When a later step of the same upgrade fails, its holds and switches end, too, and those of earlier upgrades that have not come so far:
 //! intake opens again, but never onto a bus that is gone.
 
+use std::collections::BTreeMap;
+
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -16,7 +18,7 @@ use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
 use fairlead_migration::obstacle::{Obstacle, chain};
-use fairlead_migration::progress::OnDrift;
+use fairlead_migration::progress::{OnDrift, Phase};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::StageKind;
 
@@ -64,13 +66,20 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         }
         // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
         let revision = session.common.release.helm_revision;
-        let is_open = |run: &&RecordedRun| run.is_unfinished() && !run.is_in_force() && run.helm_revision == revision;
-        if let Some(run) = runs.iter().find(is_open).filter(|_| revision.is_some()) {
+        // A gate may go on in the background.
+        let is_open = |run: &&RecordedRun| run.is_unfinished() && !run.is_in_force() && run.phase() != Phase::Background;
+        let is_ours = |run: &&RecordedRun| revision.is_some() && run.helm_revision == revision || run.holds;
+        if let Some(run) = runs.iter().filter(is_open).find(is_ours) {
+            let of = match run.helm_revision {
+                None => String::new(),
+                its if its == revision => " of this upgrade".to_owned(),
+                Some(its) => format!(" of revision {its}"),
+            };
+            let (phase, held) = (run.phase().as_str(), if run.holds { ", and may hold what it has closed" } else { "" });
             let message = format!(
-                "run {} ({}) of this upgrade is in phase {}, and nobody is at it; `{}` has the way back",
+                "run {} ({}){of} is in phase {phase}{held}, and nobody is at it; `{}` has the way back",
                 run.sequence,
                 run.step,
-                run.phase().as_str(),
                 session.place.command("status")
             );
             return Err(session.fail(session.place.binary, Failure::new(&shared::UNFINISHED, message)).await.into());
@@ -196,7 +205,7 @@ async fn end(
         let stays = hold == Hold::Unchanged && when == When::Upgraded { is_something_gone: true };
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
-            Hold::Ended => format!("is not held any more: somebody has written {}", held(before, after).join(", ")),
+            Hold::Ended => format!("is not held any more: somebody has written {}", written(before, after, live.as_ref())),
             Hold::Unchanged if stays => stays_held(&change.target, before),
             Hold::Changed | Hold::Unchanged | Hold::Half => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
@@ -251,6 +260,19 @@ fn stays_held(target: &Target, before: &Image) -> String {
 fn held(before: &Image, after: &Image) -> Vec<String> {
     let patch = fields::diff(&writable(before), &writable(after)).unwrap_or_default();
     fields::leaves(&patch).into_iter().map(|(path, value)| format!("{path} {value}")).collect()
+}
+
+/// What these fields are now: `spec.replicas 3`.
+fn written(before: &Image, after: &Image, live: Option<&Image>) -> String {
+    let ours = fields::diff(&writable(before), &writable(after)).unwrap_or_default();
+    let live = live.map(writable).unwrap_or_default();
+    let live: BTreeMap<String, String> =
+        fields::leaves(&live).into_iter().map(|(path, value)| (path, value.to_string())).collect();
+    let now = |path: String| match live.get(&path) {
+        Some(value) => format!("{path} {value}"),
+        None => format!("{path}, which is not there"),
+    };
+    fields::leaves(&ours).into_iter().map(|(path, _)| now(path)).collect::<Vec<_>>().join(", ")
 }
 
 fn hold(before: &Image, after: &Image, live: Option<&Image>) -> Hold {

@@ -104,6 +104,43 @@ fn a_drain_that_has_proven_nothing_is_not_enough() {
     assert!(scene.refusals().contains("has proven nothing: only time has passed"), "{}", scene.refusals());
 }
 
+#[test]
+fn what_a_drain_has_proven_is_kept_for_the_purge_however_few_tickets_are() {
+    let scene = Scene::new();
+    scene.run("drain-waiter", &["apply", "--grace-period", "1s", "--interval", "100ms", "--history-max", "0"]).expect(0);
+    assert_eq!(scene.refusals(), "[]");
+}
+
+/// The next upgrade has nothing to drain: the intake that the killed one has closed would stay closed for ever.
+#[test]
+fn a_drain_that_was_killed_is_not_passed_over_where_there_is_nothing_to_drain_any_more() {
+    let scene = Scene::new();
+    scene.drain();
+    let killed =
+        ["label", "secret", "-n", "default", "fairlead.v1.fairlead.1", "fairlead.dev/phase=Verifying", "--overwrite"];
+    scene.cluster.kubectl(&killed).expect(0);
+    let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration",
+        "purge": {"kinds": [{"group": "drained.example.com", "kind": "Token"}], "owned": "named"}});
+    std::fs::write(&scene.configuration, document.to_string()).expect("written");
+    let refused = scene.run("drain-waiter", &["apply"]).expect(4).output();
+    assert!(refused.contains("error FL035: run 1 (drain-waiter) is in phase Verifying, and there is nothing"), "{refused}");
+    let unheld = scene.run("drain-waiter", &["unhold"]).expect(4).output();
+    assert!(unheld.contains("run 1 (drain-waiter) is in phase Verifying, and may hold what it has closed"), "{unheld}");
+    assert_eq!(scene.replicas(), 0);
+    scene.run("drain-waiter", &["rollback", "--to", "0"]).expect(0);
+    assert_eq!(scene.replicas(), 2);
+    scene.run("drain-waiter", &["apply"]).expect(0);
+}
+
+#[test]
+fn what_somebody_has_written_to_a_held_workload_is_told_as_it_is() {
+    let scene = Scene::new();
+    scene.drain();
+    scene.cluster.kubectl(&["scale", "deployment/intake", "--replicas=3", "-n", "default"]).expect(0);
+    let said = scene.run("drain-waiter", &["unhold"]).expect(0).stdout;
+    assert_eq!(said, "Deployment default/intake is not held any more: somebody has written spec.replicas 3.\n");
+}
+
 /// What took messages for a bus that is gone would take them for nobody.
 #[test]
 fn an_unchanged_intake_stays_closed_after_a_purge_and_the_way_back_opens_it() {

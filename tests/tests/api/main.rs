@@ -30,6 +30,7 @@ mod flows;
 mod input;
 mod interrupt;
 mod ledger;
+mod meanwhile;
 mod mesh;
 mod missing;
 mod objects;

@@ -137,9 +137,9 @@ crate::codes! {
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
         "Run the `helm rollback` that the message names first, then this command again.";
-    pub UNFINISHED = "FL035", Refused, "A run of this upgrade has not come to its end",
-        "Helm has applied the new manifests, and a step that comes before them was not done: somebody has deleted its Job, say, which Helm 3 \
-         takes for success. Nothing was changed.",
+    pub UNFINISHED = "FL035", Refused, "An earlier run has not come to its end",
+        "Its process died, or somebody has deleted its Job, which Helm 3 takes for success; what it holds may still be held. Nothing was \
+         changed.",
         "Go back with `helm rollback`, or finish the run with the next upgrade: `status` has the commands.";
     pub FLAG = "FL041", Usage, "A flag says something that it cannot",
         "The flag, or the variable FAIRLEAD_… that stands for it, has a value that the program does not understand.",
@@ -148,7 +148,7 @@ crate::codes! {
         "A file or a folder that was named is not there, as this process sees it: relative paths begin in its working directory, and \
          in a pod there is only what is in the image or mounted.",
         "Correct the path. In a Job, mount what the path names.";
-    pub OUTPUT = "FL043", Usage, "A file cannot be written",
+    pub OUTPUT = "FL043", Usage, "A file, or what goes to standard output, cannot be written",
         "There is a file of that name already, which is not overwritten; or its folder is not there, may not be written to, or is full.",
         "Name a file that does not exist yet, in a folder that is there. `-` stands for standard output.";
 }
