@@ -6,6 +6,9 @@
 //! ledger are guarded once more, by the resourceVersion of the ticket: the successor's first one makes the next one of the old
 //! holder fail.
 //!
+//! Somebody may delete the Lease: its holder has lost it as soon as a renewal finds none. Whoever finds none while a run is unfinished
+//! makes a new one, and waits as long as the old one may have lasted.
+//!
 //! A rollback asks the holder to stop, by an annotation that the holder sees when it renews; another rollback goes on all the
 //! same, because it does what it is asked to. One that does not stop within the successor's patience loses the lease all the
 //! same: it is taken, which keeps the holder from renewing, and the successor waits as long as the holder may still believe in
@@ -78,7 +81,8 @@ pub(crate) fn needs(namespace: &str) -> Vec<Need> {
 }
 
 impl<'a> Lease<'a> {
-    /// Waits until nobody else holds it, and takes it.
+    /// Waits until nobody else holds it, and takes it. `is_at_work` says whether a process may be at work on the release that has
+    /// lost its lease because somebody deleted it.
     ///
     /// # Errors
     ///
@@ -88,6 +92,7 @@ impl<'a> Lease<'a> {
         namespace: &'a str,
         release: &str,
         terms: Terms<'a>,
+        is_at_work: impl AsyncFn() -> Result<bool, Obstacle>,
     ) -> Result<Self, Obstacle> {
         let (name, resource) = (format!("fairlead-{release}"), resource());
         let (resource_version, until) = (RefCell::default(), Cell::default());
@@ -95,13 +100,23 @@ impl<'a> Lease<'a> {
         let began = boot_clock::now();
         let waited = || boot_clock::since(began);
         let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
-        // Who has been asked to stop, and from when on a lease that was taken by force is ours.
+        // Who has been asked to stop, and from when on a lease is ours that was taken by force, or in place of one that was deleted.
         let (mut asked, mut ours_from): (Option<String>, Option<Duration>) = (None, None);
         loop {
             let sent = boot_clock::now();
             let Some(live) = lease.get().await? else {
                 if lease.create(sent).await? {
-                    return Ok(lease);
+                    // Asked now: from here on whoever has lost the lease cannot renew it.
+                    if !is_at_work().await? {
+                        return Ok(lease);
+                    }
+                    let patience = terms.duration + cluster.request_timeout;
+                    tracing::warn!(
+                        lease = lease.name,
+                        seconds = patience.as_secs(),
+                        "a run is unfinished and has no lease: somebody may have deleted it; waiting until its process must have noticed"
+                    );
+                    ours_from = Some(boot_clock::now() + patience);
                 }
                 continue;
             };
@@ -290,6 +305,10 @@ impl Lock for Lease<'_> {
                         Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
                     }
                 }
+                Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => {
+                    self.until.set(Duration::ZERO);
+                    return tracing::warn!(lease = self.name, "somebody has deleted the lease: it is lost");
+                }
                 Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
             }
         }
@@ -300,6 +319,9 @@ impl Lock for Lease<'_> {
             let version = self.resource_version.borrow().clone();
             let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
             let Err(error) = self.patch(&patch).await else { return };
+            if error.status().is_some_and(kube::core::Status::is_not_found) {
+                return;
+            }
             if error.status().is_some_and(kube::core::Status::is_conflict) {
                 match self.get().await {
                     // Somebody has asked us to stop, or a renewal of ours was on its way.

@@ -179,7 +179,10 @@ impl Store for Ledger<'_> {
     }
 
     async fn lock<'l>(&'l self, terms: Terms<'l>) -> Result<Box<dyn Lock + 'l>, Obstacle> {
-        Ok(Box::new(Lease::acquire(self.cluster, self.namespace, self.release, terms).await?))
+        // Nobody is at a run in the background.
+        let is_at_work = |run: &RecordedRun| run.is_unfinished() && run.phase() != Phase::Background;
+        let is_at_work = async || Ok(self.list_runs().await?.iter().any(is_at_work));
+        Ok(Box::new(Lease::acquire(self.cluster, self.namespace, self.release, terms, is_at_work).await?))
     }
 
     fn journal<'l>(&'l self, lock: &'l dyn Lock) -> Box<dyn Journal + 'l> {

@@ -3,6 +3,7 @@
 //! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
 //! - `restore`: a step that fails leaves everything as it was
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
+//! - `lost`: a lease that somebody deletes
 //! - `back`: as Helm's hooks do
 //! - `pasted`: what is printed as the next command works
 //! - `transcripts`: what pages show of a terminal is what one shows
@@ -31,6 +32,7 @@ mod input;
 mod interrupt;
 mod ledger;
 mod meanwhile;
+mod lost;
 mod mesh;
 mod missing;
 mod objects;
