@@ -142,14 +142,29 @@ impl Cluster {
 
     fn with_definitions(self, files: &[&str]) -> Self {
         for definitions in files {
-            let path = root().join(definitions);
-            self.kubectl(&["apply", "--server-side", "-f", path.to_str().expect("a path of ours is UTF-8")]).expect(0);
+            self.define(&root().join(definitions));
         }
-        // kubectl fails for a definition that has no conditions yet.
-        let is_established =
-            || self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).status == Some(0);
-        assert!(becomes(is_established), "the definitions are not established");
         self
+    }
+
+    /// Applies the definitions in a file, and waits until their kinds are served.
+    #[track_caller]
+    pub fn define(&self, file: &Path) {
+        let file = file.to_str().expect("a path of ours is UTF-8");
+        let applied = self.kubectl(&["apply", "--server-side", "-o", "name", "-f", file]).expect(0).stdout;
+        let names: Vec<&str> = applied.lines().filter_map(|line| line.split_once('/').map(|(_, name)| name)).collect();
+        self.serves(&names);
+    }
+
+    /// Waits until the kinds with these definitions are served and found.
+    #[track_caller]
+    pub fn serves(&self, definitions: &[&str]) {
+        // kubectl fails for a definition that has no conditions yet.
+        let wait = [&["wait", "--for=condition=Established", "--timeout=60s", "crd"], definitions].concat();
+        assert!(becomes(|| self.kubectl(&wait).status == Some(0)), "not established: {definitions:?}");
+        // A kind that is established is not served at once.
+        let get = ["get", &definitions.join(","), "--all-namespaces"];
+        assert!(becomes(|| self.kubectl(&get).status == Some(0)), "not served: {definitions:?}");
     }
 
     /// Loads the images of the jobs, if they are not there, made of the binaries that the tests build anyway, with the tag `dev`.

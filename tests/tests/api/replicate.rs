@@ -100,6 +100,6 @@ fn a_cluster_without_the_legacy_kind_has_nothing_to_do() {
     }
     again.as_object_mut().expect("an object").remove("status");
     cluster.apply(&again);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd", name, "--timeout=60s"]).expect(0);
+    cluster.serves(&[name]);
     assert_eq!(planned.expect(0).json()["changes"], json!([]));
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 
 use fairlead_tests::api::Api;
 use fairlead_tests::cluster::Cluster;
-use fairlead_tests::program::{Ended, becomes, job, root};
+use fairlead_tests::program::{Ended, job, root};
 use fairlead_tests::proxy::{Asked, Fault, Proxy};
 use fairlead_tests::state::{self, State};
 use serde_json::{Value, json};
@@ -118,11 +118,7 @@ pub(crate) fn counted(kinds: &[String]) -> String {
 
 /// Adds the kind that the tests bring with them.
 fn prepare(cluster: &Cluster) {
-    let definition = root().join("tests/definitions/widgets.yaml");
-    cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=30s"]).expect(0);
-    // A kind that is established is not served at once.
-    assert!(becomes(|| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    cluster.define(&root().join("tests/definitions/widgets.yaml"));
 }
 
 fn object(api_version: &str, kind: &str, name: &str, more: &Value) -> Value {

@@ -11,9 +11,7 @@ const MESH: &str = "purging-mesh";
 #[test]
 fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_comes_back() {
     let cluster = node();
-    let definition = root().join("tests/definitions/widgets.yaml");
-    cluster.kubectl(&["apply", "-f", definition.to_str().expect("UTF-8")]).expect(0);
-    assert!(becomes(|| cluster.kubectl(&["get", "widgets", "-A"]).status == Some(0)), "widgets are not served");
+    cluster.define(&root().join("tests/definitions/widgets.yaml"));
     let object = |api_version: &str, kind: &str, name: &str, more: Value| {
         let mut object =
             json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": NAMESPACE, "name": name}});

@@ -111,9 +111,7 @@ fn it_comes_back_also_where_others_have_made_the_same_again() {
         let mut definition = definition;
         definition["metadata"] = json!({"name": DEFINITIONS[1], "labels": definition["metadata"]["labels"]});
         scene.cluster.apply(&definition);
-        scene.cluster.kubectl(&["wait", "--for=condition=Established", "crd", DEFINITIONS[1], "--timeout=60s"]).expect(0);
-        let is_served = || scene.cluster.kubectl(&["get", DEFINITIONS[1], "-A"]).status == Some(0);
-        assert!(becomes(is_served), "it is not served");
+        scene.cluster.serves(&[DEFINITIONS[1]]);
         let mut other = activation("shop-events");
         other["spec"]["sourceId"] = "somebody-else".into();
         // The API server forgets the fence a second after the purge.

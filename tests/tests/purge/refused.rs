@@ -360,7 +360,7 @@ fn the_kind_of_later_kyma_stays_also_while_it_has_no_objects() {
         json!({"type": "object", "properties": {"sink": {"type": "string"}, "filter": {"type": "object"}}});
     let later = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": definition}, "spec": later});
     scene.cluster.apply(&later);
-    scene.cluster.kubectl(&["wait", "--for=condition=Established", "crd", definition, "--timeout=60s"]).expect(0);
+    scene.cluster.serves(&[definition]);
     let again = scene.run(&["apply", "-o", "json"]).expect(0).json();
     assert_eq!(again["outcome"], "Unchanged");
     assert!(scene.is_defined(definition));

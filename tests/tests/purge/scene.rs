@@ -101,18 +101,7 @@ impl Scene {
             return;
         }
         cluster.kubectl(&["delete", "crd", SUBSCRIPTIONS, ACTIVATIONS, "--ignore-not-found"]).expect(0);
-        let definitions = root().join("examples/kyma-event-bus/legacy/crds.yaml");
-        cluster.kubectl(&["apply", "--server-side", "-f", definitions.to_str().expect("UTF-8")]).expect(0);
-        cluster
-            .kubectl(&["wait", "--for=condition=Established", "crd", SUBSCRIPTIONS, ACTIVATIONS, "--timeout=60s"])
-            .expect(0);
-        for (path, _) in FINALIZED {
-            let is_served = || self.api.ask(&Method::GET, path, &Value::Null).0 == 200;
-            assert!(becomes(is_served), "{path} is not served");
-        }
-        // Discovery learns of it a moment later.
-        let is_found = || cluster.kubectl(&["get", SUBSCRIPTIONS, "-A"]).status == Some(0);
-        assert!(becomes(is_found), "the kind is not found");
+        cluster.define(&root().join("examples/kyma-event-bus/legacy/crds.yaml"));
     }
 
     fn is_as_installed(&self, definition: &str) -> bool {
