@@ -237,11 +237,12 @@ impl<S: Step> Apply<'_, S> {
     /// Carries out a plan that was made when the runs of the release were those that were `seen`.
     async fn carry_out(&self, plan: &Plan, seen: &[RecordedRun]) -> Result<Ended, Failure> {
         let session = self.session;
-        let draft = self.ticket(plan)?.0;
+        let helm = session.watch.guard(HelmRecords::of(session.cluster, session.place)).await?;
+        let draft = self.ticket(plan, &helm)?.0;
         let executor = session.executor("the new run", &draft)?;
         session.watch.guard(self.require_ledger()).await?;
         session.watch.guard(executor.require(self.work(plan))).await?;
-        self.warn_unless_armed().await;
+        self.warn_unless_armed(&helm).await;
         session
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
                 let runs = session.runs().await?;
@@ -257,7 +258,7 @@ impl<S: Step> Apply<'_, S> {
                 }
                 let plan = again.as_ref().unwrap_or(plan);
                 wanted::check(session, S::NAME).await?;
-                let (ticket, snapshot) = self.ticket(plan)?;
+                let (ticket, snapshot) = self.ticket(plan, &helm)?;
                 let mut journal = session.store.journal(exclusive.lock());
                 let world = self.step.world(executor.world(self.work(plan), exclusive.lock()).await?, plan);
                 let mark = journal.open(&ticket, &snapshot).await?;
@@ -267,7 +268,7 @@ impl<S: Step> Apply<'_, S> {
                 let run = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan, mark: &mark, progress };
                 let outcome = run.apply(&look, S::KIND.purpose()).await;
                 let outcome = cancelled_by_rollback(outcome, &session.watch);
-                if let Err(error) = self.prune(&mut *journal).await {
+                if let Err(error) = self.prune(&mut *journal, &helm).await {
                     tracing::warn!(error = %error, "old tickets are not pruned");
                 }
                 Ok(session.ended(outcome, plan, &mark).lacking(world.lacking()))
@@ -276,13 +277,12 @@ impl<S: Step> Apply<'_, S> {
     }
 
     /// A way back that is not there is better known before the way there is gone.
-    async fn warn_unless_armed(&self) {
+    async fn warn_unless_armed(&self, helm: &HelmRecords) {
         let Session { cluster, place, common, .. } = self.session;
         if common.release.helm_revision.is_none() {
             return;
         }
-        let unarmed = async { HelmRecords::of(cluster, *place).await?.unarmed(cluster).await };
-        match unarmed.await {
+        match helm.unarmed(cluster).await {
             Ok(None) => {}
             Ok(Some(revision)) => {
                 let next = place.command("status");
@@ -297,8 +297,8 @@ impl<S: Step> Apply<'_, S> {
     }
 
     /// What Helm may still be told to go back to stays: without the ticket of what has been taken back since, that could not be refused.
-    async fn prune(&self, journal: &mut dyn Journal) -> Result<(), Obstacle> {
-        let oldest = HelmRecords::of(self.session.cluster, self.session.place).await?.oldest();
+    async fn prune(&self, journal: &mut dyn Journal, helm: &HelmRecords) -> Result<(), Obstacle> {
+        let oldest = helm.oldest();
         // What a gate has just seen is what later steps ask for.
         let newest = self.session.store.runs().await?.into_iter().rfind(|run| run.step == S::NAME).map(|run| run.sequence);
         let may_be_asked_for = |run: &RecordedRun| {
@@ -309,7 +309,7 @@ impl<S: Step> Apply<'_, S> {
         prune(&*self.session.store, journal, S::NAME, self.args.history_max, may_be_asked_for).await
     }
 
-    fn ticket<'p>(&self, plan: &'p Plan) -> Result<(Ticket, Snapshot<'p>), Failure> {
+    fn ticket<'p>(&self, plan: &'p Plan, helm: &HelmRecords) -> Result<(Ticket, Snapshot<'p>), Failure> {
         let snapshot =
             Snapshot::of(plan).map_err(|error| Failure::caused(&shared::SNAPSHOT, "failed to make the snapshot", error))?;
         let release = &self.session.common.release;
@@ -322,6 +322,7 @@ impl<S: Step> Apply<'_, S> {
             executor: S::EXECUTOR.to_owned(),
             release: self.session.place.release.to_owned(),
             helm_revision: release.helm_revision,
+            installation: helm.installation().filter(|_| release.helm_revision.is_some()).cloned(),
             told: self.step.told(),
             credentials: self.step.credentials(),
             plan_digest: plan.digest(),

@@ -124,6 +124,7 @@ mod tests {
             sequence: 1,
             step: "drain-waiter".to_owned(),
             helm_revision,
+            installation: None,
             created: "2026-01-01T00:00:00Z".to_owned(),
             changes: 0,
             holds: false,

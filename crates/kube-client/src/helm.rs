@@ -57,6 +57,11 @@ impl Cluster {
         Ok(self.helm_record(namespace, release, revision).await?.as_ref().and_then(rollback_target))
     }
 
+    /// When the release was installed, as a revision says it: the same in all of one installation. None when it cannot be read.
+    pub async fn helm_installed(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<String>, Obstacle> {
+        Ok(self.helm_record(namespace, release, revision).await?.and_then(|record| record.info.first_deployed))
+    }
+
     /// Whether the record of a revision holds a Job of ours that Helm runs when it goes back there. None when it cannot be read.
     pub async fn is_armed(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<bool>, Obstacle> {
         Ok(self.helm_record(namespace, release, revision).await?.as_ref().map(has_rollback_hook))
@@ -98,6 +103,7 @@ struct Record {
 struct Info {
     #[serde(default)]
     description: String,
+    first_deployed: Option<String>,
     /// Only Helm 4 writes it.
     rollback_revision: Option<u32>,
 }

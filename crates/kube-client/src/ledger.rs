@@ -51,6 +51,10 @@ const REVISION_LABEL: &str = "fairlead.dev/helm-revision";
 const HOLDS_LABEL: &str = "fairlead.dev/holds";
 const PROGRESS_ANNOTATION: &str = "fairlead.dev/progress";
 const CHANGES_ANNOTATION: &str = "fairlead.dev/changes";
+/// [`fairlead_migration::ticket::Ticket::installation`], as JSON.
+const INSTALLATION_ANNOTATION: &str = "fairlead.dev/installation";
+/// When the ticket was created first: one that is restored from a backup is created again.
+const BEGAN_ANNOTATION: &str = "fairlead.dev/began";
 
 /// The ledger of one release.
 pub struct Ledger<'a> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
 use crate::progress::{FirstPart, Phase, Progress};
-use crate::ticket::Ticket;
+use crate::ticket::{Installation, Ticket};
 
 /// A recorded run, without what it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct RecordedRun {
     pub step: String,
     /// Helm's revision; only when Helm ran the job.
     pub helm_revision: Option<u32>,
+    /// What that revision belongs to, where it is known.
+    pub installation: Option<Installation>,
     /// When it began; RFC 3339.
     pub created: String,
     /// How many changes its plan has; none for a gate that only looked.
@@ -148,6 +150,7 @@ mod tests {
             sequence,
             step: String::new(),
             helm_revision: None,
+            installation: None,
             created: String::new(),
             changes: 1,
             holds: false,

@@ -30,6 +30,9 @@ pub struct Ticket {
     /// Helm's revision; only when Helm runs the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm_revision: Option<u32>,
+    /// What Helm's revision belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
     /// What the run was told that changes its plan.
     #[serde(default)]
     pub told: Told,
@@ -45,6 +48,17 @@ pub struct Ticket {
     pub holds: bool,
     /// Digests of the chunks that hold the plan with its images.
     pub snapshot: Manifest,
+}
+
+/// One installation of a Helm release. After `helm uninstall` and `helm install` revisions begin again from 1, and two releases may share a
+/// ledger: a number alone does not say whose revision it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installation {
+    /// What Helm calls the release.
+    pub helm_release: String,
+    /// As Helm has recorded it in each of its revisions, which says it also after a restore: `2026-11-27T03:12:45.1Z`.
+    pub first_deployed: String,
 }
 
 /// A binary.
@@ -92,6 +106,7 @@ mod tests {
         let whole = json!({
             "format": 2, "minReader": 2, "tool": {"name": "schema-migrator", "version": "0.2.0", "image": "fairlead/schema-migrator:0.2.0"},
             "step": "tables", "executor": "sql", "release": "shop", "helmRevision": 3,
+            "installation": {"helmRelease": "shop", "firstDeployed": "2026-11-27T03:12:45.1Z"},
             "told": {"configuration": {"url": "x"}, "flags": ["--strict"]},
             "credentials": [{"namespace": "shop", "name": "db", "key": "password"}],
             "planDigest": "sha256:0", "changes": 2, "holds": true, "snapshot": {"chunks": ["sha256:1"], "whole": "sha256:2"},

@@ -4,6 +4,7 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::helm::Revision;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::RecordedRun;
+use fairlead_migration::ticket::Installation;
 
 use crate::place::Place;
 
@@ -14,6 +15,8 @@ pub struct HelmRecords {
     pub(crate) namespace: String,
     /// The oldest first.
     pub(crate) revisions: Vec<Revision>,
+    /// Which installation of the release it is, where that can be read.
+    pub(crate) installation: Option<Installation>,
     /// Whether nothing is known because the records may not be read.
     pub(crate) is_hidden: bool,
 }
@@ -59,7 +62,16 @@ impl HelmRecords {
             Err(Obstacle::Forbidden { .. }) => (Vec::new(), true),
             revisions => (revisions?, false),
         };
-        Ok(Self { release: release.to_owned(), namespace: namespace.to_owned(), revisions, is_hidden })
+        let first_deployed = match revisions.last() {
+            None => None,
+            Some(newest) => match cluster.helm_installed(namespace, release, newest.number).await {
+                Err(Obstacle::Forbidden { .. }) => None,
+                installed => installed?,
+            },
+        };
+        let installation =
+            first_deployed.map(|first_deployed| Installation { helm_release: release.to_owned(), first_deployed });
+        Ok(Self { release: release.to_owned(), namespace: namespace.to_owned(), revisions, installation, is_hidden })
     }
 
     /// Whether a revision brings our hooks; none when that is not known.
@@ -112,11 +124,20 @@ impl HelmRecords {
         self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
     }
 
+    /// Which installation of the release this is, where Helm's records say it.
+    #[must_use]
+    pub fn installation(&self) -> Option<&Installation> {
+        self.installation.as_ref()
+    }
+
     /// Whether a run is of this installation of the release: after `helm uninstall`, which deletes all records, revisions begin again
     /// from 1, and the ledger stays. The record of its own revision may be younger: somebody may have deleted a stuck one by hand, and
     /// Helm has used its number again.
     pub(crate) fn is_ours(&self, run: &RecordedRun) -> bool {
         let (Some(revision), Some(oldest)) = (run.helm_revision, self.revisions.first()) else { return true };
+        if let Some((its, ours)) = run.installation.as_ref().zip(self.installation.as_ref()) {
+            return its == ours;
+        }
         oldest.created <= run.created || revision < oldest.number
     }
 
@@ -177,6 +198,30 @@ mod tests {
 
     use super::*;
     use crate::testing::{asked, revision, run};
+
+    #[test]
+    fn what_helm_says_of_an_installation_counts_more_than_when_its_records_were_made() {
+        let installed = |helm_release: &str, first_deployed: &str| {
+            Some(Installation { helm_release: helm_release.into(), first_deployed: first_deployed.into() })
+        };
+        let records = |installation| {
+            let revisions = vec![Revision { created: "2026-11-20T10:00:00Z".into(), ..revision(1, "deployed") }];
+            HelmRecords { revisions, installation, ..HelmRecords::default() }
+        };
+        let helm = records(installed("shop", "a"));
+        let of = |installation, created: &str| RecordedRun {
+            helm_revision: Some(2),
+            installation,
+            created: created.to_owned(),
+            ..run(1, Phase::Committed)
+        };
+        let (before, after) = ("2026-11-19T10:00:00Z", "2026-11-21T10:00:00Z");
+        assert!(helm.is_ours(&of(installed("shop", "a"), before)), "restored");
+        assert!(!helm.is_ours(&of(installed("shop", "b"), after)), "imported");
+        assert!(!helm.is_ours(&of(installed("other", "a"), after)), "of another release");
+        assert!(helm.is_ours(&of(None, after)) && !helm.is_ours(&of(None, before)), "of an older version");
+        assert!(records(None).is_ours(&of(installed("shop", "a"), after)), "Helm's record cannot be read");
+    }
 
     #[test]
     fn a_run_is_of_the_installation_whose_revision_is_older_than_it() {

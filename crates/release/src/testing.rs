@@ -11,6 +11,7 @@ pub(crate) fn run(sequence: u64, phase: Phase) -> RecordedRun {
         sequence,
         step: "trigger-replicator".to_owned(),
         helm_revision: None,
+        installation: None,
         created: String::new(),
         changes: 3,
         holds: false,

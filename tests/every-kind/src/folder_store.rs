@@ -78,7 +78,17 @@ impl Store for FolderStore {
         let run = |(sequence, name): (u64, String)| {
             let Record { ticket, progress, .. } = self.load(&name)?;
             let Ticket { step, helm_revision, changes, holds, .. } = ticket;
-            Ok(RecordedRun { name, sequence, step, helm_revision, created: String::new(), changes, holds, progress })
+            Ok(RecordedRun {
+                name,
+                sequence,
+                step,
+                helm_revision,
+                installation: None,
+                created: String::new(),
+                changes,
+                holds,
+                progress,
+            })
         };
         self.names().into_iter().map(run).collect()
     }

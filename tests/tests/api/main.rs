@@ -5,6 +5,8 @@
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
 //! - `lost`: a lease that somebody deletes
 //! - `back`: as Helm's hooks do
+//! - `installation`: whose revision a run is of
+//! - `meanwhile`: what others do while a run waits, was killed, or tells what it does
 //! - `pasted`: what is printed as the next command works
 //! - `transcripts`: what pages show of a terminal is what one shows
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
@@ -29,10 +31,11 @@ mod drained;
 mod fixtures;
 mod flows;
 mod input;
+mod installation;
 mod interrupt;
 mod ledger;
-mod meanwhile;
 mod lost;
+mod meanwhile;
 mod mesh;
 mod missing;
 mod objects;

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::journal::evidence_name;
 use super::{
-    CHANGES_ANNOTATION, HOLDS_LABEL, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, REVISION_LABEL, STEP_LABEL,
-    ticket_name,
+    BEGAN_ANNOTATION, CHANGES_ANNOTATION, HOLDS_LABEL, INSTALLATION_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION,
+    RELEASE_LABEL, REVISION_LABEL, STEP_LABEL, ticket_name,
 };
 
 impl Ledger<'_> {
@@ -59,7 +59,10 @@ impl Ledger<'_> {
             holds: labels[HOLDS_LABEL] == "true",
             progress: self.progress(&name, secret)?,
             helm_revision: labels[REVISION_LABEL].as_str().and_then(|revision| revision.parse().ok()),
-            created: text(&secret["metadata"]["creationTimestamp"]),
+            installation: secret["metadata"]["annotations"][INSTALLATION_ANNOTATION]
+                .as_str()
+                .and_then(|installation| serde_json::from_str(installation).ok()),
+            created: began(secret),
             name,
         })
     }
@@ -199,6 +202,13 @@ impl Ledger<'_> {
 pub(super) fn bytes(secret: &Value, key: &str) -> Option<Vec<u8>> {
     let data: BTreeMap<String, ByteString> = serde_json::from_value(secret["data"].clone()).ok()?;
     Some(data.into_iter().find(|(name, _)| name == key)?.1.0)
+}
+
+/// When a run began; RFC 3339.
+pub(super) fn began(ticket: &Value) -> String {
+    let metadata = &ticket["metadata"];
+    let began = metadata["annotations"][BEGAN_ANNOTATION].as_str().or_else(|| metadata["creationTimestamp"].as_str());
+    began.unwrap_or_default().to_owned()
 }
 
 fn name(secret: &Value) -> String {

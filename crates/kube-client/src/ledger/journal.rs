@@ -14,8 +14,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::history::began;
 use super::{
-    CHANGES_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, STEP_LABEL, is_taken, labels, ticket_name,
+    BEGAN_ANNOTATION, CHANGES_ANNOTATION, INSTALLATION_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL,
+    STEP_LABEL, is_taken, labels, ticket_name,
 };
 
 /// How many sequences may be taken by what is not in the list of tickets: Secrets whose labels somebody took away.
@@ -32,6 +34,7 @@ pub(super) struct TicketJournal<'a> {
     name: String,
     uid: String,
     step: String,
+    began: String,
     /// Of the ticket that is open: whoever has written to it since has taken over.
     resource_version: String,
 }
@@ -39,8 +42,8 @@ pub(super) struct TicketJournal<'a> {
 impl<'a> TicketJournal<'a> {
     /// No ticket is open yet.
     pub(super) fn new(ledger: &'a Ledger<'a>, lock: &'a dyn Lock) -> Self {
-        let [name, uid, step, resource_version] = std::array::from_fn(|_| String::new());
-        Self { ledger, lock, name, uid, step, resource_version }
+        let [name, uid, step, began, resource_version] = std::array::from_fn(|_| String::new());
+        Self { ledger, lock, name, uid, step, began, resource_version }
     }
 
     /// Creates the ticket under the first free sequence.
@@ -56,8 +59,11 @@ impl<'a> TicketJournal<'a> {
             let name = ticket_name(ledger.release, &sequence.to_string());
             let mut secret =
                 ledger.secret(name.clone(), labels(ticket, Some(Phase::Planned)), "ticket", content.clone(), None);
-            let changes = (CHANGES_ANNOTATION.to_owned(), ticket.changes.to_string());
-            secret.metadata.annotations = Some(BTreeMap::from([changes]));
+            let installation = ticket.installation.as_ref().map(|installation| json!(installation).to_string());
+            let annotations =
+                [(CHANGES_ANNOTATION, Some(ticket.changes.to_string())), (INSTALLATION_ANNOTATION, installation)];
+            let annotations = annotations.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+            secret.metadata.annotations = Some(annotations.collect());
             match ledger.create(&secret, Some(self.lock)).await? {
                 Ok(created) => {
                     self.note(name, &created);
@@ -87,6 +93,7 @@ impl<'a> TicketJournal<'a> {
         self.name = name;
         self.uid = text(&live["metadata"]["uid"]);
         self.step = text(&live["metadata"]["labels"][STEP_LABEL]);
+        self.began = began(live);
         self.resource_version = text(&live["metadata"]["resourceVersion"]);
     }
 
@@ -163,7 +170,8 @@ impl Journal for TicketJournal<'_> {
         };
         let text = serde_json::to_string(progress).map_err(|error| failed(error.into()))?;
         let patch = json!({"metadata": {"resourceVersion": self.resource_version,
-            "labels": {PHASE_LABEL: progress.phase.as_str()}, "annotations": {PROGRESS_ANNOTATION: text}}});
+            "labels": {PHASE_LABEL: progress.phase.as_str()},
+            "annotations": {PROGRESS_ANNOTATION: text, BEGAN_ANNOTATION: self.began}}});
         let request = ledger.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
         let request = request.map_err(|error| failed(error.into()))?;
         match ledger.cluster.write(request, self.lock).await {
