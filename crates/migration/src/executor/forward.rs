@@ -9,15 +9,12 @@ use super::{Part, Proof, Run, Verified, Watcher};
 use crate::change::{Action, Change};
 use crate::obstacle::Obstacle;
 use crate::progress::{OnDrift, Phase};
-use crate::stage::StageKind;
 
 /// What an earlier process may have done.
 struct Earlier<'a> {
     begun: &'a [bool],
     /// By hash of the target of an update: where it is changed last.
     last: &'a HashMap<u64, usize>,
-    /// Whether an earlier process has come to the end of all changes.
-    is_made: bool,
 }
 
 impl<T: Watcher + ?Sized> Run<'_, T> {
@@ -29,22 +26,33 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         begun[position] && change.action() == Action::Update && (is_deleted_later || may_be_ended)
     }
 
-    /// Makes all changes, notes in `started` which have been begun, and looks whether the world is as planned.
+    /// Makes all changes, notes in `started` which have been begun, and looks whether the world is as planned. Changes that an earlier
+    /// process has made to the end are not looked at one by one: what somebody has edited since is for the proof to judge.
     pub(super) async fn forward(
         &mut self,
         begun: &[bool],
         started: &RefCell<Vec<bool>>,
         proof: &dyn Proof,
     ) -> Result<Verified, Obstacle> {
+        if matches!(self.progress.phase, Phase::Verifying | Phase::Background) {
+            if let Some(stop) = self.watcher.stop() {
+                return Err(Obstacle::Stopped(stop));
+            }
+        } else {
+            self.make(begun, started).await?;
+        }
+        self.enter(Phase::Verifying).await?;
+        proof.verify().await
+    }
+
+    async fn make(&mut self, begun: &[bool], started: &RefCell<Vec<bool>>) -> Result<(), Obstacle> {
         let (plan, done) = (self.plan, Cell::new(0));
         let last = if begun.contains(&true) { self.last_of_updated(Part::Rest) } else { HashMap::new() };
         let mut changes = plan.changes().enumerate().peekable();
-        // A run whose changes have all been made needs no admission to any stage, however often its process ends from here on.
-        let is_made = matches!(self.progress.phase, Phase::Verifying | Phase::Background);
         let (mut is_first, mut admitted) = (true, None);
         while let Some((first, stage)) = changes.peek().map(|(position, change)| (*position, change.stage)) {
             let end = plan.len().min(first + self.watcher.batch().max(1));
-            if !is_made && (is_first || end > self.progress.begun) {
+            if is_first || end > self.progress.begun {
                 // Ahead of the batch: whoever takes this run back need not look at what was never begun.
                 self.progress.begun = self.progress.begun.max(end);
                 if is_first {
@@ -54,7 +62,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
                 }
                 is_first = false;
             }
-            if admitted.replace(stage) != Some(stage) && !is_made {
+            if admitted.replace(stage) != Some(stage) {
                 self.world.admit(&plan.stages()[stage]).await?;
             }
             if let Some((position, sweep)) = changes.next_if(|(_, next)| next.action() == Action::Sweep) {
@@ -65,11 +73,9 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             let batch = std::iter::from_fn(|| {
                 changes.next_if(|(position, next)| next.stage == stage && *position < end && next.action() != Action::Sweep)
             });
-            self.batch(batch, plan.stages()[stage].concurrency, &Earlier { begun, last: &last, is_made }, started, &done)
-                .await?;
+            self.batch(batch, plan.stages()[stage].concurrency, &Earlier { begun, last: &last }, started, &done).await?;
         }
-        self.enter(Phase::Verifying).await?;
-        proof.verify().await
+        Ok(())
     }
 
     async fn batch(
@@ -94,8 +100,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
                     return Some(Obstacle::Stopped(stop));
                 }
                 // What was held and has ended since is somebody else's now: to hold it again would be for ever.
-                let is_hold = self.plan.stages()[change.stage].kind == StageKind::Hold;
-                if self.progress.ended.contains(&position) || earlier.is_made && is_hold {
+                if self.progress.ended.contains(&position) {
                     done.set(done.get() + 1);
                     return None;
                 }

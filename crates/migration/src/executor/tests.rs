@@ -3,6 +3,7 @@
 mod drift;
 mod gates;
 mod holds;
+mod made;
 mod owners;
 mod parts;
 mod sweeps;
@@ -271,22 +272,6 @@ fn a_stage_that_may_not_begin_changes_nothing_and_what_came_before_is_taken_back
         assert_eq!((world.brought.get(), phases.0.last()), (2 * made, Some(&Phase::RolledBack)), "{stage}");
         assert_eq!(world.objects, before);
     }
-}
-
-#[test]
-fn what_has_all_been_made_is_not_admitted_again() {
-    let (world, mut phases, plan) = (world(), Phases::default(), plan(1));
-    let unanswered = Says(|| Err(Obstacle::Unreachable { operation: "look".into(), source: "no answer".into() }));
-    block_on(of(&world, &mut phases, &endless(), &plan).apply(&unanswered, Purpose::Lasting));
-    assert_eq!(phases.0.last(), Some(&Phase::Verifying));
-    let world = Map { closed: Some("two"), ..world };
-    // The next process dies before the stage is over; the one after it verifies all the same.
-    let outcome = block_on(
-        of(&world, &mut phases, &Patience(Cell::new(0), Stop::Interrupted), &plan).apply(&good(), Purpose::Lasting),
-    );
-    assert!(matches!(outcome, Outcome::Interrupted(_)), "{outcome:?}");
-    let outcome = block_on(of(&world, &mut phases, &endless(), &plan).apply(&good(), Purpose::Lasting));
-    assert!(matches!(outcome, Outcome::Committed), "{outcome:?}");
 }
 
 /// A deletion, and one that others make when that is done.
