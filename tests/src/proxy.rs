@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::api::connect;
+use crate::program::becomes;
 
 /// A request as a test sees it.
 #[derive(Clone, Debug)]
@@ -133,7 +134,7 @@ impl Proxy {
         &self.kubeconfig
     }
 
-    /// Who is killed. Must be known before anybody is.
+    /// Who is killed. Nobody is before this is known.
     pub fn set_victim(&self, pid: u32) {
         self.seen.victim.store(pid, Ordering::SeqCst);
     }
@@ -250,8 +251,10 @@ impl<F: Fn(&Asked) -> Option<Fault>> Shared<F> {
     /// By its own process id, and nobody is answered any more: whatever it had sent before is lost.
     fn kill(&self) -> io::Error {
         self.seen.is_dead.store(true, Ordering::SeqCst);
+        // Whoever has started it says in a moment who it is.
+        let is_known = || self.seen.victim.load(Ordering::SeqCst) != 0;
+        assert!(becomes(is_known), "nobody has said who is to be killed");
         let pid = self.seen.victim.load(Ordering::SeqCst);
-        assert_ne!(pid, 0, "the victim must be known before it sends anything");
         Command::new("kill").args(["-KILL", &pid.to_string()]).status().expect("kill runs");
         closed()
     }

@@ -37,6 +37,7 @@ pub const LABEL: &str = "example.com/changed-by-webhook";
 pub struct Webhook {
     url: String,
     certificate: String,
+    mood: Mood,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -56,17 +57,19 @@ impl Webhook {
         let listener = runtime.block_on(async { TcpListener::from_std(listener) }).expect("a socket");
         let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
         runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), mood));
-        Self { url, certificate, _runtime: runtime }
+        Self { url, certificate, mood, _runtime: runtime }
     }
 
     /// The configuration that asks it about this verb on a resource of the core group, in one namespace.
     #[must_use]
     pub fn configuration(&self, name: &str, operation: &str, resource: &str, namespace: &str) -> Value {
+        // One that answers is waited for: without an answer in time it would be another fault.
+        let timeout = if self.mood == Mood::Silent { 1 } else { 30 };
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.certificate);
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": {"name": name},
             "webhooks": [{
-                "name": "webhook.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+                "name": "webhook.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": timeout,
                 "failurePolicy": "Fail", "clientConfig": {"url": self.url, "caBundle": BASE64_STANDARD.encode(pem)},
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
                 "rules": [{"operations": [operation], "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]}],

@@ -7,9 +7,9 @@ use std::time::Duration;
 use fairlead_tests::proxy::{Answer, Asked, Fault, Moment};
 use fairlead_tests::state::differences;
 
-use crate::scenario::{Ends, Order, Stage, at_once, clusters, kind};
+use crate::scenario::{Ends, Order, SHORT, Stage, at_once, clusters, free_lease, kind};
 
-/// What goes wrong. A delay is longer than a request may take.
+/// What goes wrong. A delay is longer than a request may take in a [`SHORT`] run.
 fn faults() -> Vec<(&'static str, Fault)> {
     let instead = |status, reason| Fault::Instead(Answer::new(status, reason));
     vec![
@@ -43,8 +43,9 @@ fn meet(stage: &Stage, order: Order, at: &'static str, fault: &Fault, ends: &End
         if order == Order::Rollback {
             stage.run_to_the_end(Order::Apply).expect(0);
         }
+        let more: &[&str] = if matches!(fault, Fault::Delay(_)) { &SHORT } else { &[] };
         let (fault, has_come) = (fault.clone(), AtomicBool::new(false));
-        let (first, proxy) = stage.run(order, &[], move |asked| {
+        let (first, proxy) = stage.run(order, more, move |asked| {
             (kind(asked) == at && !has_come.swap(true, Ordering::SeqCst)).then(|| fault.clone())
         });
         // On a machine that is slow a run may lose its lease before.
@@ -54,6 +55,8 @@ fn meet(stage: &Stage, order: Order, at: &'static str, fault: &Fault, ends: &End
     let mut said = first.output();
     let mut status = first.status;
     if matches!(status, Some(5 | 75)) {
+        // It may have been kept from giving it back.
+        free_lease(&stage.api, &stage.name);
         let again = stage.run_to_the_end(order);
         said = format!("{said}\n--- again\n{}", again.output());
         status = again.status;

@@ -11,9 +11,9 @@ use fairlead_tests::proxy::{Asked, Fault, Moment, Proxy};
 use fairlead_tests::state::{State, canonical, differences};
 use serde_json::{Value, json};
 
-use crate::scenario::{Method, again_while_told, clusters, counted, kind, through_proxy};
+use crate::scenario::{Method, again_while_told, clusters, counted, free_lease_of_killed, kind, through_proxy};
 
-/// At work at once: most of the time each waits for the lease of what was killed.
+/// At work at once: most of the time each waits for its processes and for the API server.
 const WORKERS: usize = 24;
 
 /// What is closed, by path and name.
@@ -174,12 +174,14 @@ impl Scene {
             ("GRACE_PERIOD", "0s"),
             ("INTERVAL", "100ms"),
             ("SAMPLES", "2"),
-            ("LEASE_DURATION", "3s"),
-            ("REQUEST_TIMEOUT", "1s"),
-            ("LEASE_WAIT", "30s"),
+            ("LEASE_DURATION", "15s"),
+            ("REQUEST_TIMEOUT", "5s"),
+            ("LEASE_WAIT", "1m"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
-        through_proxy(&self.kubeconfig, command, fault)
+        let ended = through_proxy(&self.kubeconfig, command, fault);
+        free_lease_of_killed(&self.api, &self.name, &ended.0);
+        ended
     }
 
     fn run_to_the_end(&self, order: Order) -> Ended {

@@ -1,5 +1,6 @@
 //! Gates, switches, sweeps and a second executor, killed at each write; and a second store.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -239,9 +240,11 @@ fn a_sweep_stores_every_object_anew_also_one_that_was_made_meanwhile() {
         assert_ne!(swept, before, "{name} is stored anew");
         assert_eq!(newer.touched(name), swept, "{name} is stored as it should be");
     }
-    let (ended, back) = newer.run(Order::Rollback, |_| None);
+    let (ended, proxy) = newer.stage.run(Order::Rollback, &[], |_| None);
     ended.expect(0);
-    assert_eq!(back.iter().filter(|write| **write == format!("patch {}", newer.plural())).count(), 3, "{back:?}");
+    // One that took too long is sent again.
+    let back = proxy.asked().into_iter().filter(|asked| kind(asked) == format!("patch {}", newer.plural()));
+    assert_eq!(back.map(|asked| asked.path).collect::<BTreeSet<_>>().len(), 3);
 }
 
 #[test]

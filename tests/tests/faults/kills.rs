@@ -7,7 +7,7 @@ use fairlead_tests::proxy::{Fault, Moment};
 use fairlead_tests::state::{State, differences, of_kinds};
 use serde_json::Value;
 
-use crate::scenario::{Ends, Order, Stage, at_once, clusters, counted, kind};
+use crate::scenario::{Ends, Order, SHORT, Stage, at_once, clusters, counted, kind};
 
 const MOMENTS: [Moment; 3] = [Moment::BeforeSent, Moment::AfterCommit, Moment::AfterAnswer];
 
@@ -163,13 +163,13 @@ fn a_rollback_in_two_parts_that_is_killed_at_any_write_of_either_ends_exactly_ol
     );
 }
 
-/// A lease is renewed by the clock: one write takes so long that it must be.
+/// A lease is renewed by the clock: one write takes so long that it must be. And the next run takes over by the clock.
 #[test]
 fn killed_while_it_renews_its_lease_it_ends_fully_new_or_exactly_old() {
     let points = MOMENTS.into_iter().flat_map(|moment| [Then::Rerun, Then::Rollback].map(|then| (moment, then))).collect();
     let done = at_once(clusters(), "renewals", points, |stage, (moment, then): (Moment, Then), ends| {
         stage.reset();
-        let (ended, proxy) = stage.run(Order::Apply, &[], move |asked| match kind(asked).as_str() {
+        let (ended, proxy) = stage.run_for_its_lease(Order::Apply, &SHORT, move |asked| match kind(asked).as_str() {
             "renew lease" => Some(Fault::Kill(moment)),
             // Another kind of write than the first: it is under way when the lease is renewed.
             "create widgets" => Some(Fault::Delay(Duration::from_millis(1500))),

@@ -11,7 +11,7 @@ use fairlead_tests::state::{State, differences};
 use fairlead_tests::webhook::{LABEL, Mood, Webhook};
 use serde_json::{Value, json};
 
-use crate::scenario::{Method, Order, Stage, clusters, kind};
+use crate::scenario::{Method, Order, SHORT, Stage, clusters, kind};
 
 fn stage(name: &str) -> Stage {
     let stage = Stage::new(&clusters()[0], name);
@@ -29,13 +29,14 @@ fn edit(stage: &Stage, name: &str, patch: &Value) {
 
 /// Runs the job; when it is about to send this kind of write for the first time, somebody else is quicker.
 fn run_beside(stage: &Stage, order: Order, at: &'static str, path: String, edit: Value) -> Ended {
-    let (kubeconfig, is_done) = (clusters()[0].kubeconfig().to_owned(), AtomicBool::new(false));
+    // It is made before: the proxy's thread, which waits for the edit, forwards the renewals of the lease, too.
+    let (editor, is_done) = (Api::new(clusters()[0].kubeconfig().as_ref()), AtomicBool::new(false));
     let (ended, _) = stage.run(order, &[], move |asked| {
         if kind(asked) == at && !is_done.swap(true, Ordering::SeqCst) {
-            let (kubeconfig, path, edit) = (kubeconfig.clone(), path.clone(), edit.clone());
             // The proxy's thread has a runtime of its own already.
-            let editor = std::thread::spawn(move || Api::new(kubeconfig.as_ref()).expect(&Method::PATCH, &path, &edit));
-            editor.join().expect("the edit is made");
+            std::thread::scope(|scope| {
+                scope.spawn(|| editor.expect(&Method::PATCH, &path, &edit)).join().expect("the edit is made")
+            });
         }
         None
     });
@@ -279,9 +280,9 @@ fn a_rollback_without_patience_takes_over() {
     let stage = stage("wrested");
     let old = stage.state();
     // Slow enough that it is still at work, and not so slow that its requests are given up.
-    let [apply, back] = go_back_beside(&stage, &["--lease-wait", "0s"], |asked| {
-        (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700)))
-    });
+    let back = ["--lease-wait", "0s", "--request-timeout", "3s", "--lease-duration", "10s"];
+    let [apply, back] =
+        go_back_beside(&stage, &back, |asked| (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700))));
     assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
@@ -321,7 +322,8 @@ fn what_helm_would_take_back_in_the_wrong_order_is_refused_before_anything() {
 fn a_run_that_has_waited_does_not_finish_half_a_rollback() {
     let stage = stage("waited");
     let verifying = |asked: &Asked| kind(asked) == "patch ticket, phase Verifying";
-    let (killed, _) = stage.run(Order::Apply, &[], move |asked| verifying(asked).then_some(Fault::Kill(Moment::BeforeSent)));
+    let die = move |asked: &Asked| verifying(asked).then_some(Fault::Kill(Moment::BeforeSent));
+    let (killed, _) = stage.run_for_its_lease(Order::Apply, &SHORT, die);
     assert_eq!(killed.status, None, "{}", killed.output());
     let before = stage.state();
     let ticket = stage.phases().into_keys().next().expect("it has begun");

@@ -12,13 +12,13 @@ use fairlead_tests::proxy::{Asked, Fault, Moment, Proxy};
 use fairlead_tests::state::{State, canonical, differences};
 use serde_json::{Value, json};
 
-use crate::scenario::{Method, Order, again_while_told, clusters, counted, kind, through_proxy};
+use crate::scenario::{Method, Order, again_while_told, clusters, counted, free_lease_of_killed, kind, through_proxy};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 const OBJECTS: [&str; 2] = ["a", "b"];
 
-/// At work at once: each waits for leases, for the fence, and for the API server to serve a kind.
+/// At work at once: each waits for the fence, and for the API server to serve a kind.
 const WORKERS: usize = 16;
 
 /// What is done after the kill.
@@ -168,12 +168,14 @@ impl Relics {
             ("RELEASE", self.name.as_str()),
             ("LEDGER_NAMESPACE", &self.name),
             ("CONCURRENCY", "1"),
-            ("LEASE_DURATION", "5s"),
-            ("REQUEST_TIMEOUT", "2s"),
-            ("LEASE_WAIT", "30s"),
+            ("LEASE_DURATION", "15s"),
+            ("REQUEST_TIMEOUT", "5s"),
+            ("LEASE_WAIT", "1m"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
-        through_proxy(&self.kubeconfig, command, fault)
+        let ended = through_proxy(&self.kubeconfig, command, fault);
+        free_lease_of_killed(&self.api, &self.name, &ended.0);
+        ended
     }
 
     fn run_to_the_end(&self, order: Order) -> Ended {

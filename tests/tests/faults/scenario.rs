@@ -48,8 +48,12 @@ const KINDS: [(&str, &str, &str); 4] = [
     ("/apis/example.com/v1", "Widget", "widgets"),
 ];
 
-/// At work at once: most of the time each waits for the lease of what was killed.
+/// At work at once: most of the time each waits for its processes and for the API server.
 const WORKERS: usize = 16;
+
+/// So short that a request is given up soon, that the lease is renewed soon, and that a successor need not wait for long. On a busy machine
+/// it may be lost.
+pub(crate) const SHORT: [&str; 4] = ["--lease-duration", "3s", "--request-timeout", "1s"];
 
 /// The states that there may be in the end.
 pub(crate) struct Ends {
@@ -225,8 +229,20 @@ impl Stage {
         list["items"].as_array().expect("a list").iter().map(ticket).collect()
     }
 
-    /// Runs the job once, through a proxy that does this to its requests.
+    /// Runs the job once, through a proxy that does this to its requests. Nobody need wait for the lease of one that was killed.
     pub(crate) fn run(
+        &self,
+        order: Order,
+        more: &[&str],
+        fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+    ) -> (Ended, Proxy) {
+        let ended = self.run_for_its_lease(order, more, fault);
+        free_lease_of_killed(&self.api, &self.name, &ended.0);
+        ended
+    }
+
+    /// The same with a lease that the next run must wait for when this one was killed.
+    pub(crate) fn run_for_its_lease(
         &self,
         order: Order,
         more: &[&str],
@@ -246,9 +262,9 @@ impl Stage {
             ("LEDGER_NAMESPACE", &self.name),
             ("HELM_REVISION", "2"),
             ("CONCURRENCY", "1"),
-            ("LEASE_DURATION", "3s"),
-            ("REQUEST_TIMEOUT", "1s"),
-            ("LEASE_WAIT", "30s"),
+            ("LEASE_DURATION", "15s"),
+            ("REQUEST_TIMEOUT", "5s"),
+            ("LEASE_WAIT", "1m"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
         through_proxy(&self.kubeconfig, command, fault)
@@ -275,6 +291,19 @@ pub(crate) fn through_proxy(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     (Ended { command: line, status: output.status.code(), stdout, stderr }, proxy)
+}
+
+/// Gives back what a process that was killed cannot: the lease of a release in the namespace of the same name.
+pub(crate) fn free_lease_of_killed(api: &Api, name: &str, ended: &Ended) {
+    if ended.status.is_none() {
+        free_lease(api, name);
+    }
+}
+
+/// Gives back the lease of a release in the namespace of the same name, if there is one.
+pub(crate) fn free_lease(api: &Api, name: &str) {
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{name}/leases/fairlead-{name}");
+    api.ask(&Method::PATCH, &lease, &json!({"spec": {"holderIdentity": ""}}));
 }
 
 /// Runs as a Job does: again, for as long as it says so.
