@@ -118,5 +118,10 @@ annotations:
   helm.sh/hook: {{ join "," .events | quote }}
   helm.sh/hook-weight: "0"
   helm.sh/hook-delete-policy: before-hook-creation
+{{- else }}
+annotations:
+  # A rollback needs them, also when the Job that came with them is not among the manifests any more.
+  argocd.argoproj.io/sync-options: Prune=false
+  kustomize.toolkit.fluxcd.io/prune: disabled
 {{- end }}
 {{- end -}}

@@ -39,6 +39,10 @@ spec:
   template:
     metadata:
       labels: {{- include "fairlead-hooks.labels" . | nindent 8 }}
+      {{- /* By its label a pod passes Istio's webhook by, which may be down when somebody goes back; for an annotation it is asked. */}}
+      {{- with get (.podAnnotations | default dict) "sidecar.istio.io/inject" }}
+        sidecar.istio.io/inject: {{ . | quote }}
+      {{- end }}
       {{- with .podAnnotations }}
       annotations: {{- toYaml . | nindent 8 }}
       {{- end }}

@@ -98,9 +98,8 @@ fn each_job_waits_for_those_before_it_where_all_are_plain_jobs() {
                 (job("legacy-purger").expect("it is on"), others)
             };
             let awaited = |job: &Value| {
-                let variables =
-                    job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
-                variables.iter().find(|it| it["name"] == "FAIRLEAD_AFTER_JOB").map(|it| it["value"].clone())
+                let args = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().cloned().unwrap_or_default();
+                args.iter().skip_while(|it| **it != "--after-job").nth(1).cloned()
             };
             let (purger, [drain, triggers]) =
                 of(&format!("{ALL_JOBS},mode=job,triggerReplicator.activeDeadlineSeconds=300"));
