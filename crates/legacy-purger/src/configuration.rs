@@ -73,8 +73,8 @@ pub(crate) enum Owned {
 pub(crate) struct PurgedKind {
     pub(crate) group: String,
     pub(crate) kind: String,
-    /// Only in these namespaces; none are all of them.
-    #[serde(default)]
+    /// Only in these namespaces. Left out: in all of them.
+    #[serde(default, deserialize_with = "at_least_one")]
     pub(crate) namespaces: Vec<String>,
     /// Only these of them.
     #[serde(default)]
@@ -231,6 +231,15 @@ impl Purge {
     }
 }
 
+/// A list that a template has left empty does not mean everything.
+fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::deserialize(deserializer)?;
+    if names.is_empty() {
+        return Err(serde::de::Error::custom("it names none; leave it out where all are meant"));
+    }
+    Ok(names)
+}
+
 /// Groups of Kubernetes itself have no dot, or belong to `k8s.io`; those of the service catalog, too, whose objects have effects
 /// outside the cluster.
 pub(crate) fn is_built_in(group: &str) -> bool {
@@ -271,6 +280,7 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C}, {group: a.b, kind: C}]", "stands twice"),
             ("  kinds: [{group: a.b, kind: C, colour: red}]", "purge.kinds[0].colour: unknown field `colour`"),
             ("  kinds: [{group: a.b}]", "missing field `kind`"),
+            ("  kinds: [{group: a.b, kind: C, namespaces: []}]", "it names none; leave it out where all are meant"),
             ("  consumers: []", "missing field `kinds`"),
             ("  kinds: []", "purge.kinds: it is empty, so nothing would be removed"),
             (
