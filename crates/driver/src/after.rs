@@ -43,6 +43,10 @@ async fn complete(session: &Session<'_>, name: &str) -> Result<Duration, Failure
             let message = format!("Job {name} has failed, {why}; `{logs}` says more");
             Err(Failure::new(&shared::NOT_AFTER, message))
         }
-        Err(why) => Err(Failure::new(&shared::NOT_AFTER, format!("Job {name} was waited for in vain: {why}"))),
+        Err(why) => {
+            let describe = session.place.kubectl(&format!("describe job {name}"));
+            let message = format!("Job {name} was waited for in vain: {why}; `{describe}` says more");
+            Err(Failure::new(&shared::NOT_AFTER, message))
+        }
     }
 }

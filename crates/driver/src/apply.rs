@@ -243,6 +243,11 @@ impl<S: Step> Apply<'_, S> {
         session.watch.guard(self.require_ledger()).await?;
         session.watch.guard(executor.require(self.work(plan))).await?;
         self.warn_unless_armed(&helm).await;
+        let missing = session.watch.guard(session.store.missing()).await?;
+        if !missing.is_empty() {
+            let runs = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(runs, next = session.place.command("status"), "somebody has deleted the tickets of these runs");
+        }
         session
             .exclusively(Waiting::UntilDeadline, async |exclusive| {
                 let runs = session.runs().await?;

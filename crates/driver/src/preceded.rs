@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use fairlead_migration::change::Target;
 use fairlead_migration::evidence::Claim;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::progress::Phase;
+use fairlead_migration::progress::{Phase, WhyBack};
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store;
 use fairlead_observe::claim::broken;
@@ -81,6 +81,8 @@ fn has_preceded<'r>(step: &str, runs: &'r [RecordedRun], valid: Valid) -> Result
             ));
         }
         Phase::Committed => {}
+        // A probe takes back what it has made, and that is its success.
+        Phase::RolledBack if last.progress.why_back == Some(WhyBack::Planned) => {}
         Phase::RolledBack if last.progress.asked().is_some() => {
             return Err(format!("its last run, {sequence} of {created}, has been taken back"));
         }
@@ -114,7 +116,7 @@ fn has_preceded<'r>(step: &str, runs: &'r [RecordedRun], valid: Valid) -> Result
 
 #[cfg(test)]
 mod tests {
-    use fairlead_migration::progress::{Asked, Cause, Progress, WhyBack};
+    use fairlead_migration::progress::{Asked, Cause, Progress};
 
     use super::*;
 

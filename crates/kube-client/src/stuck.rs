@@ -55,7 +55,10 @@ fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
         (JobState::Failed(why), pod) => (true, [Some(why), pod].into_iter().flatten().collect::<Vec<_>>().join("; ")),
         (JobState::Open, Some(pod)) => (false, pod),
         // Without a pod nothing has been begun; with one that runs, or has run, the ledger knows more.
-        (JobState::Open, None) if !has_begun => (false, "it has no pod yet: `kubectl describe job` says why".to_owned()),
+        (JobState::Open, None) if !has_begun => {
+            let namespace = job["metadata"]["namespace"].as_str().unwrap_or_default();
+            (false, format!("it has no pod yet: `kubectl -n {namespace} describe job {}` says why", name(job)))
+        }
         _ => return None,
     };
     let began = job["status"]["startTime"].as_str().unwrap_or_default().to_owned();

@@ -14,7 +14,7 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store as _;
-use fairlead_migration::ticket::KUBERNETES;
+use fairlead_migration::ticket::{KUBERNETES, Tool};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
@@ -173,18 +173,13 @@ fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
     // Of these the next run of their step begins anew, or goes on.
     let is_well = |run: &RecordedRun| matches!(run.phase(), Phase::Planned | Phase::Background);
     let is_open = |run: &&RecordedRun| run.is_unfinished() && !is_well(run) || run.phase() == Phase::Dirty;
-    match runs.iter().find(is_open) {
-        Some(run) => {
-            let RecordedRun { sequence, step, .. } = run;
-            Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")))
-        }
-        None => {
-            let going_on = runs.iter().filter(|run| run.phase() == Phase::Background);
-            let going_on: Vec<String> =
-                going_on.map(|run| format!("; run {} ({}) goes on", run.sequence, run.step)).collect();
-            Ok(format!("{} recorded, none of them stuck{}", runs.len(), going_on.concat()))
-        }
+    if let Some(run) = runs.iter().find(is_open) {
+        let RecordedRun { sequence, step, .. } = run;
+        return Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")));
     }
+    let going_on = runs.iter().filter(|run| run.phase() == Phase::Background);
+    let going_on: Vec<String> = going_on.map(|run| format!("; run {} ({}) goes on", run.sequence, run.step)).collect();
+    Ok(format!("{} recorded, none of them stuck{}", runs.len(), going_on.concat()))
 }
 
 fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<String, String> {
@@ -213,7 +208,14 @@ async fn needs(
             }
             reopened => reopened?,
         };
-        if reopened.ticket.executor != KUBERNETES || !run.is_in_force() {
+        if reopened.ticket.executor != KUBERNETES {
+            let Tool { name, version, image } = &reopened.ticket.tool;
+            let who = image.clone().unwrap_or_else(|| format!("{name} {version}"));
+            let (sequence, executor) = (run.sequence, &reopened.ticket.executor);
+            served = served.and(Err(format!("run {sequence} is of executor {executor}: only {who} can take it back")));
+            continue;
+        }
+        if !run.is_in_force() {
             continue;
         }
         found = cluster.discover_for(&reopened.plan, &found).await?;

@@ -60,7 +60,7 @@ pub(crate) async fn choose(
         let way_out = helm.state(&ours).way_out().filter(|to| *to != revision);
         let command = way_out.map(|to| place.helm_rollback(to));
         let is_later = |run: &&RecordedRun| run.helm_revision.is_some_and(|its| its > revision);
-        let planned = ours.iter().filter(is_later).filter(is_planned).cloned().collect();
+        let planned = ours.iter().filter(is_later).filter(|run| is_planned(run)).cloned().collect();
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
             chosen.planned = planned;
@@ -79,7 +79,8 @@ pub(crate) async fn choose(
         return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
     let oldest = goal.to.or_else(|| runs.iter().rev().find(|run| run.may_be_last()).map(|run| run.sequence)).unwrap_or(0);
-    let planned: Vec<RecordedRun> = runs.iter().filter(is_planned).filter(|run| run.sequence > oldest).cloned().collect();
+    let planned: Vec<RecordedRun> =
+        runs.iter().filter(|run| is_planned(run)).filter(|run| run.sequence > oldest).cloned().collect();
     let runs = runs.into_iter().rev();
     let runs: Vec<RecordedRun> = match goal.to {
         Some(sequence) => runs.filter(|run| run.may_be_undone() && run.sequence > sequence).collect(),
@@ -93,7 +94,7 @@ pub(crate) async fn choose(
     Ok(Chosen { runs, planned, missing, newest, ..Chosen::default() })
 }
 
-fn is_planned(run: &&RecordedRun) -> bool {
+fn is_planned(run: &RecordedRun) -> bool {
     run.phase() == Phase::Planned
 }
 

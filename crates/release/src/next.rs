@@ -67,14 +67,18 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = format!("finishes run {}, if nobody is at it, and then does what there is to do", run.sequence);
         next.push(Next { command, what });
     }
-    if let Some(last) = runs.iter().rev().find(|run| run.may_be_last()) {
+    // Helm's own rollback comes first: what is left is what the manifests of today use.
+    let is_helms_turn = matches!(known.state, HelmState::GoingBack { has_begun: true, .. });
+    let is_left_to_helm = |run: &RecordedRun| is_helms_turn && run.is_half();
+    let is_any_left = runs.iter().any(is_left_to_helm);
+    if let Some(last) = runs.iter().rev().find(|run| run.may_be_last()).filter(|last| !is_left_to_helm(last)) {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
         let (flags, more) = known.flags(&Goal { last: true, to: None, to_revision: None });
         let what = format!("takes back run {} ({}){alone}{more}", last.sequence, last.step);
         next.push(command(&format!("rollback --last{flags}"), what));
     }
     let count = runs.iter().filter(|run| run.may_be_last()).count();
-    if count > 1 || count == 0 && !known.missing.is_empty() {
+    if count > 1 && !is_any_left || count == 0 && !known.missing.is_empty() {
         let (flags, more) = known.flags(&Goal { last: false, to: Some(0), to_revision: None });
         let what = if count == 0 { "has nobody ask for them again" } else { "takes back all runs, the newest first" };
         next.push(command(&format!("rollback --to 0{flags}"), format!("{what}{more}")));

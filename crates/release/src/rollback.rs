@@ -52,7 +52,14 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
                 let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
                 Rollback { session, args, exclusive, helm: &helm, last, waits_until: OnceCell::new() }.go().await
             };
-            session.exclusively(Waiting::Insisting, go).await??;
+            // A run that is not meant is not stopped half way: nobody would take it back.
+            let is_at_another = |run: &RecordedRun| {
+                let is_meant = chosen.runs.iter().chain(&chosen.planned).any(|it| it.sequence == run.sequence);
+                run.is_unfinished() && run.phase() != Phase::Background && !is_meant
+            };
+            let runs = session.runs().await?;
+            let waiting = if runs.iter().any(is_at_another) { Waiting::Patient } else { Waiting::Insisting };
+            session.exclusively(waiting, go).await??;
             Ok(ExitStatus::Done)
         }
     }
@@ -68,7 +75,7 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
         tracing::warn!(run, "somebody has deleted its ticket, so what it changed stays");
     }
     if !chosen.runs.is_empty() {
-        require_helm_back(session, args, &helm).await?;
+        require_helm_back(session, args, &helm, &chosen.runs).await?;
     }
     if !args.dry_run {
         let ledger = Ledger::new(session.cluster, place.namespace, place.release);
@@ -78,12 +85,20 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
 }
 
 /// By hand, the second part comes after Helm: what is left is what the manifests of today use.
-async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords) -> Result<(), Failure> {
-    let Some(revision) =
-        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none())
-    else {
-        return Ok(());
+async fn require_helm_back(
+    session: &Session<'_>,
+    args: &RollbackArgs,
+    helm: &HelmRecords,
+    runs: &[RecordedRun],
+) -> Result<(), Failure> {
+    let half = || runs.iter().filter(|run| run.is_half()).find_map(|run| run.progress.asked()?.to);
+    let revision = match (args.undo_at, args.goal.to_revision) {
+        (Some(UndoAt::PostRollback), Some(revision)) => Some(revision),
+        // All at once, of which Helm's hook has done the first part.
+        (None, None) => half(),
+        _ => None,
     };
+    let Some(revision) = revision.filter(|_| session.job.is_none()) else { return Ok(()) };
     let watch = &session.watch;
     if watch.guard_patiently(helm.has_gone_back(session.cluster, revision)).await? != Some(false) {
         return Ok(());
@@ -97,7 +112,7 @@ async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &He
     let command = session.place.helm_rollback(revision);
     let message = format!(
         "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
-         `{command} --no-hooks` brings them (without the flag where that revision has no rollback hooks)"
+         `{command}` brings them, or with --no-hooks where its hooks have failed for another reason"
     );
     Err(Failure::new(&shared::NOT_GONE_BACK, message))
 }

@@ -70,7 +70,8 @@ fn half(run: &RecordedRun, helms: Option<String>, place: Place<'_>) -> Failure {
 #[must_use]
 pub fn cancelled_by_rollback(outcome: Outcome, watch: &Watch) -> Outcome {
     match outcome {
-        Outcome::Interrupted(Obstacle::Stopped(Stop::LeaseOver)) if watch.stop() == Some(Stop::Cancelled) => {
+        // Also where an answer was waited for when that was noticed.
+        Outcome::Interrupted(_) if watch.stop() == Some(Stop::Cancelled) => {
             Outcome::Interrupted(Obstacle::Stopped(Stop::Cancelled))
         }
         other => other,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, run, tool};
+use fairlead_tests::program::{Ended, becomes, run, tool};
 use serde_json::Value;
 
 use crate::fixtures::{apply, subscription};
@@ -34,6 +34,11 @@ fn back(cluster: &Cluster, release: &str) -> Ended {
     run(&mut cluster.job("trigger-replicator", &args), "").expect(0)
 }
 
+/// Seconds.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs()
+}
+
 /// Secrets of the ledger and of Helm, as a backup has them.
 fn backup(cluster: &Cluster) -> Vec<Value> {
     let list = cluster.kubectl(&["get", "secrets", "-n", "default", "-o", "json"]).expect(0).json();
@@ -59,7 +64,8 @@ fn a_run_is_of_the_same_installation_after_its_namespace_was_restored() {
     for secret in &secrets {
         // In the order of their names: that of the ticket comes before those of Helm's. Times are in seconds.
         cluster.apply(secret);
-        std::thread::sleep(Duration::from_millis(1100));
+        let second = now();
+        assert!(becomes(|| now() > second), "time stands still");
     }
     assert_eq!(back(&cluster, "shop").stdout, took);
     // Evidence does not become younger either.

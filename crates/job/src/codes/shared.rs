@@ -127,7 +127,8 @@ crate::codes! {
     pub NOT_AFTER = "FL031", Refused, "A Job that has to come before has failed, or has not come",
         "Jobs that are applied all at once wait for each other in the order of their weights (`--after-job`). The one that this \
          run has waited for has failed. Nothing was changed.",
-        "Read the log of the Job that the message names and fix what it says, then apply all Jobs again.";
+        "Give the command in the message and fix what it says. Then `kubectl replace --force` all Jobs: `kubectl apply` leaves a Job that has \
+         run as it is.";
     pub UNKNOWN_RELEASE = "FL032", Usage, "There is no such release",
         "Neither fairlead nor Helm has recorded anything under this name in this namespace.",
         "Check the name, the namespace and --context; the message names the releases that have runs.";
