@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::program::{root, run, tool};
+use crate::program::{becomes, root, run, tool};
 
 /// A verb on a resource of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +63,23 @@ pub fn rules(objects: &[Value]) -> Vec<Rule> {
         }
     }
     all
+}
+
+/// Waits until the authorizer knows the roles of a `ServiceAccount` in namespace default, each kind by its last one: it learns of them a
+/// moment after they are written.
+pub fn wait_until_allowed(cluster: &Cluster, account: &str, objects: &[Value]) {
+    for kind in ["Role", "ClusterRole"] {
+        let is_whole = |rule: &&Value| rule["resourceNames"].is_null();
+        let mut all = objects.iter().rev().filter(|object| object["kind"] == kind);
+        let found = all.find_map(|owner| Some((owner, owner["rules"].as_array()?.iter().find(is_whole)?)));
+        let Some((owner, rule)) = found else { continue };
+        let text = |field: &str| rule[field][0].as_str().unwrap_or_default();
+        let resource = format!("{}.{}", text("resources"), text("apiGroups"));
+        let namespace = owner["metadata"]["namespace"].as_str().unwrap_or("default");
+        let user = format!("--as=system:serviceaccount:default:{account}");
+        let ask = ["auth", "can-i", text("verbs"), resource.trim_end_matches('.'), "-n", namespace, &user];
+        assert!(becomes(|| cluster.kubectl(&ask).stdout.trim() == "yes"), "{account} is not allowed: {rule}");
+    }
 }
 
 /// Writes a kubeconfig for the ServiceAccount of a job of a release, which has been installed.

@@ -29,6 +29,9 @@ const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
 /// The jobs that pods of the tests run.
 const IMAGES: [&str; 3] = ["trigger-replicator", "drain-waiter", "legacy-purger"];
 
+/// How long a cluster may take to start. Several with Knative start at once, on two processors.
+pub const START: &str = "15m";
+
 /// A running cluster.
 pub struct Cluster {
     name: String,
@@ -103,7 +106,7 @@ impl Cluster {
         std::fs::create_dir_all(&audit).expect("the folder of audit logs");
         let unique = folder.path().file_name().expect("it has a name");
         let mut command = tool("cluster");
-        command.arg(args[0]).arg("--audit-log").arg(audit.join(unique).with_extension("log"));
+        command.arg(args[0]).args(["--timeout", START]).arg("--audit-log").arg(audit.join(unique).with_extension("log"));
         let mut child = command
             .args(&args[1..])
             .stdin(Stdio::piped())
@@ -241,10 +244,17 @@ impl Cluster {
         self.kubeconfig.to_str().expect("a path of ours is UTF-8")
     }
 
+    /// kubectl, which keeps what it learns of this cluster apart: another one may have had its port.
+    fn kubectl_command(&self) -> Command {
+        let mut kubectl = tool("kubectl");
+        kubectl.env("KUBECACHEDIR", self.folder.path().join("cache")).arg("--kubeconfig").arg(&self.kubeconfig);
+        kubectl
+    }
+
     /// Runs kubectl.
     #[track_caller]
     pub fn kubectl(&self, args: &[&str]) -> Ended {
-        run(tool("kubectl").arg("--kubeconfig").arg(&self.kubeconfig).args(args), "")
+        run(self.kubectl_command().args(args), "")
     }
 
     /// Creates or changes objects.
@@ -254,18 +264,14 @@ impl Cluster {
             Value::Array(items) => serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}),
             one => one.clone(),
         };
-        let mut kubectl = tool("kubectl");
-        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(["apply", "--server-side", "-f", "-"]);
-        run(&mut kubectl, &list.to_string()).expect(0);
+        run(self.kubectl_command().args(["apply", "--server-side", "-f", "-"]), &list.to_string()).expect(0);
     }
 
     /// Creates objects that do not exist yet: one request each.
     #[track_caller]
     pub fn create(&self, objects: impl Iterator<Item = Value>) {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<Value>>()});
-        let mut kubectl = tool("kubectl");
-        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(["create", "-f", "-"]);
-        run(&mut kubectl, &list.to_string()).expect(0);
+        run(self.kubectl_command().args(["create", "-f", "-"]), &list.to_string()).expect(0);
     }
 
     /// One object.
@@ -294,7 +300,9 @@ impl Cluster {
     pub fn account(&self, job: &str) -> PathBuf {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            self.apply(&Value::Array(access::rendered("fairlead", job)));
+            let access = access::rendered("fairlead", job);
+            self.apply(&Value::Array(access.clone()));
+            access::wait_until_allowed(self, &format!("fairlead-{job}"), &access);
             access::kubeconfig(self, "fairlead", job, self.folder.path())
         };
         accounts.entry(job.to_owned()).or_insert_with(make).clone()

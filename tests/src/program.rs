@@ -76,7 +76,7 @@ pub fn run(command: &mut Command, input: &str) -> Ended {
 }
 
 /// How long anything may take that a test waits for: what takes this long does not come any more.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Whether something becomes so in the end. It is looked at often, and not all the time: others need the processors.
 #[must_use]

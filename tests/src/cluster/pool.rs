@@ -1,6 +1,7 @@
 //! Clusters that tests share: started when they are needed, and emptied between two tests.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
@@ -94,7 +95,7 @@ impl Drop for Place {
 pub fn lease() -> Lease {
     let (lease, is_used) = CONTROL_PLANES.lease();
     if is_used {
-        empty(&lease);
+        clear(&lease);
     }
     lease
 }
@@ -156,16 +157,28 @@ const CUSTOM_KINDS: [&str; 11] = [
     "httpsources.sources.kyma-project.io",
 ];
 
-/// Takes away what a test has made. Namespaces stay: without a controller-manager they never go.
+/// Takes away what a test has made, on a cluster with controllers: until they have let go, too.
 pub fn empty(cluster: &Cluster) {
+    clear(cluster);
+    let kinds = installed(cluster);
+    let is_empty = || cluster.kubectl(&["get", &kinds, "--all-namespaces", "-o", "name"]).expect(0).stdout.is_empty();
+    assert!(becomes(is_empty), "some of {kinds} do not go");
+}
+
+/// Custom resources that tests make and that this cluster has.
+fn installed(cluster: &Cluster) -> String {
+    let crds = cluster.kubectl(&["get", "crds", "-o", "jsonpath={.items[*].metadata.name}"]).expect(0).stdout;
+    CUSTOM_KINDS.into_iter().filter(|kind| crds.contains(kind)).collect::<Vec<_>>().join(",")
+}
+
+/// Deletes what a test has made. Namespaces stay: without a controller-manager they never go.
+fn clear(cluster: &Cluster) {
     let policies = "validatingadmissionpolicybindings,validatingadmissionpolicies";
     let deleted = cluster.kubectl(&["delete", policies, "--all", "--wait=false"]).expect(0).stdout;
     if deleted.contains("deleted") {
         forget_policies(cluster);
     }
-    let crds = cluster.kubectl(&["get", "crds", "-o", "jsonpath={.items[*].metadata.name}"]).expect(0).stdout;
-    let kinds: Vec<&str> = CUSTOM_KINDS.into_iter().filter(|kind| crds.contains(kind)).collect();
-    cluster.kubectl(&["delete", &kinds.join(","), "--all", "--all-namespaces", "--wait=false"]).expect(0);
+    cluster.kubectl(&["delete", &installed(cluster), "--all", "--all-namespaces", "--wait=false"]).expect(0);
     // Elsewhere they belong to the cluster itself, or go with the namespace of the test that made them.
     let kinds = "secrets,configmaps,leases";
     cluster.kubectl(&["delete", kinds, "--all", "--namespace", "default", "--wait=false"]).expect(0);
@@ -173,7 +186,9 @@ pub fn empty(cluster: &Cluster) {
 
 /// A policy that is gone goes on denying for a second. All are read at once: when a new one acts, the old ones are forgotten.
 fn forget_policies(cluster: &Cluster) {
-    let name = "forgotten";
+    // An old one of the same name may still act.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = &format!("forgotten-{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let of_kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"], "resourceNames": [name]}]);
     cluster.apply(&json!([

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fairlead_tests::cluster::Cluster;
+use fairlead_tests::cluster::{Cluster, START};
 use fairlead_tests::program::{Ended, becomes, binaries, root, run, tool};
 use fairlead_tests::state;
 use serde_json::json;
@@ -57,7 +57,7 @@ fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
     }
     assert_eq!(state::differences(&before, &state::of_kinds(&cluster, KINDS)), Vec::<String>::new());
 
-    run(tool("cluster").args(["knative", "--name", cluster.name()]), "").expect(0);
+    run(tool("cluster").args(["knative", "--timeout", START, "--name", cluster.name()]), "").expect(0);
     let has_bundle = |name: &str| {
         let bundle = "jsonpath={.spec.conversion.webhook.clientConfig.caBundle}";
         !cluster.kubectl(&["get", "crd", name, "-o", bundle]).stdout.is_empty()

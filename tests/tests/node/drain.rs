@@ -22,7 +22,7 @@ fn the_intake_is_closed_when_its_last_pod_has_ended_and_a_service_leads_to_the_n
             "spec": {"selector": {"app": "old"}, "ports": [{"port": 80}]}}]));
     for name in ["intake", "old", "new"] {
         let deployment = format!("deployment/{name}");
-        cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=120s"]).expect(0);
+        cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=10m"]).expect(0);
     }
     let pods = |name: &str| {
         let label = format!("app={name}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fairlead_tests::cluster::node;
+use fairlead_tests::cluster::{START, node};
 use fairlead_tests::program::{root, run, tool};
 
 /// The folders of the cgroup hierarchies that belong to the box with this process.
@@ -30,7 +30,7 @@ fn a_killed_cluster_leaves_nothing_but_what_down_takes_away() {
     let _turn = node();
     let before = outside();
     let cluster = |args: &[&str]| run(tool("cluster").args(args).args(["--name", "leftovers"]), "");
-    cluster(&["up"]).expect(0);
+    cluster(&["up", "--timeout", START]).expect(0);
     let status = cluster(&["status"]).expect(0).stdout;
     let pid = status.lines().find_map(|line| line.strip_prefix("pid")).expect(&status).trim().to_owned();
     assert!(!cgroups(&pid).is_empty(), "a box has cgroups of its own");

@@ -25,7 +25,7 @@ fn with_broker(cluster: &Cluster, namespace: &str) {
         {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": namespace, "name": "default"},
          "spec": {"config": config}},
     ]));
-    cluster.kubectl(&["wait", "-n", namespace, "--for=condition=Ready", "broker/default", "--timeout=120s"]).expect(0);
+    cluster.kubectl(&["wait", "-n", namespace, "--for=condition=Ready", "broker/default", "--timeout=10m"]).expect(0);
 }
 
 fn trigger(cluster: &Cluster, namespace: &str) -> Option<Value> {

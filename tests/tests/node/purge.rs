@@ -31,11 +31,11 @@ fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_com
     dependent["metadata"]["ownerReferences"] =
         json!([{"apiVersion": "example.com/v1", "kind": "Widget", "name": "owner", "uid": owner["metadata"]["uid"]}]);
     cluster.apply(&dependent);
-    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=120s"]).expect(0);
+    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=10m"]).expect(0);
     // The garbage collector looks for new kinds every 30 seconds. It takes nothing of an owner whose kind it has not
     // known before it went, and it is who ends a deletion in the foreground: when it has ended this one, it watches.
     cluster.apply(&object("example.com/v1", "Widget", "watched", json!({"spec": {"size": 1}})));
-    let deletion = ["delete", "widget", "-n", NAMESPACE, "watched", "--cascade=foreground", "--timeout=300s"];
+    let deletion = ["delete", "widget", "-n", NAMESPACE, "watched", "--cascade=foreground", "--timeout=10m"];
     cluster.kubectl(&deletion).expect(0);
 
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -60,14 +60,14 @@ fn pods_have_ended_before_anything_goes_and_what_the_garbage_collector_takes_com
     let held = cluster.get("deployment", NAMESPACE, "consumer");
     assert_eq!((&held["spec"]["replicas"], &held["status"]["replicas"]), (&json!(0), &Value::Null));
     assert!(cluster.kubectl(&["get", "crd", "widgets.example.com"]).status != Some(0));
-    cluster.kubectl(&["wait", "configmap", "-n", NAMESPACE, "owned", "--for=delete", "--timeout=300s"]).expect(0);
+    cluster.kubectl(&["wait", "configmap", "-n", NAMESPACE, "owned", "--for=delete", "--timeout=10m"]).expect(0);
     run(&["rollback", "--last"]);
     assert_eq!(differences(&before, &state()), Vec::<String>::new());
     // It is owned by who is there now: the garbage collector leaves it alone.
     let owner = cluster.get("widget", NAMESPACE, "owner");
     let dependent = cluster.get("configmap", NAMESPACE, "owned");
     assert_eq!(dependent["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"]);
-    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=120s"]).expect(0);
+    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, "deployment/consumer", "--timeout=10m"]).expect(0);
     cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).expect(0);
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
 }
@@ -96,7 +96,7 @@ fn what_a_real_knative_works_on_comes_back_as_it_was_and_becomes_ready_again() {
     ]));
     let ready = || {
         let kinds = "channels.messaging.knative.dev,subscriptions.messaging.knative.dev";
-        cluster.kubectl(&["wait", "-n", "kyma-system", "--for=condition=Ready", kinds, "--all", "--timeout=120s"]).expect(0);
+        cluster.kubectl(&["wait", "-n", "kyma-system", "--for=condition=Ready", kinds, "--all", "--timeout=10m"]).expect(0);
     };
     // What its controllers write, and who they are to them, is theirs.
     let state = || {

@@ -1,17 +1,30 @@
 //! A Helm release of the demo's chart in a namespace of its own.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::process::Command;
 
 use fairlead_tests::cluster::{Cluster, empty};
 use fairlead_tests::program::{Ended, root, run, tool};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The shop before its upgrade, on an empty cluster.
 pub(crate) struct Release<'a> {
     pub(crate) cluster: &'a Cluster,
     helm: &'static str,
     pub(crate) namespace: String,
-    chart: PathBuf,
+    /// The chart.
+    folder: TempDir,
+}
+
+/// What `helm dependency build` makes of the demo's chart, in a folder of its own: the demo builds it in its place meanwhile.
+fn copy_chart(folder: &Path) {
+    let copy =
+        |args: &[&str], to: &Path| run(Command::new("cp").arg("-rL").args(args).arg(to).current_dir(root()), "").expect(0);
+    let shop = ["Chart.yaml", "values.yaml", "templates"].map(|name| format!("examples/kyma-event-bus/shop/{name}"));
+    copy(&shop.each_ref().map(String::as_str), folder);
+    std::fs::create_dir(folder.join("charts")).expect("made");
+    copy(&["charts/fairlead"], &folder.join("charts"));
 }
 
 impl<'a> Release<'a> {
@@ -23,9 +36,9 @@ impl<'a> Release<'a> {
         let namespace = format!("{name}-{helm}");
         cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace,
             "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
-        let chart = root().join("examples/kyma-event-bus/shop");
-        run(tool(helm).args(["dependency", "build"]).arg(&chart), "").expect(0);
-        let release = Self { cluster, helm, namespace, chart };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        copy_chart(folder.path());
+        let release = Self { cluster, helm, namespace, folder };
         release.helm(&["install"], &[]).expect(0);
         release
     }
@@ -37,7 +50,7 @@ impl<'a> Release<'a> {
 
     fn helm(&self, verb: &[&str], more: &[&str]) -> Ended {
         let mut helm = tool(self.helm);
-        helm.args(verb).arg("shop").arg(&self.chart).args([
+        helm.args(verb).arg("shop").arg(self.folder.path()).args([
             "-n",
             &self.namespace,
             "--kubeconfig",

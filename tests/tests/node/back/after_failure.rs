@@ -68,7 +68,7 @@ fn hold(scene: &Scene<'_>) {
     scene.cluster.kubectl(&["delete", "brokers.eventing.knative.dev", "-n", &scene.namespace, "default"]).expect(0);
     // What Knative and the garbage collector delete with it.
     for gone in ["inmemorychannels/default-kne-trigger", "service/default-kne-trigger-kn-channel"] {
-        scene.cluster.kubectl(&["wait", "-n", &scene.namespace, "--for=delete", gone, "--timeout=120s"]).expect(0);
+        scene.cluster.kubectl(&["wait", "-n", &scene.namespace, "--for=delete", gone, "--timeout=10m"]).expect(0);
     }
     let mut spec = broker["spec"].clone();
     spec["config"]["name"] = "late".into();
@@ -97,7 +97,7 @@ fn timeout(scene: &Scene<'_>) {
     hold(scene);
     scene.install(&[]);
     let before = scene.state();
-    upgrade_in_vain(scene, &["--timeout", "90s", "--set", "fairlead.triggerReplicator.args={--ready-timeout,170s}"]);
+    upgrade_in_vain(scene, &["--timeout", "90s"]);
     scene.assert_is(&before);
     assert_eq!(scene.phases(), ["RolledBack"]);
     let said = scene.termination("shop-trigger-replicator");
@@ -147,17 +147,16 @@ fn evicted(scene: &Scene<'_>) {
     hold(scene);
     scene.install(&[]);
     let before = scene.state();
-    // It is a while until the kubelet has come again and ended the pod.
-    let mut helm = start(scene, &["--set", "fairlead.triggerReplicator.args={--ready-timeout,170s}"]);
+    let mut helm = start(scene, &[]);
     kill_kubelet(scene.cluster);
     let selector = "batch.kubernetes.io/job-name=shop-trigger-replicator";
-    scene.cluster.kubectl(&["delete", "pods", "-n", &scene.namespace, "-l", selector, "--timeout=120s"]).expect(0);
+    scene.cluster.kubectl(&["delete", "pods", "-n", &scene.namespace, "-l", selector, "--timeout=10m"]).expect(0);
     release(scene);
     let ended = helm.wait().expect("it ends");
     assert_eq!(ended.code(), Some(0), "{}", scene.termination("shop-trigger-replicator"));
     assert_eq!((scene.sides(), scene.phases().len()), ((0, 2), 2));
     scene.rollback(1).expect(0);
-    let knative = ["wait", "-n", "knative-eventing", "--for=condition=Available", "deployments", "--all", "--timeout=120s"];
+    let knative = ["wait", "-n", "knative-eventing", "--for=condition=Available", "deployments", "--all", "--timeout=10m"];
     scene.cluster.kubectl(&knative).expect(0);
     // But for what Knative has made now that the Broker is ready.
     let is_same = |name: &str| !name.contains("-kne-trigger") && !name.contains("\"late\"");
@@ -200,7 +199,7 @@ fn not_ready(scene: &Scene<'_>) {
     enforce("-");
     // The controller has given up for a while.
     scene.cluster.kubectl(&["delete", "replicasets", "-n", &scene.namespace, "--all"]).expect(0);
-    scene.cluster.kubectl(&["rollout", "status", "-n", &scene.namespace, "deployment/web", "--timeout=120s"]).expect(0);
+    scene.cluster.kubectl(&["rollout", "status", "-n", &scene.namespace, "deployment/web", "--timeout=10m"]).expect(0);
     scene.rollback_unmetered(1).expect(0);
     meter.finish().assert_none_lost();
     let labels = |mut state: State| {

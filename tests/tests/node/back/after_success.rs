@@ -1,6 +1,7 @@
 //! The upgrade has succeeded, and somebody goes back.
 
 use fairlead_tests::program::becomes;
+use fairlead_tests::state::differences;
 use serde_json::json;
 
 use super::play;
@@ -53,7 +54,8 @@ fn there_and_back_and_there(scene: &Scene<'_>) {
     scene.upgrade(&[]).expect(0);
     assert_eq!(scene.sides(), (0, 2));
     scene.rollback(2).expect(0);
-    assert_eq!((scene.sides(), second.len()), ((0, 2), scene.state().len()));
+    assert_eq!(scene.sides(), (0, 2));
+    assert!(becomes(|| scene.state().len() == second.len()), "{:?}", differences(&second, &scene.state()));
     // Revision 3 was a rollback to 1, and its hooks say so.
     scene.rollback(3).expect(0);
     scene.assert_is(&first);

@@ -53,7 +53,7 @@ fn replace(scene: &Scene<'_>, objects: &Value) {
 
 fn wait_for(scene: &Scene<'_>, job: &str) {
     let name = format!("job/{job}");
-    let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=250s"];
+    let args = ["wait", "-n", &scene.namespace, "--for=condition=Complete", &name, "--timeout=20m"];
     let waited = scene.cluster.kubectl(&args);
     let log = scene.cluster.kubectl(&["logs", "-n", &scene.namespace, &name]);
     assert_eq!(waited.status, Some(0), "{}", log.output());

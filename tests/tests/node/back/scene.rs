@@ -63,6 +63,13 @@ spec: {clusterIP: 203.0.113.7, ports: [{port: 80}]}
 {{- end }}
 "#;
 
+/// How long anything may take: half a dozen plays share Knative, and what takes a moment on its own takes minutes beside others. Each is
+/// less than the next, as the chart asks for.
+const WAIT: &str = "8m";
+const RUN: &str = "10m";
+const DEADLINE: u32 = 900;
+const HELM: &str = "20m";
+
 pub(crate) struct Scene<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) helm: &'static str,
@@ -88,7 +95,7 @@ impl<'a> Scene<'a> {
             "spec": {"config": {"apiVersion": "v1", "kind": "ConfigMap", "name": "channel", "namespace": namespace}}})];
         objects.extend(SUBSCRIPTIONS.map(|name| scene.subscription(name)));
         cluster.apply(&Value::Array(objects));
-        cluster.kubectl(&["wait", "-n", namespace, "--for=condition=Ready", "broker/default", "--timeout=120s"]).expect(0);
+        cluster.kubectl(&["wait", "-n", namespace, "--for=condition=Ready", "broker/default", "--timeout=10m"]).expect(0);
         scene
     }
 
@@ -130,8 +137,10 @@ impl<'a> Scene<'a> {
         let purged = json!({"group": "eventing.kyma-project.io", "kind": "Subscription", "namespaces": [self.namespace], "keepDefinition": true});
         json!({"version": version, "fairlead": {
             "image": {"registry": "docker.io", "tag": "dev", "pullPolicy": "Never"},
-            "triggerReplicator": {"enabled": version > 1, "excludeNamespaces": others},
-            "legacyPurger": {"enabled": version > 1},
+            "triggerReplicator": {"enabled": version > 1, "excludeNamespaces": others, "args": ["--ready-timeout", "10m"],
+                "runTimeout": RUN, "activeDeadlineSeconds": DEADLINE},
+            "legacyPurger": {"enabled": version > 1, "runTimeout": RUN, "activeDeadlineSeconds": DEADLINE},
+            "rollback": {"waitTimeout": WAIT, "runTimeout": RUN, "activeDeadlineSeconds": DEADLINE},
             "configuration": {"purge": {"kinds": [purged]}},
         }})
     }
@@ -194,7 +203,7 @@ impl<'a> Scene<'a> {
     /// Helm with a command, in this scene.
     pub(crate) fn helm(&self, args: &[&str]) -> Command {
         let mut helm = tool(self.helm);
-        helm.args(args).args(["-n", &self.namespace, "--kubeconfig", self.cluster.kubeconfig(), "--timeout", "4m"]);
+        helm.args(args).args(["-n", &self.namespace, "--kubeconfig", self.cluster.kubeconfig(), "--timeout", HELM]);
         // What it remembers of the cluster lies there, too.
         helm.env("HOME", self.folder.path()).env_remove("KUBECACHEDIR").current_dir(root());
         helm
