@@ -10,6 +10,7 @@
 //! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
 //! - [`servers`]: message brokers, databases and the like, each in a process of its own
 //! - [`state`]: all objects of some kinds, in a form that can be compared
+//! - [`watched`]: a job that is watched while it is at work
 //! - `timing`: how long each test takes
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
@@ -30,4 +31,5 @@ pub mod proxy;
 pub mod servers;
 pub mod state;
 mod timing;
+pub mod watched;
 pub mod webhook;

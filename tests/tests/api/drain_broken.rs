@@ -73,7 +73,7 @@ fn a_broker_that_stays_away_ends_the_run_with_its_name_and_the_intake_is_open_ag
 /// Connections stay, and nobody answers.
 #[test]
 fn a_broker_that_is_frozen_until_the_deadline_does_not_keep_the_run_longer() {
-    let waiting = Waiting::new(&["--samples", "80", "--stall", "10m", "--run-timeout", "20s"]);
+    let waiting = Waiting::new(&["--samples", "50", "--stall", "10m", "--run-timeout", "20s"]);
     let mut waiting = waiting;
     waiting.server.process().freeze();
     let is_over = becomes(|| waiting.job.try_wait().expect("a process of ours").is_some());

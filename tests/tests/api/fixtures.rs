@@ -33,6 +33,13 @@ pub(crate) fn plan(cluster: &Cluster, more: &[&str]) -> Ended {
     run(&mut cluster.job("trigger-replicator", &args), "")
 }
 
+/// Gives back the lease of a run that was killed, which cannot do it itself.
+#[track_caller]
+pub(crate) fn free_lease(cluster: &Cluster) {
+    let nobody = r#"{"spec": {"holderIdentity": ""}}"#;
+    cluster.kubectl(&["patch", "lease", "-n", "default", "fairlead-fairlead", "--type=merge", "-p", nobody]).expect(0);
+}
+
 /// Names and phases of the tickets in namespace default, sorted.
 #[track_caller]
 pub(crate) fn tickets(cluster: &Cluster) -> Vec<(String, String)> {

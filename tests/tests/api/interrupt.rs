@@ -1,14 +1,13 @@
 //! Signals, deadlines and servers that are not there.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
-
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, run};
 use fairlead_tests::state;
+use fairlead_tests::watched::Watched;
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::fixtures::{apply, job, subscription, tickets};
+use crate::fixtures::{apply, free_lease, job, subscription, tickets};
 
 fn many(cluster: &Cluster, count: usize) {
     cluster.create((0..count).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
@@ -19,14 +18,10 @@ fn a_run_that_is_told_to_end_is_finished_by_the_next() {
     let cluster = lease();
     many(&cluster, 300);
     let args = ["apply", "--ledger-namespace", "default", "--concurrency", "1", "-o", "json"];
-    let mut child =
-        cluster.job("trigger-replicator", &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
-    run(Command::new("kill").args(["-TERM", &child.id().to_string()]), "").expect(0);
-    let rest: Vec<String> = log.collect();
-    let status = child.wait().expect("it ends");
-    assert_eq!(status.code(), Some(75), "{}", rest.join("\n"));
+    let job = Watched::start_until(&mut cluster.job("trigger-replicator", &args), "changed");
+    job.signal(Signal::TERM);
+    let (status, rest) = job.finish();
+    assert_eq!(status, Some(75), "{}", rest.join("\n"));
     assert!(rest.iter().any(|line| line.contains("error FL008: interrupted")), "{}", rest.join("\n"));
     let made = cluster.list("triggers").len();
     assert!((1..300).contains(&made), "{made}");
@@ -78,16 +73,11 @@ fn what_an_earlier_pod_has_done_is_taken_back_when_the_deadline_has_passed_meanw
     let cluster = lease();
     many(&cluster, 300);
     let before = state::of(&cluster);
-    let short = ["--lease-duration", "3s", "--request-timeout", "1s"];
     let args = ["apply", "--ledger-namespace", "default", "--concurrency", "1"];
-    let mut job_of = cluster.job("trigger-replicator", &[&args[..], &short].concat());
-    let mut child = job_of.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(log.any(|line| line.contains("changed")), "the first change is logged");
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
+    Watched::start_until(&mut cluster.job("trigger-replicator", &args), "changed").kill();
+    free_lease(&cluster);
     job(&cluster, 10);
-    let late = apply(&cluster, &[&["--job", "it", "--run-timeout", "9m"], &short[..]].concat()).expect(124);
+    let late = apply(&cluster, &["--job", "it", "--run-timeout", "9m"]).expect(124);
     assert!(late.stderr.contains("everything is as before"), "{}", late.stderr);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
@@ -122,7 +112,7 @@ fn a_server_that_is_not_there_is_asked_again_and_named() {
     });
     std::fs::write(&file, kubeconfig.to_string()).expect("written");
     let ended =
-        run(program::job("trigger-replicator").args(["plan", "--request-timeout", "100ms", "--kubeconfig"]).arg(&file), "")
+        run(program::job("trigger-replicator").args(["plan", "--request-timeout", "300ms", "--kubeconfig"]).arg(&file), "")
             .expect(75);
     for word in [
         "trying again",

@@ -1,8 +1,6 @@
 //! The runs of a release: finished when their process died, one at a time, shown, and taken back.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
@@ -10,13 +8,12 @@ use base64::prelude::BASE64_STANDARD;
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, Ended, becomes, run, tool};
 use fairlead_tests::proxy::Proxy;
+use fairlead_tests::watched::Watched;
 use fairlead_tests::{access, state};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, deny_triggers_for, subscription, tickets};
-
-/// So short that a successor need not be waited for long.
-const SHORT: [&str; 4] = ["--lease-duration", "6s", "--request-timeout", "3s"];
+use crate::fixtures::{apply, deny_triggers_for, free_lease, subscription, tickets};
 
 fn replicator(cluster: &Cluster, command: &str, more: &[&str]) -> Ended {
     let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(more).copied().collect();
@@ -27,33 +24,28 @@ fn many(cluster: &Cluster, count: usize) {
     cluster.create((0..count).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
 }
 
-/// Starts a run and waits until its log has this.
-fn start_until(cluster: &Cluster, command: &str, more: &[&str], word: &str) -> Child {
-    let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(&SHORT).chain(more).copied().collect();
-    let mut job = cluster.job("trigger-replicator", &args);
-    let mut child = job.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(log.any(|line| line.contains(word)), "{word}");
-    // Whoever reads on keeps the process from being stopped by a full pipe.
-    std::thread::spawn(move || log.count());
-    child
+/// Starts a run and reads its log up to this.
+fn start_until(cluster: &Cluster, command: &str, more: &[&str], word: &str) -> Watched {
+    let args: Vec<&str> = [command, "--ledger-namespace", "default"].iter().chain(more).copied().collect();
+    Watched::start_until(&mut cluster.job("trigger-replicator", &args), word)
 }
 
-fn kill(mut child: Child) {
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
+/// Kills a run, for whose lease nobody need wait.
+fn kill(cluster: &Cluster, job: Watched) {
+    job.kill();
+    free_lease(cluster);
 }
 
 #[test]
 fn a_run_that_was_killed_is_finished_from_its_ticket_and_not_planned_again() {
     let cluster = lease();
     many(&cluster, 300);
-    kill(start_until(&cluster, "apply", &["--concurrency", "4"], "changed"));
+    kill(&cluster, start_until(&cluster, "apply", &["--concurrency", "4"], "changed"));
     let made = cluster.list("triggers").len();
     assert!((1..300).contains(&made), "{made}");
     // What has come since is not of that run.
     cluster.apply(&subscription("default", "late", "order.late"));
-    let finished = apply(&cluster, &SHORT).expect(0);
+    let finished = apply(&cluster, &[]).expect(0);
     assert!(finished.stderr.contains("going on with an earlier run"), "{}", finished.stderr);
     assert_eq!(cluster.list("triggers").len(), 301);
     let phases: Vec<String> = tickets(&cluster).into_iter().map(|(_, phase)| phase).collect();
@@ -72,9 +64,9 @@ fn a_run_that_was_killed_while_it_took_back_is_taken_back_to_the_end() {
     let before = state::of(&cluster);
     cluster.apply(&subscription("default", "z", "z.refused"));
     let with = state::of(&cluster);
-    kill(start_until(&cluster, "apply", &["--concurrency", "1"], "restored"));
+    kill(&cluster, start_until(&cluster, "apply", &["--concurrency", "1"], "restored"));
     assert!(!cluster.list("triggers").is_empty());
-    let ended = apply(&cluster, &SHORT).expect(1);
+    let ended = apply(&cluster, &[]).expect(1);
     for word in ["its process ended while everything was being taken back", "everything is as before"] {
         assert!(ended.stderr.contains(word), "{word}\n{}", ended.stderr);
     }
@@ -154,26 +146,35 @@ fn a_rollback_that_was_killed_is_finished_by_the_next() {
     many(&cluster, 200);
     let before = state::of(&cluster);
     apply(&cluster, &[]).expect(0);
-    kill(start_until(&cluster, "rollback", &["--last"], "restored"));
+    kill(&cluster, start_until(&cluster, "rollback", &["--last"], "restored"));
     let left = cluster.list("triggers").len();
     assert!((1..200).contains(&left), "{left}");
-    replicator(&cluster, "rollback", &[&["--last"], &SHORT[..]].concat()).expect(0);
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+/// Lets a run go on, and another one begin.
+fn finish_beside(first: Watched, second: impl FnOnce() -> Ended) -> (Option<i32>, Ended) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| first.finish().0);
+        let second = second();
+        (first.join().expect("no panic"), second)
+    })
 }
 
 #[test]
 fn two_runs_at_once_take_turns() {
     let cluster = lease();
     many(&cluster, 300);
-    let mut first = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
+    let first = start_until(&cluster, "apply", &["--concurrency", "1"], "changed");
     let impatient = apply(&cluster, &["--lease-wait", "0s"]).expect(5);
     assert!(
         impatient.stderr.contains("error FL015") && impatient.stderr.contains("holds Lease default/fairlead-fairlead"),
         "{}",
         impatient.stderr
     );
-    let second = apply(&cluster, &SHORT);
-    assert_eq!(first.wait().expect("it ends").code(), Some(0));
+    let (first, second) = finish_beside(first, || apply(&cluster, &[]));
+    assert_eq!(first, Some(0));
     assert!(matches!(second.status, Some(0 | 75)), "{}", second.output());
     assert_eq!(cluster.list("triggers").len(), 300);
     assert_eq!(tickets(&cluster).len(), 1);
@@ -183,18 +184,15 @@ fn two_runs_at_once_take_turns() {
 fn a_holder_that_wakes_after_another_has_taken_over_writes_nothing(concurrency: &str) {
     let cluster = lease();
     many(&cluster, 300);
-    let paused = start_until(&cluster, "apply", &["--concurrency", concurrency], "changed");
-    let signal = |name: &str| {
-        let mut kill = std::process::Command::new("kill");
-        run(kill.args([name, &paused.id().to_string()]), "").expect(0);
-    };
-    signal("-STOP");
-    let successor = apply(&cluster, &SHORT).expect(0);
+    // So short that the successor need not wait for long.
+    let short = ["--concurrency", concurrency, "--lease-duration", "6s", "--request-timeout", "3s"];
+    let paused = start_until(&cluster, "apply", &short, "changed");
+    paused.signal(Signal::STOP);
+    let successor = apply(&cluster, &["--request-timeout", "3s"]).expect(0);
     assert!(successor.stderr.contains("going on with an earlier run"), "{}", successor.stderr);
     let after = (state::of(&cluster), tickets(&cluster));
-    signal("-CONT");
-    let mut paused = paused;
-    assert_eq!(paused.wait().expect("it ends").code(), Some(75));
+    paused.signal(Signal::CONT);
+    assert_eq!(paused.finish().0, Some(75));
     assert_eq!(state::differences(&after.0, &state::of(&cluster)), Vec::<String>::new());
     assert_eq!(after.1, tickets(&cluster));
 }
@@ -317,9 +315,10 @@ fn two_rollbacks_at_once_take_back_one_run_each() {
     cluster.apply(&subscription("default", "late", "order.late"));
     cluster.create((0..60).map(|n| subscription("default", &format!("t{n}"), &format!("order.paid.{n}"))));
     apply(&cluster, &[]).expect(0);
-    let mut first = start_until(&cluster, "rollback", &["--last"], "restored");
-    replicator(&cluster, "rollback", &[&["--last"], &SHORT[..]].concat()).expect(0);
-    assert_eq!(first.wait().expect("it ends").code(), Some(0));
+    let first = start_until(&cluster, "rollback", &["--last"], "restored");
+    let (first, second) = finish_beside(first, || replicator(&cluster, "rollback", &["--last"]));
+    second.expect(0);
+    assert_eq!(first, Some(0));
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
     assert!(tickets(&cluster).iter().all(|(_, phase)| phase == "RolledBack"), "{:?}", tickets(&cluster));
 }
@@ -392,8 +391,8 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
 fn after_an_upgrade_whose_step_was_not_done_unhold_says_so() {
     let cluster = lease();
     many(&cluster, 300);
-    kill(start_until(&cluster, "apply", &["--helm-revision", "2", "--concurrency", "1"], "changed"));
-    let unhold = |revision: &str| replicator(&cluster, "unhold", &[&["--helm-revision", revision], &SHORT[..]].concat());
+    kill(&cluster, start_until(&cluster, "apply", &["--helm-revision", "2", "--concurrency", "1"], "changed"));
+    let unhold = |revision: &str| replicator(&cluster, "unhold", &["--helm-revision", revision]);
     let refused = unhold("2").expect(4).stderr;
     assert!(refused.contains("error FL035: run 1 (trigger-replicator) of this upgrade is in phase Applying"), "{refused}");
     // Of another upgrade it says nothing.

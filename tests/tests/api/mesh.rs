@@ -1,6 +1,7 @@
 //! Applications whose events are let into namespaces, and a Knative that is played: without a node nothing of it runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use fairlead_tests::cluster::Cluster;
 use serde_json::{Value, json};
@@ -36,27 +37,20 @@ pub(crate) fn channel(version: &str, application: &str) -> Value {
     channel
 }
 
-/// Ends the play also when the test fails.
-struct Curtain<'a>(&'a AtomicBool);
-
-impl Drop for Curtain<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Plays Knative's controllers and Kyma's event-sources while `work` runs: what they have not looked at becomes ready, Brokers
 /// get an address, and a namespace that asks for a Broker with the label gets one.
 pub(crate) fn playing_knative<T>(cluster: &Cluster, version: &str, work: impl FnOnce() -> T) -> T {
-    let is_over = AtomicBool::new(false);
+    // The play ends when nobody holds it any more, also when the test fails.
+    let (curtain, over) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+        scope.spawn(move || {
+            // Without a pause it would take a processor of its own.
+            while over.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
                 inject(cluster, version);
                 make_ready(cluster);
             }
         });
-        let _curtain = Curtain(&is_over);
+        let _curtain = curtain;
         work()
     })
 }

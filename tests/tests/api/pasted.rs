@@ -1,14 +1,15 @@
 //! What is printed as the next command is pasted into a shell, and does what is said of it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, root, run, tool};
+use fairlead_tests::watched::Watched;
 use fairlead_tests::{printed, state};
 use serde_json::{Value, json};
 
-use crate::fixtures::{namespace, subscription, tickets};
+use crate::fixtures::{free_lease, namespace, subscription, tickets};
 use crate::person::Person;
 
 fn ask(cluster: &Cluster) -> String {
@@ -56,24 +57,9 @@ fn a_run_that_was_killed_is_finished_and_taken_back_as_it_was_told() {
     cluster.apply(&namespace("pasted"));
     cluster.apply(&subscription("pasted", "excluded", "order.excluded"));
     let before = state::of(&cluster);
-    let mut killed = job(
-        &cluster,
-        &[
-            "apply",
-            "--exclude-namespace",
-            "pasted",
-            "--concurrency",
-            "1",
-            "--lease-duration",
-            "2s",
-            "--request-timeout",
-            "1s",
-        ],
-    );
-    let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    assert!(program::becomes(|| !cluster.list("triggers").is_empty()));
-    killed.kill().expect("it can be killed");
-    killed.wait().expect("it ends");
+    let mut killed = job(&cluster, &["apply", "--exclude-namespace", "pasted", "--concurrency", "1"]);
+    Watched::start_until(&mut killed, "changed").kill();
+    free_lease(&cluster);
     let next = person.next(&ask(&cluster), None);
     assert!(
         next[0].starts_with("trigger-replicator apply")

@@ -15,8 +15,9 @@ fn wait_until_allowed(cluster: &Cluster, rule: &Rule, expected: bool) {
     let Rule { group, resource, verb } = rule;
     let full = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let account = format!("--as=system:serviceaccount:default:{RELEASE}-trigger-replicator");
+    let answer = if expected { "yes" } else { "no" };
     let is_so =
-        || (cluster.kubectl(&["auth", "can-i", verb, &full, "-n", "default", &account]).status == Some(0)) == expected;
+        || cluster.kubectl(&["auth", "can-i", verb, &full, "-n", "default", &account]).stdout.trim_end().starts_with(answer);
     assert!(becomes(is_so), "{rule:?} does not become {expected}");
 }
 
@@ -45,8 +46,8 @@ pub(crate) fn each_is_missed(cluster: &Cluster, rules: &[Rule]) {
         let mut command = job("trigger-replicator");
         run(command.args(["apply", "--release", RELEASE, "--kubeconfig"]).arg(&kubeconfig), "")
     };
+    access::wait_until_allowed(cluster, &format!("{RELEASE}-trigger-replicator"), &objects);
     for rule in rules {
-        wait_until_allowed(cluster, rule, true);
         cluster.apply(&Value::Array(without(&objects, rule)));
         wait_until_allowed(cluster, rule, false);
         let failed = apply_as();
@@ -55,7 +56,9 @@ pub(crate) fn each_is_missed(cluster: &Cluster, rules: &[Rule]) {
         let Rule { group, resource, verb } = rule;
         let named = format!("apiGroups: [{group:?}], resources: [{resource:?}], verbs: [{verb:?}]");
         assert!(said.contains(&named), "{rule:?}\n{said}");
+        // Before the next one: roles of a namespace and of the cluster are not learnt of at once.
         cluster.apply(&Value::Array(objects.clone()));
+        wait_until_allowed(cluster, rule, true);
     }
 }
 

@@ -66,10 +66,8 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     assert!(said.contains("in force; what follows from it goes on in the background") && said.contains(left), "{said}");
 
     // Another upgrade does not begin while that one goes on, nor does it end it.
-    let held = thread::scope(|scope| {
-        scope.spawn(|| make_ready(&cluster, 2));
-        apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "3"])
-    });
+    make_ready(&cluster, 2);
+    let held = apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "3"]);
     let held = held.expect(5).stderr;
     assert!(held.contains("error FL015: run 1 of an earlier upgrade goes on in the background: 2 of 4 are not"), "{held}");
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
