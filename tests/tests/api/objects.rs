@@ -192,3 +192,38 @@ fn an_object_that_is_gone_cannot_be_updated() {
     let obstacle = bring(&cluster, Images::Update(before, after)).expect_err("it is gone");
     assert_eq!(obstacle.to_string(), "ConfigMap default/it: somebody else has deleted it");
 }
+
+/// A selector of two labels, one of which somebody has written since.
+#[test]
+fn a_switch_that_somebody_has_ended_is_left_as_it_is() {
+    let cluster = lease();
+    let mut object = config_map("old");
+    object["data"]["tier"] = "a".into();
+    cluster.create(std::iter::once(object));
+    let before = live(&cluster);
+    let mut after = before.clone();
+    after["data"] = json!({"ours": "new"});
+    let switch = change(Images::Update(before, after));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let bring = |change: &Change, is_undo, on_drift| {
+        runtime.block_on(async {
+            let (connection, discovery) = (connect(&cluster).await, Discovery::default());
+            let stage = Stage::new("it", StageKind::Switch, UndoAt::PostRollback, 1);
+            let task = Task { change, stage: &stage, mark: MARK, is_undo, on_drift };
+            Objects::new(&connection, &discovery).under(&Alone).bring(&task).await
+        })
+    };
+    bring(&switch, false, OnDrift::Stop).expect("nobody else has written it");
+    assert_eq!(live(&cluster)["data"], json!({"ours": "new"}));
+    edit(&cluster, &json!({"data": {"ours": "newer"}}));
+    let edited = state::of(&cluster);
+    let back = switch.inverse();
+    for on_drift in [OnDrift::Stop, OnDrift::Merge, OnDrift::Overwrite] {
+        bring(&back, true, on_drift).expect("it has ended");
+        assert_eq!(state::differences(&edited, &state::of(&cluster)), Vec::<String>::new());
+    }
+    // As it was left, it is taken back whole.
+    edit(&cluster, &json!({"data": {"ours": "new"}}));
+    bring(&back, true, OnDrift::Stop).expect("it is as it was left");
+    assert_eq!(live(&cluster)["data"], json!({"ours": "old", "tier": "a"}));
+}

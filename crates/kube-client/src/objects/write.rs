@@ -59,11 +59,12 @@ impl Objects<'_> {
         let parts = patches(before, after, &subject.resource);
         let gets_owners_back = task.is_undo && !has_same_owners(before, after);
         let references = if gets_owners_back { Some(self.references_now(subject, after, task).await?) } else { None };
-        let on_drift = if task.is_undo && may_have_ended(task) { OnDrift::Merge } else { task.on_drift };
+        let may_have_ended = task.is_undo && may_have_ended(task);
         'again: for _ in 0..CONFLICT_ATTEMPTS {
             // Read first: what is done already, or was never done, must not need a write that may be refused.
             let Some(mut live) = self.live(subject).await? else {
-                return match on_drift {
+                return match task.on_drift {
+                    _ if may_have_ended => Ok(()),
                     OnDrift::Overwrite => Box::pin(self.restore(subject, after, task)).await,
                     OnDrift::Merge => Ok(()),
                     OnDrift::Stop | OnDrift::Keep => Err(subject.drift("somebody else has deleted it")),
@@ -73,9 +74,17 @@ impl Objects<'_> {
                 // Created again by an undo that ended in the middle.
                 return Box::pin(self.restore(subject, after, task)).await;
             }
+            // Where one field is somebody else's, the others are of no use without it: a Service would lead nowhere.
+            if may_have_ended {
+                let as_owned = self.as_owned_in(after, live.clone());
+                let is_theirs = |patch| wanted(subject, patch, [before, after], &as_owned, OnDrift::Stop).is_err();
+                if parts.iter().any(|(_, patch)| is_theirs(patch)) {
+                    return Ok(());
+                }
+            }
             for (part, patch) in &parts {
                 let as_owned = self.as_owned_in(after, live.clone());
-                let patch = match wanted(subject, patch, [before, after], &as_owned, on_drift) {
+                let patch = match wanted(subject, patch, [before, after], &as_owned, task.on_drift) {
                     Ok(Some(patch)) => with_owners(patch, references.as_deref()),
                     Ok(None) => continue,
                     Err(drift) => {
