@@ -179,6 +179,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "NAME", env = "FAIRLEAD_ROLLBACK_ACCOUNT")]
     pub rollback_account: Option<String>,
 
+    /// The jobs are run as plain Jobs or by a pipeline, and no Helm release brings rollback hooks: going back is a command of its own.
+    #[arg(long, env = "FAIRLEAD_WITHOUT_HELM")]
+    pub without_helm: bool,
+
     /// Start a pod of each image of the jobs that the release has, to see that it can be pulled and runs; this writes to the cluster.
     #[arg(long, env = "FAIRLEAD_START_PODS")]
     pub start_pods: bool,

@@ -79,7 +79,7 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
         }
         runs => runs?,
     };
-    answers.push(is_armed(&helm, armed, place, !runs.is_empty()));
+    answers.push(is_armed(&helm, armed, place, args.without_helm || !runs.is_empty()));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
     let (served, needs, damaged) = needs(cluster, &ledger, &runs).await?;
     answers.push(Answer::of("tickets", are_there(&ledger.missing().await?, &damaged, place)));
@@ -137,7 +137,7 @@ fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs:
                 question,
                 Err(format!(
                     "nothing is known of release {} in namespace {}, neither of Helm nor of fairlead. Check the name, -n and --context. \
-                 Before a first migration without Helm it is so, too",
+                     Where no Helm release brings the jobs, say --without-helm",
                     helm.release, place.namespace
                 )),
             );

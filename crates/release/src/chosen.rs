@@ -53,6 +53,12 @@ pub(crate) async fn choose(
     if !missing.is_empty() && !args.without_missing {
         return Err(missing::refuse(&missing, place, args));
     }
+    if let (Some(revision), Some(newest)) = (goal.to_revision, helm.newest())
+        && revision > newest
+    {
+        let message = format!("Helm release {} has no revision {revision}, the newest is {newest}", place.helm_release);
+        return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
+    }
     if let Some(revision) = goal.to_revision {
         let (ours, others): (Vec<RecordedRun>, Vec<RecordedRun>) = runs.into_iter().partition(|run| helm.is_ours(run));
         let digests = digests(store, &ours, revision).await?;

@@ -33,17 +33,21 @@ pub async fn export(
     place: Place<'_>,
     args: &ExportArgs,
 ) -> anyhow::Result<ExitStatus> {
-    // First: what cannot be written need not be read.
-    let mut out = create(&args.file)?;
-    let exported = write_to(&mut *out, cluster, ledger, place, args).await;
     let is_file = args.file != Path::new(STDOUT);
-    if exported.is_err()
-        && is_file
-        && let Err(error) = std::fs::remove_file(&args.file)
-    {
-        tracing::warn!(%error, file = %args.file.display(), "an incomplete file stays behind");
+    // First: what cannot be written need not be read.
+    if is_file && args.file.exists() {
+        return Err(unwritten(&args.file, std::io::ErrorKind::AlreadyExists.into()).into());
     }
-    let (count, damages) = exported?;
+    // Whole, or not at all: who is interrupted leaves nothing that stands in the way of the next try.
+    let mut content = Vec::new();
+    let (count, damages) = write_to(&mut content, cluster, ledger, place, args).await?;
+    let mut out = create(&args.file)?;
+    if let Err(error) = out.write_all(&content).and_then(|()| out.flush()) {
+        if is_file && let Err(error) = std::fs::remove_file(&args.file) {
+            tracing::warn!(%error, file = %args.file.display(), "an incomplete file stays behind");
+        }
+        return Err(unwritten(&args.file, error).into());
+    }
     if is_file {
         let file = args.file.display();
         report::say(&format!("Wrote {count} to {file}. It holds whole objects: keep it as you keep Secrets.\n"))?;

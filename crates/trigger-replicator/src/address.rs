@@ -8,22 +8,22 @@
 //! status says by then. Consequence: the one field in which a created object may differ from its image; its undo goes by our
 //! mark all the same.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use fairlead_apis::messaging::BROKER_NAMESPACE_LABEL;
 use fairlead_apis::status::Status;
+use fairlead_job::codes::shared;
 use fairlead_job::watch::Watch;
 use fairlead_kube_client::objects::Objects;
+use fairlead_kube_client::poll::{Look, Poll};
 use fairlead_mesh::broker::broker;
 use fairlead_mesh::kinds;
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::stage::UndoWait;
-
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The objects of a cluster, where Subscriptions are created with the address that their Broker has by then.
 pub(crate) struct Addressed<'a> {
@@ -47,7 +47,14 @@ impl World for Addressed<'_> {
         let (Images::Create(image), true, Some(namespace)) = (&change.images, is_subscription, namespace) else {
             return self.world.bring(task).await;
         };
-        let url = self.watch.guard(self.address(namespace)).await?;
+        let broker = broker(&self.broker_version, namespace);
+        let url = match self.watch.guard(self.address(&broker)).await {
+            Err(Obstacle::Stopped(Stop::DeadlinePassed)) => {
+                let message = format!("the deadline of the run has passed while {broker} had no address");
+                return Err(Obstacle::Verdict { code: shared::DEADLINE.id.into(), message });
+            }
+            url => url?,
+        };
         let mut image = image.clone();
         if image["spec"]["subscriber"]["uri"] != url.as_str() {
             tracing::info!(target = %change.target, address = url, "the Broker has another address than planned");
@@ -75,24 +82,22 @@ impl World for Addressed<'_> {
 }
 
 impl Addressed<'_> {
-    async fn address(&self, namespace: &str) -> Result<String, Obstacle> {
-        let target = broker(&self.broker_version, namespace);
-        let started = Instant::now();
-        loop {
-            let found = self.objects.get(&target).await?;
+    async fn address(&self, target: &Target) -> Result<String, Obstacle> {
+        let look = async || {
+            let found = self.objects.get(target).await?;
             if let Some(url) = found.as_ref().and_then(|broker| broker["status"]["address"]["url"].as_str()) {
-                return Ok(url.to_owned());
+                return Ok(Look::Done(url.to_owned()));
             }
-            if started.elapsed() >= self.timeout {
-                let cause = match found.as_ref().map(Status::of) {
-                    None => "there is no such Broker".to_owned(),
-                    Some(Status::InProgress(cause) | Status::Failed(cause)) => cause.to_string(),
-                    Some(Status::Current | Status::Terminating) => "its status has none".to_owned(),
-                };
-                let operation = format!("see {target} get an address within {:?}", self.timeout);
-                return Err(Obstacle::Late { operation, source: cause.into() });
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+            Ok(Look::NotYet(match found.as_ref().map(Status::of) {
+                None => "there is no such Broker".to_owned(),
+                Some(Status::InProgress(cause) | Status::Failed(cause)) => cause.to_string(),
+                Some(Status::Current | Status::Terminating) => "its status has none".to_owned(),
+            }))
+        };
+        let what = format!("{target} to get an address");
+        Poll::of(self.timeout).telling(&what).wait(look).await?.map_err(|cause| Obstacle::Late {
+            operation: format!("see {target} get an address within {:?}", self.timeout),
+            source: cause.into(),
+        })
     }
 }
