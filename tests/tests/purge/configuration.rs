@@ -114,6 +114,8 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
     assert_eq!(run(&["apply", "-o", "json"]).expect(0).json()["outcome"], "Unchanged");
     run(&["rollback", "--last"]).expect(0);
     cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+    let served = ["api-resources", "--api-group=example.com", "-o", "name"];
+    assert!(becomes(|| !cluster.kubectl(&served).stdout.contains("widgets")), "the kind is still served");
     run(&["apply"]).expect(2);
 }
 

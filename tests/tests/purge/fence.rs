@@ -1,14 +1,13 @@
 //! Objects that are created while they are purged.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use fairlead_tests::program::{becomes, job, run, tool};
 use fairlead_tests::proxy::{Answer, Asked, Fault, Proxy};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
-use crate::scene::{AT_ONCE, Scene, activation, replicas};
+use crate::scene::{AT_ONCE, PATIENT, Scene, activation, replicas};
 
 const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
 
@@ -27,21 +26,22 @@ pub(crate) fn is_going(scene: &Scene, name: &str) -> bool {
 fn nothing_like_it_can_be_created_while_it_goes() {
     let scene = Scene::new();
     let before = scene.state();
-    scene.playing(Duration::from_secs(3), || {
-        let child = scene.start(&["apply"]);
-        assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
-        let denied = create(&scene, &activation("meanwhile"));
-        assert!(
-            denied.stderr.contains("release shop in namespace default is purging this kind from the cluster"),
-            "{}",
-            denied.stderr
-        );
-        // What is not of the legacy bus is nobody's business.
-        let later = json!({
-            "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "orders", "name": "later"},
-            "spec": {"sink": "http://mail.orders.svc.cluster.local", "filter": {"filters": []}},
-        });
-        create(&scene, &later).expect(0);
+    // Nobody plays its controller yet: it goes on going.
+    let child = scene.start(&[&["apply"], &PATIENT[..]].concat());
+    assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
+    let denied = create(&scene, &activation("meanwhile"));
+    assert!(
+        denied.stderr.contains("release shop in namespace default is purging this kind from the cluster"),
+        "{}",
+        denied.stderr
+    );
+    // What is not of the legacy bus is nobody's business.
+    let later = json!({
+        "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription", "metadata": {"namespace": "orders", "name": "later"},
+        "spec": {"sink": "http://mail.orders.svc.cluster.local", "filter": {"filters": []}},
+    });
+    create(&scene, &later).expect(0);
+    scene.playing(AT_ONCE, || {
         let output = child.wait_with_output().expect("it ends");
         // It was created after the plan, and its definition would take it along.
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -61,12 +61,12 @@ fn without_a_fence_what_was_created_meanwhile_stops_the_purge_before_it_is_lost(
         "{planned}"
     );
     let before = scene.state();
-    scene.playing(Duration::from_secs(3), || {
-        let child = scene.start(&["apply", "--fence", "false"]);
-        assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
-        let mut meanwhile = activation("meanwhile");
-        meanwhile["metadata"].as_object_mut().expect("an object").remove("finalizers");
-        create(&scene, &meanwhile).expect(0);
+    let child = scene.start(&[&["apply", "--fence", "false"], &PATIENT[..]].concat());
+    assert!(becomes(|| is_going(&scene, "shop-events")), "it is not deleted");
+    let mut meanwhile = activation("meanwhile");
+    meanwhile["metadata"].as_object_mut().expect("an object").remove("finalizers");
+    create(&scene, &meanwhile).expect(0);
+    scene.playing(AT_ONCE, || {
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(6), "{said}");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fairlead_tests::state::differences;
 use serde_json::json;
 
-use crate::scene::{ACTIVATION_FINALIZER, AT_ONCE, SUBSCRIPTION_FINALIZER, Scene};
+use crate::meanwhile::Running;
+use crate::scene::{ACTIVATION_FINALIZER, AT_ONCE, PATIENT, SUBSCRIPTION_FINALIZER, Scene};
 
 const ACTIVATIONS: &str = "eventactivations.applicationconnector.kyma-project.io";
 const SUBSCRIPTIONS: &str = "subscriptions.eventing.kyma-project.io";
@@ -62,19 +63,20 @@ fn without_their_owner_they_go_by_name_and_everything_comes_back() {
 fn a_slow_owner_is_waited_for_and_named_when_it_takes_too_long() {
     let scene = Scene::new();
     let before = scene.state();
-    scene.playing(Duration::from_millis(2500), || {
-        let failed = scene.run(&["apply", "--deletion-timeout", "1s"]).expect(1);
-        let said = failed.output();
-        for words in [
-            "error FL014: waited in vain to see ",
-            "go within 1s: it is deleted, and kept by finalizer",
-            "whose owner Deployment kyma-system/event-bus-subscription-controller runs: see its log, or raise --deletion-timeout",
-            "everything is as before",
-        ] {
-            assert!(said.contains(words), "{words}\n{said}");
-        }
-        assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
-    });
+    let run = Running::start(&scene, &["--deletion-timeout", "1s"]);
+    // Going back it is waited for longer.
+    let goes_back = ["get", "secrets", "-n", "default", "-l", "fairlead.dev/phase=RollingBack", "-o", "name"];
+    assert!(becomes(|| !scene.cluster.kubectl(&goes_back).stdout.is_empty()), "{}", run.said());
+    let said = scene.playing(AT_ONCE, || run.expect(1));
+    for words in [
+        "error FL014: waited in vain to see ",
+        "go within 1s: it is deleted, and kept by finalizer",
+        "whose owner Deployment kyma-system/event-bus-subscription-controller runs: see its log, or raise --deletion-timeout",
+        "everything is as before",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
     scene.playing(Duration::from_millis(300), || {
         scene.run(&["apply"]).expect(0);
         scene.run(&["rollback", "--last"]).expect(0);
@@ -126,7 +128,7 @@ fn a_finalizer_that_nobody_is_known_to_own_goes_only_by_name_and_is_waited_for()
     assert!(planned.contains(&format!("! warning LP202 {carries}")) && !planned.contains("LP121"), "{planned}");
     let before = scene.state();
     scene.playing(AT_ONCE, || {
-        let child = scene.start(&[&["apply", "--deletion-timeout", "30s"], &allow[..]].concat());
+        let child = scene.start(&[&["apply"], &PATIENT[..], &allow[..]].concat());
         let is_going = || !scene.cluster.get(SUBSCRIPTIONS, "orders", "paid")["metadata"]["deletionTimestamp"].is_null();
         assert!(becomes(is_going), "it is not deleted");
         scene

@@ -1,8 +1,7 @@
 //! What happens between the plan and the first deletion.
 
 use std::fs::read_to_string;
-use std::process::Child;
-use std::time::Duration;
+use std::process::{Child, Stdio};
 
 use fairlead_tests::program::becomes;
 use fairlead_tests::state::differences;
@@ -10,26 +9,27 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::fence::is_going;
-use crate::scene::{AT_ONCE, SUBSCRIPTIONS, Scene, replicas, served};
+use crate::scene::{AT_ONCE, PATIENT, SUBSCRIPTIONS, Scene, replicas, served};
 
 /// What the log says of the Trigger of Subscription `unready`.
 pub(crate) const IS_WAITED_FOR: &str =
     "waiting until Triggers are Ready open=1 first=Subscription orders/unready why=\"Trigger orders/unready: BrokerReady";
 
 /// A run of apply, and its log.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     log: NamedTempFile,
 }
 
 impl Running {
-    fn start(scene: &Scene, args: &[&str]) -> Self {
+    pub(crate) fn start(scene: &Scene, args: &[&str]) -> Self {
         let log = NamedTempFile::new().expect("a temporary file");
         let mut command = scene.command(&[&["apply"], args].concat());
-        Self { child: command.stderr(log.reopen().expect("it is there")).spawn().expect("it starts"), log }
+        command.stdout(Stdio::null()).stderr(log.reopen().expect("it is there"));
+        Self { child: command.spawn().expect("it starts"), log }
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         read_to_string(self.log.path()).expect("its log")
     }
 
@@ -38,10 +38,18 @@ impl Running {
     }
 
     #[track_caller]
-    fn expect(mut self, status: i32) -> String {
+    pub(crate) fn expect(mut self, status: i32) -> String {
         let ended = self.child.wait().expect("it ends");
         assert_eq!(ended.code(), Some(status), "{}", self.said());
         self.said()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves its cluster to others. It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -64,7 +72,7 @@ fn a_trigger_that_is_not_ready_for_a_moment_is_waited_for() {
     let before = scene.state();
     scene.is_ready("unready", "False");
     scene.playing(AT_ONCE, || {
-        let run = Running::start(&scene, &["--ready-timeout", "3m"]);
+        let run = Running::start(&scene, &[&["--ready-timeout", "10m"], &PATIENT[..]].concat());
         assert!(becomes(|| run.waits() > 0), "{}", run.said());
         scene.is_ready("unready", "True");
         assert!(becomes(|| is_held(&scene)), "{}", run.said());
@@ -86,7 +94,7 @@ fn a_trigger_that_is_not_ready_for_a_moment_is_waited_for() {
 pub(crate) fn stopped_by(scene: &Scene, status: i32, meanwhile: impl FnOnce()) -> String {
     has_pods(scene, 1);
     scene.playing(AT_ONCE, || {
-        let run = Running::start(scene, &[]);
+        let run = Running::start(scene, &PATIENT);
         assert!(becomes(|| is_held(scene)), "{}", run.said());
         meanwhile();
         has_pods(scene, 0);
@@ -130,16 +138,15 @@ fn what_would_go_along_without_a_snapshot_stops_it() {
 fn a_trigger_that_somebody_deletes_meanwhile_brings_everything_back() {
     let scene = Scene::new();
     let before = scene.state();
-    scene.playing(Duration::from_secs(3), || {
-        let run = Running::start(&scene, &[]);
-        assert!(becomes(|| is_going(&scene, "shop-events")), "{}", run.said());
-        scene.cluster.kubectl(&["delete", "trigger", "-n", "orders", "paid"]).expect(0);
-        let said = run.expect(6);
-        assert!(
-            said.contains("Subscription orders/paid: nothing delivers instead any more: no Trigger delivers paid v1 of shop to http://mail.orders/"),
-            "{said}"
-        );
-    });
+    // Nobody plays its controller yet: it goes on going.
+    let run = Running::start(&scene, &PATIENT);
+    assert!(becomes(|| is_going(&scene, "shop-events")), "{}", run.said());
+    scene.cluster.kubectl(&["delete", "trigger", "-n", "orders", "paid"]).expect(0);
+    let said = scene.playing(AT_ONCE, || run.expect(6));
+    assert!(
+        said.contains("Subscription orders/paid: nothing delivers instead any more: no Trigger delivers paid v1 of shop to http://mail.orders/"),
+        "{said}"
+    );
     let different = differences(&before, &scene.state());
     assert!(
         different.iter().all(|it| it.starts_with("\"Trigger\" orders/\"paid\"")) && different.len() == 1,

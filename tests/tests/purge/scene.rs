@@ -321,5 +321,8 @@ pub(crate) fn replicas(cluster: &Cluster, namespace: &str, name: &str) -> Value 
     cluster.get("deployment", namespace, name)["spec"]["replicas"].clone()
 }
 
+/// For a run that waits until the test lets an object go.
+pub(crate) const PATIENT: [&str; 4] = ["--deletion-timeout", "10m", "--run-timeout", "15m"];
+
 /// How long nobody takes to do anything.
 pub(crate) const AT_ONCE: Duration = Duration::ZERO;
