@@ -75,7 +75,7 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
         tracing::warn!(run, "somebody has deleted its ticket, so what it changed stays");
     }
     if !chosen.runs.is_empty() {
-        require_helm_back(session, args, &helm, &chosen.runs).await?;
+        require_helm_back(session, args, &helm).await?;
     }
     if !args.dry_run {
         let ledger = Ledger::new(session.cluster, place.namespace, place.release);
@@ -85,20 +85,12 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
 }
 
 /// By hand, the second part comes after Helm: what is left is what the manifests of today use.
-async fn require_helm_back(
-    session: &Session<'_>,
-    args: &RollbackArgs,
-    helm: &HelmRecords,
-    runs: &[RecordedRun],
-) -> Result<(), Failure> {
-    let half = || runs.iter().filter(|run| run.is_half()).find_map(|run| run.progress.asked()?.to);
-    let revision = match (args.undo_at, args.goal.to_revision) {
-        (Some(UndoAt::PostRollback), Some(revision)) => Some(revision),
-        // All at once, of which Helm's hook has done the first part.
-        (None, None) => half(),
-        _ => None,
+async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords) -> Result<(), Failure> {
+    let Some(revision) =
+        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none())
+    else {
+        return Ok(());
     };
-    let Some(revision) = revision.filter(|_| session.job.is_none()) else { return Ok(()) };
     let watch = &session.watch;
     if watch.guard_patiently(helm.has_gone_back(session.cluster, revision)).await? != Some(false) {
         return Ok(());

@@ -10,7 +10,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::{Exported, Imported, Ledger};
+use fairlead_kube_client::ledger::{Exported, Ledger};
 use fairlead_kube_client::objects::writable;
 use fairlead_migration::change::Targets;
 use fairlead_migration::obstacle::{Obstacle, chain};
@@ -114,11 +114,8 @@ pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStat
         let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
         return Err(Failure::new(&shared::INPUT, message).into());
     }
-    let line = |imported: Imported| match imported {
-        Imported::Created(name) => format!("created {name}\n"),
-        Imported::Same(name) => format!("is there already: {name}\n"),
-    };
-    report::say(&imported.into_iter().map(line).collect::<String>())?;
+    let lines: Vec<String> = imported.iter().map(ToString::to_string).collect();
+    report::say(&(lines.join("\n") + "\n"))?;
     Ok(ExitStatus::Done)
 }
 

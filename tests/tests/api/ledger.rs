@@ -306,23 +306,6 @@ fn a_lease_too_short_to_write_in_is_refused_before_anything_is_written() {
     assert!(tickets(&cluster).is_empty() && cluster.list("triggers").is_empty());
 }
 
-/// Two who go back at once, one step each: the second chooses when the first has ended.
-#[test]
-fn two_rollbacks_at_once_take_back_one_run_each() {
-    let cluster = lease();
-    many(&cluster, 60);
-    apply(&cluster, &[]).expect(0);
-    cluster.apply(&subscription("default", "late", "order.late"));
-    cluster.create((0..60).map(|n| subscription("default", &format!("t{n}"), &format!("order.paid.{n}"))));
-    apply(&cluster, &[]).expect(0);
-    let first = start_until(&cluster, "rollback", &["--last"], "restored");
-    let (first, second) = finish_beside(first, || replicator(&cluster, "rollback", &["--last"]));
-    second.expect(0);
-    assert_eq!(first, Some(0));
-    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
-    assert!(tickets(&cluster).iter().all(|(_, phase)| phase == "RolledBack"), "{:?}", tickets(&cluster));
-}
-
 /// In the middle somebody takes the permissions away: what was done cannot be taken back, and is named. With the permissions back
 /// one command does it.
 #[test]

@@ -3,6 +3,7 @@
 //! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
 //! - `restore`: a step that fails leaves everything as it was
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
+//! - `edited`: Secrets of the ledger that somebody has edited, or whose owner is gone
 //! - `lost`: a lease that somebody deletes
 //! - `back`: as Helm's hooks do
 //! - `installation`: whose revision a run is of
@@ -28,6 +29,7 @@ mod drain;
 mod drain_broken;
 mod drain_bus;
 mod drained;
+mod edited;
 mod fixtures;
 mod flows;
 mod input;

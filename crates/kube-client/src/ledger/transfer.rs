@@ -1,15 +1,22 @@
 //! Tickets as files, and back: a backup of the ledger, or its way to another cluster.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::snapshot;
 use fairlead_migration::store::Store as _;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
 use super::history::bytes;
-use super::{Ledger, PHASE_LABEL, RELEASE_LABEL, SECRET_TYPE, is_taken, ticket_name};
+use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken, ticket_name};
+
+/// How labels and annotations of ours begin.
+const OURS: &str = "fairlead.dev/";
 
 /// What became of an imported Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +25,29 @@ pub enum Imported {
     Created(String),
     /// It is there, with the same content.
     Same(String),
+    /// It is there with the same content, and its labels or annotations say something else: it was written since, or somebody edited it.
+    Differs {
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// What it says, and what the file says.
+        what: String,
+    },
+}
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created(name) => write!(f, "created {name}"),
+            Self::Same(name) => write!(f, "is there already: {name}"),
+            Self::Differs { name, namespace, what } => write!(
+                f,
+                "is there already, and not as in the file: {name}: {what}\n  \
+                 to have it as in the file: kubectl -n {namespace} delete secret {name}\n  and import again"
+            ),
+        }
+    }
 }
 
 /// What is exported.
@@ -59,11 +89,11 @@ impl Ledger<'_> {
         Ok(missing.map(|ticket| self.damaged(&ticket, "it is not there: somebody has deleted it")).collect())
     }
 
-    /// Creates the Secrets that are not there. Nothing is created unless every ticket and every chunk of `secrets` is whole, and
-    /// what is there already is the same.
+    /// Creates the Secrets that are not there, tickets first. Nothing is created unless every ticket and every chunk of `secrets` is whole,
+    /// and what is there already has the same content. Chunks that are there belong to their tickets again.
     pub async fn import(&self, secrets: &[Value]) -> Result<Vec<Imported>, Obstacle> {
         self.check(secrets)?;
-        let mut missing = Vec::new();
+        let (mut missing, mut chunks) = (Vec::new(), Vec::new());
         let mut imported = Vec::new();
         for secret in secrets {
             // Objects carry the namespace of the ticket that they are taken back by.
@@ -80,19 +110,19 @@ impl Ledger<'_> {
             match self.get(name(secret)).await? {
                 None => missing.push(secret),
                 // Endings go on; those that are there are newer.
-                Some(live) if live["data"] == secret["data"] || secret["type"] == ENDINGS_TYPE => {
-                    imported.push(Imported::Same(name(secret).to_owned()));
+                Some(_) if secret["type"] == ENDINGS_TYPE => imported.push(Imported::Same(name(secret).to_owned())),
+                Some(live) if live["data"] == secret["data"] => {
+                    imported.push(self.found(secret, &live));
+                    chunks.extend(is_chunk(&live).then_some(live));
                 }
                 Some(_) => return Err(self.damaged(name(secret), "there is another one of this name, with other content")),
             }
         }
+        missing.sort_by_key(|secret| is_chunk(secret));
         for secret in missing {
             let mut secret = secret.clone();
             if is_chunk(&secret) {
-                let ticket = ticket_of(name(&secret)).to_owned();
-                let owner = self.get(&ticket).await?.ok_or_else(|| self.damaged(&ticket, "it is not there"))?;
-                secret["metadata"]["ownerReferences"] =
-                    json!([{"apiVersion": "v1", "kind": "Secret", "name": ticket, "uid": owner["metadata"]["uid"]}]);
+                secret["metadata"]["ownerReferences"] = self.owners_of(&secret).await?;
             }
             let object: Secret =
                 serde_json::from_value(secret.clone()).map_err(|error| self.damaged(name(&secret), error))?;
@@ -104,7 +134,43 @@ impl Ledger<'_> {
             }
             imported.push(Imported::Created(name(&secret).to_owned()));
         }
+        for chunk in chunks {
+            self.give_to_ticket(&chunk).await?;
+        }
         Ok(imported)
+    }
+
+    /// What is said of a Secret that is there with the content that it has in the file.
+    fn found(&self, secret: &Value, live: &Value) -> Imported {
+        let (name, what) = (name(secret).to_owned(), differences(secret, live));
+        if what.is_empty() {
+            return Imported::Same(name);
+        }
+        Imported::Differs { name, namespace: self.namespace.to_owned(), what: what.join("; ") }
+    }
+
+    /// The ticket of a chunk, as it is now.
+    async fn owners_of(&self, chunk: &Value) -> Result<Value, Obstacle> {
+        let ticket = ticket_of(name(chunk));
+        let owner = self.get(ticket).await?.ok_or_else(|| self.damaged(ticket, "it is not there"))?;
+        Ok(json!([{"apiVersion": "v1", "kind": "Secret", "name": ticket, "uid": owner["metadata"]["uid"]}]))
+    }
+
+    /// A chunk may be that of a ticket of the same name that was deleted since: the garbage collector would take it away.
+    async fn give_to_ticket(&self, chunk: &Value) -> Result<(), Obstacle> {
+        let owners = self.owners_of(chunk).await?;
+        if chunk["metadata"]["ownerReferences"] == owners {
+            return Ok(());
+        }
+        let name = name(chunk);
+        let version = &chunk["metadata"]["resourceVersion"];
+        let patch = json!({"metadata": {"resourceVersion": version, "ownerReferences": owners}});
+        let request = self.requests().patch(name, &PatchParams::default(), &Patch::Merge(&patch));
+        let request = request.map_err(|error| self.cannot_ask("patch", name, error))?;
+        match self.cluster.send(request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.cluster.refused(self.operation("patch", Some(name)), error).await),
+        }
     }
 
     fn check(&self, secrets: &[Value]) -> Result<(), Obstacle> {
@@ -125,6 +191,31 @@ impl Ledger<'_> {
     }
 }
 
+/// What labels and annotations of ours say in a Secret that is there, and otherwise in the file.
+fn differences(file: &Value, live: &Value) -> Vec<String> {
+    let mut differences = Vec::new();
+    for field in ["labels", "annotations"] {
+        let [file, live] = [file, live].map(|secret| secret["metadata"][field].as_object());
+        let keys: BTreeSet<&String> = [file, live].into_iter().flatten().flat_map(serde_json::Map::keys).collect();
+        for key in keys.into_iter().filter(|key| key.starts_with(OURS) && *key != BEGAN_ANNOTATION) {
+            let [file, live] = [file, live].map(|entries| entries.and_then(|entries| entries.get(key)));
+            if file != live {
+                differences.push(format!("{key} is {}, in the file {}", said(key, live), said(key, file)));
+            }
+        }
+    }
+    differences
+}
+
+fn said<'v>(key: &str, value: Option<&'v Value>) -> &'v str {
+    match value {
+        None => "not there",
+        // Too long to be read.
+        Some(_) if key == PROGRESS_ANNOTATION => "another one",
+        Some(value) => value.as_str().unwrap_or_default(),
+    }
+}
+
 fn is_ticket(secret: &Value) -> bool {
     !secret["metadata"]["labels"][PHASE_LABEL].is_null()
 }
@@ -134,6 +225,10 @@ fn portable(secret: &Value) -> Value {
     let mut labels = json!({"name": name, "namespace": namespace, "labels": labels});
     if let Some(annotations) = secret["metadata"].get("annotations") {
         labels["annotations"] = annotations.clone();
+    }
+    // An imported Secret is as old as its import, and the run is not.
+    if is_ticket(secret) && labels["annotations"][BEGAN_ANNOTATION].is_null() {
+        labels["annotations"][BEGAN_ANNOTATION] = secret["metadata"]["creationTimestamp"].clone();
     }
     let mut portable =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": labels, "type": secret["type"], "data": secret["data"]});
@@ -160,7 +255,23 @@ fn ticket_of(chunk: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::ticket_of;
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_says_something_else_than_the_file_is_told() {
+        let ticket = |phase: &str, annotations: Value| {
+            let labels = json!({PHASE_LABEL: phase, "team": phase});
+            json!({"metadata": {"labels": labels, "annotations": annotations}})
+        };
+        let file = ticket("Committed", json!({PROGRESS_ANNOTATION: "{}", "fairlead.dev/changes": "3"}));
+        assert_eq!(differences(&file, &file), Vec::<String>::new());
+        let live = ticket("RolledBack", json!({BEGAN_ANNOTATION: "2026-11-27T04:00:00Z", "fairlead.dev/changes": "3"}));
+        let said = [
+            "fairlead.dev/phase is RolledBack, in the file Committed",
+            "fairlead.dev/progress is not there, in the file another one",
+        ];
+        assert_eq!(differences(&file, &live), said);
+    }
 
     #[test]
     fn a_chunk_names_its_ticket() {
