@@ -1,9 +1,10 @@
 //! Secrets of the ledger that somebody has edited, or whose owner is gone.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{self, Ended, run};
+use fairlead_tests::program::{self, Ended, becomes, run};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -34,7 +35,9 @@ fn chunks_of_a_ticket_that_was_deleted_belong_to_the_imported_one() {
     let began = plugin(&cluster, "status", &["-o", "json"]).expect(0).json()["runs"][0]["began"].clone();
     cluster.kubectl(&["delete", "secret", "-n", "default", TICKET]).expect(0);
     // The clock of objects has seconds.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+    let then = second();
+    assert!(becomes(|| second() > then), "time stands still");
     let chunk = || cluster.get("secret", "default", &format!("{TICKET}-0"));
     let old = chunk();
     let mut dangling = old.clone();
