@@ -1,10 +1,12 @@
 import java.time.Duration;
 import java.util.*;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.*;
 
 /**
@@ -50,8 +52,14 @@ public class Client {
 
     static void run(String[] words) throws Exception {
         switch (words[0]) {
-            case "create" -> admin.createTopics(List.of(new NewTopic(words[1], number(words[2]), (short) 1))).all().get();
-            case "grow" -> admin.createPartitions(Map.of(words[1], NewPartitions.increaseTo(number(words[2])))).all().get();
+            case "create" -> {
+                admin.createTopics(List.of(new NewTopic(words[1], number(words[2]), (short) 1))).all().get();
+                await(words[1], number(words[2]));
+            }
+            case "grow" -> {
+                admin.createPartitions(Map.of(words[1], NewPartitions.increaseTo(number(words[2])))).all().get();
+                await(words[1], number(words[2]));
+            }
             case "delete-topic" -> admin.deleteTopics(List.of(words[1])).all().get();
             case "delete-group" -> admin.deleteConsumerGroups(List.of(words[1])).all().get();
             case "delete-records" -> admin.deleteRecords(Map.of(new TopicPartition(words[1], number(words[2])),
@@ -85,6 +93,19 @@ public class Client {
             case "consume" -> consume(words[1], words[2], number(words[3]), words[4]);
             case "share" -> share(words[1], words[2], number(words[3]));
             default -> throw new IllegalArgumentException(words[0]);
+        }
+    }
+
+    /** The controller has made it; the broker, who is asked then, learns of it a moment later. */
+    static void await(String topic, int partitions) throws Exception {
+        for (int found = 0; found < partitions; Thread.sleep(20)) {
+            try {
+                found = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+            } catch (ExecutionException error) {
+                if (!(error.getCause() instanceof UnknownTopicOrPartitionException)) {
+                    throw error;
+                }
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! PostgreSQL and MariaDB. Neither runs as root: they get a user without rights, who owns the folder.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use rustix::process::geteuid;
 
@@ -63,6 +64,13 @@ impl Database {
         run(self.kind.client(self.port, "test").args(self.kind.execute()).arg(statements), "").expect(0).stdout
     }
 
+    /// A connection to PostgreSQL that stays open from one statement to the next.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let mut child = self.kind.client(self.port, "test").stdin(Stdio::piped()).spawn().expect("it starts");
+        Session { statements: child.stdin.take(), child }
+    }
+
     /// Kills and starts it again.
     pub fn restart(&mut self) {
         self.process.kill();
@@ -104,6 +112,27 @@ impl Database {
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+/// A connection that stays open until it is dropped.
+pub struct Session {
+    statements: Option<ChildStdin>,
+    child: Child,
+}
+
+impl Session {
+    /// Sends statements, which are run in their order, and does not wait for them.
+    pub fn say(&mut self, statements: &str) {
+        let stdin = self.statements.as_mut().expect("it is there until it is dropped");
+        writeln!(stdin, "{statements}").expect("the client reads");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.statements.take());
+        let _ = self.child.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Message};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -180,15 +180,29 @@ impl NatsClient {
             let body = json!({"batch": count, "expires": 60_000_000_000_u64}).to_string();
             let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
             self.client.publish_with_reply(subject, inbox, body.into()).await.expect("it is connected");
-            messages.take(count).map(|message| message.reply.expect("a message of JetStream").to_string()).collect().await
+            let replies = messages.take(count).map(|message| message.reply.expect("a message of JetStream").to_string());
+            // It expires after a minute, and nobody would say so.
+            tokio::time::timeout(Duration::from_mins(2), replies.collect()).await.expect("all of them arrive")
         })
+    }
+
+    /// Asks until somebody answers.
+    #[track_caller]
+    fn request(&self, subject: &str, body: &str) -> Message {
+        let mut answer = None;
+        let is_answered = becomes(|| {
+            answer = self.runtime.block_on(self.client.request(subject.to_owned(), body.to_owned().into())).ok();
+            answer.is_some()
+        });
+        assert!(is_answered, "{subject}: nobody answers");
+        answer.expect("it is there")
     }
 
     /// Asks for a message that is not there, and waits for the answer: the consumer has come to the end of the stream.
     pub fn ask(&self, stream: &str, consumer: &str) {
         let body = json!({"batch": 1, "no_wait": true}).to_string();
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let answer = self.runtime.block_on(self.client.request(subject, body.into())).expect("the server answers");
+        let answer = self.request(&subject, &body);
         assert_eq!(answer.status, Some(async_nats::StatusCode::NOT_FOUND), "there is a message");
     }
 
@@ -197,9 +211,15 @@ impl NatsClient {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("Nats-Schedule", "@at 2100-01-01T00:00:00Z");
         headers.insert("Nats-Schedule-Target", target);
-        let sent = self.client.request_with_headers(subject.to_owned(), headers, "message".into());
-        let answer = self.runtime.block_on(sent).expect("the server answers");
-        let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+        headers.insert("Nats-Msg-Id", self.client.new_inbox().as_str());
+        let send = || self.client.request_with_headers(subject.to_owned(), headers.clone(), "message".into());
+        let mut answer = Value::Null;
+        let is_answered = becomes(|| {
+            let Ok(message) = self.runtime.block_on(send()) else { return false };
+            answer = serde_json::from_slice(&message.payload).unwrap_or_default();
+            true
+        });
+        assert!(is_answered, "{subject}: nobody answers");
         assert!(answer["error"].is_null(), "{subject}: {answer}");
     }
 
@@ -211,7 +231,7 @@ impl NatsClient {
     /// Answers messages like this: `-NAK {"delay": 60000000000}`.
     pub fn answer(&self, messages: &[String], answer: &str) {
         for message in messages {
-            self.runtime.block_on(self.client.request(message.clone(), answer.to_owned().into())).expect("the server knows");
+            self.request(message, answer);
         }
     }
 }

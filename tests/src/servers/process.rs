@@ -2,18 +2,22 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use crate::program::becomes;
 use crate::timing;
 
 /// How often a server is started again whose port somebody else has taken meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// How often one is whose port, which it must keep, somebody else has for a moment.
+const RESTARTS: usize = 50;
 
 /// A server process, and the folder with what it writes.
 pub struct Process {
@@ -56,8 +60,19 @@ impl Process {
         self.kill();
         let log = File::options().append(true).open(self.folder.path().join("log")).expect("it is there");
         let errors = log.try_clone().expect("the same file");
-        self.child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("it has started before");
-        assert!(becomes(is_ready), "a server does not become ready again:\n{}", self.log());
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let mut start = || command.spawn().expect("it has started before");
+        self.child = start();
+        let mut more = RESTARTS;
+        let is_ready = becomes(|| {
+            // For a moment somebody's connection may have its port.
+            if self.has_ended() && more > 0 {
+                more -= 1;
+                self.child = start();
+            }
+            is_ready()
+        });
+        assert!(is_ready, "a server does not become ready again:\n{}", self.log());
     }
 
     /// What it has written.
@@ -102,11 +117,21 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, for a server that is about to.
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()
+}
+
+/// A port that nobody will ever listen on: a socket has it that does not listen, as long as this process lives.
+#[must_use]
+pub fn closed_port() -> u16 {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let port = socket.local_addr().expect("it is bound").port();
+    std::mem::forget(socket);
+    port
 }
 
 /// Status and body of what a server on this machine answers; none if it does not.

@@ -29,7 +29,7 @@ impl Prometheus {
             |folder| {
                 let port = free_port();
                 let configuration = format!(
-                    "global: {{scrape_interval: 1s, scrape_timeout: 900ms}}\n\
+                    "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
                      scrape_configs: [{{job_name: test, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n{more}"
                 );
                 std::fs::write(folder.join("configuration.yml"), configuration).expect("written");

@@ -6,7 +6,7 @@ use fairlead_backlog::reading::Left;
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::certificates::Authority;
 use fairlead_tests::servers::nats::{Nats, NatsClient};
-use fairlead_tests::servers::process::free_port;
+use fairlead_tests::servers::process::closed_port;
 use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, refused, try_open};
@@ -115,7 +115,7 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     assert!(unknown.contains("CONSUMER.INFO.orders.nobody: consumer not found"), "{unknown}");
     let unknown = refusal(&json!({"jetStream": {"servers": [server.url()], "stream": "nope"}}));
     assert!(unknown.contains("STREAM.INFO.nope: stream not found"), "{unknown}");
-    let address = format!("nats://127.0.0.1:{}", free_port());
+    let address = format!("nats://127.0.0.1:{}", closed_port());
     let nobody = refusal(&json!({"jetStream": {"servers": [address], "stream": "orders"}}));
     assert!(nobody.contains(&format!("{address} cannot be reached")), "{nobody}");
     let credentials = refusal(&json!({"jetStream": {"servers": ["nats://user:hunter2@host"], "stream": "orders"}}));
@@ -123,7 +123,7 @@ fn what_cannot_be_asked_is_said_at_the_start() {
 
     let none = refusal(&json!({"jetStream": {"servers": [], "stream": "orders"}}));
     assert!(none.contains("servers is empty"), "{none}");
-    let monitoring = format!("http://127.0.0.1:{}", free_port());
+    let monitoring = format!("http://127.0.0.1:{}", closed_port());
     let silent = refusal(&json!({"jetStream": {"servers": [server.url()], "stream": "orders", "monitoring": [monitoring]}}));
     assert!(silent.contains(&format!("{monitoring} cannot be reached")), "{silent}");
 

@@ -3,7 +3,7 @@
 use fairlead_backlog::reading::Left;
 use fairlead_tests::servers::certificates::Authority;
 use fairlead_tests::servers::kafka::{Kafka, PASSWORD, USERNAME};
-use fairlead_tests::servers::process::free_port;
+use fairlead_tests::servers::process::closed_port;
 use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, refused, try_open};
@@ -183,7 +183,7 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     open(&with(absent, "whenAbsent", json!("empty"))).becomes_empty();
     let refusal = refused(&group(&server, "nobody", "nope"), &nothing);
     assert!(refusal.contains("there is no topic nope; set whenAbsent: empty"), "{refusal}");
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = format!("127.0.0.1:{}", closed_port());
     let refusal = refused(&with(group(&server, "g", "orders"), "brokers", json!([address])), &nothing);
     assert!(refusal.contains(&format!("{address} cannot be reached")), "{refusal}");
 

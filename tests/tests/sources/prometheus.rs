@@ -2,11 +2,11 @@
 
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::document::Document;
-use fairlead_tests::servers::process::free_port;
+use fairlead_tests::servers::process::closed_port;
 use fairlead_tests::servers::prometheus::Prometheus;
 use serde_json::{Value, json};
 
-use crate::scene::{Opened, Secret, open, refused, try_open};
+use crate::scene::{Opened, Secret, refused, try_open};
 
 const ORDERS: &str = "lag{group=\"orders\"}";
 
@@ -16,8 +16,13 @@ fn query(server: &Prometheus, query: &str) -> Value {
 
 /// Opens it when the first sample is there.
 fn opened(configuration: &Value) -> Opened {
-    assert!(becomes(|| try_open(configuration, &Secret::default()).is_ok()), "{configuration} never has a series");
-    open(configuration)
+    let mut opened = None;
+    let is = becomes(|| {
+        opened = try_open(configuration, &Secret::default()).ok();
+        opened.is_some()
+    });
+    assert!(is, "{configuration} never has a series");
+    opened.expect("it is there")
 }
 
 #[test]
@@ -30,7 +35,7 @@ fn values_are_added_up_and_what_is_gone_is_unknown() {
     let mut source = opened(&query(&server, ORDERS));
     let mut derived = query(&server, "sum(last_over_time(lag{group=\"orders\"}[1h]))");
     derived["prometheus"]["samples"] = json!(ORDERS);
-    let mut derived = open(&derived);
+    let mut derived = opened(&derived);
     let reading = source.becomes_left(42);
     assert!(reading.server.is_some_and(|server| server.starts_with("prometheus 2.")));
     derived.becomes_left(42);
@@ -77,7 +82,7 @@ fn an_answer_of_a_part_of_the_stores_is_not_whole() {
     let target = Document::start("lag 0\n");
     let server = Prometheus::start(target.port());
     opened(&query(&server, "lag"));
-    let partial = Prometheus::start_with_remote(target.port(), free_port());
+    let partial = Prometheus::start_with_remote(target.port(), closed_port());
     assert!(becomes(
         || refused(&query(&partial, "lag"), &Secret::default()).contains("the answer is not whole: remote_read: ")
     ));
@@ -92,7 +97,7 @@ fn a_label_that_goes_with_a_consumer_is_left_out() {
     sum["prometheus"]["samples"] = json!("lag");
     let mut strict = opened(&sum);
     sum["prometheus"]["by"] = json!(["partition"]);
-    let mut source = open(&sum);
+    let mut source = opened(&sum);
     source.becomes_left(3);
     target.set(&page("", 0));
     source.becomes_empty();
@@ -109,8 +114,9 @@ fn a_value_that_nobody_scrapes_any_more_is_old() {
     opened(&configuration);
     // Every sample is older than that.
     configuration["prometheus"]["maxAge"] = json!("1us");
-    let mut source = open(&configuration);
-    source.becomes_unknown("nobody scrapes it");
+    // But for one of this very moment.
+    let mut source = opened(&configuration);
+    source.becomes_unknown_after("nobody scrapes it");
 }
 
 #[test]
@@ -147,7 +153,7 @@ fn what_is_wrong_is_said_at_the_start() {
     assert!(refusal.contains("the result is no vector"), "{refusal}");
     let mut more = query(&server, "lag");
     more["prometheus"]["series"] = json!(2);
-    open(&more).becomes_unknown("lag has 1 series, and at least 2 are expected");
+    opened(&more).becomes_unknown("lag has 1 series, and at least 2 are expected");
     let other = json!({"prometheus": {"url": format!("http://127.0.0.1:{}", target.port()), "query": "lag"}});
     let refusal = refused(&other, &Secret::default());
     assert!(refusal.contains("answers something else than expected"), "{refusal}");

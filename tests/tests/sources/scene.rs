@@ -73,18 +73,19 @@ impl Opened {
         self.runtime.block_on(self.source.read())
     }
 
-    /// Reads until it is so.
+    /// Reads until it is so. Who has published is said once, by whichever of the readings came first, and stands in the last one.
     #[track_caller]
     pub(crate) fn reads(&mut self, what: &str, mut is_so: impl FnMut(&Reading) -> bool) -> Reading {
-        let mut last = None;
+        let (mut last, mut publishers) = (None, Vec::new());
         let is = becomes(|| {
-            let reading = self.read();
+            let mut reading = self.read();
             let is = is_so(&reading);
+            publishers.append(&mut reading.publishers);
             last = Some(reading);
             is
         });
         assert!(is, "does not become {what}: {last:#?}");
-        last.expect("it was read")
+        Reading { publishers, ..last.expect("it was read") }
     }
 
     #[track_caller]

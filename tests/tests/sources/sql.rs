@@ -7,7 +7,7 @@ use std::time::Duration;
 use fairlead_backlog::reading::Left;
 use fairlead_tests::servers::certificates::Authority;
 use fairlead_tests::servers::database::{Database, Kind};
-use fairlead_tests::servers::process::free_port;
+use fairlead_tests::servers::process::closed_port;
 use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, refused, try_open};
@@ -113,9 +113,19 @@ fn a_database_that_is_gone_is_unknown_until_it_is_back() {
             database.port(),
             if kind == Kind::PostgreSql { "select 0 from pg_sleep(60)" } else { "select sleep(60)" },
         );
-        let began = std::time::Instant::now();
-        let refusal = refused(&locked, &Secret::default());
-        assert!(began.elapsed() < Duration::from_secs(50), "{kind:?}: {refusal}");
+        let ask = || {
+            let began = std::time::Instant::now();
+            let refusal = refused(&locked, &Secret::default());
+            assert!(began.elapsed() < Duration::from_secs(50), "{kind:?}: {refusal}");
+            refusal
+        };
+        let mut refusal = ask();
+        // Where the machine stands still for two seconds it is not the server's limit that comes first.
+        for _ in 0..5 {
+            if refusal.contains("no answer in time") {
+                refusal = ask();
+            }
+        }
         assert!(refusal.contains("the query took longer than 8 s, which is the limit"), "{kind:?}: {refusal}");
     }
 }
@@ -124,7 +134,7 @@ fn a_database_that_is_gone_is_unknown_until_it_is_back() {
 fn what_cannot_be_asked_is_said_at_the_start() {
     for kind in BOTH {
         let database = with_jobs(kind);
-        let address = format!("127.0.0.1:{}", free_port());
+        let address = format!("127.0.0.1:{}", closed_port());
         let port = address.rsplit(':').next().expect("a port").parse().expect("a number");
         let refusal = refused(&query(kind, port, LEFT), &Secret::default());
         assert!(refusal.contains(&format!("{address}/test cannot be reached")), "{refusal}");
