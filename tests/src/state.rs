@@ -28,7 +28,16 @@ pub fn of_kinds(cluster: &Cluster, kinds: &str) -> State {
         let metadata = &object["metadata"];
         format!("{} {}/{}", object["kind"], metadata["namespace"].as_str().unwrap_or_default(), metadata["name"])
     };
-    items.into_iter().map(|object| (key(&object), object)).collect()
+    items.into_iter().filter(|object| !is_of_server(object)).map(|object| (key(&object), object)).collect()
+}
+
+/// What the API server writes at a time of its own after it has started.
+fn is_of_server(object: &Value) -> bool {
+    let names = ["extension-apiserver-authentication", "kube-apiserver-legacy-service-account-token-tracking"];
+    let metadata = &object["metadata"];
+    object["kind"] == "ConfigMap"
+        && metadata["namespace"] == "kube-system"
+        && names.iter().any(|name| metadata["name"] == *name)
 }
 
 /// Whether an object says that it is Ready.

@@ -349,7 +349,9 @@ fn a_run_that_loses_its_permissions_says_what_is_left_and_the_next_rollback_take
         run(job.args(more), "")
     };
     // Ten that were made, and one of which nobody knows.
-    let failed = job("apply", proxy.kubeconfig(), &["--concurrency", "1"]).expect(3);
+    // The proxy stands still while the permissions go.
+    let patient = ["--concurrency", "1", "--request-timeout", "1m", "--lease-duration", "5m"];
+    let failed = job("apply", proxy.kubeconfig(), &patient).expect(3);
     for word in [
         "error FL006",
         "11 objects are NOT as before",

@@ -255,7 +255,7 @@ fn go_back_beside(
                 delay(asked)
             })
         });
-        begins.recv_timeout(Duration::from_mins(1)).expect("it begins");
+        begins.recv_timeout(Duration::from_mins(10)).expect("it begins");
         let (back, _) = stage.run(Order::Rollback, more, |_| None);
         [apply.join().expect("it ends").0, back]
     })
@@ -266,8 +266,12 @@ fn go_back_beside(
 fn a_rollback_stops_the_run_that_is_at_work_and_takes_it_back() {
     let stage = stage("cancelled");
     let old = stage.state();
-    let [apply, back] = go_back_beside(&stage, &[], |asked| {
-        (asked.write.is_some() && kind(asked) != "renew lease").then_some(Fault::Delay(Duration::from_millis(600)))
+    let has_begun = AtomicBool::new(false);
+    let [apply, back] = go_back_beside(&stage, &[], move |asked| {
+        // From then on so slow that it is still at work when it next renews its lease and sees that it is asked.
+        let slow = Duration::from_millis(if has_begun.load(Ordering::SeqCst) { 1500 } else { 600 });
+        has_begun.fetch_or(kind(asked) == "patch deployments/scale", Ordering::SeqCst);
+        (asked.write.is_some() && kind(asked) != "renew lease").then_some(Fault::Delay(slow))
     });
     assert!(apply.stderr.contains("error FL020: a rollback has asked this run to end"), "{}", apply.stderr);
     assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
