@@ -11,6 +11,7 @@
 //! - [`servers`]: message brokers, databases and the like, each in a process of its own
 //! - [`state`]: all objects of some kinds, in a form that can be compared
 //! - [`watched`]: a job that is watched while it is at work
+//! - `structure`: arrows between the files of a crate go one way
 //! - `timing`: how long each test takes
 //!
 //! A harness that cannot go on panics with what it knows: there is nobody above it to handle an error.
@@ -30,6 +31,8 @@ pub mod program;
 pub mod proxy;
 pub mod servers;
 pub mod state;
+#[cfg(test)]
+mod structure;
 mod timing;
 pub mod watched;
 pub mod webhook;

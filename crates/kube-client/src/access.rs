@@ -8,7 +8,20 @@ use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-use crate::cluster::ConnectError;
+/// The connection cannot be set up; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The named kubeconfig, or a context in it.
+    #[error("{0}")]
+    Kubeconfig(String),
+    /// Neither a kubeconfig nor a pod's ServiceAccount.
+    #[error("found neither a kubeconfig nor a ServiceAccount: {0}")]
+    Infer(String),
+    /// TLS or authentication.
+    #[error("failed to set up the client")]
+    Client(#[source] kube::Error),
+}
 
 /// What somebody has said about the cluster. Without `kubeconfig` and `context`: the files in `$KUBECONFIG`, then `~/.kube/config`, then
 /// the pod's ServiceAccount.

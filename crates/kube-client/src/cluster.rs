@@ -16,7 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::access::Access;
+use crate::access::{Access, ConnectError};
 use crate::operation::Operation;
 use crate::pace::Pace;
 use crate::resource::Resource;
@@ -41,21 +41,6 @@ pub struct Cluster {
     pub(crate) request_timeout: Duration,
     pub(crate) pace: Pace,
     concurrency: u16,
-}
-
-/// The connection cannot be set up; nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The named kubeconfig, or a context in it.
-    #[error("{0}")]
-    Kubeconfig(String),
-    /// Neither a kubeconfig nor a pod's ServiceAccount.
-    #[error("found neither a kubeconfig nor a ServiceAccount: {0}")]
-    Infer(String),
-    /// TLS or authentication.
-    #[error("failed to set up the client")]
-    Client(#[source] kube::Error),
 }
 
 /// Who asks, for the audit log of the cluster: `fairlead/0.1.0 trigger-replicator`, by the name under which the process was started.

@@ -211,6 +211,15 @@ pub fn ticket_name(release: &str, sequence: &str) -> String {
     format!("fairlead.v1.{release}.{sequence}")
 }
 
+/// How much of the digest is in the name of a chunk of evidence.
+const SHORT_DIGEST: usize = 8;
+
+/// Named by its content, so that a chunk that was written by a process that died is not taken for one of another look.
+fn evidence_name(ticket: &str, digest: &str) -> String {
+    let hex = digest.rsplit_once(':').map_or(digest, |(_, hex)| hex);
+    format!("{ticket}-e{}", &hex[..hex.len().min(SHORT_DIGEST)])
+}
+
 fn labels(ticket: &Ticket, phase: Option<Phase>) -> BTreeMap<String, String> {
     let revision = ticket.helm_revision.map(|revision| (REVISION_LABEL, revision.to_string()));
     let holds = (phase.is_some() && ticket.holds).then(|| (HOLDS_LABEL, "true".to_owned()));

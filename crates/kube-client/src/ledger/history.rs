@@ -12,10 +12,9 @@ use k8s_openapi::ByteString;
 use kube::api::GetParams;
 use serde_json::Value;
 
-use super::journal::evidence_name;
 use super::{
     BEGAN_ANNOTATION, CHANGES_ANNOTATION, HOLDS_LABEL, INSTALLATION_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION,
-    RELEASE_LABEL, REVISION_LABEL, STEP_LABEL, ticket_name,
+    RELEASE_LABEL, REVISION_LABEL, STEP_LABEL, evidence_name, ticket_name,
 };
 
 impl Ledger<'_> {

@@ -17,14 +17,11 @@ use serde_json::{Value, json};
 use super::history::began;
 use super::{
     BEGAN_ANNOTATION, CHANGES_ANNOTATION, INSTALLATION_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL,
-    STEP_LABEL, is_taken, labels, ticket_name,
+    STEP_LABEL, evidence_name, is_taken, labels, ticket_name,
 };
 
 /// How many sequences may be taken by what is not in the list of tickets: Secrets whose labels somebody took away.
 const SEQUENCE_ATTEMPTS: u64 = 10;
-
-/// How much of the digest is in the name of a chunk of evidence.
-const SHORT_DIGEST: usize = 8;
 
 /// Keeps one ticket.
 pub(super) struct TicketJournal<'a> {
@@ -205,10 +202,4 @@ impl Journal for TicketJournal<'_> {
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle> {
         self.delete(&run.name).await
     }
-}
-
-/// Named by its content, so that a chunk that was written by a process that died is not taken for one of another look.
-pub(super) fn evidence_name(ticket: &str, digest: &str) -> String {
-    let hex = digest.rsplit_once(':').map_or(digest, |(_, hex)| hex);
-    format!("{ticket}-e{}", &hex[..hex.len().min(SHORT_DIGEST)])
 }
