@@ -48,6 +48,12 @@ impl RecordedRun {
         !matches!(self.phase(), Phase::Planned | Phase::RolledBack)
     }
 
+    /// Whether it has changed nothing yet: it is to be abandoned, because its snapshot may not be complete.
+    #[must_use]
+    pub fn may_be_abandoned(&self) -> bool {
+        self.phase() == Phase::Planned
+    }
+
     /// Whether `rollback --last` may mean it: a gate that is done changed nothing, and holds that have all ended leave nothing.
     #[must_use]
     pub fn may_be_last(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::obstacle::Obstacle;
+use crate::obstacle::{Obstacle, chain};
 use crate::progress::Progress;
 use crate::run::{Ending, RecordedRun, Reopened};
 use crate::snapshot::Snapshot;
@@ -27,6 +27,10 @@ pub trait Journal {
     async fn reopen(&mut self, name: &str) -> Result<Reopened, Obstacle>;
 
     /// Notes that a run whose ticket says [`crate::progress::Phase::Planned`] came to nothing: its snapshot may not be complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Damaged`] when a later version wrote it, [`Obstacle::Refused`] when it is in another phase.
     async fn abandon(&mut self, name: &str) -> Result<(), Obstacle>;
 
     /// Records where the run is; ahead of what it does next.
@@ -36,6 +40,10 @@ pub trait Journal {
     async fn attest(&mut self, evidence: &Value, progress: &mut Progress) -> Result<(), Obstacle>;
 
     /// Forgets a run for ever, with all that it holds. The ledger remembers that this was on purpose.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Damaged`] when its ticket cannot be read: a later version may have written it.
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle>;
 }
 
@@ -73,11 +81,8 @@ pub trait Lock {
 /// The recorded runs of one release.
 #[async_trait(?Send)]
 pub trait Store {
-    /// Every recorded run, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// [`Obstacle::Damaged`] where a record cannot be read: a run that nobody can see must not be run beside.
+    /// Every recorded run, the oldest first. One whose record cannot be read is among them, as unfinished where nobody knows that it is
+    /// over: a run that nobody can see must not be run beside. Whoever opens it ends with [`Obstacle::Damaged`].
     async fn runs(&self) -> Result<Vec<RecordedRun>, Obstacle>;
 
     /// The sequences of runs that were recorded and are not there any more, though nobody has pruned them.
@@ -122,8 +127,12 @@ pub async fn prune(
     runs.retain(|run| run.step == step && run.is_superfluous() && !needed(run));
     let superfluous = runs.len().saturating_sub(keep);
     for run in &runs[..superfluous] {
-        journal.forget(run).await?;
-        tracing::info!(ticket = run.name, "pruned");
+        match journal.forget(run).await {
+            Ok(()) => tracing::info!(ticket = run.name, "pruned"),
+            // Of what a later version has written nobody here knows that it is not needed.
+            Err(damaged @ Obstacle::Damaged { .. }) => tracing::warn!(error = %chain(&damaged), "not pruned"),
+            Err(obstacle) => return Err(obstacle),
+        }
     }
     Ok(())
 }

@@ -20,9 +20,18 @@ use super::{
 impl Ledger<'_> {
     pub(super) async fn list_runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={},{PHASE_LABEL}", self.release);
-        let run = |secret: Value| self.sequence_of(&name(&secret)).map(|sequence| self.run(&secret, sequence));
-        let runs = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), run).await?;
-        let mut runs = runs.into_iter().collect::<Result<Vec<RecordedRun>, Obstacle>>()?;
+        let run = |secret: Value| {
+            let sequence = self.sequence_of(&name(&secret))?;
+            Some(self.run(&secret, sequence).map_err(|_| (secret, sequence)))
+        };
+        let listed = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), run).await?;
+        let mut runs = Vec::new();
+        for run in listed {
+            runs.push(match run {
+                Ok(run) => run,
+                Err((secret, sequence)) => self.damaged_run(&secret, sequence).await?,
+            });
+        }
         runs.sort_by_key(|run| run.sequence);
         Ok(runs)
     }
@@ -42,32 +51,32 @@ impl Ledger<'_> {
         Ok(BTreeSet::new())
     }
 
-    fn run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {
-        let labels = &secret["metadata"]["labels"];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    /// The run of a ticket, as its labels and annotations say.
+    pub(super) fn run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {
         let name = name(secret);
         // Without changes it would be superfluous, and its ticket the first to go.
         let changes =
             secret["metadata"]["annotations"][CHANGES_ANNOTATION].as_str().and_then(|changes| changes.parse().ok());
         let changes =
             changes.ok_or_else(|| self.damaged(&name, format!("its annotation {CHANGES_ANNOTATION} says no number")))?;
-        Ok(RecordedRun {
-            sequence,
-            step: text(&labels[STEP_LABEL]),
-            changes,
-            holds: labels[HOLDS_LABEL] == "true",
-            progress: self.progress(&name, secret)?,
-            helm_revision: labels[REVISION_LABEL].as_str().and_then(|revision| revision.parse().ok()),
-            installation: secret["metadata"]["annotations"][INSTALLATION_ANNOTATION]
-                .as_str()
-                .and_then(|installation| serde_json::from_str(installation).ok()),
-            created: began(secret),
-            name,
-        })
+        Ok(recorded(secret, sequence, changes, self.progress(&name, secret)?))
+    }
+
+    /// A run whose labels or annotations cannot be read, so that nobody passes over it: whoever opens it ends there, and
+    /// [`Self::damages`] says what is the matter. All that it may have changed counts as changed.
+    async fn damaged_run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {
+        let (name, label) = (name(secret), secret["metadata"]["labels"][PHASE_LABEL].as_str().unwrap_or_default());
+        let content = self.get(&name).await?.and_then(|live| bytes(&live, "ticket")).unwrap_or_default();
+        let ticket: Value = serde_json::from_slice(&content).unwrap_or_default();
+        let changes = ticket["changes"].as_u64().and_then(|changes| changes.try_into().ok()).unwrap_or(1);
+        // Of a phase that is unknown nobody knows that it is over.
+        let phase = Phase::parse(label).unwrap_or(Phase::Applying);
+        let progress = Progress { phase, begun: changes, ..Progress::planned() };
+        Ok(recorded(secret, sequence, changes, self.progress(&name, secret).unwrap_or(progress)))
     }
 
     /// How far a run has come. A record that cannot be read is damage: to take it for anything else would undo too much, or too little.
-    fn progress(&self, name: &str, secret: &Value) -> Result<Progress, Obstacle> {
+    pub(super) fn progress(&self, name: &str, secret: &Value) -> Result<Progress, Obstacle> {
         let label = secret["metadata"]["labels"][PHASE_LABEL].as_str().unwrap_or_default();
         let phase = Phase::parse(label).ok_or_else(|| {
             self.damaged(name, format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}"))
@@ -97,43 +106,47 @@ impl Ledger<'_> {
     pub(super) async fn reopen(&self, name: &str) -> Result<(Reopened, Value), Obstacle> {
         let live = self.content(name).await?;
         let ticket = self.ticket_in(name, &live)?;
-        let chunks = (0..ticket.snapshot.chunks.len()).map(|index| format!("{name}-{index}"));
-        let (names, chunks) = self.chunks(chunks.collect()).await?;
+        let (names, chunks) = self.chunks(snapshot_names(name, &ticket.snapshot)).await?;
         let plan = snapshot::read(&chunks, &ticket.snapshot).map_err(|error| self.damaged_chunk(name, &names, error))?;
-        let mut progress = self.progress(name, &live)?;
+        let mut progress = self.run(&live, self.sequence_of(name).unwrap_or_default())?.progress;
         progress.begun = progress.begun.min(plan.len());
         Ok((Reopened { mark: self.mark(name), ticket, plan, progress }, live))
     }
 
-    /// What keeps these runs from being taken back, as far as it can be seen without their snapshots: Secrets that are not there, or
-    /// tickets that cannot be read.
+    /// What keeps these runs from being taken back, or from being believed, as far as it can be seen without their snapshots: Secrets that
+    /// are not there, or tickets that cannot be read.
     pub async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={}", self.release);
         let there = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), |it| Some(name(&it)));
         let there: BTreeSet<String> = there.await?.into_iter().collect();
         let mut damages = Vec::new();
-        for run in runs.iter().filter(|run| run.may_be_undone() && !run.is_superfluous()) {
-            let read = match self.content(&run.name).await {
-                Ok(secret) => self.ticket_in(&run.name, &secret),
-                Err(obstacle) => Err(obstacle),
-            };
-            match read {
-                Err(obstacle @ Obstacle::Damaged { .. }) => damages.push(obstacle),
-                ticket => {
-                    let chunks = (0..ticket?.snapshot.chunks.len()).map(|index| format!("{}-{index}", run.name));
-                    let missing = chunks.filter(|chunk| !there.contains(chunk));
-                    damages.extend(missing.map(|chunk| self.damaged(&chunk, "it is not there")));
+        let matters = |run: &&RecordedRun| !matches!(run.phase(), Phase::Planned | Phase::RolledBack);
+        for run in runs.iter().filter(matters) {
+            let read = self.content(&run.name).await.and_then(|secret| {
+                let progress = self.run(&secret, run.sequence)?.progress;
+                Ok((self.ticket_in(&run.name, &secret)?, progress))
+            });
+            let (ticket, progress) = match read {
+                Ok(read) => read,
+                Err(obstacle @ Obstacle::Damaged { .. }) => {
+                    damages.push(obstacle);
+                    continue;
                 }
-            }
+                Err(obstacle) => return Err(obstacle),
+            };
+            let missing = |chunk: &String| !there.contains(chunk);
+            let snapshot = snapshot_names(&run.name, &ticket.snapshot).into_iter().filter(missing);
+            damages.extend(snapshot.map(|chunk| self.damaged(&chunk, "it is not there")));
+            let evidence = progress.evidence.map(|manifest| evidence_names(&run.name, &manifest)).unwrap_or_default();
+            let what = format!("it is not there; without it the evidence of run {} ({}) is lost", run.sequence, run.step);
+            damages.extend(evidence.into_iter().filter(missing).map(|chunk| self.damaged(&chunk, what.clone())));
         }
         Ok(damages)
     }
 
     pub(super) async fn read_evidence(&self, run: &RecordedRun) -> Result<Option<Value>, Obstacle> {
         let Some(manifest) = &run.progress.evidence else { return Ok(None) };
-        let Manifest { chunks, .. } = manifest;
-        let names = chunks.iter().map(|digest| evidence_name(&run.name, digest)).collect();
-        let (names, chunks) = self.chunks(names).await?;
+        let (names, chunks) = self.chunks(evidence_names(&run.name, manifest)).await?;
         let evidence = evidence::unpack(&chunks, manifest);
         evidence.map(Some).map_err(|error| self.damaged_chunk(&run.name, &names, error))
     }
@@ -147,7 +160,7 @@ impl Ledger<'_> {
         Ok((names, chunks))
     }
 
-    fn damaged_chunk(&self, ticket: &str, names: &[String], error: snapshot::Error) -> Obstacle {
+    pub(super) fn damaged_chunk(&self, ticket: &str, names: &[String], error: snapshot::Error) -> Obstacle {
         let chunk = if let snapshot::Error::Damaged { index, .. } = &error { names.get(*index) } else { None };
         self.damaged(chunk.map_or(ticket, String::as_str), error)
     }
@@ -179,10 +192,13 @@ impl Ledger<'_> {
         let ticket: Value = serde_json::from_slice(&content).map_err(|error| self.damaged(name, error))?;
         // Asked before anything else is read: what a later format says may have another shape.
         if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
-            let tool = &ticket["tool"];
-            let text = |field: &str| tool[field].as_str().unwrap_or_default();
-            let who = tool["image"].as_str().map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned);
+            let who = writer(&ticket["tool"]);
             let what = format!("{who} wrote it, and this version reads formats up to {FORMAT}, not {format}");
+            return Err(self.damaged(name, what));
+        }
+        if let Some(format) = ticket["format"].as_u64().filter(|format| *format < FORMAT.into()) {
+            let who = writer(&ticket["tool"]);
+            let what = format!("{who} wrote it, an earlier version, in format {format}: that version can take it back");
             return Err(self.damaged(name, what));
         }
         serde_json::from_value(ticket).map_err(|error| self.damaged(name, error))
@@ -195,6 +211,39 @@ impl Ledger<'_> {
     pub(super) fn damaged(&self, name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
         Obstacle::Damaged { name: format!("Secret {}/{name}", self.namespace), source: source.into() }
     }
+}
+
+/// Names of the chunks of a snapshot.
+pub(super) fn snapshot_names(ticket: &str, manifest: &Manifest) -> Vec<String> {
+    (0..manifest.chunks.len()).map(|index| format!("{ticket}-{index}")).collect()
+}
+
+/// Names of the chunks of evidence.
+pub(super) fn evidence_names(ticket: &str, manifest: &Manifest) -> Vec<String> {
+    manifest.chunks.iter().map(|digest| evidence_name(ticket, digest)).collect()
+}
+
+fn recorded(secret: &Value, sequence: u64, changes: usize, progress: Progress) -> RecordedRun {
+    let labels = &secret["metadata"]["labels"];
+    let installation = secret["metadata"]["annotations"][INSTALLATION_ANNOTATION].as_str();
+    RecordedRun {
+        name: name(secret),
+        sequence,
+        step: labels[STEP_LABEL].as_str().unwrap_or_default().to_owned(),
+        helm_revision: labels[REVISION_LABEL].as_str().and_then(|revision| revision.parse().ok()),
+        installation: installation.and_then(|installation| serde_json::from_str(installation).ok()),
+        created: began(secret),
+        changes,
+        holds: labels[HOLDS_LABEL] == "true",
+        progress,
+    }
+}
+
+/// The image that a ticket was written by, or the binary; in the first format it was one text.
+fn writer(tool: &Value) -> String {
+    let text = |field: &str| tool[field].as_str().unwrap_or_default();
+    let one = tool.as_str().or_else(|| tool["image"].as_str());
+    one.map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned)
 }
 
 /// One value of a Secret, decoded.

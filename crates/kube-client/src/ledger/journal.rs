@@ -155,6 +155,13 @@ impl Journal for TicketJournal<'_> {
 
     async fn abandon(&mut self, name: &str) -> Result<(), Obstacle> {
         let live = self.ledger.content(name).await?;
+        // What this phase means to a later version nobody here knows.
+        self.ledger.ticket_in(name, &live)?;
+        let phase = self.ledger.progress(name, &live)?.phase;
+        if phase != Phase::Planned {
+            let source = format!("it is in phase {}", phase.as_str()).into();
+            return Err(Obstacle::Refused { operation: format!("abandon {name}"), source });
+        }
         self.note(name.to_owned(), &live);
         self.record(&Progress { phase: Phase::RolledBack, ..Progress::planned() }).await
     }
@@ -200,6 +207,10 @@ impl Journal for TicketJournal<'_> {
     }
 
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle> {
+        match self.ledger.get(&run.name).await? {
+            Some(live) => drop(self.ledger.ticket_in(&run.name, &live)?),
+            None => return Ok(()),
+        }
         self.delete(&run.name).await
     }
 }

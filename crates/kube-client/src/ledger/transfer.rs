@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use fairlead_migration::evidence;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::snapshot;
@@ -12,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
-use super::history::bytes;
+use super::history::{bytes, evidence_names, snapshot_names};
 use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken, ticket_name};
 
 /// How labels and annotations of ours begin.
@@ -179,15 +180,24 @@ impl Ledger<'_> {
     }
 
     fn require_whole(&self, secret: &Value, secrets: &[Value], absent: &'static str) -> Result<(), Obstacle> {
-        let ticket = self.ticket_in(name(secret), secret)?;
-        let mut chunks = Vec::new();
-        for index in 0..ticket.snapshot.chunks.len() {
-            let chunk = format!("{}-{index}", name(secret));
-            let found = secrets.iter().find(|secret| name(secret) == chunk);
-            let found = found.ok_or_else(|| self.damaged(&chunk, absent))?;
-            chunks.push(bytes(found, "chunk").ok_or_else(|| self.damaged(&chunk, "it has no chunk"))?);
-        }
-        snapshot::read(&chunks, &ticket.snapshot).map(drop).map_err(|error| self.damaged(name(secret), error))
+        let ticket_name = name(secret);
+        let ticket = self.ticket_in(ticket_name, secret)?;
+        let run = self.run(secret, self.sequence_of(ticket_name).unwrap_or_default())?;
+        let chunks = |names: &[String]| {
+            let chunk = |chunk: &String| {
+                let found = secrets.iter().find(|secret| name(secret) == chunk);
+                let found = found.ok_or_else(|| self.damaged(chunk, absent))?;
+                bytes(found, "chunk").ok_or_else(|| self.damaged(chunk, "it has no chunk"))
+            };
+            names.iter().map(chunk).collect::<Result<Vec<_>, Obstacle>>()
+        };
+        let names = snapshot_names(ticket_name, &ticket.snapshot);
+        let plan = snapshot::read(&chunks(&names)?, &ticket.snapshot).map(drop);
+        plan.map_err(|error| self.damaged_chunk(ticket_name, &names, error))?;
+        let Some(manifest) = &run.progress.evidence else { return Ok(()) };
+        let names = evidence_names(ticket_name, manifest);
+        let evidence = evidence::unpack(&chunks(&names)?, manifest).map(drop);
+        evidence.map_err(|error| self.damaged_chunk(ticket_name, &names, error))
     }
 }
 
