@@ -8,14 +8,14 @@ use fairlead_driver::step::{Step, StepKind};
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
-use fairlead_migration::change::{Change, Images};
+use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::evidence::Condition;
 use fairlead_migration::executor::{Standing, Task, Verified, World};
 use fairlead_migration::fields;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::Plan;
-use fairlead_migration::progress::OnDrift;
+use fairlead_migration::progress::{OnDrift, Swept};
 use fairlead_migration::stage::{Stage, StageKind, UndoWait};
 use fairlead_migration::ticket::Told;
 use fairlead_observe::kind::Kind;
@@ -177,6 +177,10 @@ impl World for Guarded<'_, '_> {
         self.world.bring(task).await
     }
 
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        self.world.sweep(task, next).await
+    }
+
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         self.world.settle(task).await
     }
@@ -187,6 +191,10 @@ impl World for Guarded<'_, '_> {
 
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         self.world.wait(wait, stop).await
+    }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        self.world.lacking()
     }
 }
 

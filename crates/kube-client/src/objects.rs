@@ -111,6 +111,11 @@ impl Subject<'_> {
 
 #[async_trait(?Send)]
 impl World for Objects<'_> {
+    /// What may speak against a stage is known to its step.
+    async fn admit(&self, _stage: &Stage) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let subject = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
         match &task.change.images {

@@ -11,6 +11,7 @@ use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::Swept;
 use fairlead_migration::stage::{Stage, StageKind, UndoWait};
 use fairlead_observe::address::target;
 use fairlead_observe::kind::{DEFINITION, Kind};
@@ -57,7 +58,7 @@ impl World for Guarded<'_> {
         if stage.kind == StageKind::Contract && !self.is_checked.replace(true) {
             self.expect_no_objections().await?;
         }
-        Ok(())
+        self.world.admit(stage).await
     }
 
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
@@ -79,6 +80,10 @@ impl World for Guarded<'_> {
             Ok(()) if action == Action::Update && pods_of(task.change.before()).is_some() => self.see_stop(target).await,
             other => other,
         }
+    }
+
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        self.world.sweep(task, next).await
     }
 
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {

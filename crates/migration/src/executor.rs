@@ -21,29 +21,22 @@ use crate::progress::{Asked, Cause, OnDrift, Phase, Progress, Swept, WhyBack};
 use crate::stage::{Stage, UndoAt, UndoWait};
 use crate::store::Journal;
 
-/// Where changes are made: a cluster, a database.
+/// Where changes are made: a cluster, a database. Nothing here has a default, so that a world around another one forgets nothing.
 #[async_trait(?Send)]
 pub trait World {
     /// Looks whether a stage may begin, before this process makes any of its changes.
-    async fn admit(&self, _stage: &Stage) -> Result<(), Obstacle> {
-        Ok(())
-    }
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle>;
 
     /// Brings the target of a change from its before-image to its after-image. What has been done is recognised and is no
     /// error. Objects it creates carry the mark; of created objects it deletes only those that do.
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle>;
 
     /// Goes on with a sweep, page by page, and says where to go on next. An object that is stored as it should be is no error.
-    async fn sweep(&self, task: &Task<'_>, _next: Option<&str>) -> Result<Swept, Obstacle> {
-        let source = "this executor has no sweeps".into();
-        Err(Obstacle::Refused { operation: format!("sweep {}", task.change.target), source })
-    }
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle>;
 
     /// Waits until what a change has begun is over, as far as that is to be seen; before what follows from it is looked at. The change
     /// is the one that was made, also on the way back.
-    async fn settle(&self, _task: &Task<'_>) -> Result<(), Obstacle> {
-        Ok(())
-    }
+    async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle>;
 
     /// Looks how the target of a change stands to its images, and changes nothing.
     async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle>;
@@ -56,9 +49,7 @@ pub trait World {
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle>;
 
     /// Objects that are back and lack something that nobody can give them any more: an owner, say.
-    fn lacking(&self) -> Vec<(Target, String)> {
-        Vec::new()
-    }
+    fn lacking(&self) -> Vec<(Target, String)>;
 }
 
 /// What the changes of a run are to have brought about.

@@ -23,7 +23,8 @@ use fairlead_mesh::kinds;
 use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
-use fairlead_migration::stage::UndoWait;
+use fairlead_migration::progress::Swept;
+use fairlead_migration::stage::{Stage, UndoWait};
 
 /// The objects of a cluster, where Subscriptions are created with the address that their Broker has by then.
 pub(crate) struct Addressed<'a> {
@@ -40,6 +41,10 @@ pub(crate) struct Addressed<'a> {
 
 #[async_trait(?Send)]
 impl World for Addressed<'_> {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        self.world.admit(stage).await
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let change = task.change;
         let is_subscription = change.target.kind == kinds::SUBSCRIPTION.kind;
@@ -62,6 +67,10 @@ impl World for Addressed<'_> {
         }
         let change = Change { images: Images::Create(image), ..change.clone() };
         self.world.bring(&Task { change: &change, ..*task }).await
+    }
+
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        self.world.sweep(task, next).await
     }
 
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {

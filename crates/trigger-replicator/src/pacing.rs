@@ -17,7 +17,8 @@ use fairlead_mesh::kinds;
 use fairlead_migration::change::{Action, Target};
 use fairlead_migration::executor::{Standing, Task, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
-use fairlead_migration::stage::UndoWait;
+use fairlead_migration::progress::Swept;
+use fairlead_migration::stage::{Stage, UndoWait};
 use fairlead_observe::source::Source;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -55,12 +56,20 @@ pub(crate) struct Made {
 
 #[async_trait(?Send)]
 impl World for Paced<'_> {
+    async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
+        self.world.admit(stage).await
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let is_trigger = task.change.target.kind == kinds::TRIGGER.kind;
         if !task.is_undo && is_trigger && task.change.action() == Action::Create {
             self.watch.guard(self.turn(&task.change.target)).await?;
         }
         self.world.bring(task).await
+    }
+
+    async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
+        self.world.sweep(task, next).await
     }
 
     async fn settle(&self, task: &Task<'_>) -> Result<(), Obstacle> {

@@ -11,6 +11,7 @@ use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Verified, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::progress::Swept;
 use fairlead_migration::stage::{Stage, StageKind, UndoAt, UndoWait};
 use fairlead_migration::store::Lock;
 use fairlead_migration::ticket::{SecretReference, Told};
@@ -54,6 +55,23 @@ fn refused(target: &Target, error: std::io::Error) -> Obstacle {
 
 #[async_trait(?Send)]
 impl World for Folder {
+    async fn admit(&self, _stage: &Stage) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    async fn sweep(&self, task: &Task<'_>, _next: Option<&str>) -> Result<Swept, Obstacle> {
+        let source = "files are not swept".into();
+        Err(Obstacle::Refused { operation: format!("sweep {}", task.change.target), source })
+    }
+
+    async fn settle(&self, _task: &Task<'_>) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        Vec::new()
+    }
+
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let (change, target) = (task.change, &task.change.target);
         let live = read(target);

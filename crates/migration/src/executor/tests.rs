@@ -105,6 +105,14 @@ impl World for Map {
         Ok(Swept { count, next: last.filter(|_| page.next().is_some()) })
     }
 
+    async fn settle(&self, _task: &Task<'_>) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        Vec::new()
+    }
+
     async fn wait(&self, wait: &UndoWait, _stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         self.waited.borrow_mut().push(wait.clone());
         match wait {
