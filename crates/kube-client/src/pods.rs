@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, GetParams, PostParams};
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cluster::Cluster;
 use crate::operation::Operation;
@@ -24,7 +25,12 @@ const IN_VAIN: [&str; 6] = [
 ];
 
 impl Cluster {
-    /// Runs a pod like this one, with other arguments, to its end, and deletes it. The inner error says why it did not run.
+    /// Runs a pod like this one, with other arguments, to its end, and deletes it, also when this process is told to end. The inner error
+    /// says why it did not run.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Stopped`] when this process is told to end. From the first pod on only who waits here hears of that.
     pub async fn try_pod(
         &self,
         namespace: &str,
@@ -36,6 +42,8 @@ impl Cluster {
         let name = format!("fairlead-check-{:x}", Timestamp::now().as_nanosecond());
         let mut spec = spec.clone();
         spec["restartPolicy"] = "Never".into();
+        // Where this process dies without a word, it ends all the same.
+        spec["activeDeadlineSeconds"] = timeout.as_secs().max(1).into();
         for container in spec["containers"].as_array_mut().into_iter().flatten() {
             container["args"] = json!(args);
         }
@@ -47,6 +55,9 @@ impl Cluster {
             operation: operation(verb).to_string(),
             source: source.into(),
         };
+        let unheard =
+            |error: std::io::Error| Obstacle::Refused { operation: "listen for signals".to_owned(), source: error.into() };
+        let [mut terminate, mut interrupt] = signals().map_err(unheard)?;
         let create = requests.create(&PostParams::default(), pod.to_string().into_bytes());
         if let Err(error) = self.send(create.map_err(|error| refuse("create", error))?).await {
             return Err(self.refused(operation("create"), error).await);
@@ -59,13 +70,22 @@ impl Cluster {
             }
         };
         let late = |why: String| Err(format!("it has not ended within {timeout:?}: {why}"));
-        let ended = Poll::of(timeout).telling("the pod to end").wait(look).await.map(|ended| ended.unwrap_or_else(late));
+        let ended = Poll::of(timeout).telling("the pod to end").wait(look);
+        let ended = tokio::select! {
+            ended = ended => ended.map(|ended| ended.unwrap_or_else(late)),
+            _ = terminate.recv() => Err(Obstacle::Stopped(Stop::Interrupted)),
+            _ = interrupt.recv() => Err(Obstacle::Stopped(Stop::Interrupted)),
+        };
         let delete = requests.delete(&name, &DeleteParams::background()).map_err(|error| refuse("delete", error))?;
         if let Err(error) = self.send(delete).await {
             tracing::warn!(%error, pod = name, namespace, "the pod stays behind");
         }
         ended
     }
+}
+
+fn signals() -> std::io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 
 /// How a pod ended, if it has, or never will begin.

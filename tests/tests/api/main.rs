@@ -12,6 +12,7 @@
 //! - `transcripts`: what pages show of a terminal is what one shows
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
 //! - `missing`: Secrets of the ledger that somebody has deleted
+//! - `checked`: what `check` starts
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
 //! - `objects`: the executor on objects of every kind of change, edited by others meanwhile
@@ -25,6 +26,7 @@
 
 mod back;
 mod backup;
+mod checked;
 mod drain;
 mod drain_broken;
 mod drain_bus;
