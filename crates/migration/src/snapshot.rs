@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest;
 use crate::plan::{Plan, PlanBuilder};
-use crate::stage::Stage;
+use crate::stage::{Stage, UndoWait};
 
 /// A Secret holds at most 1 MiB. This is less, because whoever writes or reads one has it in memory several times over: as
 /// bytes, as base64, as a request.
@@ -47,6 +47,9 @@ pub enum Error {
     /// The plan cannot be written as JSON, or the JSON is not a plan.
     #[error("failed to read or write the plan in the snapshot")]
     Plan(#[from] serde_json::Error),
+    /// What the way back would wait for can never be seen to be so.
+    #[error("{0}")]
+    Wait(String),
     /// zstd failed.
     #[error("failed to compress or decompress the snapshot")]
     Compress(#[from] std::io::Error),
@@ -72,7 +75,15 @@ pub enum Error {
 
 impl<'a> Snapshot<'a> {
     /// Computes the digests of the chunks. Nothing is copied: the plan holds its changes as they are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Wait`] where a stage could never be undone: then nothing of the plan is to be done.
     pub fn of(plan: &'a Plan) -> Result<Self, Error> {
+        let mut waits = plan.stages().iter().flat_map(|stage| &stage.undo_waits);
+        if let Some(objection) = waits.find_map(UndoWait::objection) {
+            return Err(Error::Wait(objection));
+        }
         let mut head = serde_json::to_vec(&Head { step: plan.step().to_owned(), stages: plan.stages().to_vec() })?;
         head.push(b'\n');
         let head = zstd::bulk::compress(&head, 0)?;
@@ -178,6 +189,16 @@ mod tests {
             (plan_of_one().step(), plan_of_one().stages(), plan_of_one().digest())
         );
         assert!(plan.changes().eq(plan_of_one().changes()));
+    }
+
+    #[test]
+    fn a_plan_that_could_never_be_taken_back_is_not_stored() {
+        let answer = UndoWait::Answer { url: "https://old/".into(), status: 200, timeout_seconds: 1 };
+        let plan = plan_of_one();
+        let stages = plan.stages().iter();
+        let stages = stages.map(|stage| Stage { undo_waits: vec![answer.clone()], ..stage.clone() }).collect();
+        let refused = Snapshot::of(&plan_of(stages, &[])).err().expect("nobody can ask it").to_string();
+        assert!(refused.contains("https://old/: only http://HOST"), "{refused}");
     }
 
     #[test]

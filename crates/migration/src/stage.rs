@@ -122,10 +122,31 @@ pub enum UndoWait {
     },
 }
 
+impl UndoWait {
+    /// Why it can never be seen to be so; none where it can. An image of ours brings no certificates that an https server could be known by.
+    #[must_use]
+    pub fn objection(&self) -> Option<String> {
+        let Self::Answer { url, .. } = self else { return None };
+        let address = url.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        address.is_none().then(|| format!("the way back would wait for an answer of {url}: only http://HOST… can be asked"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_an_address_that_can_be_asked_is_waited_for() {
+        let objects =
+            |url: &str| UndoWait::Answer { url: url.into(), status: 200, timeout_seconds: 1 }.objection().is_some();
+        assert!(!objects("http://old.shop:8080/healthz"));
+        for url in ["https://old.shop/healthz", "old.shop/healthz", "http://", "http:///healthz", ""] {
+            assert!(objects(url), "{url}");
+        }
+        assert_eq!(UndoWait::Duration { seconds: 5 }.objection(), None);
+    }
 
     /// What a ticket says today must be understood by every later version.
     #[test]

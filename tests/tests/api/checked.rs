@@ -16,7 +16,9 @@ use serde_json::json;
 fn a_check_that_is_told_to_end_leaves_no_pod() {
     let cluster = lease();
     // No controller makes one here, and no pod is admitted without.
-    cluster.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}));
+    cluster.apply(
+        &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}),
+    );
     let spec = json!({"containers": [{"name": "main", "image": "example.com/job", "securityContext": {}}]});
     let manifest =
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "it"}, "spec": {"template": {"spec": spec}}});

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::stage::UndoWait;
 use http::Request;
 use hyper_util::client::legacy::Client;
@@ -43,7 +43,7 @@ impl Objects<'_> {
         match tokio::time::timeout(self.cluster.request_timeout, client.request(request)).await {
             Ok(Ok(answer)) if answer.status().as_u16() == status => Ok(()),
             Ok(Ok(answer)) => Err(format!("it answers {}", answer.status())),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(chain(&error)),
             Err(_) => Err("it does not answer".to_owned()),
         }
     }
