@@ -156,6 +156,7 @@ impl Kind {
             }
             Self::MariaDb => {
                 command.arg("--no-defaults").arg(format!("--datadir={}", folder.join("data").display()));
+                command.arg(format!("--tmpdir={}", folder.display()));
                 command.args([
                     "--bind-address=127.0.0.1",
                     &format!("--port={port}"),
@@ -243,6 +244,8 @@ fn initialize(kind: Kind, data: &Path) {
             install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
             install.arg("--skip-name-resolve").arg(format!("--datadir={}", data.display()));
             install.arg(format!("--basedir={}", file("mariadb/usr").display()));
+            // One that starts deletes what others have in a folder that all share.
+            install.env("TMPDIR", data.parent().expect("the folder of the server"));
             run(&mut install, "").expect(0);
             run(unprivileged(Path::new("mkdir")).arg(data.join("test")), "").expect(0);
         }
