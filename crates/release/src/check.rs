@@ -81,7 +81,8 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     };
     answers.push(is_armed(&helm, armed, place, args.without_helm || !runs.is_empty()));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
-    let (served, needs, damaged) = needs(cluster, &ledger, &runs).await?;
+    let damaged = ledger.damages(&runs).await?;
+    let (served, needs) = needs(cluster, &ledger, &runs).await?;
     answers.push(Answer::of("tickets", are_there(&ledger.missing().await?, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let all = [ledger.needs_to_undo(), needs.clone()].concat();
@@ -191,21 +192,17 @@ fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<
     Err(format!("{}: if there is an export, `{}` restores what is gone", wrong.join("; "), place.import()))
 }
 
-/// Whether the kinds of all runs in force are served, what taking their objects back needs, and what is wrong with the records of runs
-/// that may be taken back.
+/// Whether the kinds of all runs in force are served, and what taking their objects back needs. What is damaged says nothing here.
 async fn needs(
     cluster: &Cluster,
     ledger: &Ledger<'_>,
     runs: &[RecordedRun],
-) -> Result<(Result<String, String>, Vec<Need>, Vec<Obstacle>), Obstacle> {
-    let (mut needs, mut damaged, mut found) = (Vec::new(), Vec::new(), cluster.discover().await?);
+) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
+    let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
     let mut served = Ok("every kind is served that a run in force has changed".to_owned());
     for run in runs.iter().rev().filter(|run| run.may_be_undone() && !run.is_superfluous()) {
         let reopened = match ledger.read(&run.name).await {
-            Err(obstacle @ Obstacle::Damaged { .. }) => {
-                damaged.push(obstacle);
-                continue;
-            }
+            Err(Obstacle::Damaged { .. }) => continue,
             reopened => reopened?,
         };
         if reopened.ticket.executor != KUBERNETES {
@@ -224,7 +221,7 @@ async fn needs(
             Err(obstacle) => served = served.and(Err(format!("run {}: {}", run.sequence, chain(&obstacle)))),
         }
     }
-    Ok((served, needs, damaged))
+    Ok((served, needs))
 }
 
 fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, String>, Obstacle> {

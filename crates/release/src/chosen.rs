@@ -66,7 +66,7 @@ pub(crate) async fn choose(
         let way_out = helm.state(&ours).way_out().filter(|to| *to != revision);
         let command = way_out.map(|to| place.helm_rollback(to));
         let is_later = |run: &&RecordedRun| run.helm_revision.is_some_and(|its| its > revision);
-        let planned = ours.iter().filter(is_later).filter(|run| is_planned(run)).cloned().collect();
+        let planned = ours.iter().filter(is_later).filter(|run| run.may_be_abandoned()).cloned().collect();
         let chosen = to_revision(ours, revision, &digests).map_err(|lost| refuse(&lost, place, command, revision));
         return chosen.map(|mut chosen| {
             chosen.planned = planned;
@@ -86,7 +86,7 @@ pub(crate) async fn choose(
     }
     let oldest = goal.to.or_else(|| runs.iter().rev().find(|run| run.may_be_last()).map(|run| run.sequence)).unwrap_or(0);
     let planned: Vec<RecordedRun> =
-        runs.iter().filter(|run| is_planned(run)).filter(|run| run.sequence > oldest).cloned().collect();
+        runs.iter().filter(|run| run.may_be_abandoned()).filter(|run| run.sequence > oldest).cloned().collect();
     let runs = runs.into_iter().rev();
     let runs: Vec<RecordedRun> = match goal.to {
         Some(sequence) => runs.filter(|run| run.may_be_undone() && run.sequence > sequence).collect(),
@@ -98,10 +98,6 @@ pub(crate) async fn choose(
         return Err(Failure::new(&shared::NOTHING_IN_FORCE, message));
     }
     Ok(Chosen { runs, planned, missing, newest, ..Chosen::default() })
-}
-
-fn is_planned(run: &RecordedRun) -> bool {
-    run.phase() == Phase::Planned
 }
 
 /// The digests of plans, by the names of their runs, where they matter: only when something is not in force that was.

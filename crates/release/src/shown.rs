@@ -47,7 +47,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         out.extend(["\n", what, ": ", &missing.join(", "), "\n"]);
     }
     if !damages.is_empty() {
-        out.push_str("\nDAMAGED: these runs cannot be taken back from here:\n");
+        out.push_str("\nDAMAGED: what these Secrets record can be used for nothing:\n");
     }
     for damage in damages {
         out.push_str(&wrapped(&format!("  {}", redact::text(&chain(damage)))));

@@ -51,7 +51,8 @@ crate::codes! {
         "Fix what the report refuses, or leave those namespaces out (trigger-replicator: --exclude-namespace).";
     pub SNAPSHOT = "FL013", Failed, "The snapshot cannot be made",
         "The plan could not be written down or compressed, so nothing was changed.",
-        "Run again; if it fails again, this is a bug: report it with the output of `plan -o json`.";
+        "Correct what the message names. If it names nothing of yours, run again; if that fails, too, it is a bug: report it with the output \
+         of `plan -o json`.";
     pub NOT_APPROVED = "FL012", Refused, "The plan is not the one that was approved",
         "What `apply` would write now is not what the plan given with --plan says: objects were added, removed or changed since.",
         "Make a new plan with `plan -o json`, look at what is different, have it approved, and run again.";
@@ -67,7 +68,8 @@ crate::codes! {
         "A Secret of the ledger is missing, was changed, or was written by a later version, so the run can be neither finished \
          nor undone from it. Nothing was changed.",
         "Bring the Secret that the message names back, with `kubectl fairlead import RELEASE FILE -n NAMESPACE` where `export` has written a \
-         file, or from a backup of the cluster. If a later version wrote it, use that version.";
+         file, or from a backup of the cluster. One that was changed has to be deleted first, with `kubectl delete secret NAME -n \
+         NAMESPACE`. If a later version wrote it, use that version.";
     pub LEASE_OVER = "FL017", Interrupted, "The lease of the run has run out",
         "The API did not answer in time to renew it, or the process was paused; another run may have taken over, so this one has \
          stopped writing.",
