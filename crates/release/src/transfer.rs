@@ -36,7 +36,8 @@ pub async fn export(
     let is_file = args.file != Path::new(STDOUT);
     // First: what cannot be written need not be read.
     if is_file && args.file.exists() {
-        return Err(unwritten(&args.file, std::io::ErrorKind::AlreadyExists.into()).into());
+        let why = "there is a file of that name already";
+        return Err(unwritten(&args.file, std::io::Error::new(std::io::ErrorKind::AlreadyExists, why)).into());
     }
     // Whole, or not at all: who is interrupted leaves nothing that stands in the way of the next try.
     let mut content = Vec::new();

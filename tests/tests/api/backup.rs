@@ -38,7 +38,10 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     // A file that is there is somebody's.
     let refused = replicator(&cluster, "export", &[text(&file)]).expect(2).stderr;
-    assert!(refused.contains(&format!("error FL043: failed to write {}: File exists", text(&file))), "{refused}");
+    assert!(
+        refused.contains(&format!("error FL043: failed to write {}: there is a file of that name", text(&file))),
+        "{refused}"
+    );
     let nowhere = folder.path().join("nowhere/tickets.json");
     let refused = replicator(&cluster, "export", &[text(&nowhere)]).expect(2).stderr;
     assert!(refused.contains("error FL043") && refused.contains("No such file or directory"), "{refused}");
