@@ -371,7 +371,7 @@ fn a_broken_channel_is_named_as_the_cause_and_what_knative_keeps_is_told() {
         "waited in vain to see Subscription kyma-integration/shop-to-mesh-channel-",
         "the cause is Channel kyma-integration/shop: ",
         "1 object is NOT as before",
-        "finalizers: [\"subscriptions.messaging.knative.dev\"]",
+        "kept by finalizer subscriptions.messaging.knative.dev. If nobody is left who does that work: kubectl -n kyma-integration patch",
     ] {
         assert!(failed.stderr.contains(word), "{word}\n{}", failed.stderr);
     }
