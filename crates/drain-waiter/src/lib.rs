@@ -137,7 +137,7 @@ fn nothing() -> Plan {
     let mut plan = PlanBuilder::new(STEP, stages(1));
     let reason = "has nothing to drain: the configuration purges other kinds and has no section `drain`, or none of the kinds under \
                   `onlyWith` is served";
-    plan.keep(&Unchanged { target: fairlead_driver::preceded::target(STEP), reason: reason.to_owned() });
+    plan.keep(&Unchanged { target: fairlead_driver::earlier_steps::target(STEP), reason: reason.to_owned() });
     plan.build()
 }
 

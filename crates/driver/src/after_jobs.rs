@@ -13,7 +13,16 @@ use fairlead_release::session::Session;
 pub(crate) async fn wait(session: &Session<'_>, jobs: &[String], run_timeout: Duration) -> Result<(), Failure> {
     let mut shortest = session.job.as_ref().map_or(Duration::ZERO, |job| job.elapsed);
     for name in jobs {
-        let complete = session.watch.guard_patiently(complete(session, name)).await?;
+        let complete = match session.watch.guard_patiently(complete(session, name)).await {
+            // At its own deadline, say: who reads that wants to know which Job is to blame.
+            Err(failure) if *failure.code == shared::INTERRUPTED => {
+                let describe = session.place.kubectl(&format!("describe job {name}"));
+                let message =
+                    format!("interrupted while it waited for Job {name}; `{describe}` says why that takes so long");
+                return Err(Failure::new(&shared::INTERRUPTED, message));
+            }
+            complete => complete?,
+        };
         shortest = shortest.min(complete);
     }
     if !jobs.is_empty() {

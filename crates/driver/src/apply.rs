@@ -15,14 +15,14 @@ use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::store::{Journal, prune};
 use fairlead_migration::ticket::{FORMAT, Ticket, Tool};
+use fairlead_release::cancelled::{self, cancelled_by_rollback};
 use fairlead_release::exclusive::{Exclusive, Waiting};
 use fairlead_release::executors::{Way, Work};
 use fairlead_release::helm::HelmRecords;
 use fairlead_release::session::Session;
 use fairlead_release::unhold;
-use fairlead_release::wanted::{self, cancelled_by_rollback};
 
-use crate::after;
+use crate::after_jobs;
 use crate::approved::Approved;
 use crate::args::StepArgs;
 use crate::step::{Look, Step, StepKind};
@@ -54,8 +54,8 @@ pub async fn nothing(session: &Session<'_>, args: &StepArgs, step: &str, plan: &
 }
 
 async fn ended_with_nothing(session: &Session<'_>, args: &StepArgs, step: &str, plan: &Plan) -> Result<Ended, Failure> {
-    after::wait(session, &args.after_job, args.run_timeout).await?;
-    wanted::check(session, step).await?;
+    after_jobs::wait(session, &args.after_job, args.run_timeout).await?;
+    cancelled::check(session, step).await?;
     let runs = session.runs().await?;
     if let Some(run) = runs.iter().find(|run| run.step == step && run.is_unfinished() && run.phase() != Phase::Planned) {
         let message = format!(
@@ -105,15 +105,15 @@ struct Apply<'a, S> {
 impl<S: Step> Apply<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         let approved = self.args.plan.as_deref().map(|path| Approved::read(path, S::NAME)).transpose()?;
-        after::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
-        wanted::check(self.session, S::NAME).await?;
+        after_jobs::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
+        cancelled::check(self.session, S::NAME).await?;
         let mut seen = self.session.runs().await?;
         if unfinished::<S>(&seen).is_some() {
             if let Some(finished) = self.finish(approved.as_ref()).await? {
                 return Ok(finished);
             }
             // What was waited for may have been the rollback.
-            wanted::check(self.session, S::NAME).await?;
+            cancelled::check(self.session, S::NAME).await?;
             seen = self.session.runs().await?;
         }
         let plan = self.plan().await?;
@@ -144,7 +144,7 @@ impl<S: Step> Apply<'_, S> {
                 // Looked at again: whoever was at it may have finished it while we waited.
                 while let Some(run) = unfinished::<S>(&session.runs().await?) {
                     // Or a rollback may have come half its way with it, which only another part of that may finish.
-                    wanted::check(session, S::NAME).await?;
+                    cancelled::check(session, S::NAME).await?;
                     let before = last.replace((run.name.clone(), run.progress.clone()));
                     if before == last {
                         let source = "its ticket is as it was before, although it was worked on".into();
@@ -277,7 +277,7 @@ impl<S: Step> Apply<'_, S> {
                     self.check(again)?;
                 }
                 let plan = again.as_ref().unwrap_or(plan);
-                wanted::check(session, S::NAME).await?;
+                cancelled::check(session, S::NAME).await?;
                 let (ticket, snapshot) = self.ticket(plan, &helm)?;
                 let mut journal = session.store.journal(exclusive.lock());
                 let world = self.step.world(executor.world(self.work(plan), exclusive.lock()).await?, plan);

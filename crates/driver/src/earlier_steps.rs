@@ -8,7 +8,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::{Phase, WhyBack};
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store;
-use fairlead_observe::claim::broken;
+use fairlead_observe::claim_broken::broken;
 use fairlead_observe::source::Source;
 
 /// A step as the target of a finding.

@@ -6,18 +6,18 @@
 //! - `approved`: a plan that somebody has approved, and whether it is still the right one
 //! - [`show`]: shows a plan, explains a code
 //! - `strict`: nothing is done where something is refused
-//! - [`preceded`]: steps that must have come before, and `after`: Jobs that must have
+//! - [`earlier_steps`]: those that must have come before; `after_jobs`: Jobs that must have
 //!
 //! # Decision: this crate uses `release`
 //!
 //! Situation: a run of a step has to know whether the release still wants it, and what Helm may be told to go back to. Decision: the
 //! runs of a release are below, and what makes one is here. Consequence: the plugin for people links nothing that applies a step.
 
-mod after;
+mod after_jobs;
 pub mod apply;
 mod approved;
 pub mod args;
-pub mod preceded;
+pub mod earlier_steps;
 pub mod show;
 pub mod step;
 mod strict;

@@ -28,14 +28,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to listen for SIGTERM and SIGINT, and to count `run_timeout`.
+    /// Begins to listen for SIGTERM, SIGINT and SIGHUP, and to count `run_timeout`.
     ///
     /// # Errors
     ///
     /// When the operating system refuses to register a handler.
     pub fn start(run_timeout: Duration) -> std::io::Result<Self> {
         let (told, _) = watch::channel(None);
-        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        // A terminal that is gone does not cut a run off in the middle.
+        let hangup = (!is_hangup_ignored()).then(SignalKind::hangup);
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()].into_iter().chain(hangup) {
             let mut signals = signal(kind)?;
             let told = told.clone();
             tokio::spawn(async move {
@@ -107,6 +109,14 @@ impl Watch {
             () = tokio::time::sleep_until(self.deadline.get()), if has_deadline => Err(Obstacle::Stopped(Stop::DeadlinePassed).into()),
         }
     }
+}
+
+/// Whether nohup has started this process: then it is to go on when its terminal is gone. To listen would end that.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The first bit is that of signal 1. Source: proc_pid_status(5).
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 impl Watcher for Watch {

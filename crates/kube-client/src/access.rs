@@ -83,7 +83,7 @@ impl Access<'_> {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreadable)?;
         // kube 5 compares $NO_PROXY with the address of the proxy, and not with that of the API server.
         if !of_cluster {
-            config.proxy_url = proxy_to(&config.cluster_url, &Matcher::from_env());
+            config.proxy_url = Proxies::of_environment().on_the_way_to(&config.cluster_url);
         }
         Ok(config)
     }
@@ -115,12 +115,39 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
     cluster.and_then(|it| it.cluster.as_ref()?.proxy_url.as_ref()).is_some_and(|url| !url.is_empty())
 }
 
-/// The proxy on the way to a server. This machine itself is never asked over one.
-/// Source: Go's `net/http.ProxyFromEnvironment`, which kubectl uses.
-fn proxy_to(server: &Uri, environment: &Matcher) -> Option<Uri> {
-    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if is_here { None } else { environment.intercept(server).map(|proxy| proxy.uri().clone()) }
+/// What the environment says of proxies, as kubectl reads it.
+/// Source: Go's `net/http.ProxyFromEnvironment`, which knows no `ALL_PROXY`.
+struct Proxies {
+    http: String,
+    https: String,
+    /// Servers that need none.
+    no: String,
+}
+
+impl Proxies {
+    fn of_environment() -> Self {
+        let [http, https, no] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].map(|name| {
+            let said = [name.to_owned(), name.to_ascii_lowercase()]
+                .into_iter()
+                .filter_map(|name| std::env::var_os(name)?.into_string().ok());
+            said.filter(|value| !value.is_empty()).take(1).collect()
+        });
+        Self { http, https, no }
+    }
+
+    /// The proxy on the way to a server, with its password. This machine itself is never asked over one.
+    fn on_the_way_to(&self, server: &Uri) -> Option<Uri> {
+        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let Self { http, https, no } = self;
+        let rules = Matcher::builder().http(http.as_str()).https(https.as_str()).no(no.as_str()).build();
+        if is_here || rules.intercept(server).is_none() {
+            return None;
+        }
+        let proxy = if server.scheme_str() == Some("http") { http } else { https };
+        let proxy = if proxy.contains("://") { proxy.clone() } else { format!("http://{proxy}") };
+        proxy.parse().ok()
+    }
 }
 
 /// Which file cannot be read, and why.
@@ -150,10 +177,11 @@ mod tests {
     #[test]
     fn a_server_that_needs_no_proxy_is_asked_without_one() {
         let asked = |server: &str, no: &str| {
-            let environment = Matcher::builder().https("http://proxy.corp:3128").http("http://other:3128").no(no).build();
-            proxy_to(&server.parse().expect("an address"), &environment).map(|proxy| proxy.to_string())
+            let [https, http] = ["http://me:secret@proxy.corp:3128", "other:3128"].map(str::to_owned);
+            let proxies = Proxies { http, https, no: no.to_owned() };
+            proxies.on_the_way_to(&server.parse().expect("an address")).map(|proxy| proxy.to_string())
         };
-        let proxy = Some("http://proxy.corp:3128/".to_owned());
+        let proxy = Some("http://me:secret@proxy.corp:3128/".to_owned());
         assert_eq!(asked("https://api.example.com:6443", ""), proxy);
         assert_eq!(asked("https://api.example.com:6443", "proxy.corp,10.0.0.0/8"), proxy);
         assert_eq!(asked("http://api.example.com", "").as_deref(), Some("http://other:3128/"));

@@ -152,13 +152,21 @@ impl<'a> Lease<'a> {
                 continue;
             }
             if waited() >= terms.patience && insists {
-                tracing::warn!(holder, lease = lease.name, "it does not stop: taking over");
                 // Whether or not the answer arrives: from now on it waits as long as the holder may believe in its lease.
-                ours_from = Some(boot_clock::now() + held_for + cluster.request_timeout * 2);
+                let longest = held_for + cluster.request_timeout * 2;
+                ours_from = Some(boot_clock::now() + longest);
+                tracing::warn!(
+                    holder,
+                    lease = lease.name,
+                    seconds = longest.as_secs(),
+                    "it does not stop: taking over when its process must have noticed"
+                );
                 lease.take(&version, &live, sent, held_for.max(terms.duration)).await?;
                 continue;
             }
             if waited() >= terms.patience {
+                let renewed = text(&live["spec"]["renewTime"]);
+                let holder = format!("{holder}, which has renewed it at {renewed},");
                 return Err(Obstacle::Held { name: format!("Lease {namespace}/{}", lease.name), holder });
             }
             if reported.is_none_or(|at| waited().saturating_sub(at) >= REPORT_INTERVAL) {

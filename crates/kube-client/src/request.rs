@@ -66,7 +66,9 @@ impl Error {
         match self {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
-            Self::Timeout(_) | Self::Connection { .. } => true,
+            Self::Timeout(_) => true,
+            // Another try meets the same certificate.
+            Self::Connection { cause, .. } => !cause.contains("invalid peer certificate"),
             Self::LeaseOver | Self::Request(_) | Self::Build(_) | Self::Body(_) => false,
         }
     }

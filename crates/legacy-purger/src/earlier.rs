@@ -1,6 +1,6 @@
 //! The steps that must have run before a purge, and whether what they have seen still holds.
 
-use fairlead_driver::preceded::{objection, target};
+use fairlead_driver::earlier_steps::{objection, target};
 use fairlead_job::codes::legacy_purger as codes;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;

@@ -1,7 +1,7 @@
 //! What speaks against a purge, and what should be known about it: the guards, put together. Looked at when it is planned, and once more
 //! before the first deletion.
 
-use fairlead_driver::preceded;
+use fairlead_driver::earlier_steps;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::PlanBuilder;
 
@@ -97,7 +97,7 @@ fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, earlier: &EarlierSte
     }
     let goes = plan.positions(OBJECTS).len() + plan.positions(HELM_OBJECTS).len() > 0;
     if let Some(drain) = drain.filter(|_| goes) {
-        plan.warn(codes::NOT_DRAINED.finding(preceded::target(drain), "it has not run for this release"));
+        plan.warn(codes::NOT_DRAINED.finding(earlier_steps::target(drain), "it has not run for this release"));
     }
     // After a proven drain durables are empty.
     let mut durables = plan

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use fairlead_driver::preceded::Valid;
+use fairlead_driver::earlier_steps::Valid;
 use fairlead_job::failure::Failure;
 use fairlead_observe::kind::Kind;
 use serde_json::Value;

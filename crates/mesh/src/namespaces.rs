@@ -56,6 +56,11 @@ impl Namespaces {
             known.insert(name, Namespace { is_terminating, injection, image: may_be_labelled.then_some(object) });
         };
         let known = source.fold(&kinds::NAMESPACE, BTreeMap::new, add).await?;
+        // Files need not hold the namespaces of their objects.
+        let unknown = excluded.iter().filter(|name| matches!(source, Source::Cluster(..)) && !known.contains_key(*name));
+        for namespace in unknown {
+            tracing::warn!(namespace, "--exclude-namespace names one that is not there");
+        }
         Ok(Self { known, excluded: excluded.to_vec() })
     }
 

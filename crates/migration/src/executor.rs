@@ -2,7 +2,7 @@
 
 mod backward;
 mod forward;
-mod kept;
+mod kept_with;
 mod sweep;
 #[cfg(test)]
 mod tests;

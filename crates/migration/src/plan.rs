@@ -1,7 +1,7 @@
 //! What a step will do and what it leaves alone, complete and immutable: nothing is decided while it is carried out.
 
 mod builder;
-mod late;
+mod undone_late;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,10 +4,10 @@
 //! - [`source`]: a cluster or files; reads objects one by one
 //! - [`manifests`]: objects from files
 //! - [`address`]: whose an object is
-//! - [`claim`]: whether what evidence rests on is still so
+//! - [`claim_broken`]: whether what evidence rests on is still so
 
 pub mod address;
-pub mod claim;
+pub mod claim_broken;
 pub mod kind;
 pub mod manifests;
 pub mod source;

@@ -11,7 +11,7 @@ use fairlead_migration::evidence::{self, Claim};
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store as _;
-use fairlead_observe::claim::broken;
+use fairlead_observe::claim_broken::broken;
 use fairlead_observe::source::Source;
 use serde_json::{Value, json};
 

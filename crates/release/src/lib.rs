@@ -6,11 +6,11 @@
 //! - [`executors`]: what carries changes out
 //! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
-//! - [`wanted`]: whether a run is wanted any more
-//! - [`status`]: which runs there were; `overview`: all that is known of the release; `next`: what to do; `shown`: all of it on one screen
+//! - [`cancelled`]: whether a run is wanted any more
+//! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `next`: what to do; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`certificate`]: what a gate has seen, as a document
-//! - [`rollback`]: goes back; `rehearsal`: what that would do; `chosen`: which runs; `missing`: which of them nobody can take back; `order`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `order`: whether Helm's order is theirs; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -21,28 +21,28 @@
 //! Consequence: `kubectl-fairlead` is built from this crate alone, and every job brings the same commands along for hooks.
 
 pub mod args;
+pub mod cancelled;
 pub mod certificate;
 pub mod check;
-mod chosen;
 pub mod exclusive;
 pub mod executors;
 pub mod helm;
 mod missing;
 mod next;
 mod order;
-mod overview;
 pub mod place;
 mod rehearsal;
 pub mod rollback;
+mod runs_to_undo;
 pub mod session;
-mod shown;
 pub mod status;
+mod status_facts;
+mod status_text;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
 pub mod unhold;
 mod wait;
-pub mod wanted;
 
 use std::time::Duration;
 

@@ -34,8 +34,8 @@ pub(crate) struct Known<'a> {
     pub(crate) runs: &'a [RecordedRun],
     /// Sequences of tickets that somebody has deleted.
     pub(crate) missing: &'a [u64],
-    /// Whether a ticket that is there is not whole.
-    pub(crate) is_damaged: bool,
+    /// What is wrong with tickets that are there.
+    pub(crate) damages: &'a [String],
     pub(crate) helm: &'a HelmRecords,
     pub(crate) state: HelmState,
     /// Whether the revision that is the way back brings our hooks; none when that is not known.
@@ -52,7 +52,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     let Known { runs, helm, place, .. } = known;
     let command = |what: &str, does: String| Next { command: place.command(what), what: does };
     let mut next = Vec::new();
-    if known.is_damaged || !known.missing.is_empty() {
+    if !known.damages.is_empty() || !known.missing.is_empty() {
         let what = "first, where there is a file that `export` has written: restores what is missing";
         next.push(Next { command: place.import(), what: what.to_owned() });
     }
@@ -62,7 +62,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     {
         next.extend(halves_by_hand(half, *place));
     }
-    if let Some(run) = to_finish(runs, helm) {
+    if let Some(run) = to_finish(runs, helm).filter(|run| !known.is_unusable(run)) {
         let command = place.job_command(&run.step, "apply", known.told);
         let what = format!("finishes run {}, if nobody is at it, and then does what there is to do", run.sequence);
         next.push(Next { command, what });
@@ -71,14 +71,17 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     let is_helms_turn = matches!(known.state, HelmState::GoingBack { has_begun: true, .. });
     let is_left_to_helm = |run: &RecordedRun| is_helms_turn && run.is_half();
     let is_any_left = runs.iter().any(is_left_to_helm);
-    if let Some(last) = runs.iter().rev().find(|run| run.may_be_last()).filter(|last| !is_left_to_helm(last)) {
+    let newest = runs.iter().rev().find(|run| run.may_be_last());
+    let newest = newest.filter(|last| !is_left_to_helm(last) && !known.is_unusable(last));
+    if let Some(last) = newest {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
         let (flags, more) = known.flags(&Goal { last: true, to: None, to_revision: None });
         let what = format!("takes back run {} ({}){alone}{more}", last.sequence, last.step);
         next.push(command(&format!("rollback --last{flags}"), what));
     }
     let count = runs.iter().filter(|run| run.may_be_last()).count();
-    if count > 1 && !is_any_left || count == 0 && !known.missing.is_empty() {
+    let is_any_unusable = runs.iter().any(|run| run.may_be_last() && known.is_unusable(run));
+    if count > 1 && !is_any_left && !is_any_unusable || count == 0 && !known.missing.is_empty() {
         let (flags, more) = known.flags(&Goal { last: false, to: Some(0), to_revision: None });
         let what = if count == 0 { "has nobody ask for them again" } else { "takes back all runs, the newest first" };
         next.push(command(&format!("rollback --to 0{flags}"), format!("{what}{more}")));
@@ -101,6 +104,15 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
 }
 
 impl Known<'_> {
+    /// Whether a run cannot be taken back because its ticket or a part of its snapshot is not as it was. Evidence is not needed for that.
+    fn is_unusable(&self, run: &RecordedRun) -> bool {
+        let is_of = |damage: &String| {
+            let rest = damage.split_once(&run.name).map(|(_, rest)| rest);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e"))
+        };
+        self.damages.iter().any(is_of)
+    }
+
     /// What a rollback has to be told to go so far, and what that means.
     fn flags(&self, goal: &Goal) -> (String, String) {
         let missing = in_the_way(self.missing, self.runs, goal, self.helm);
@@ -235,8 +247,7 @@ mod tests {
         place: Place<'_>,
     ) -> Vec<String> {
         let told = &["--strict".to_owned()];
-        let known =
-            Known { runs, missing: &[], is_damaged: false, helm, state: helm.state(runs), is_armed, hooks, told, place };
+        let known = Known { runs, missing: &[], damages: &[], helm, state: helm.state(runs), is_armed, hooks, told, place };
         next(&known).into_iter().map(|next| next.command).collect()
     }
 
@@ -272,6 +283,36 @@ mod tests {
         let drifted = told(&runs, &helm, Some(true), Hooks::Drifted, PLACE);
         let decided = by_hand("pre-rollback --on-drift keep");
         assert_eq!(drifted[..2], [decided, "helm rollback shop 1 -n shops".to_owned()]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_offered_as_a_way_back() {
+        let runs = [run(1, Phase::Committed, None), run(40, Phase::Committed, None)];
+        let told = |damage: &str| {
+            let (damages, helm) = ([format!("Secret shops/fairlead.v1.shop.{damage} is damaged")], HelmRecords::default());
+            let state = helm.state(&runs);
+            let known = Known {
+                runs: &runs,
+                missing: &[],
+                damages: &damages,
+                helm: &helm,
+                state,
+                is_armed: None,
+                hooks: Hooks::Good,
+                told: &[],
+                place: PLACE,
+            };
+            next(&known).into_iter().map(|next| next.command).collect::<Vec<_>>()
+        };
+        let [import, last, all] =
+            ["import shop -n shops FILE", "rollback shop -n shops --last", "rollback shop -n shops --to 0"]
+                .map(|command| format!("kubectl fairlead {command}"));
+        assert_eq!(told("40-0"), std::slice::from_ref(&import));
+        assert_eq!(told("1"), [import.clone(), last.clone()]);
+        // Nor does a number that only begins so, or evidence, keep anybody back.
+        for other in ["4", "40-e0123abcd"] {
+            assert_eq!(told(other), [import.clone(), last.clone(), all.clone()], "{other}");
+        }
     }
 
     #[test]
@@ -322,17 +363,8 @@ mod tests {
     fn a_ticket_that_is_missing_is_imported_or_gone_on_without() {
         let last = |runs: &[RecordedRun], missing: &[u64], helm: &HelmRecords| -> Vec<String> {
             let (state, hooks) = (helm.state(runs), Hooks::Good);
-            let known = Known {
-                runs,
-                missing,
-                is_damaged: false,
-                helm,
-                state,
-                is_armed: Some(true),
-                hooks,
-                told: &[],
-                place: PLACE,
-            };
+            let known =
+                Known { runs, missing, damages: &[], helm, state, is_armed: Some(true), hooks, told: &[], place: PLACE };
             next(&known).into_iter().map(|next| next.command).collect()
         };
         let rollback = |what: &str| format!("kubectl fairlead rollback shop -n shops {what}");

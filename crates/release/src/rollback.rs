@@ -18,12 +18,12 @@ use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::{StageKind, UndoAt};
 
 use crate::args::RollbackArgs;
-use crate::chosen::{Chosen, choose};
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
 use crate::order::LateTargets;
 use crate::rehearsal::show;
+use crate::runs_to_undo::{Chosen, choose};
 use crate::session::Session;
 use crate::status::require_known;
 use crate::wait::wait;

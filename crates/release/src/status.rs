@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::helm::HelmRecords;
 use crate::next::Next;
-use crate::overview::Overview;
 use crate::place::Place;
-use crate::shown::text;
+use crate::status_facts::Overview;
+use crate::status_text::text;
 
 /// How often a status that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -67,9 +67,12 @@ fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     let Place { namespace, release, helm_release, .. } = place;
     let others: Vec<String> =
         others.iter().map(|(namespace, release)| format!("{release} in namespace {namespace}")).collect();
-    let others = if others.is_empty() { "no release that you may see has any".to_owned() } else { others.join(", ") };
+    let others = match others.as_slice() {
+        [] => "nor has any release that you may see".to_owned(),
+        others => format!("runs have: {}", others.join(", ")),
+    };
     let message = format!(
-        "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; runs have: {others}"
+        "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; {others}"
     );
     Failure::new(&shared::UNKNOWN_RELEASE, message)
 }

@@ -4,7 +4,7 @@ use fairlead_job::codes::shared;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::stuck::Stuck;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::Store as _;
 
@@ -51,11 +51,11 @@ impl<'a> Overview<'a> {
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
-        let is_damaged = !damages.is_empty();
+        let wrong: Vec<String> = damages.iter().map(|damage| chain(damage)).collect();
         let next = next(&Known {
             runs: &runs,
             missing: &missing,
-            is_damaged,
+            damages: &wrong,
             helm: &helm,
             state,
             is_armed,

@@ -8,8 +8,8 @@ use fairlead_migration::run::{Ending, RecordedRun};
 use textwrap::Options;
 
 use crate::next::Next;
-use crate::overview::Overview;
 use crate::place::Place;
+use crate::status_facts::Overview;
 
 /// Columns of a screen. Commands are not broken: they are pasted.
 const WIDTH: usize = 100;

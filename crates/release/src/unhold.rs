@@ -21,6 +21,7 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::{OnDrift, Phase};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::StageKind;
+use fairlead_migration::ticket::{KUBERNETES, Tool};
 
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
@@ -176,6 +177,16 @@ async fn end(
     let mut journal = session.store.journal(exclusive.lock());
     let reopened = session.watch.guard_patiently(journal.reopen(&run.name)).await?;
     let Reopened { mark, ticket, plan, mut progress } = reopened;
+    if ticket.executor != KUBERNETES {
+        // Its objects are none of a cluster: here they would only look as if they were gone.
+        let Tool { name, version, image } = ticket.tool;
+        let who = image.unwrap_or_else(|| format!("{name} {version}"));
+        lines.push(format!(
+            "What run {} ({}) holds stays held: it is of executor {}, which {who} has.",
+            run.sequence, run.step, ticket.executor
+        ));
+        return Ok(None);
+    }
     let executor = session.executor(&run.name, &ticket)?;
     let work = Work { plan: &plan, way: Way::Back, watch: &session.watch, patience: None };
     let world = session.watch.guard_patiently(executor.world(work, exclusive.lock())).await?;

@@ -15,11 +15,26 @@ fn many(cluster: &Cluster, count: usize) {
 
 #[test]
 fn a_run_that_is_told_to_end_is_finished_by_the_next() {
+    is_told_to_end(Signal::TERM);
+}
+
+/// A connection that breaks takes its terminal along.
+#[test]
+fn a_run_whose_terminal_is_gone_is_finished_by_the_next() {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask").trim();
+    // Under nohup the jobs would go on, as they should.
+    if u64::from_str_radix(ignored, 16).expect("hexadecimal") & 1 == 0 {
+        is_told_to_end(Signal::HUP);
+    }
+}
+
+fn is_told_to_end(signal: Signal) {
     let cluster = lease();
     many(&cluster, 300);
     let args = ["apply", "--ledger-namespace", "default", "--concurrency", "1", "-o", "json"];
     let job = Watched::start_until(&mut cluster.job("trigger-replicator", &args), "changed");
-    job.signal(Signal::TERM);
+    job.signal(signal);
     let (status, rest) = job.finish();
     assert_eq!(status, Some(75), "{}", rest.join("\n"));
     assert!(rest.iter().any(|line| line.contains("error FL008: interrupted")), "{}", rest.join("\n"));

@@ -24,8 +24,8 @@ crate::codes! {
     pub NOT_PRECEDED = "LP103", Refused, "A step that must come first has not ended well",
         "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
          for example. A drain that has proven nothing does not count, nor one whose intake is open again.",
-        "Turn that job on in the same `helm upgrade`. By hand: run its `apply`, see in `status` that it has ended with 0, and purge within \
-         --evidence-age.";
+        "Turn that job on in the same `helm upgrade`. By hand: run its `apply`, see in `status` that its run is Committed and its intake closed, and \
+         purge within --evidence-age.";
     pub CONSUMER_RUNS = "LP104", Refused, "A workload that needs these kinds is running",
         "The configuration says that it breaks without them, or creates their objects, and that it is not held; or its kind has no scale, \
          so that it cannot be.",

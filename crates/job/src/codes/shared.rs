@@ -36,8 +36,8 @@ crate::codes! {
         "The run did not finish within --run-timeout and has taken back what it had changed.",
         "If the message names a cause, fix that. If not, raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's --timeout together) and run again.";
     pub INTERRUPTED = "FL008", Interrupted, "The run was told to end",
-        "SIGTERM or SIGINT came: the pod was evicted or deleted, or somebody pressed Ctrl-C. Or the --run-timeout of a rollback has passed. \
-         What was done stays done.",
+        "SIGTERM, SIGINT or SIGHUP came: the pod was evicted or deleted, somebody pressed Ctrl-C, or a terminal is gone. Or the \
+         --run-timeout of a rollback has passed. What was done stays done.",
         "Run the same command again: it finds what was done and does the rest.";
     pub CONFIGURATION = "FL009", Usage, "The connection to the cluster cannot be set up",
         "The kubeconfig is missing or damaged, names a context that it does not have, or this is no pod with a \

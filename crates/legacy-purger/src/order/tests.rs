@@ -6,7 +6,7 @@ use serde_json::json;
 
 use std::time::{Duration, SystemTime};
 
-use fairlead_driver::preceded::Valid;
+use fairlead_driver::earlier_steps::Valid;
 
 use super::*;
 use crate::configuration::{Purge, PurgedKind};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use futures::{StreamExt as _, stream};
 
-use super::kept::Kept;
+use super::kept_with::Kept;
 use super::{Part, Rest, Run, Watcher};
 use crate::change::{Action, Change, Target, Targets};
 use crate::obstacle::{Obstacle, Stop};
