@@ -1,5 +1,6 @@
 //! Other writers, webhooks and namespaces that go while a run is at work.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -29,8 +30,10 @@ fn edit(stage: &Stage, name: &str, patch: &Value) {
 
 /// Runs the job; when it is about to send this kind of write for the first time, somebody else is quicker.
 fn run_beside(stage: &Stage, order: Order, at: &'static str, path: String, edit: Value) -> Ended {
-    // It is made before: the proxy's thread, which waits for the edit, forwards the renewals of the lease, too.
-    let (editor, is_done) = (Api::new(clusters()[0].kubeconfig().as_ref()), AtomicBool::new(false));
+    // It is made before: the proxy's thread, which waits for the edit, forwards the renewals of the lease, too. And it stays: that thread could
+    // not end the editor's runtime.
+    static EDITOR: LazyLock<Api> = LazyLock::new(|| Api::new(clusters()[0].kubeconfig().as_ref()));
+    let (editor, is_done) = (LazyLock::force(&EDITOR), AtomicBool::new(false));
     let (ended, _) = stage.run(order, &[], move |asked| {
         if kind(asked) == at && !is_done.swap(true, Ordering::SeqCst) {
             // The proxy's thread has a runtime of its own already.
