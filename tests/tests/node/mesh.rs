@@ -194,7 +194,8 @@ fn what_is_taken_back_leaves_no_dead_subscriber_behind() {
             "spec": {"source_id": "shop", "event_type": format!("order.paid.{number}"), "event_type_version": "v1",
                 "endpoint": "http://mailbox.mesh-back:8080/paid"}}));
     }
-    let args = ["--release", "mesh-back"];
+    // What Knative loses of several that are added at once, it may add again only when it looks at everything anew.
+    let args = ["--release", "mesh-back", "--ready-timeout", "10m", "--run-timeout", "15m"];
     apply(&cluster, &args).expect(0);
     let subscribers = || {
         let channel = cluster.get("inmemorychannels", "mesh-back", "default-kne-trigger");
