@@ -169,8 +169,6 @@ impl<S: Step> Apply<'_, S> {
         let mut journal = session.store.journal(exclusive.lock());
         if run.phase() == Phase::Planned {
             tracing::info!(ticket = run.name, "an earlier run ended before its first change");
-            // What a later version means by this phase nobody knows here.
-            session.store.ticket(&run.name).await?;
             // Its snapshot may not be complete.
             journal.abandon(&run.name).await?;
             return Ok(None);

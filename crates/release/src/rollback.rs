@@ -11,7 +11,7 @@ use fairlead_job::outcome::Ended;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::change::{Target, Targets};
 use fairlead_migration::executor::{Outcome, Part, Run};
-use fairlead_migration::obstacle::chain;
+use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::progress::{Asked, OnDrift, Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
@@ -137,13 +137,16 @@ impl Rollback<'_> {
         let Chosen { mut runs, planned, stay, missing, newest } = self.recorded(binary, self.choose().await).await?;
         runs.retain(|run| self.last.is_none_or(|last| run.sequence >= last));
         for run in planned {
-            // What a later version means by this phase nobody knows here.
-            if let Err(error) = session.store.ticket(&run.name).await {
-                tracing::warn!(run = run.sequence, error = chain(&error), "it stays as it is");
-                continue;
+            match session.store.journal(self.exclusive.lock()).abandon(&run.name).await {
+                Ok(()) => {
+                    tracing::info!(run = run.sequence, step = run.step, "ended before its first change: it will not go on");
+                }
+                // Of a later version, say.
+                Err(error @ Obstacle::Damaged { .. }) => {
+                    tracing::warn!(run = run.sequence, error = chain(&error), "it stays as it is");
+                }
+                Err(error) => return Err(error.into()),
             }
-            session.store.journal(self.exclusive.lock()).abandon(&run.name).await?;
-            tracing::info!(run = run.sequence, step = run.step, "ended before its first change: it will not go on");
         }
         for run in stay {
             let why = match run.helm_revision {
