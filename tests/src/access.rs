@@ -26,10 +26,13 @@ pub const JOBS: [(&str, &str); 4] = [
     ("fairlead-rollback", "rollback.now={--last}"),
 ];
 
+/// The account that goes on with what trigger-replicator has left to the background. What it may do is a part of what that one may.
+pub const BACKGROUND: &str = "background-1";
+
 /// ServiceAccount, roles and bindings of a job as the chart renders them for a release in namespace default.
 #[must_use]
 pub fn rendered(release: &str, job: &str) -> Vec<Value> {
-    let (_, values) = JOBS.iter().find(|(name, _)| *name == job).expect("a job of the chart");
+    let values = JOBS.iter().find(|(name, _)| *name == job).map_or("triggerReplicator.enabled=true", |(_, values)| values);
     let mut helm = tool("helm3");
     helm.args(["template", release, "charts/fairlead", "-n", "default", "--set", "mode=job", "--set", values])
         .current_dir(root());
@@ -39,7 +42,8 @@ pub fn rendered(release: &str, job: &str) -> Vec<Value> {
     let objects = run(&mut convert, &rendered).expect(0).stdout;
     let objects =
         serde_json::Deserializer::from_str(&objects).into_iter().map(|object| object.expect("kubectl prints JSON"));
-    let objects: Vec<Value> = objects.filter(|object: &Value| object["kind"] != "Job").collect();
+    let is_its = |object: &Value| object["metadata"]["labels"]["app.kubernetes.io/name"] == job && object["kind"] != "Job";
+    let objects: Vec<Value> = objects.filter(is_its).collect();
     let kinds = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).count();
     assert_eq!(kinds("Role") + kinds("ClusterRole"), kinds("RoleBinding") + kinds("ClusterRoleBinding"));
     assert_eq!(kinds("ServiceAccount"), 1, "{job}");

@@ -6,18 +6,17 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
 use fairlead_job::report;
-use fairlead_kube_client::ledger::Ledger;
-use fairlead_migration::executor::{Outcome, Run};
+use fairlead_migration::executor::Run;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
-use fairlead_migration::run::{RecordedRun, Reopened};
+use fairlead_migration::run::RecordedRun;
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::store::{Journal, prune};
 use fairlead_migration::ticket::{FORMAT, Ticket, Tool};
 use fairlead_release::cancelled::{self, cancelled_by_rollback};
-use fairlead_release::exclusive::{Exclusive, Waiting};
-use fairlead_release::executors::{Way, Work};
+use fairlead_release::exclusive::Waiting;
+use fairlead_release::executors::Way;
 use fairlead_release::helm::HelmRecords;
 use fairlead_release::session::Session;
 use fairlead_release::unhold;
@@ -25,19 +24,30 @@ use fairlead_release::unhold;
 use crate::after_jobs;
 use crate::approved::Approved;
 use crate::args::StepArgs;
+use crate::finish::unfinished;
 use crate::step::{Look, Step, StepKind};
+use crate::step_run::StepRun;
 use crate::strict;
 
 /// Applies the plan of a step that is right now.
 pub async fn apply<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
-    match (Apply { session, args, step }).run().await {
+    conclude(session, S::NAME, (StepRun { session, args, step }).run().await).await
+}
+
+/// Tells how a run of `step` ended. What earlier steps of its upgrade hold does not outlive its failure.
+pub(crate) async fn conclude(
+    session: &Session<'_>,
+    step: &str,
+    result: Result<(Plan, Ended), Failure>,
+) -> anyhow::Result<ExitStatus> {
+    match result {
         Ok((plan, mut ended)) => {
             let lines = open_again(session, ended.failure.as_ref()).await;
             ended.summary.extend(lines.iter().map(|line| format!(" {line}")));
-            Ok(session.conclude(S::NAME, &plan, ended).await?)
+            Ok(session.conclude(step, &plan, ended).await?)
         }
         Err(failure) => {
-            let failure = session.fail(S::NAME, failure).await;
+            let failure = session.fail(step, failure).await;
             let lines = open_again(session, Some(&failure)).await;
             Err(if lines.is_empty() { failure } else { failure.with_aftermath(lines.join("\n") + "\n") }.into())
         }
@@ -95,14 +105,7 @@ async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<Str
     }
 }
 
-/// One run, and what it works on.
-struct Apply<'a, S> {
-    session: &'a Session<'a>,
-    args: &'a StepArgs,
-    step: &'a S,
-}
-
-impl<S: Step> Apply<'_, S> {
+impl<S: Step> StepRun<'_, S> {
     async fn run(&self) -> Result<(Plan, Ended), Failure> {
         let approved = self.args.plan.as_deref().map(|path| Approved::read(path, S::NAME)).transpose()?;
         after_jobs::wait(self.session, &self.args.after_job, self.args.run_timeout).await?;
@@ -134,86 +137,6 @@ impl<S: Step> Apply<'_, S> {
         Ok((plan, ended))
     }
 
-    /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
-    async fn finish(&self, approved: Option<&Approved>) -> Result<Option<(Plan, Ended)>, Failure> {
-        let session = self.session;
-        session.watch.guard_patiently(self.require_ledger()).await?;
-        session
-            .exclusively(Waiting::Patient, async |exclusive| {
-                let mut last: Option<(String, Progress)> = None;
-                // Looked at again: whoever was at it may have finished it while we waited.
-                while let Some(run) = unfinished::<S>(&session.runs().await?) {
-                    // Or a rollback may have come half its way with it, which only another part of that may finish.
-                    cancelled::check(session, S::NAME).await?;
-                    let before = last.replace((run.name.clone(), run.progress.clone()));
-                    if before == last {
-                        let source = "its ticket is as it was before, although it was worked on".into();
-                        return Err(Obstacle::Refused { operation: format!("finish {}", run.name), source }.into());
-                    }
-                    if let Some(end) = self.finish_one(run, approved, exclusive).await? {
-                        return Ok(Some(end));
-                    }
-                }
-                Ok(None)
-            })
-            .await?
-    }
-
-    async fn finish_one(
-        &self,
-        run: &RecordedRun,
-        approved: Option<&Approved>,
-        exclusive: &Exclusive<'_>,
-    ) -> Result<Option<(Plan, Ended)>, Failure> {
-        let session = self.session;
-        let mut journal = session.store.journal(exclusive.lock());
-        if run.phase() == Phase::Planned {
-            tracing::info!(ticket = run.name, "an earlier run ended before its first change");
-            // Its snapshot may not be complete.
-            journal.abandon(&run.name).await?;
-            return Ok(None);
-        }
-        let Reopened { mark, ticket, plan, progress } = journal.reopen(&run.name).await?;
-        // Going back needs nobody's approval.
-        if let Some(approved) = approved.filter(|_| progress.phase != Phase::RollingBack) {
-            approved.check_begun(&ticket.plan_digest, run.sequence, session.place)?;
-        }
-        let (phase, changes) = (progress.phase.as_str(), plan.len());
-        tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
-        let executor = session.executor(&run.name, &ticket)?;
-        session.watch.guard_patiently(executor.require(self.work(&plan))).await?;
-        let world = self.step.world(executor.world(self.work(&plan), exclusive.lock()).await?, &plan);
-        let look = Look { step: self.step, plan: &plan, watch: &session.watch };
-        let working = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = working.apply(&look, S::KIND.purpose()).await;
-        let lacking = world.lacking();
-        drop(world);
-        let outcome = cancelled_by_rollback(outcome, &session.watch);
-        // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
-        let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
-        if let Outcome::Background(left) = &outcome
-            && is_other_upgrade
-        {
-            let message = format!("run {} of an earlier upgrade goes on in the background: {left}", run.sequence);
-            return Err(Failure::new(&shared::HELD, message));
-        }
-        // A gate has just looked, as it was told to: it need not look again.
-        let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.step.told();
-        let goes_on = match &outcome {
-            Outcome::Committed => !has_passed,
-            Outcome::Undone { .. } => true,
-            Outcome::Restored(_) => is_other_upgrade,
-            _ => false,
-        };
-        let ended = session.ended(outcome, &plan, &mark).lacking(lacking);
-        if goes_on {
-            tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
-            session.remember(S::NAME, &ended).await;
-            return Ok(None);
-        }
-        Ok(Some((plan, ended)))
-    }
-
     async fn plan(&self) -> Result<Plan, Failure> {
         let plan = self.session.watch.guard(self.step.plan()).await?;
         Ok(strict::blocked(self.session.common.strict, plan))
@@ -236,17 +159,6 @@ impl<S: Step> Apply<'_, S> {
         Err(failure)
     }
 
-    fn work<'w>(&'w self, plan: &'w Plan) -> Work<'w> {
-        let (way, patience) = (Way::Forward, Some(self.args.deletion_timeout));
-        Work { plan, way, watch: &self.session.watch, patience }
-    }
-
-    async fn require_ledger(&self) -> Result<(), Obstacle> {
-        let place = self.session.place;
-        let ledger = Ledger::new(self.session.cluster, place.namespace, place.release);
-        self.session.cluster.require(&ledger.needs()).await
-    }
-
     /// Carries out a plan that was made when the runs of the release were those that were `seen`.
     async fn carry_out(&self, plan: &Plan, seen: &[RecordedRun]) -> Result<Ended, Failure> {
         let session = self.session;
@@ -254,7 +166,7 @@ impl<S: Step> Apply<'_, S> {
         let draft = self.ticket(plan, &helm)?.0;
         let executor = session.executor("the new run", &draft)?;
         session.watch.guard(self.require_ledger()).await?;
-        session.watch.guard(executor.require(self.work(plan))).await?;
+        session.watch.guard(executor.require(self.work(plan, Way::Forward))).await?;
         self.warn_unless_armed(&helm).await;
         let missing = session.watch.guard(session.store.missing()).await?;
         if !missing.is_empty() {
@@ -278,7 +190,7 @@ impl<S: Step> Apply<'_, S> {
                 cancelled::check(session, S::NAME).await?;
                 let (ticket, snapshot) = self.ticket(plan, &helm)?;
                 let mut journal = session.store.journal(exclusive.lock());
-                let world = self.step.world(executor.world(self.work(plan), exclusive.lock()).await?, plan);
+                let world = self.step.world(executor.world(self.work(plan, Way::Forward), exclusive.lock()).await?, plan);
                 let mark = journal.open(&ticket, &snapshot).await?;
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
                 let look = Look { step: self.step, plan, watch: &session.watch };
@@ -350,9 +262,4 @@ impl<S: Step> Apply<'_, S> {
         };
         Ok((ticket, snapshot))
     }
-}
-
-/// What a process of this step has left that has died.
-fn unfinished<S: Step>(runs: &[RecordedRun]) -> Option<&RecordedRun> {
-    runs.iter().find(|run| run.step == S::NAME && run.is_unfinished())
 }

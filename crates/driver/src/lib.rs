@@ -3,6 +3,8 @@
 //! - [`args`]: arguments of the commands that only a job has
 //! - [`step`]: what a job brings with it
 //! - [`apply`]: finishes what an earlier run has left, then plan, snapshot, changes, verification
+//! - `finish`: what an earlier run has left; [`background`]: what one has left to go on by itself
+//! - `step_run`: what these work on
 //! - `approved`: a plan that somebody has approved, and whether it is still the right one
 //! - [`show`]: shows a plan, explains a code
 //! - `strict`: nothing is done where something is refused
@@ -17,7 +19,10 @@ mod after_jobs;
 pub mod apply;
 mod approved;
 pub mod args;
+pub mod background;
 pub mod earlier_steps;
+mod finish;
 pub mod show;
 pub mod step;
+mod step_run;
 mod strict;

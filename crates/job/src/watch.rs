@@ -1,6 +1,6 @@
 //! Signals, the deadline and progress, seen from the executor.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal as _, stderr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub struct Watch {
     told: watch::Sender<Option<Stop>>,
     deadline: Cell<Instant>,
     reported: Cell<Instant>,
+    how_far: RefCell<Option<String>>,
     /// Hidden where there is no terminal; it knows how fast it goes.
     bar: ProgressBar,
 }
@@ -58,6 +59,7 @@ impl Watch {
             told,
             deadline: Cell::new(now + run_timeout),
             reported: Cell::new(now),
+            how_far: RefCell::default(),
             bar: ProgressBar::with_draw_target(Some(0), target).with_style(style()),
         })
     }
@@ -76,6 +78,17 @@ impl Watch {
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.deadline.get().saturating_duration_since(Instant::now())
+    }
+
+    /// Notes how far a run is that waits, for whoever asks.
+    pub fn wait_for(&self, what: &str) {
+        self.how_far.replace(Some(what.to_owned()));
+    }
+
+    /// What is waited for, as it was noted last.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.how_far.borrow().clone()
     }
 
     /// A rollback has asked the run to stop.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::store::{GOES_BACK, Lock, Terms};
+use fairlead_migration::store::{GOES_BACK, Holder, Lock, Scope, Terms};
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{GetParams, Patch, PatchParams, PostParams};
@@ -53,6 +53,9 @@ const CANCEL_ANNOTATION: &str = "fairlead.dev/cancel";
 /// Which holder was not given the time to do so: when it wakes up, it must not be run again.
 const CANCELLED_ANNOTATION: &str = "fairlead.dev/cancelled";
 
+/// How far the holder is.
+const HOW_FAR_ANNOTATION: &str = "fairlead.dev/how-far";
+
 /// The lease of a release, held.
 pub(crate) struct Lease<'a> {
     cluster: &'a Cluster,
@@ -62,6 +65,7 @@ pub(crate) struct Lease<'a> {
     resource: Resource,
     name: String,
     resource_version: RefCell<String>,
+    how_far: RefCell<Option<String>>,
     /// Until when a write must have been answered, by the boot clock.
     until: Cell<Duration>,
 }
@@ -94,9 +98,9 @@ impl<'a> Lease<'a> {
         terms: Terms<'a>,
         is_at_work: impl AsyncFn() -> Result<bool, Obstacle>,
     ) -> Result<Self, Obstacle> {
-        let (name, resource) = (format!("fairlead-{release}"), resource());
-        let (resource_version, until) = (RefCell::default(), Cell::default());
-        let lease = Self { cluster, namespace, terms, resource, name, resource_version, until };
+        let (name, resource) = (name(release, terms.scope), resource());
+        let (resource_version, how_far, until) = (RefCell::default(), RefCell::default(), Cell::default());
+        let lease = Self { cluster, namespace, terms, resource, name, resource_version, how_far, until };
         let began = boot_clock::now();
         let waited = || boot_clock::since(began);
         let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
@@ -239,7 +243,7 @@ impl<'a> Lease<'a> {
     /// Takes it for so long without renewal: as long as the one before may believe in it. False when somebody else was quicker.
     async fn take(&self, version: &str, live: &Value, sent: Duration, duration: Duration) -> Result<bool, Obstacle> {
         let transitions = live["spec"]["leaseTransitions"].as_i64().unwrap_or_default() + 1;
-        let mut annotations = json!({ CANCEL_ANNOTATION: null });
+        let mut annotations = json!({ CANCEL_ANNOTATION: null, HOW_FAR_ANNOTATION: null });
         let holder = &live["spec"]["holderIdentity"];
         if self.terms.insists && *holder != *self.terms.holder && *holder != "" {
             annotations[CANCELLED_ANNOTATION] = holder.clone();
@@ -285,7 +289,9 @@ impl Lock for Lease<'_> {
             pause = interval;
             let sent = boot_clock::now();
             let version = self.resource_version.borrow().clone();
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
+            let annotations = json!({ HOW_FAR_ANNOTATION: *self.how_far.borrow() });
+            let renewed = MicroTime(k8s_openapi::jiff::Timestamp::now());
+            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}, "spec": {"renewTime": renewed}});
             match self.patch(&patch).await {
                 Ok(live) => self.note(&live, sent),
                 Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
@@ -322,10 +328,15 @@ impl Lock for Lease<'_> {
         }
     }
 
+    fn tell(&self, how_far: &str) {
+        self.how_far.replace(Some(how_far.to_owned()));
+    }
+
     async fn release(self: Box<Self>) {
         loop {
             let version = self.resource_version.borrow().clone();
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}});
+            let annotations = json!({ HOW_FAR_ANNOTATION: null });
+            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}, "spec": {"holderIdentity": ""}});
             let Err(error) = self.patch(&patch).await else { return };
             if error.status().is_some_and(kube::core::Status::is_not_found) {
                 return;
@@ -344,6 +355,36 @@ impl Lock for Lease<'_> {
             }
             return tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
         }
+    }
+}
+
+/// Who holds the lease of a release, or has died with it.
+pub(crate) async fn holder(
+    cluster: &Cluster,
+    namespace: &str,
+    release: &str,
+    scope: Scope,
+) -> Result<Option<Holder>, Obstacle> {
+    let (name, resource) = (name(release, scope), resource());
+    let operation = Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new("get", &resource) };
+    let request = kube::core::Request::new(resource.path(Some(namespace))).get(&name, &GetParams::default());
+    let request = request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
+    let live = match cluster.send(request).await {
+        Ok(live) => live,
+        Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => return Ok(None),
+        Err(error) => return Err(cluster.obstacle(operation, error).await),
+    };
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let how_far = text(&live["metadata"]["annotations"][HOW_FAR_ANNOTATION]);
+    let renewed = text(&live["spec"]["renewTime"]).unwrap_or_default();
+    Ok(text(&live["spec"]["holderIdentity"]).map(|name| Holder { name, renewed, how_far }))
+}
+
+/// Of no two releases these are the same: the one prefix ends with a hyphen, the other has a dot there.
+fn name(release: &str, scope: Scope) -> String {
+    match scope {
+        Scope::Release => format!("fairlead-{release}"),
+        Scope::Background => format!("fairlead.background-{release}"),
     }
 }
 

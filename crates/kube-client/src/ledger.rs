@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::{Ending, RecordedRun, Reopened};
-use fairlead_migration::store::{Journal, Lock, Store, Terms};
+use fairlead_migration::store::{Holder, Journal, Lock, Scope, Store, Terms};
 use fairlead_migration::ticket::Ticket;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -185,8 +185,14 @@ impl Store for Ledger<'_> {
     async fn lock<'l>(&'l self, terms: Terms<'l>) -> Result<Box<dyn Lock + 'l>, Obstacle> {
         // Nobody is at a run in the background.
         let is_at_work = |run: &RecordedRun| run.is_unfinished() && run.phase() != Phase::Background;
-        let is_at_work = async || Ok(self.list_runs().await?.iter().any(is_at_work));
+        // What is only watched nobody may spoil.
+        let writes = terms.scope == Scope::Release;
+        let is_at_work = async || Ok(writes && self.list_runs().await?.iter().any(is_at_work));
         Ok(Box::new(Lease::acquire(self.cluster, self.namespace, self.release, terms, is_at_work).await?))
+    }
+
+    async fn holder(&self, scope: Scope) -> Result<Option<Holder>, Obstacle> {
+        lease::holder(self.cluster, self.namespace, self.release, scope).await
     }
 
     fn journal<'l>(&'l self, lock: &'l dyn Lock) -> Box<dyn Journal + 'l> {

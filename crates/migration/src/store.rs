@@ -51,9 +51,20 @@ pub trait Journal {
 /// asked for.
 pub const GOES_BACK: &str = "/rollback";
 
+/// What a lock is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// To write on behalf of a release.
+    Release,
+    /// To watch what goes on in the background: for as long as that takes, and while others work on the release.
+    Background,
+}
+
 /// How the lock of a release is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
+    /// Which of its locks.
+    pub scope: Scope,
     /// Who asks; another name for each process.
     pub holder: &'a str,
     /// How long it lasts without renewal.
@@ -74,8 +85,22 @@ pub trait Lock {
     /// stop.
     async fn keep(&self, cancelled: &dyn Fn());
 
+    /// Says with the next renewal how far its holder is, for whoever asks meanwhile.
+    fn tell(&self, how_far: &str);
+
     /// Gives it back, so that the next run need not wait.
     async fn release(self: Box<Self>);
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name: where it runs, and as which process.
+    pub name: String,
+    /// When it was last heard of; RFC 3339.
+    pub renewed: String,
+    /// How far it is, if it has said so.
+    pub how_far: Option<String>,
 }
 
 /// The recorded runs of one release.
@@ -109,6 +134,9 @@ pub trait Store {
     ///
     /// [`Obstacle::Held`] when that takes longer than `terms.patience`.
     async fn lock<'a>(&'a self, terms: Terms<'a>) -> Result<Box<dyn Lock + 'a>, Obstacle>;
+
+    /// Who holds a lock of the release, or has died with it.
+    async fn holder(&self, scope: Scope) -> Result<Option<Holder>, Obstacle>;
 
     /// Keeps a ticket, while the lock is held.
     fn journal<'a>(&'a self, lock: &'a dyn Lock) -> Box<dyn Journal + 'a>;

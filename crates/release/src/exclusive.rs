@@ -8,7 +8,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::watch::Watch;
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::Stop;
-use fairlead_migration::store::{GOES_BACK, Lock, Terms};
+use fairlead_migration::store::{GOES_BACK, Lock, Scope, Terms};
 
 use crate::session::Session;
 
@@ -60,6 +60,20 @@ pub enum Waiting {
 impl Session<'_> {
     /// Does `work` while nobody else works on the release, and waits for that as it is said.
     pub async fn exclusively<T>(&self, waiting: Waiting, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
+        self.holding(Scope::Release, waiting, work).await
+    }
+
+    /// Does `work`, which writes nothing, while nobody else watches what goes on in the background.
+    pub async fn in_background<T>(&self, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
+        self.holding(Scope::Background, Waiting::UntilDeadline, work).await
+    }
+
+    async fn holding<T>(
+        &self,
+        scope: Scope,
+        waiting: Waiting,
+        work: impl AsyncFnOnce(&Exclusive<'_>) -> T,
+    ) -> Result<T, Failure> {
         let (watch, args, request_timeout) = (&self.watch, &self.common.lease, self.cluster.request_timeout());
         if args.lease_duration < (request_timeout * 2).max(Duration::from_secs(1)) {
             let [lease, request] = [args.lease_duration, request_timeout].map(humantime::format_duration);
@@ -68,7 +82,7 @@ impl Session<'_> {
         }
         let insists = waiting == Waiting::Insisting;
         let holder = holder() + if insists { GOES_BACK } else { "" };
-        let terms = Terms { holder: &holder, duration: args.lease_duration, patience: args.lease_wait, insists };
+        let terms = Terms { scope, holder: &holder, duration: args.lease_duration, patience: args.lease_wait, insists };
         let acquire = self.store.lock(terms);
         let lock = match waiting {
             Waiting::UntilDeadline => watch.guard(acquire).await,

@@ -31,6 +31,8 @@ use crate::place::Place;
 pub enum Command {
     /// To carry out a step.
     Apply,
+    /// To go on with what a step has left to the background.
+    Background,
     /// To go back.
     Rollback,
     /// To end holds.
@@ -41,6 +43,7 @@ impl Command {
     fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
+            Self::Background => "background",
             Self::Rollback => "rollback",
             Self::Unhold => "unhold",
         }
@@ -125,7 +128,7 @@ impl<'a> Session<'a> {
             None => None,
         };
         // Only a step has a deadline over the pods of its Job: what goes back may be run again for as long as it takes.
-        if let Some(job) = job.as_ref().filter(|_| command == Command::Apply) {
+        if let Some(job) = job.as_ref().filter(|_| matches!(command, Command::Apply | Command::Background)) {
             watch.began_before(job.elapsed);
         }
         let store = Box::new(Ledger::new(cluster, place.namespace, place.release));
@@ -232,10 +235,14 @@ impl<'a> Session<'a> {
         if let Err(error) = self.store.note(ending).await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "how the run ended is not in the ledger");
         }
+        self.publish(&ending.outcome, &ending.summary, is_failure).await;
+    }
+
+    /// Tells how far a run is, as an Event on the Job.
+    pub async fn publish(&self, outcome: &str, summary: &str, is_failure: bool) {
         let Some(job) = &self.job else { return };
-        let published = self.cluster.publish(job, &ending.outcome, &ending.summary, is_failure).await;
-        if let Err(error) = published {
-            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "there is no Event of how the run ended");
+        if let Err(error) = self.cluster.publish(job, outcome, summary, is_failure).await {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "there is no Event of it");
         }
     }
 }

@@ -12,7 +12,7 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::Ending;
-use fairlead_migration::store::Store as _;
+use fairlead_migration::store::{Holder, Store as _};
 use serde_json::{Value, json};
 
 use crate::helm::HelmRecords;
@@ -90,7 +90,7 @@ fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {
 }
 
 fn document(status: &Overview<'_>) -> Value {
-    let Overview { place, runs, missing, damages, endings, helm, state, is_armed, stuck, next } = status;
+    let Overview { place, runs, missing, damages, endings, helm, state, is_armed, at_work, watches, stuck, next } = status;
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
@@ -102,9 +102,12 @@ fn document(status: &Overview<'_>) -> Value {
     let endings = endings.iter().map(|ending| Ending { summary: redact::text(&ending.summary), ..ending.clone() });
     let damages = damages.iter().map(|damage| redact::text(&chain(damage))).collect::<Vec<String>>();
     let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": state.way_back(), "armed": is_armed});
+    let holder = |holder: &Option<Holder>| {
+        holder.as_ref().map(|it| json!({"name": it.name, "renewed": it.renewed, "howFar": it.how_far}))
+    };
     let stuck = stuck.iter().map(|it| json!({"job": it.job, "hasFailed": it.has_failed, "why": redact::text(&it.why)}));
     let next = next.iter().map(|Next { command, what }| json!({"command": command, "what": what}));
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
         "runs": runs.collect::<Vec<Value>>(), "missing": missing, "damages": damages, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
-        "stuckJobs": stuck.collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
+        "atWork": holder(at_work), "watches": holder(watches), "stuckJobs": stuck.collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
 }

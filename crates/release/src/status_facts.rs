@@ -5,8 +5,9 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::stuck::Stuck;
 use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::progress::Phase;
 use fairlead_migration::run::{Ending, RecordedRun};
-use fairlead_migration::store::Store as _;
+use fairlead_migration::store::{Holder, Scope, Store as _};
 
 use crate::helm::{HelmRecords, HelmState};
 use crate::next::{Hooks, Known, Next, next, to_finish};
@@ -24,6 +25,10 @@ pub(crate) struct Overview<'a> {
     pub(crate) helm: HelmRecords,
     pub(crate) state: HelmState,
     pub(crate) is_armed: Option<bool>,
+    /// Who is at a run that is unfinished, or has died at it.
+    pub(crate) at_work: Option<Holder>,
+    /// Who watches what goes on in the background, likewise.
+    pub(crate) watches: Option<Holder>,
     /// Jobs that do not run.
     pub(crate) stuck: Vec<Stuck>,
     pub(crate) next: Vec<Next>,
@@ -35,6 +40,10 @@ impl<'a> Overview<'a> {
         let runs = store.runs().await?;
         let (missing, endings) = (store.missing().await?, store.endings().await?);
         let damages = store.damages(&runs).await?;
+        let is_unfinished = runs.iter().any(RecordedRun::is_unfinished);
+        let at_work = if is_unfinished { holder(store, Scope::Release).await? } else { None };
+        let is_watched = runs.iter().any(|run| run.phase() == Phase::Background);
+        let watches = if is_watched { holder(store, Scope::Background).await? } else { None };
         let helm = HelmRecords::of(cluster, place).await?;
         let state = helm.state(&runs);
         let is_armed = match state.way_back() {
@@ -63,12 +72,20 @@ impl<'a> Overview<'a> {
             told: &told,
             place,
         });
-        Ok(Self { place, runs, missing, damages, endings, helm, state, is_armed, stuck, next })
+        Ok(Self { place, runs, missing, damages, endings, helm, state, is_armed, at_work, watches, stuck, next })
     }
 
     /// Whether neither we nor Helm have heard of it.
     pub(crate) fn is_unknown(&self) -> bool {
         self.runs.is_empty() && self.endings.is_empty() && self.missing.is_empty() && self.helm.revisions.is_empty()
+    }
+}
+
+/// Who may see the runs of a release need not be allowed to see its leases.
+async fn holder(store: &Ledger<'_>, scope: Scope) -> Result<Option<Holder>, Obstacle> {
+    match store.holder(scope).await {
+        Err(Obstacle::Forbidden { .. }) => Ok(None),
+        holder => holder,
     }
 }
 

@@ -5,6 +5,7 @@ use fairlead_job::redact;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
 use fairlead_migration::run::{Ending, RecordedRun};
+use fairlead_migration::store::Holder;
 use textwrap::Options;
 
 use crate::next::Next;
@@ -41,6 +42,12 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     } else {
         format!("Release {release} in namespace {namespace}\n\n{}", table(runs))
     };
+    if let Some(holder) = &status.at_work {
+        out.extend(["\n", &wrapped(&format!("At work: {}", held(holder)))]);
+    }
+    if let Some(holder) = &status.watches {
+        out.extend(["\n", &wrapped(&format!("In the background: {}", held(holder)))]);
+    }
     if !missing.is_empty() {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         let what = "MISSING: somebody has deleted tickets; what those runs changed cannot be taken back from here";
@@ -85,6 +92,19 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Where its process runs, when it was last heard of, and how far it is: what tells one that is at work from one that has died.
+fn held(holder: &Holder) -> String {
+    // Behind the host and the number of the process stands only what tells its leases apart.
+    let process: Vec<&str> = holder.name.splitn(3, '/').take(2).collect();
+    let how_far = holder.how_far.as_ref().map(|how_far| format!("; {}", redact::text(how_far))).unwrap_or_default();
+    format!("{}, last heard of at {}{how_far}", process.join("/"), seconds(&holder.renewed))
+}
+
+/// A time without its fraction.
+fn seconds(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// A line per run; what the phase means stands at its end where there is room, else below.

@@ -66,6 +66,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create the Triggers that are missing; take everything back when one of them fails.
     Apply(ApplyArgs),
+    /// Go on with what `apply` has left to the background: wait until all of it is ready, and take it back when nothing becomes ready any more.
+    Background(ApplyArgs),
     /// On the runs of the release.
     #[command(flatten)]
     Release(ReleaseCommand),

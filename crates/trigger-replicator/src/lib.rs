@@ -39,6 +39,7 @@ mod step;
 mod verify;
 
 use fairlead_driver::apply;
+use fairlead_driver::background::background;
 use fairlead_driver::show::{explain, show};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
@@ -56,12 +57,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Plan(plan) => {
             show(&args.common, plan, Asked::Only(&older::READ), async |source| Ok(make_plan(source, &args).await?)).await
         }
-        Command::Apply(arguments) => {
+        Command::Apply(arguments) | Command::Background(arguments) => {
             let cluster = connect(&args.common).await?;
-            let session =
-                Session::begin(&args.common, &cluster, plan::STEP, session::Command::Apply, arguments.step.run_timeout)
-                    .await?;
-            apply::apply(&session, &arguments.step, &Replication { args: &args, apply: arguments, session: &session }).await
+            let is_apply = matches!(args.command, Command::Apply(_));
+            let why = if is_apply { session::Command::Apply } else { session::Command::Background };
+            let session = Session::begin(&args.common, &cluster, plan::STEP, why, arguments.step.run_timeout).await?;
+            let step = Replication { args: &args, apply: arguments, session: &session };
+            if is_apply {
+                apply::apply(&session, &arguments.step, &step).await
+            } else {
+                background(&session, &arguments.step, &step).await
+            }
         }
         Command::Release(command) => {
             let cluster = connect(&args.common).await?;

@@ -138,14 +138,15 @@ pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut 
             has_progress |= fewest.is_some() || unready < awaited.targets.len();
             (fewest, patience.since) = (Some(unready), Instant::now());
         }
+        let all = awaited.targets.len().max(unready);
+        patience.watch.wait_for(&format!("{unready} of {all} are not ready yet, the first is {target}"));
         // The last look needs its time, too, and so does the explanation.
         let reserve = patience.reserve.max(looked.elapsed() * 3);
         let is_late = patience.since.elapsed() >= patience.timeout;
         if is_late || patience.watch.time_left() < reserve {
-            let left = awaited.targets.len().max(unready);
             let cause = explain(source, &target, &status, unready - 1).await?;
             if !is_late && (has_progress || patience.enough > 0) {
-                return Ok(Wait::Behind(format!("{unready} of {left} are not ready yet, the first is {target}: {cause}")));
+                return Ok(Wait::Behind(format!("{unready} of {all} are not ready yet, the first is {target}: {cause}")));
             }
             if is_late {
                 let operation = format!("see {target} become ready, and nothing has for {:?}", patience.timeout);

@@ -11,7 +11,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{Ending, RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Snapshot};
-use fairlead_migration::store::{Journal, Lock, Store, Terms};
+use fairlead_migration::store::{Holder, Journal, Lock, Scope, Store, Terms};
 use fairlead_migration::ticket::Ticket;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,6 +137,10 @@ impl Store for FolderStore {
         }
     }
 
+    async fn holder(&self, _scope: Scope) -> Result<Option<Holder>, Obstacle> {
+        Ok(None)
+    }
+
     fn journal<'a>(&'a self, _lock: &'a dyn Lock) -> Box<dyn Journal + 'a> {
         Box::new(FolderJournal { store: self, name: RefCell::default() })
     }
@@ -146,6 +150,8 @@ struct FolderLock(File);
 
 #[async_trait(?Send)]
 impl Lock for FolderLock {
+    fn tell(&self, _how_far: &str) {}
+
     fn lasts(&self, _within: Duration) -> bool {
         true
     }

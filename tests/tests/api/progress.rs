@@ -1,8 +1,11 @@
 //! How long is waited for what was created, on a cluster whose Knative is played.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+
 use std::thread;
 
+use fairlead_tests::access::BACKGROUND;
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{Ended, becomes, job, run};
 use serde_json::{Value, json};
@@ -77,6 +80,85 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     assert_eq!(finished.json()["outcome"], "Unchanged");
     assert!(finished.stderr.contains("finished the earlier run"), "{}", finished.stderr);
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Committed".to_owned())]);
+}
+
+/// Leaves a run to the background, with `ready` of its Triggers ready.
+fn left_behind(cluster: &Cluster, ready: usize) {
+    scene(cluster);
+    let made = thread::scope(|scope| {
+        scope.spawn(|| make_ready(cluster, ready));
+        apply(cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "2"])
+    });
+    assert_eq!(made.expect(0).json()["outcome"], "Background");
+}
+
+/// As the Job of the chart does it.
+fn background(cluster: &Cluster, more: &[&str]) -> Command {
+    let mut command = job("trigger-replicator");
+    command.args(["background", "-o", "json", "--ledger-namespace", "default"]).args(more);
+    command.arg("--kubeconfig").arg(cluster.account(BACKGROUND));
+    command
+}
+
+fn watched(cluster: &Cluster) -> Value {
+    let ledger = ["status", "-o", "json", "--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", "default"];
+    run(job("trigger-replicator").args(ledger), "").expect(0).json()["watches"].clone()
+}
+
+#[test]
+fn what_was_left_to_the_background_is_watched_to_its_end_and_who_watches_says_how_far_it_is() {
+    let cluster = lease();
+    assert_eq!(run(&mut background(&cluster, &[]), "").expect(0).json()["outcome"], "Unchanged");
+    left_behind(&cluster, 1);
+    assert_eq!(watched(&cluster), Value::Null);
+    let ended = thread::scope(|scope| {
+        let ours = scope.spawn(|| run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "10m"]), ""));
+        let says =
+            |how_far: &str| becomes(|| watched(&cluster)["howFar"].as_str().is_some_and(|it| it.starts_with(how_far)));
+        assert!(says("3 of 4 are not ready yet, the first is Trigger default/"), "{}", watched(&cluster));
+        // Meanwhile the release is free for others.
+        let leases = cluster.list("leases");
+        let holder = |name: &str| {
+            leases.iter().find(|it| it["metadata"]["name"] == name).map(|it| it["spec"]["holderIdentity"].clone())
+        };
+        assert_eq!(holder("fairlead-fairlead"), Some(json!("")));
+        make_ready(&cluster, 2);
+        assert!(says("2 of 4 are not ready yet"), "{}", watched(&cluster));
+        make_ready(&cluster, COUNT);
+        ours.join().expect("no panic")
+    });
+    let ended = ended.expect(0);
+    assert_eq!(ended.json()["outcome"], "Committed", "{}", ended.stderr);
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Committed".to_owned())]);
+    let said = status(&cluster).expect(0).stdout;
+    assert!(said.contains("trigger-replicator background, exit 0: Done: 4 changes, verified"), "{said}");
+    assert_eq!(watched(&cluster), Value::Null);
+}
+
+#[test]
+fn what_does_not_become_ready_in_the_background_is_taken_back_and_a_run_that_is_ended_by_others_is_over() {
+    let cluster = lease();
+    left_behind(&cluster, 1);
+    // Its time is over: nothing is lost, and the next one goes on.
+    let late = run(&mut background(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m"]), "").expect(75);
+    assert!(late.stderr.contains("error FL038: "), "{}", late.stderr);
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
+    let failed = run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "5s"]), "").expect(1);
+    assert!(failed.stderr.contains("error FL014: waited in vain to see Trigger default/"), "{}", failed.stderr);
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
+
+    // A rollback does not wait for who watches.
+    left_behind(&cluster, 1);
+    let ended = thread::scope(|scope| {
+        let ours = scope.spawn(|| run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "10m"]), ""));
+        assert!(becomes(|| watched(&cluster)["howFar"].is_string()));
+        let back = ["rollback", "--last", "--ledger-namespace", "default"];
+        run(&mut cluster.job("trigger-replicator", &back), "").expect(0);
+        ours.join().expect("no panic")
+    });
+    assert_eq!(ended.expect(0).json()["outcome"], "Unchanged");
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
 }
 
 #[test]

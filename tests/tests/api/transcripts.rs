@@ -162,6 +162,9 @@ fn armed(cluster: &Cluster, home: &Path) {
             "-n",
             "shop",
             "--no-hooks",
+            // Nobody starts pods here.
+            "--set",
+            "triggerReplicator.background.enabled=false",
             "--kubeconfig",
             cluster.kubeconfig(),
         ]);

@@ -34,8 +34,8 @@ fn what_undoing_takes_is_given_to_the_account_of_the_rollback_hooks() {
                     let undo = bindings[1];
                     assert!(text(&undo["metadata"]["name"]).starts_with(&format!("fairlead-{job}-undo-")), "{undo}");
                     assert_eq!(undo["roleRef"]["name"], roles[1]["metadata"]["name"]);
-                    // A purge that fails opens the intake again.
-                    let later: &[&str] = if job == "drain-waiter" { &["legacy-purger"] } else { &[] };
+                    // A purge that fails opens the intake again, and so does the first job of the next upgrade.
+                    let later: &[&str] = if job == "drain-waiter" { &["legacy-purger", "trigger-replicator"] } else { &[] };
                     let accounts: Vec<Value> =
                         [job, "fairlead-rollback"].iter().chain(later).map(|it| account(it)).collect();
                     assert_eq!(undo["subjects"], json!(accounts));
@@ -229,4 +229,37 @@ fn the_page_on_permissions_says_what_the_chart_gives() {
         let given = given([&role(job), &role("fairlead-rollback")]);
         assert_eq!(documented("In the release's namespace"), given, "{job}");
     }
+}
+
+/// It is not in the audit: what it may do is a part of what is looked at there.
+#[test]
+fn what_watches_in_the_background_creates_nothing_and_may_do_no_more_than_the_job() {
+    let objects = objects(&template("helm4", CHART, &["--set", "mode=job"]).expect(0).stdout);
+    let rules = |account: &str| {
+        let roles = [of(&objects, "ClusterRole", account), of(&objects, "Role", account)].concat();
+        access::rules(&roles.into_iter().cloned().collect::<Vec<_>>())
+    };
+    let (ours, jobs) = (rules(access::BACKGROUND), rules("trigger-replicator"));
+    let more: Vec<&Rule> = ours.iter().filter(|rule| !jobs.contains(rule)).collect();
+    assert!(more.is_empty() && ours.len() > 20, "{more:?}");
+    let ledger = ["secrets", "events", "leases"];
+    let created = ours.iter().filter(|rule| rule.verb == "create" && !ledger.contains(&rule.resource.as_str()));
+    assert_eq!(created.collect::<Vec<_>>(), Vec::<&Rule>::new());
+}
+
+/// Helm waits for hooks. The first upgrade brings it, and no installation of a fresh system.
+#[test]
+fn what_watches_in_the_background_is_no_hook() {
+    let jobs = |values: &[&str]| -> Vec<Value> {
+        let objects = objects(&template("helm4", CHART, values).expect(0).stdout);
+        objects
+            .into_iter()
+            .filter(|object| object["kind"] == "Job" && text(&object["metadata"]["name"]).contains("background"))
+            .collect()
+    };
+    let job = jobs(&["--is-upgrade"]).pop().expect("it is there");
+    assert_eq!(job["metadata"]["annotations"], json!({}), "{job}");
+    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(["background"]));
+    assert_eq!(jobs(&[]), Vec::<Value>::new());
+    assert_eq!(jobs(&["--is-upgrade", "--set", "triggerReplicator.background.enabled=false"]), Vec::<Value>::new());
 }

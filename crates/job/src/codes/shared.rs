@@ -144,6 +144,10 @@ crate::codes! {
         "Its process died, or somebody has deleted its Job, which Helm 3 takes for success; what it holds may still be held. Nothing was \
          changed.",
         "Go back with `helm rollback`, or finish the run with the next upgrade: `status` has the commands.";
+    pub IN_BACKGROUND = "FL038", Interrupted, "The run still goes on in the background",
+        "What it has made is in force, and not everything that follows from it is there yet. The time of the process that watched it is \
+         over. Nothing was taken back.",
+        "Run the same command again, with a longer --run-timeout: it ends when everything is there. `status` says how far it is.";
     pub FLAG = "FL041", Usage, "A flag says something that it cannot",
         "The flag, or the variable FAIRLEAD_… that stands for it, has a value that the program does not understand.",
         "Give --log-level one of error, warn, info, debug and trace, or targets with one each: info,fairlead_kube_client=debug.";

@@ -1,0 +1,133 @@
+//! Goes on with a run that was left to the background: watches until everything is there, and then ends it as `apply` would have.
+//!
+//! # Decision: to watch and to write are two locks
+//!
+//! Situation: what a controller makes of a run's changes can take hours. Decision: this process watches under a lock of its own, and takes
+//! that of the release only when there is something to write: that the run is committed, or that it is taken back. Consequence: others work
+//! on the release meanwhile, a rollback above all; whoever has ended the run before this process could is right. Which revision Helm is at
+//! does not count: the Job of a revision that somebody goes back to watches what is in force there.
+
+use std::time::Duration;
+
+use fairlead_job::codes::shared;
+use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
+use fairlead_job::outcome::Ended;
+use fairlead_migration::executor::{Outcome, Proof as _, Verified};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::progress::Phase;
+use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Lock;
+use fairlead_release::exclusive::Waiting;
+use fairlead_release::executors::Way;
+use fairlead_release::session::Session;
+
+use crate::after_jobs;
+use crate::apply::conclude;
+use crate::args::StepArgs;
+use crate::finish::GoneOn;
+use crate::step::{Look, Step};
+use crate::step_run::StepRun;
+
+/// How often it is said how far it is.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often that is an Event, at most.
+const EVENT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The last look, under the lock of the release, is not long.
+const LAST_LOOK: Duration = Duration::from_mins(2);
+
+/// Goes on with the run of a step that was left to the background; with none there is nothing to do.
+pub async fn background<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
+    conclude(session, S::NAME, (StepRun { session, args, step }).background().await).await
+}
+
+impl<S: Step> StepRun<'_, S> {
+    async fn background(&self) -> Result<(Plan, Ended), Failure> {
+        let session = self.session;
+        after_jobs::wait(session, &self.args.after_job, self.args.run_timeout).await?;
+        let is_left = |run: &&RecordedRun| run.step == S::NAME && run.phase() == Phase::Background;
+        let Some(run) = session.runs().await?.into_iter().find(|run| is_left(&run)) else {
+            tracing::info!("nothing goes on in the background");
+            return Ok(nothing(S::NAME));
+        };
+        session.in_background(async |exclusive| self.watch(&run.name, exclusive.lock()).await).await?
+    }
+
+    async fn watch(&self, name: &str, lock: &dyn Lock) -> Result<(Plan, Ended), Failure> {
+        let session = self.session;
+        loop {
+            let plan = session.watch.guard(session.store.read(name)).await?.plan;
+            let proof = Look { step: self.step, plan: &plan, watch: &session.watch };
+            match self.telling(lock, proof.verify()).await {
+                Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. })) => return Err(obstacle.into()),
+                Ok(Verified::InBackground(left)) => return Err(Failure::new(&shared::IN_BACKGROUND, left)),
+                // Whether all is there, or it failed: looked at once more when nobody else can write.
+                Ok(Verified::AsPlanned) | Err(_) => {}
+            }
+            drop(plan);
+            if let Some(end) = self.end(name).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits for a look, and says meanwhile how far it is.
+    async fn telling<T>(&self, lock: &dyn Lock, seen: impl Future<Output = T>) -> T {
+        let tell = async {
+            let (mut told, mut published) = (None, tokio::time::Instant::now());
+            loop {
+                tokio::time::sleep(REPORT_INTERVAL).await;
+                let Some(how_far) = self.session.watch.waits_for().filter(|how_far| told.as_ref() != Some(how_far)) else {
+                    continue;
+                };
+                lock.tell(&how_far);
+                if published.elapsed() >= EVENT_INTERVAL {
+                    self.session.publish(Phase::Background.as_str(), &how_far, false).await;
+                    published = tokio::time::Instant::now();
+                }
+                told = Some(how_far);
+            }
+        };
+        tokio::select! {
+            seen = seen => seen,
+            () = tell => unreachable!("it tells for as long as it is asked to"),
+        }
+    }
+
+    /// Commits the run, or takes it back. None when it goes on in the background all the same.
+    async fn end(&self, name: &str) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        let left = session.watch.time_left();
+        // Everybody else waits meanwhile.
+        session.watch.begin_again(LAST_LOOK.min(left), Duration::ZERO);
+        let began = tokio::time::Instant::now();
+        let end = session
+            .exclusively(Waiting::Patient, async |exclusive| {
+                // A process of `apply` that has died in its look has left it as it was.
+                let is_open = |phase| matches!(phase, Phase::Background | Phase::Verifying);
+                let is_it = |run: &RecordedRun| run.name == name && is_open(run.phase());
+                let Some(run) = session.runs().await?.into_iter().find(is_it) else {
+                    tracing::info!(ticket = name, "somebody else has ended the run meanwhile");
+                    return Ok(Some(nothing(S::NAME)));
+                };
+                let GoneOn { outcome, plan, mark, lacking, .. } = self.go_on(&run, None, Way::Back, exclusive).await?;
+                if matches!(outcome, Outcome::Background(_)) {
+                    return Ok(None);
+                }
+                let ended = session.ended(outcome, &plan, &mark).lacking(lacking);
+                Ok(Some((plan, ended)))
+            })
+            .await?;
+        session.watch.begin_again(left, began.elapsed());
+        end
+    }
+}
+
+fn nothing(step: &'static str) -> (Plan, Ended) {
+    let plan = PlanBuilder::new(step, Vec::new()).build();
+    let ended = Ended::unchanged(&plan);
+    (plan, ended)
+}

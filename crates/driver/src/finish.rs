@@ -1,0 +1,129 @@
+//! Finishes what an earlier run of a step has left, forward or back, as its ticket says.
+
+use fairlead_job::codes::shared;
+use fairlead_job::failure::Failure;
+use fairlead_job::outcome::Ended;
+use fairlead_migration::change::Target;
+use fairlead_migration::executor::{Outcome, Run};
+use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::{Phase, Progress};
+use fairlead_migration::run::{RecordedRun, Reopened};
+use fairlead_migration::ticket::Ticket;
+use fairlead_release::cancelled::{self, cancelled_by_rollback};
+use fairlead_release::exclusive::{Exclusive, Waiting};
+use fairlead_release::executors::Way;
+
+use crate::approved::Approved;
+use crate::step::{Look, Step, StepKind};
+use crate::step_run::StepRun;
+
+/// An earlier run that was gone on with, and how that ended.
+pub(crate) struct GoneOn {
+    pub(crate) outcome: Outcome,
+    pub(crate) plan: Plan,
+    pub(crate) mark: String,
+    ticket: Ticket,
+    pub(crate) lacking: Vec<(Target, String)>,
+}
+
+impl<S: Step> StepRun<'_, S> {
+    /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
+    pub(crate) async fn finish(&self, approved: Option<&Approved>) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        session.watch.guard_patiently(self.require_ledger()).await?;
+        session
+            .exclusively(Waiting::Patient, async |exclusive| {
+                let mut last: Option<(String, Progress)> = None;
+                // Looked at again: whoever was at it may have finished it while we waited.
+                while let Some(run) = unfinished::<S>(&session.runs().await?) {
+                    // Or a rollback may have come half its way with it, which only another part of that may finish.
+                    cancelled::check(session, S::NAME).await?;
+                    let before = last.replace((run.name.clone(), run.progress.clone()));
+                    if before == last {
+                        let source = "its ticket is as it was before, although it was worked on".into();
+                        return Err(Obstacle::Refused { operation: format!("finish {}", run.name), source }.into());
+                    }
+                    if let Some(end) = self.finish_one(run, approved, exclusive).await? {
+                        return Ok(Some(end));
+                    }
+                }
+                Ok(None)
+            })
+            .await?
+    }
+
+    async fn finish_one(
+        &self,
+        run: &RecordedRun,
+        approved: Option<&Approved>,
+        exclusive: &Exclusive<'_>,
+    ) -> Result<Option<(Plan, Ended)>, Failure> {
+        let session = self.session;
+        if run.phase() == Phase::Planned {
+            tracing::info!(ticket = run.name, "an earlier run ended before its first change");
+            // Its snapshot may not be complete.
+            session.store.journal(exclusive.lock()).abandon(&run.name).await?;
+            return Ok(None);
+        }
+        let GoneOn { outcome, plan, mark, ticket, lacking } = self.go_on(run, approved, Way::Forward, exclusive).await?;
+        // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
+        let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
+        if let Outcome::Background(left) = &outcome
+            && is_other_upgrade
+        {
+            let message = format!("run {} of an earlier upgrade goes on in the background: {left}", run.sequence);
+            return Err(Failure::new(&shared::HELD, message));
+        }
+        // A gate has just looked, as it was told to: it need not look again.
+        let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.step.told();
+        let goes_on = match &outcome {
+            Outcome::Committed => !has_passed,
+            Outcome::Undone { .. } => true,
+            Outcome::Restored(_) => is_other_upgrade,
+            _ => false,
+        };
+        let ended = session.ended(outcome, &plan, &mark).lacking(lacking);
+        if goes_on {
+            tracing::info!(ticket = mark, summary = ended.summary, "finished the earlier run");
+            session.remember(S::NAME, &ended).await;
+            return Ok(None);
+        }
+        Ok(Some((plan, ended)))
+    }
+
+    /// Goes on with a run where its ticket says that it is. `way` says what has to be allowed for that.
+    pub(crate) async fn go_on(
+        &self,
+        run: &RecordedRun,
+        approved: Option<&Approved>,
+        way: Way,
+        exclusive: &Exclusive<'_>,
+    ) -> Result<GoneOn, Failure> {
+        let session = self.session;
+        let mut journal = session.store.journal(exclusive.lock());
+        let Reopened { mark, ticket, plan, progress } = journal.reopen(&run.name).await?;
+        // Going back needs nobody's approval.
+        if let Some(approved) = approved.filter(|_| progress.phase != Phase::RollingBack) {
+            approved.check_begun(&ticket.plan_digest, run.sequence, session.place)?;
+        }
+        let (phase, changes) = (progress.phase.as_str(), plan.len());
+        tracing::info!(ticket = mark, phase, changes, "going on with an earlier run");
+        let executor = session.executor(&run.name, &ticket)?;
+        let work = self.work(&plan, way);
+        session.watch.guard_patiently(executor.require(work)).await?;
+        let world = self.step.world(executor.world(work, exclusive.lock()).await?, &plan);
+        let look = Look { step: self.step, plan: &plan, watch: &session.watch };
+        let working = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
+        let outcome = working.apply(&look, S::KIND.purpose()).await;
+        let lacking = world.lacking();
+        drop(world);
+        let outcome = cancelled_by_rollback(outcome, &session.watch);
+        Ok(GoneOn { outcome, plan, mark, ticket, lacking })
+    }
+}
+
+/// What a process of this step has left that has died.
+pub(crate) fn unfinished<S: Step>(runs: &[RecordedRun]) -> Option<&RecordedRun> {
+    runs.iter().find(|run| run.step == S::NAME && run.is_unfinished())
+}
