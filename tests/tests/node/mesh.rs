@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 
 use fairlead_tests::cluster::{Cluster, node};
-use fairlead_tests::program::{Ended, becomes, run};
+use fairlead_tests::program::{Ended, becomes, job, run};
 use fairlead_tests::state::is_ready;
 use serde_json::{Value, json};
 
@@ -178,6 +178,37 @@ fn after_the_upgrade_every_event_arrives_exactly_once() {
     tenant.send(3, "v2");
     let received = tenant.assert_arrived(sent, "those of the version that the Subscription asked for, and each once");
     assert!(received.iter().all(|event| event["path"] == "/orders" && event["attributes"]["eventtypeversion"] == "v1"));
+}
+
+/// What is not ready when the time of the hook is over is watched by a Job that Helm does not wait for.
+#[test]
+fn what_the_hook_has_no_time_for_goes_on_in_the_background() {
+    let cluster = node();
+    let shop = Release::install(&cluster, "helm4", "mesh-late");
+    cluster.load_mailbox();
+    let [early, late] = ["mesh-early", "mesh-late"].map(|namespace| Tenant::new(&cluster, namespace));
+    early.config("channel");
+    early.broker("channel");
+    cluster.kubectl(&["wait", "-n", early.namespace, "--for=condition=Ready", "broker/default", "--timeout=10m"]).expect(0);
+    late.broker("late");
+
+    let short = "fairlead.triggerReplicator.runTimeout=40s,fairlead.triggerReplicator.args={--ready-timeout,10m}";
+    shop.upgrade(&["--set", short]).expect(0);
+    assert_eq!((shop.bus(), late.triggers().iter().any(is_ready)), (json!("mesh"), false));
+    let ledger = ["status", "-o", "json", "--release", "shop", "--ledger-namespace", &shop.namespace];
+    let status = || {
+        let mut status = job("trigger-replicator");
+        run(status.args(ledger).args(["--kubeconfig", cluster.kubeconfig()]), "").expect(0).json()
+    };
+    assert_eq!(status()["runs"][0]["phase"], "Background");
+    let how_far = || status()["watches"]["howFar"].as_str().unwrap_or_default().to_owned();
+    assert!(becomes(|| how_far().starts_with("1 of 2 are not ready yet, the first is Trigger mesh-late/")), "{}", status());
+
+    late.config("late");
+    let complete = ["wait", "-n", &shop.namespace, "--for=condition=Complete", "job/shop-background-2", "--timeout=10m"];
+    cluster.kubectl(&complete).expect(0);
+    assert_eq!(status()["runs"][0]["phase"], "Committed");
+    assert!(late.triggers().iter().all(is_ready), "{:?}", late.triggers());
 }
 
 /// Triggers that go together leave dead subscribers in the channel behind their Broker (knative/eventing#6636), and senders hang.
