@@ -9,11 +9,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use crate::program::{binaries, tool};
 
 /// Programs that are shown, and what follows the name of one in a command and in no sentence.
-const PROGRAMS: [(&str, &[&str]); 6] = [
+const PROGRAMS: [(&str, &[&str]); 7] = [
     ("kubectl fairlead", RELEASE),
     ("drain-waiter", RELEASE),
     ("trigger-replicator", RELEASE),
     ("legacy-purger", RELEASE),
+    ("every-kind", &["apply", "check", "export", "import", "rollback", "status", "unhold"]),
     (
         "kubectl",
         &[

@@ -102,11 +102,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Certificate { verify: Some(file) } => verify(file),
         Command::Certificate { verify: None } => {
             let cluster = connect(common).await?;
-            fairlead_release::certificate::print(&cluster, place(common, &cluster, STEP), common.output.output).await
+            fairlead_release::certificate::print(&cluster, common, STEP).await
         }
         Command::Release(command) => {
             let cluster = connect(common).await?;
-            fairlead_release::run(&cluster, common, command, STEP, |session| session).await
+            fairlead_release::run(&cluster, common, command, STEP).await
         }
         Command::Explain { code } => explain(code),
     }

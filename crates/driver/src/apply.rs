@@ -12,7 +12,7 @@ use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::snapshot::Snapshot;
-use fairlead_migration::store::{Journal, prune};
+use fairlead_migration::store::{Journal, Purpose, prune};
 use fairlead_migration::ticket::{FORMAT, Ticket, Tool};
 use fairlead_release::cancelled::{self, cancelled_by_rollback};
 use fairlead_release::exclusive::Waiting;
@@ -85,6 +85,8 @@ async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<Str
     let Some(failure) = failure else { return Vec::new() };
     // A rollback that has asked for the end does it; after an interruption the next pod goes on; what is dirty is for a person.
     let is_final = match failure.status() {
+        // Its runs are not here.
+        ExitStatus::Refused if *failure.code == shared::ELSEWHERE => false,
         ExitStatus::Failed => *failure.code != shared::CANCELLED,
         ExitStatus::Usage | ExitStatus::Refused | ExitStatus::Drift | ExitStatus::Deadline => true,
         _ => false,
@@ -165,7 +167,7 @@ impl<S: Step> StepRun<'_, S> {
         let helm = session.watch.guard(HelmRecords::of(session.cluster, session.place)).await?;
         let draft = self.ticket(plan, &helm)?.0;
         let executor = session.executor("the new run", &draft)?;
-        session.watch.guard(self.require_ledger()).await?;
+        session.watch.guard(session.store.require(Purpose::Keep, None)).await?;
         session.watch.guard(executor.require(self.work(plan, Way::Forward))).await?;
         self.warn_unless_armed(&helm).await;
         let missing = session.watch.guard(session.store.missing()).await?;
@@ -191,6 +193,7 @@ impl<S: Step> StepRun<'_, S> {
                 let (ticket, snapshot) = self.ticket(plan, &helm)?;
                 let mut journal = session.store.journal(exclusive.lock());
                 let world = self.step.world(executor.world(self.work(plan, Way::Forward), exclusive.lock()).await?, plan);
+                session.claim_store(&ticket.tool).await?;
                 let mark = journal.open(&ticket, &snapshot).await?;
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");
                 let look = Look { step: self.step, plan, watch: &session.watch };

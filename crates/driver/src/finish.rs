@@ -9,6 +9,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
+use fairlead_migration::store::Purpose;
 use fairlead_migration::ticket::Ticket;
 use fairlead_release::cancelled::{self, cancelled_by_rollback};
 use fairlead_release::exclusive::{Exclusive, Waiting};
@@ -31,7 +32,7 @@ impl<S: Step> StepRun<'_, S> {
     /// Finishes what an earlier run of this step has left. Returns how, if that is the end of this run.
     pub(crate) async fn finish(&self, approved: Option<&Approved>) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
-        session.watch.guard_patiently(self.require_ledger()).await?;
+        session.watch.guard_patiently(session.store.require(Purpose::Keep, None)).await?;
         session
             .exclusively(Waiting::Patient, async |exclusive| {
                 let mut last: Option<(String, Progress)> = None;

@@ -76,6 +76,7 @@ impl From<Obstacle> for Failure {
             Obstacle::Damaged { .. } => &shared::DAMAGED,
             Obstacle::Verdict { code, .. } => codes::find(code).unwrap_or(&shared::REFUSED_BY_API),
             Obstacle::OtherExecutor { .. } => &shared::OTHER_EXECUTOR,
+            Obstacle::Elsewhere { .. } => &shared::ELSEWHERE,
             Obstacle::Stopped(Stop::LeaseOver) => &shared::LEASE_OVER,
             Obstacle::Stopped(Stop::Cancelled) => &shared::CANCELLED,
             Obstacle::Stopped(Stop::Interrupted) => &shared::INTERRUPTED,
@@ -92,6 +93,7 @@ impl From<Obstacle> for Failure {
             | Obstacle::Held { .. }
             | Obstacle::Verdict { .. }
             | Obstacle::OtherExecutor { .. }
+            | Obstacle::Elsewhere { .. }
             | Obstacle::Stopped(_) => None,
         };
         Self { source, ..Self::new(code, obstacle.to_string()) }

@@ -10,10 +10,12 @@
 //! - `endings`: how the last runs ended, also those that changed nothing
 //! - `register`: which sequences there have been
 //! - `transfer`: tickets as files, and back
+//! - `marker`: says in which other store the release keeps its runs
 
 mod endings;
 mod history;
 mod journal;
+mod marker;
 mod register;
 mod transfer;
 
@@ -23,8 +25,9 @@ use async_trait::async_trait;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::{Ending, RecordedRun, Reopened};
-use fairlead_migration::store::{Holder, Journal, Lock, Scope, Store, Terms};
+use fairlead_migration::store::{Holder, Journal, Lock, Purpose, Scope, Store, Terms};
 use fairlead_migration::ticket::Ticket;
+use fairlead_migration::transfer::{Exported, Imported};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -39,7 +42,6 @@ use crate::request::Error;
 use crate::resource::Resource;
 
 use self::journal::TicketJournal;
-pub use self::transfer::{Exported, Imported};
 
 /// Type of the Secrets.
 pub const SECRET_TYPE: &str = "fairlead.dev/ticket";
@@ -72,14 +74,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// What keeping a ticket takes, and forgetting old ones, and the lock of the release.
-    #[must_use]
-    pub fn needs(&self) -> Vec<Need> {
+    fn needs(&self) -> Vec<Need> {
         [self.needs_to_undo(), self.need(&["delete"])].concat()
     }
 
     /// What taking back a run takes.
-    #[must_use]
-    pub fn needs_to_undo(&self) -> Vec<Need> {
+    fn needs_to_undo(&self) -> Vec<Need> {
         [self.need(&["get", "list", "create", "patch"]), lease::needs(self.namespace)].concat()
     }
 
@@ -162,6 +162,18 @@ impl Store for Ledger<'_> {
         Ok(missing.into_iter().filter(|sequence| still.contains(sequence)).collect())
     }
 
+    async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
+        self.find_damages(runs).await
+    }
+
+    async fn others(&self) -> Result<BTreeSet<(String, String)>, Obstacle> {
+        self.list_others().await
+    }
+
+    fn address(&self, sequence: u64) -> String {
+        self.in_words(&ticket_name(self.release, &sequence.to_string()))
+    }
+
     async fn read(&self, name: &str) -> Result<Reopened, Obstacle> {
         Ok(self.reopen(name).await?.0)
     }
@@ -180,6 +192,25 @@ impl Store for Ledger<'_> {
 
     async fn note(&self, ending: &Ending) -> Result<(), Obstacle> {
         self.add_ending(ending).await
+    }
+
+    async fn export(&self) -> Result<Exported, Obstacle> {
+        self.export_all().await
+    }
+
+    async fn import(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle> {
+        self.import_all(documents).await
+    }
+
+    async fn require(&self, purpose: Purpose, user: Option<&str>) -> Result<(), Obstacle> {
+        let needs = match purpose {
+            Purpose::Keep => self.needs(),
+            Purpose::Undo => self.needs_to_undo(),
+        };
+        match user {
+            None => self.cluster.require(&needs).await,
+            Some(user) => self.cluster.require_for(user, &needs).await,
+        }
     }
 
     async fn lock<'l>(&'l self, terms: Terms<'l>) -> Result<Box<dyn Lock + 'l>, Obstacle> {

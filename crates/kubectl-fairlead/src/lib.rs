@@ -12,7 +12,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{log, report};
 use fairlead_release::args::ReleaseCommand;
 use fairlead_release::place::PLUGIN;
-use fairlead_release::session::{self, connect};
+use fairlead_release::session::connect;
 use fairlead_release::{certificate, check};
 
 use crate::args::{Args, Command};
@@ -26,12 +26,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Check { place, arguments } => {
             let common = kubectl.common(&place, lease, output);
             let cluster = connect(&common).await?;
-            return check::run(&cluster, &common, &arguments).await;
+            return check::run(&cluster, &common, PLUGIN, &arguments).await;
         }
         Command::Certificate { place } => {
             let common = kubectl.common(&place, lease, output);
             let cluster = connect(&common).await?;
-            return certificate::print(&cluster, session::place(&common, &cluster, PLUGIN), common.output.output).await;
+            return certificate::print(&cluster, &common, PLUGIN).await;
         }
         Command::Status { place, watch } => (place, ReleaseCommand::Status { watch }),
         Command::Rollback { place, arguments } => (place, ReleaseCommand::Rollback(arguments)),
@@ -41,7 +41,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     };
     let common = kubectl.common(&place, lease, output);
     let cluster = connect(&common).await?;
-    fairlead_release::run(&cluster, &common, &command, PLUGIN, |session| session).await
+    fairlead_release::run(&cluster, &common, &command, PLUGIN).await
 }
 
 /// Explains a code, of whatever job; without one lists all of them.

@@ -95,7 +95,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         }
         Command::Release(command) => {
             let cluster = connect(&args.common).await?;
-            fairlead_release::run(&cluster, &args.common, command, STEP, |session| session).await
+            fairlead_release::run(&cluster, &args.common, command, STEP).await
         }
         Command::Explain { code } => explain(code),
     }

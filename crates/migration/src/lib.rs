@@ -9,7 +9,7 @@
 //! - [`snapshot`]: the plan as it is stored before the first write
 //! - [`evidence`]: what a gate has seen, as it is stored beside its ticket
 //! - [`ticket`]: the record of one run; [`progress`]: how far it has come; [`run`]: both, as they were recorded
-//! - [`store`]: where runs are recorded, and the lock of a release
+//! - [`store`]: where runs are recorded, and the lock of a release; [`transfer`]: its tickets as documents, and back
 //! - [`obstacle`]: why a run cannot go on
 //! - [`executor`]: applies a plan, and restores what it changed when that fails
 //!
@@ -34,3 +34,4 @@ pub mod snapshot;
 pub mod stage;
 pub mod store;
 pub mod ticket;
+pub mod transfer;

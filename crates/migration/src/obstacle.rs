@@ -97,6 +97,16 @@ pub enum Obstacle {
         /// The image or the binary that has it.
         who: String,
     },
+    /// The runs of the release are recorded in another store.
+    #[error("release {release} keeps its runs in {store}; {way_on}")]
+    Elsewhere {
+        /// The release.
+        release: String,
+        /// What people call that store.
+        store: String,
+        /// Who can read them, and what to do where there are none any more.
+        way_on: String,
+    },
     /// The run was told to end.
     #[error("{0}")]
     Stopped(Stop),

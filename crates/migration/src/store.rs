@@ -1,6 +1,7 @@
 //! Where the runs of a release are recorded. Secrets of a cluster are one store, a table of the database that is migrated another.
 //! A release lives in one store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use crate::progress::Progress;
 use crate::run::{Ending, RecordedRun, Reopened};
 use crate::snapshot::Snapshot;
 use crate::ticket::Ticket;
+use crate::transfer::{Exported, Imported};
 
 /// Keeps the ticket of the run that is under way.
 #[async_trait(?Send)]
@@ -45,6 +47,18 @@ pub trait Journal {
     ///
     /// [`Obstacle::Damaged`] when its ticket cannot be read: a later version may have written it.
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle>;
+
+    /// Notes that nobody asks any more for tickets that somebody has deleted.
+    async fn forget_missing(&mut self, sequences: &[u64]) -> Result<(), Obstacle>;
+}
+
+/// What somebody is about to do with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To keep tickets, and forget old ones.
+    Keep,
+    /// To take runs back.
+    Undo,
 }
 
 /// How the name of a holder ends that goes back itself: whoever insists waits for it as everybody else does, because it does what is
@@ -113,6 +127,15 @@ pub trait Store {
     /// The sequences of runs that were recorded and are not there any more, though nobody has pruned them.
     async fn missing(&self) -> Result<Vec<u64>, Obstacle>;
 
+    /// What keeps these runs from being taken back, or from being believed, as far as it can be seen without their snapshots.
+    async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle>;
+
+    /// Namespaces and releases that have runs here, as far as they may be read; for whoever has named one that has none.
+    async fn others(&self) -> Result<BTreeSet<(String, String)>, Obstacle>;
+
+    /// Where the ticket of a run is: `Secret shops/fairlead.v1.shop.3`.
+    fn address(&self, sequence: u64) -> String;
+
     /// What a run has recorded, for reading only. Every digest has been checked.
     async fn read(&self, name: &str) -> Result<Reopened, Obstacle>;
 
@@ -128,6 +151,19 @@ pub trait Store {
     /// Adds how a run ended. Needs no lock: runs that change nothing have none.
     async fn note(&self, ending: &Ending) -> Result<(), Obstacle>;
 
+    /// Every ticket with all that it holds, but for those that are not whole.
+    async fn export(&self) -> Result<Exported, Obstacle>;
+
+    /// Creates what is not there. Nothing is created unless every ticket is whole, and what is there already has the same content.
+    async fn import(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle>;
+
+    /// Fails unless whoever runs this may do so, or somebody else of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Forbidden`] with all rules that are missing.
+    async fn require(&self, purpose: Purpose, user: Option<&str>) -> Result<(), Obstacle>;
+
     /// Waits until nobody else holds the lock of the release, and takes it.
     ///
     /// # Errors
@@ -140,6 +176,15 @@ pub trait Store {
 
     /// Keeps a ticket, while the lock is held.
     fn journal<'a>(&'a self, lock: &'a dyn Lock) -> Box<dyn Journal + 'a>;
+}
+
+/// Tickets that somebody has deleted, as damage.
+pub async fn gone(store: &dyn Store) -> Result<Vec<Obstacle>, Obstacle> {
+    let gone = |sequence| {
+        let source = "it is not there: somebody has deleted it".into();
+        Obstacle::Damaged { name: store.address(sequence), source }
+    };
+    Ok(store.missing().await?.into_iter().map(gone).collect())
 }
 
 /// Forgets the runs of `step` that have been taken back or that only looked, but for the newest `keep` of them and those that are

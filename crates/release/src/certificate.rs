@@ -6,16 +6,15 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::evidence::{self, Claim};
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::RecordedRun;
-use fairlead_migration::store::Store as _;
 use fairlead_observe::claim_broken::broken;
 use fairlead_observe::source::Source;
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::args::CommonArgs;
+use crate::binary::Binary;
 use crate::status::require_form;
 
 /// The step that makes certificates.
@@ -37,17 +36,23 @@ async fn open_again(cluster: &Cluster, run: &RecordedRun, evidence: &Value) -> V
 }
 
 /// Prints it; as JSON unless it is to be YAML.
-pub async fn print(cluster: &Cluster, place: Place<'_>, output: Output) -> anyhow::Result<ExitStatus> {
+pub async fn print<'a>(
+    cluster: &'a Cluster,
+    common: &'a CommonArgs,
+    binary: impl Into<Binary<'a>>,
+) -> anyhow::Result<ExitStatus> {
+    let (binary, output) = (binary.into(), common.output.output);
     require_form(output)?;
-    let ledger = Ledger::new(cluster, place.namespace, place.release);
-    let runs = ledger.runs().await.map_err(Failure::from)?;
+    let place = binary.place(common, cluster);
+    let store = binary.store(cluster, place).await?;
+    let runs = store.runs().await.map_err(Failure::from)?;
     let last = runs.iter().rev().find(|run| run.step == STEP && run.progress.evidence.is_some());
     let missing = || {
         let message = format!("release {} has none in namespace {}", place.release, place.namespace);
         Failure::new(&codes::NO_CERTIFICATE, message)
     };
     let run = last.ok_or_else(missing)?;
-    let evidence = ledger.evidence(run).await.map_err(Failure::from)?.ok_or_else(missing)?;
+    let evidence = store.evidence(run).await.map_err(Failure::from)?.ok_or_else(missing)?;
     let mut certificate = json!({
         "apiVersion": "fairlead.dev/v1", "kind": "Certificate", "release": place.release, "namespace": place.namespace,
         "ticket": run.name, "sequence": run.sequence, "helmRevision": run.helm_revision, "phase": run.phase().as_str(),

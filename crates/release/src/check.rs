@@ -7,21 +7,20 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::Objects;
 use fairlead_kube_client::permission::Need;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
-use fairlead_migration::store::Store as _;
+use fairlead_migration::store::{Purpose, Store};
 use fairlead_migration::ticket::{KUBERNETES, Tool};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
+use crate::binary::Binary;
 use crate::helm::HelmRecords;
 use crate::missing::numbers;
-use crate::place::{PLUGIN, Place};
-use crate::session::place;
+use crate::place::Place;
 use crate::status::require_form;
 
 /// One answer: so it is, why it is not, or who knows.
@@ -47,10 +46,17 @@ impl Answer {
 }
 
 /// Asks everything, prints the answers, and fails when one of them is no.
-pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
+pub async fn run<'a>(
+    cluster: &'a Cluster,
+    common: &'a CommonArgs,
+    binary: impl Into<Binary<'a>>,
+    args: &CheckArgs,
+) -> anyhow::Result<ExitStatus> {
     require_form(common.output.output)?;
-    let place = place(common, cluster, PLUGIN);
-    let answers = ask(cluster, place, args).await.map_err(Failure::from)?;
+    let binary = binary.into();
+    let place = binary.place(common, cluster);
+    let store = binary.store(cluster, place).await?;
+    let answers = ask(cluster, &*store, place, args).await.map_err(Failure::from)?;
     report::say(&written(&answers, place, common.output.output)?)?;
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
@@ -62,8 +68,7 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, args: &CheckArgs) -> an
     }
 }
 
-async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Vec<Answer>, Obstacle> {
-    let ledger = Ledger::new(cluster, place.namespace, place.release);
+async fn ask(cluster: &Cluster, store: &dyn Store, place: Place<'_>, args: &CheckArgs) -> Result<Vec<Answer>, Obstacle> {
     let helm = HelmRecords::of(cluster, place).await?;
     let armed = match helm.newest() {
         Some(newest) => helm.is_armed(cluster, newest).await?,
@@ -71,7 +76,7 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     };
     let mut answers = Vec::new();
     // What may not be read is an answer, too.
-    let runs = match ledger.runs().await {
+    let runs = match store.runs().await {
         Err(obstacle @ (Obstacle::Forbidden { .. } | Obstacle::Damaged { .. })) => {
             answers.push(is_armed(&helm, armed, place, true));
             answers.push(Answer::of("runs", Err(chain(&obstacle))));
@@ -81,22 +86,24 @@ async fn ask(cluster: &Cluster, place: Place<'_>, args: &CheckArgs) -> Result<Ve
     };
     answers.push(is_armed(&helm, armed, place, args.without_helm || !runs.is_empty()));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
-    let damaged = ledger.damages(&runs).await?;
-    let (served, needs) = needs(cluster, &ledger, &runs).await?;
-    answers.push(Answer::of("tickets", are_there(&ledger.missing().await?, &damaged, place)));
+    let damaged = store.damages(&runs).await?;
+    let (served, needs) = needs(cluster, store, &runs).await?;
+    answers.push(Answer::of("tickets", are_there(&store.missing().await?, &damaged, place)));
     answers.push(Answer::of("kinds", served));
-    let all = [ledger.needs_to_undo(), needs.clone()].concat();
-    let allowed = allowed(cluster.require(&all).await, "you may take back every run in force")?;
-    answers.push(Answer::of("permissions", allowed));
+    let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
+    answers.push(Answer::of("permissions", allowed(may, "you may take back every run in force")?));
     let of_hooks = match helm.newest() {
         Some(newest) if armed != Some(false) => rollback_account(cluster, place, newest).await?,
         _ => None,
     };
     if let Some(account) = args.rollback_account.as_ref().or(of_hooks.as_ref()) {
-        // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
-        let needs = if args.rollback_account.is_some() { &all } else { &needs };
         let user = format!("system:serviceaccount:{}:{account}", place.namespace);
-        answers.push(allowed_to(cluster, needs, &user, account).await?);
+        // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
+        let may = match args.rollback_account {
+            Some(_) => store.require(Purpose::Undo, Some(&user)).await,
+            None => Ok(()),
+        };
+        answers.push(allowed_to(both(may, cluster.require_for(&user, &needs).await), account)?);
     }
     let who_knows = "each job's own `plan`, with its configuration, says whether it would be blocked";
     answers.push(Answer::unknown("plan", who_knows.to_owned()));
@@ -195,13 +202,13 @@ fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<
 /// Whether the kinds of all runs in force are served, and what taking their objects back needs. What is damaged says nothing here.
 async fn needs(
     cluster: &Cluster,
-    ledger: &Ledger<'_>,
+    store: &dyn Store,
     runs: &[RecordedRun],
 ) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
     let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
     let mut served = Ok("every kind is served that a run in force has changed".to_owned());
     for run in runs.iter().rev().filter(|run| run.may_be_undone() && !run.is_superfluous()) {
-        let reopened = match ledger.read(&run.name).await {
+        let reopened = match store.read(&run.name).await {
             Err(Obstacle::Damaged { .. }) => continue,
             reopened => reopened?,
         };
@@ -224,6 +231,19 @@ async fn needs(
     Ok((served, needs))
 }
 
+/// Two answers as one, with the rules that are missing in either.
+fn both(first: Result<(), Obstacle>, second: Result<(), Obstacle>) -> Result<(), Obstacle> {
+    match (first, second) {
+        (
+            Err(Obstacle::Forbidden { operation, rule, source }),
+            Err(Obstacle::Forbidden { operation: other, rule: more, .. }),
+        ) if !operation.starts_with("ask ") && !other.starts_with("ask ") => {
+            Err(Obstacle::Forbidden { operation, rule: format!("{rule}; {more}"), source })
+        }
+        (first, second) => first.and(second),
+    }
+}
+
 fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, String>, Obstacle> {
     match answer {
         Ok(()) => Ok(Ok(yes.to_owned())),
@@ -233,9 +253,9 @@ fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, Str
 }
 
 /// Who may not ask for others says so, and that is no answer.
-async fn allowed_to(cluster: &Cluster, needs: &[Need], user: &str, account: &str) -> Result<Answer, Obstacle> {
+fn allowed_to(may: Result<(), Obstacle>, account: &str) -> Result<Answer, Obstacle> {
     let question = "rollback's permissions";
-    match cluster.require_for(user, needs).await {
+    match may {
         Err(Obstacle::Forbidden { operation, .. }) if operation.starts_with("ask ") => {
             Ok(Answer::unknown(question, format!("you may not ask for ServiceAccount {account}; an administrator may")))
         }

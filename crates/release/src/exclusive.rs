@@ -9,7 +9,9 @@ use fairlead_job::watch::Watch;
 use fairlead_migration::executor::Watcher;
 use fairlead_migration::obstacle::Stop;
 use fairlead_migration::store::{GOES_BACK, Lock, Scope, Terms};
+use fairlead_migration::ticket::Tool;
 
+use crate::one_store;
 use crate::session::Session;
 
 /// What the executor is told while the lock of the release is held.
@@ -101,6 +103,20 @@ impl Session<'_> {
         };
         lock.release().await;
         Ok(result)
+    }
+
+    /// Before the first ticket in a store that is not the cluster's ledger: says so there.
+    pub async fn claim_store(&self, tool: &Tool) -> Result<(), Failure> {
+        let Some(other) = self.other_store else { return Ok(()) };
+        let (holder, args) = (holder(), &self.common.lease);
+        let terms = Terms {
+            scope: Scope::Release,
+            holder: &holder,
+            duration: args.lease_duration,
+            patience: args.lease_wait,
+            insists: false,
+        };
+        self.watch.guard(one_store::claim(self.cluster, self.place, other, tool, terms)).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! A release and its runs: one at a time, shown, and taken back. A ticket says itself how it is undone, so nothing here knows a step.
 //!
 //! - [`args`]: arguments that every program has which works on a release
+//! - [`binary`]: which binary is at work, and what it has; `one_store`: whether the release keeps its runs there
 //! - [`session`]: one process at work, and its last word
 //! - [`exclusive`]: one run at a time
 //! - [`executors`]: what carries changes out
@@ -21,6 +22,7 @@
 //! Consequence: `kubectl-fairlead` is built from this crate alone, and every job brings the same commands along for hooks.
 
 pub mod args;
+pub mod binary;
 pub mod cancelled;
 pub mod certificate;
 pub mod check;
@@ -29,6 +31,7 @@ pub mod executors;
 pub mod helm;
 mod missing;
 mod next;
+mod one_store;
 mod order;
 pub mod place;
 mod rehearsal;
@@ -49,25 +52,24 @@ use std::time::Duration;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 
 use crate::args::{CommonArgs, ReleaseCommand};
-use crate::session::{Command, Session, place};
+use crate::binary::Binary;
+use crate::session::{Command, Session};
 
 /// How long it may take to look at what is held; most of it is waiting for another run.
 const UNHOLD_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Carries out a command on the runs of a release, for the binary of this name. `equip` gives a session what the binary has beside the
-/// executor and the store that every binary has.
+/// Carries out a command on the runs of a release.
 pub async fn run<'a>(
     cluster: &'a Cluster,
     common: &'a CommonArgs,
     command: &ReleaseCommand,
-    binary: &'a str,
-    equip: impl FnOnce(Session<'a>) -> Session<'a>,
+    binary: impl Into<Binary<'a>>,
 ) -> anyhow::Result<ExitStatus> {
-    let place = place(common, cluster, binary);
-    let result = carry_out(cluster, common, command, binary, equip).await;
+    let binary = binary.into();
+    let place = binary.place(common, cluster);
+    let result = carry_out(cluster, common, command, binary).await;
     if matches!(command, ReleaseCommand::Import { .. }) {
         return result;
     }
@@ -81,22 +83,29 @@ async fn carry_out<'a>(
     cluster: &'a Cluster,
     common: &'a CommonArgs,
     command: &ReleaseCommand,
-    binary: &'a str,
-    equip: impl FnOnce(Session<'a>) -> Session<'a>,
+    binary: Binary<'a>,
 ) -> anyhow::Result<ExitStatus> {
-    let place = place(common, cluster, binary);
-    let ledger = Ledger::new(cluster, place.namespace, place.release);
+    let place = binary.place(common, cluster);
     match command {
-        ReleaseCommand::Status { watch } => status::run(cluster, place, common.output.output, *watch).await,
         ReleaseCommand::Rollback(args) => {
             let session = Session::begin(common, cluster, binary, Command::Rollback, args.run_timeout).await?;
-            rollback::run(&equip(session), args).await
+            rollback::run(&session, args).await
         }
         ReleaseCommand::Unhold => {
             let session = Session::begin(common, cluster, binary, Command::Unhold, UNHOLD_TIMEOUT).await?;
-            unhold::run(&equip(session)).await
+            unhold::run(&session).await
         }
-        ReleaseCommand::Export(args) => transfer::export(cluster, &ledger, place, args).await,
-        ReleaseCommand::Import { file } => transfer::import(&ledger, file).await,
+        ReleaseCommand::Status { watch } => {
+            let store = binary.store(cluster, place).await?;
+            status::run(cluster, &*store, place, common.output.output, *watch).await
+        }
+        ReleaseCommand::Export(args) => {
+            let store = binary.store(cluster, place).await?;
+            transfer::export(cluster, &*store, place, args).await
+        }
+        ReleaseCommand::Import { file } => {
+            let store = binary.store(cluster, place).await?;
+            transfer::import(&*store, file).await
+        }
     }
 }

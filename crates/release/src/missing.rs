@@ -2,8 +2,8 @@
 
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::ledger::ticket_name;
 use fairlead_migration::run::RecordedRun;
+use fairlead_migration::store::Store;
 
 use crate::args::{Goal, RollbackArgs};
 use crate::helm::HelmRecords;
@@ -24,14 +24,13 @@ pub(crate) fn in_the_way(missing: &[u64], runs: &[RecordedRun], goal: &Goal, hel
 }
 
 /// Names them, and both ways on.
-pub(crate) fn refuse(missing: &[u64], place: Place<'_>, args: &RollbackArgs) -> Failure {
-    let Place { namespace, release, .. } = place;
-    let names = listed(missing.iter().map(|it| format!("{namespace}/{}", ticket_name(release, &it.to_string()))));
-    let (secrets, tickets, runs) = match missing {
-        [_] => ("Secret", "is not there: somebody has deleted the ticket of run", "that run"),
-        _ => ("Secrets", "are not there: somebody has deleted the tickets of runs", "those runs"),
+pub(crate) fn refuse(missing: &[u64], store: &dyn Store, place: Place<'_>, args: &RollbackArgs) -> Failure {
+    let names = listed(missing.iter().map(|sequence| store.address(*sequence)));
+    let (tickets, runs) = match missing {
+        [_] => ("is not there: somebody has deleted the ticket of run", "that run"),
+        _ => ("are not there: somebody has deleted the tickets of runs", "those runs"),
     };
-    let message = format!("{secrets} {names} {tickets} {}", numbers(missing));
+    let message = format!("{names} {tickets} {}", numbers(missing));
     let without = RollbackArgs { without_missing: true, ..args.clone() };
     Failure::new(&shared::DAMAGED, message).with_aftermath(format!(
         "Nothing was taken back. From an export: {}\nWithout it, what {runs} changed stays: {}\n",

@@ -222,8 +222,14 @@ mod tests {
     use super::*;
     use crate::testing::{self, asked, revision};
 
-    const PLACE: Place<'_> =
-        Place { namespace: "shops", release: "shop", binary: "job", helm_release: "shop", access: Access::USUAL };
+    const PLACE: Place<'_> = Place {
+        namespace: "shops",
+        release: "shop",
+        binary: "job",
+        helm_release: "shop",
+        access: Access::USUAL,
+        store_flags: None,
+    };
 
     fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> RecordedRun {
         RecordedRun { helm_revision, ..testing::run(sequence, phase) }

@@ -1,8 +1,12 @@
 //! Where the ledger of which release is, and the commands that are printed for it: all of them are made here, so that they can be pasted.
 
+use fairlead_job::args::{ClusterArgs, ReleaseArgs};
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::access::Access;
+use fairlead_kube_client::cluster::Cluster;
+
+use crate::args::CommonArgs;
 
 /// The kubectl plugin, as a binary that is asked; it has no step.
 pub const PLUGIN: &str = "kubectl fairlead";
@@ -24,14 +28,38 @@ pub struct Place<'a> {
     pub helm_release: &'a str,
     /// What was said about the cluster: whoever pastes a command must not end in another one.
     pub access: Access<'a>,
+    /// Where the runs are not in the cluster's ledger: the flags that name that store, as they are written in a command.
+    pub store_flags: Option<&'a str>,
+}
+
+/// The cluster, as it was named.
+pub(crate) fn access(args: &ClusterArgs) -> Access<'_> {
+    Access {
+        kubeconfig: args.kubeconfig.as_deref(),
+        context: args.context.as_deref(),
+        impersonate: args.impersonate.as_deref(),
+        impersonate_groups: &args.impersonate_groups,
+    }
+}
+
+/// Where the ledger is, for a binary of this name.
+#[must_use]
+pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) -> Place<'a> {
+    let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
+    let ReleaseArgs { release, .. } = &common.release;
+    let helm_release = common.release.helm_name();
+    Place { namespace, release, binary, helm_release, access: access(&common.cluster), store_flags: None }
 }
 
 impl Place<'_> {
-    /// A command of the kubectl plugin: `kubectl fairlead rollback shop -n shops --last`.
+    /// A command of the kubectl plugin: `kubectl fairlead rollback shop -n shops --last`; of the binary itself where only that has the store.
     #[must_use]
     pub fn command(&self, what: &str) -> String {
-        let Self { namespace, release, .. } = self;
+        let Self { namespace, release, binary, .. } = self;
         let (verb, more) = what.split_once(' ').map_or((what, String::new()), |(verb, more)| (verb, format!(" {more}")));
+        if self.store_flags.is_some() {
+            return self.of_job(binary, verb, &more);
+        }
         format!("{PLUGIN} {verb} {release} -n {namespace}{more}{}{}", self.helm(), self.cluster(KUBECTL_FLAGS))
     }
 
@@ -58,10 +86,15 @@ impl Place<'_> {
     /// A command of a job, with what a run was told: `trigger-replicator apply --release shop …`.
     #[must_use]
     pub fn job_command(&self, job: &str, verb: &str, flags: &[String]) -> String {
-        let Self { namespace, release, .. } = self;
         let told = [vec![String::new()], flags.iter().map(|flag| quoted(flag)).collect()].concat().join(" ");
+        self.of_job(job, verb, &told)
+    }
+
+    fn of_job(&self, job: &str, verb: &str, more: &str) -> String {
+        let Self { namespace, release, store_flags, .. } = self;
+        let store = store_flags.map(|flags| format!(" {flags}")).unwrap_or_default();
         format!(
-            "{job} {verb} --release {release} --ledger-namespace {namespace}{told}{}{}",
+            "{job} {verb} --release {release} --ledger-namespace {namespace}{more}{store}{}{}",
             self.helm(),
             self.cluster(KUBECTL_FLAGS)
         )
@@ -117,8 +150,14 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted() {
-        let place =
-            Place { namespace: "shops", release: "system", binary: "job", helm_release: "shop", access: Access::USUAL };
+        let place = Place {
+            namespace: "shops",
+            release: "system",
+            binary: "job",
+            helm_release: "shop",
+            access: Access::USUAL,
+            store_flags: None,
+        };
         let elsewhere =
             Place { helm_release: "system", access: Access { context: Some("the other"), ..Access::USUAL }, ..place };
         assert_eq!(elsewhere.command("status"), "kubectl fairlead status system -n shops --context 'the other'");
@@ -138,6 +177,9 @@ mod tests {
         let helm = "helm rollback shop 2 -n shops --kube-as-user eve --kube-as-group on-call";
         assert_eq!(as_another.helm_rollback(2), helm);
         assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
+        let in_a_folder = Place { store_flags: Some("--store /srv/tickets"), ..place };
+        let back = "job rollback --release system --ledger-namespace shops --to 0 --store /srv/tickets --helm-release shop";
+        assert_eq!(in_a_folder.command("rollback --to 0"), back);
         assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
         let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);
         assert_eq!(

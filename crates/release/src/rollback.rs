@@ -8,7 +8,6 @@ use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::change::{Target, Targets};
 use fairlead_migration::executor::{Outcome, Part, Run};
 use fairlead_migration::obstacle::{Obstacle, chain};
@@ -16,6 +15,7 @@ use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::progress::{Asked, OnDrift, Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::{StageKind, UndoAt};
+use fairlead_migration::store::Purpose;
 
 use crate::args::RollbackArgs;
 use crate::exclusive::{Exclusive, Waiting};
@@ -34,10 +34,10 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
     match prepare(session, args).await {
         // Nothing is written when nothing is to be changed, nor for a release that nobody knows.
         Err(failure) if *failure.code == shared::NOTHING_IN_FORCE => {
-            let (ledger, watch) = (Ledger::new(session.cluster, place.namespace, place.release), &session.watch);
+            let watch = &session.watch;
             let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await.map_err(Failure::from)?;
             // There is nothing to take back either way; where there is, is worth knowing.
-            let unknown = watch.guard_patiently(require_known(&ledger, place, &helm)).await.err();
+            let unknown = watch.guard_patiently(require_known(&*session.store, place, &helm)).await.err();
             let unknown = unknown.filter(|unknown| *unknown.code == shared::UNKNOWN_RELEASE);
             Err(unknown.map_or(failure, |unknown| Failure::new(&shared::NOTHING_IN_FORCE, unknown.to_string())).into())
         }
@@ -79,8 +79,7 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
         require_helm_back(session, args, &helm).await?;
     }
     if !args.dry_run {
-        let ledger = Ledger::new(session.cluster, place.namespace, place.release);
-        watch.guard_patiently(session.cluster.require(&ledger.needs_to_undo())).await?;
+        watch.guard_patiently(session.store.require(Purpose::Undo, None)).await?;
     }
     Ok((helm, chosen))
 }
@@ -178,9 +177,8 @@ impl Rollback<'_> {
 
     /// Has nobody ask again for tickets that this was told to go on without.
     async fn forget(&self, missing: &[u64]) -> Result<(), Failure> {
-        let place = self.session.place;
-        let ledger = Ledger::new(self.session.cluster, place.namespace, place.release);
-        Ok(self.session.watch.guard_patiently(ledger.forget_missing(missing, self.exclusive.lock())).await?)
+        let mut journal = self.session.store.journal(self.exclusive.lock());
+        Ok(self.session.watch.guard_patiently(journal.forget_missing(missing)).await?)
     }
 
     /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.

@@ -51,7 +51,7 @@ pub(crate) async fn choose(
     let newest = runs.last().map(|run| run.sequence);
     let missing = missing::in_the_way(&store.missing().await?, &runs, goal, helm);
     if !missing.is_empty() && !args.without_missing {
-        return Err(missing::refuse(&missing, place, args));
+        return Err(missing::refuse(&missing, store, place, args));
     }
     if let (Some(revision), Some(newest)) = (goal.to_revision, helm.newest())
         && revision > newest

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fairlead_job::args::{ClusterArgs, ReleaseArgs};
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -10,11 +9,10 @@ use fairlead_job::outcome::Ended;
 use fairlead_job::redact;
 use fairlead_job::report;
 use fairlead_job::watch::Watch;
-use fairlead_kube_client::access::Access;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::jobs::Job;
-use fairlead_kube_client::ledger::{Ledger, now};
+use fairlead_kube_client::ledger::now;
 use fairlead_migration::executor;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
@@ -23,8 +21,11 @@ use fairlead_migration::store::Store;
 use fairlead_migration::ticket::Ticket;
 
 use crate::args::CommonArgs;
+use crate::binary::{Binary, opened};
 use crate::executors::{Executor, Executors, Kubernetes, executor};
-use crate::place::Place;
+use crate::one_store;
+pub use crate::place::place;
+use crate::place::{Place, access};
 
 /// What a process that writes was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Session<'a> {
     pub store: Box<dyn Store + 'a>,
     /// The Job that this process is a pod of.
     pub job: Option<Job>,
+    /// What people call the store, where it is not the cluster's ledger.
+    pub(crate) other_store: Option<&'a str>,
     executors: Executors<'a>,
     command: Command,
 }
@@ -95,34 +98,18 @@ pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
         .map_err(|error| Failure::new(&shared::CONFIGURATION, chain(&error)))
 }
 
-fn access(args: &ClusterArgs) -> Access<'_> {
-    Access {
-        kubeconfig: args.kubeconfig.as_deref(),
-        context: args.context.as_deref(),
-        impersonate: args.impersonate.as_deref(),
-        impersonate_groups: &args.impersonate_groups,
-    }
-}
-
-/// Where the ledger is, for a binary of this name.
-#[must_use]
-pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) -> Place<'a> {
-    let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
-    let ReleaseArgs { release, .. } = &common.release;
-    Place { namespace, release, binary, helm_release: common.release.helm_name(), access: access(&common.cluster) }
-}
-
 impl<'a> Session<'a> {
     /// Begins to count `run_timeout`, and asks what the cluster serves.
     pub async fn begin(
         common: &'a CommonArgs,
         cluster: &'a Cluster,
-        binary: &'a str,
+        binary: impl Into<Binary<'a>>,
         command: Command,
         run_timeout: Duration,
     ) -> anyhow::Result<Self> {
         let watch = Watch::start(run_timeout)?;
-        let place = place(common, cluster, binary);
+        let binary = binary.into();
+        let place = binary.place(common, cluster);
         let job = match &common.release.job {
             Some(name) => Some(watch.guard_patiently(cluster.job(place.namespace, name)).await.map_err(Failure::from)?),
             None => None,
@@ -131,28 +118,24 @@ impl<'a> Session<'a> {
         if let Some(job) = job.as_ref().filter(|_| matches!(command, Command::Apply | Command::Background)) {
             watch.began_before(job.elapsed);
         }
-        let store = Box::new(Ledger::new(cluster, place.namespace, place.release));
-        let (discovery, executors) = (Discovery::default(), Vec::new());
-        let mut session = Self { common, cluster, discovery, watch, place, store, job, executors, command };
-        match session.watch.guard_patiently(cluster.discover()).await.map_err(Failure::from) {
+        let Binary { executors, store, name } = binary;
+        let other_store = store.as_ref().map(|other| other.name);
+        let (discovery, store) = (Discovery::default(), opened(store, cluster, place));
+        let mut session = Self { common, cluster, discovery, watch, place, store, job, other_store, executors, command };
+        match session.watch.guard_patiently(session.discovered()).await {
             Ok(discovery) => session.discovery = discovery,
-            Err(failure) => return Err(session.fail(binary, failure).await.into()),
+            Err(failure) => return Err(session.fail(name, failure).await.into()),
         }
         session.executors.push(Box::new(Kubernetes::new(cluster, session.discovery.clone())));
         Ok(session)
     }
 
-    /// The same with another executor that this binary has.
-    #[must_use]
-    pub fn with_executor(mut self, executor: Box<dyn Executor + 'a>) -> Self {
-        self.executors.push(executor);
-        self
-    }
-
-    /// The same with another store of runs.
-    #[must_use]
-    pub fn with_store(self, store: Box<dyn Store + 'a>) -> Self {
-        Self { store, ..self }
+    /// What the cluster serves; nobody asks where the release keeps its runs in another store.
+    async fn discovered(&self) -> Result<Discovery, Failure> {
+        if let Some(other) = self.other_store {
+            one_store::require(self.cluster, self.place, other).await?;
+        }
+        Ok(self.cluster.discover().await?)
     }
 
     /// The executor that a ticket names.
@@ -212,8 +195,9 @@ impl<'a> Session<'a> {
     async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>, left: &str) {
         let is_unreachable =
             failure.is_some_and(|failure| *failure.code == shared::UNREACHABLE || *failure.code == shared::LEASE_OVER);
-        if is_unreachable {
-            // Nobody would hear it, and it would take as long again to find that out.
+        let is_elsewhere = failure.is_some_and(|failure| *failure.code == shared::ELSEWHERE);
+        if is_unreachable || is_elsewhere {
+            // Nobody would hear it, and it would take as long again to find that out; or the runs are recorded elsewhere.
             return;
         }
         let exit = failure.map_or(ExitStatus::Done, Failure::status).code();

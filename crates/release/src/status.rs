@@ -9,10 +9,9 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::Ending;
-use fairlead_migration::store::{Holder, Store as _};
+use fairlead_migration::store::{Holder, Store};
 use serde_json::{Value, json};
 
 use crate::helm::HelmRecords;
@@ -25,14 +24,19 @@ use crate::status_text::text;
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Prints the runs of a release; with `watch` again whenever they have changed, for ever.
-pub async fn run(cluster: &Cluster, place: Place<'_>, output: Output, watch: bool) -> anyhow::Result<ExitStatus> {
+pub async fn run(
+    cluster: &Cluster,
+    store: &dyn Store,
+    place: Place<'_>,
+    output: Output,
+    watch: bool,
+) -> anyhow::Result<ExitStatus> {
     require_form(output)?;
-    let ledger = Ledger::new(cluster, place.namespace, place.release);
     let mut last = String::new();
     loop {
-        let status = Overview::of(cluster, &ledger, place).await.map_err(Failure::from)?;
+        let status = Overview::of(cluster, store, place).await.map_err(Failure::from)?;
         if status.is_unknown() && !watch {
-            return Err(unknown(place, &ledger.others().await.map_err(Failure::from)?).into());
+            return Err(unknown(place, &store.others().await.map_err(Failure::from)?).into());
         }
         let now = written(&status, output)?;
         let is_heard = now == last || report::say(&now)?;
@@ -55,12 +59,12 @@ pub(crate) fn require_form(output: Output) -> Result<(), Failure> {
 }
 
 /// Fails for a release of which neither we nor Helm have heard, and names those that have runs.
-pub(crate) async fn require_known(ledger: &Ledger<'_>, place: Place<'_>, helm: &HelmRecords) -> Result<(), Failure> {
+pub(crate) async fn require_known(store: &dyn Store, place: Place<'_>, helm: &HelmRecords) -> Result<(), Failure> {
     let is_known = !helm.revisions.is_empty()
-        || !ledger.runs().await?.is_empty()
-        || !ledger.endings().await?.is_empty()
-        || !ledger.missing().await?.is_empty();
-    if is_known { Ok(()) } else { Err(unknown(place, &ledger.others().await?)) }
+        || !store.runs().await?.is_empty()
+        || !store.endings().await?.is_empty()
+        || !store.missing().await?.is_empty();
+    if is_known { Ok(()) } else { Err(unknown(place, &store.others().await?)) }
 }
 
 fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {

@@ -2,12 +2,11 @@
 
 use fairlead_job::codes::shared;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::stuck::Stuck;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::{Ending, RecordedRun};
-use fairlead_migration::store::{Holder, Scope, Store as _};
+use fairlead_migration::store::{Holder, Scope, Store};
 
 use crate::helm::{HelmRecords, HelmState};
 use crate::next::{Hooks, Known, Next, next, to_finish};
@@ -36,7 +35,7 @@ pub(crate) struct Overview<'a> {
 
 impl<'a> Overview<'a> {
     /// Reads it.
-    pub(crate) async fn of(cluster: &Cluster, store: &Ledger<'_>, place: Place<'a>) -> Result<Self, Obstacle> {
+    pub(crate) async fn of(cluster: &Cluster, store: &dyn Store, place: Place<'a>) -> Result<Self, Obstacle> {
         let runs = store.runs().await?;
         let (missing, endings) = (store.missing().await?, store.endings().await?);
         let damages = store.damages(&runs).await?;
@@ -82,7 +81,7 @@ impl<'a> Overview<'a> {
 }
 
 /// Who may see the runs of a release need not be allowed to see its leases.
-async fn holder(store: &Ledger<'_>, scope: Scope) -> Result<Option<Holder>, Obstacle> {
+async fn holder(store: &dyn Store, scope: Scope) -> Result<Option<Holder>, Obstacle> {
     match store.holder(scope).await {
         Err(Obstacle::Forbidden { .. }) => Ok(None),
         holder => holder,

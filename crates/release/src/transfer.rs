@@ -10,12 +10,12 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::{Exported, Ledger};
 use fairlead_kube_client::objects::writable;
 use fairlead_migration::change::Targets;
 use fairlead_migration::obstacle::{Obstacle, chain};
-use fairlead_migration::store::Store as _;
+use fairlead_migration::store::{Store, gone};
 use fairlead_migration::ticket::KUBERNETES;
+use fairlead_migration::transfer::Exported;
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
@@ -29,7 +29,7 @@ const STDOUT: &str = "-";
 /// Writes the tickets, or what they hold.
 pub async fn export(
     cluster: &Cluster,
-    ledger: &Ledger<'_>,
+    store: &dyn Store,
     place: Place<'_>,
     args: &ExportArgs,
 ) -> anyhow::Result<ExitStatus> {
@@ -41,7 +41,7 @@ pub async fn export(
     }
     // Whole, or not at all: who is interrupted leaves nothing that stands in the way of the next try.
     let mut content = Vec::new();
-    let (count, damages) = write_to(&mut content, cluster, ledger, place, args).await?;
+    let (count, damages) = write_to(&mut content, cluster, store, place, args).await?;
     let mut out = create(&args.file)?;
     if let Err(error) = out.write_all(&content).and_then(|()| out.flush()) {
         if is_file && let Err(error) = std::fs::remove_file(&args.file) {
@@ -65,7 +65,7 @@ pub async fn export(
 async fn write_to(
     out: &mut dyn Write,
     cluster: &Cluster,
-    ledger: &Ledger<'_>,
+    store: &dyn Store,
     place: Place<'_>,
     args: &ExportArgs,
 ) -> anyhow::Result<(String, Vec<Obstacle>)> {
@@ -74,7 +74,7 @@ async fn write_to(
             Ok(helm) => helm,
             Err(obstacle) => return obstacle.into(),
         };
-        if let Err(unknown) = require_known(ledger, place, &helm).await {
+        if let Err(unknown) = require_known(store, place, &helm).await {
             return unknown;
         }
         let Place { release, namespace, .. } = place;
@@ -83,8 +83,8 @@ async fn write_to(
     };
     let failed = |error: std::io::Error| unwritten(&args.file, error);
     let (count, damages) = if args.as_manifests {
-        let objects = before(ledger, place).await.map_err(Failure::from)?;
-        let damages = ledger.gone().await.map_err(Failure::from)?;
+        let objects = before(store, place).await.map_err(Failure::from)?;
+        let damages = gone(store).await.map_err(Failure::from)?;
         if objects.is_empty() && damages.is_empty() {
             return Err(nothing("run that has changed or deleted an object and is not taken back").await.into());
         }
@@ -94,23 +94,23 @@ async fn write_to(
         }
         (format!("{} objects as they were before", objects.len()), damages)
     } else {
-        let Exported { secrets, damages } = ledger.export().await.map_err(Failure::from)?;
-        if secrets.is_empty() {
+        let Exported { documents, damages } = store.export().await.map_err(Failure::from)?;
+        if documents.is_empty() {
             return Err(nothing("tickets").await.into());
         }
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": secrets});
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
         serde_json::to_writer(&mut *out, &list).map_err(std::io::Error::from).map_err(failed)?;
-        (format!("{} Secrets of the ledger", list["items"].as_array().map_or(0, Vec::len)), damages)
+        let count = list["items"].as_array().map_or(0, Vec::len);
+        (format!("the tickets of release {} in {count} documents", place.release), damages)
     };
     out.flush().map_err(failed)?;
     Ok((count, damages))
 }
 
 /// Creates what is missing.
-pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
+pub async fn import(store: &dyn Store, file: &Path) -> anyhow::Result<ExitStatus> {
     let documents = manifests::read(file).map_err(Failure::input)?;
-    let secrets: Vec<Value> = documents.into_iter().filter(|document| document["kind"] == "Secret").collect();
-    let imported = ledger.import(&secrets).await.map_err(Failure::from)?;
+    let imported = store.import(&documents).await.map_err(Failure::from)?;
     if imported.is_empty() {
         let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
         return Err(Failure::new(&shared::INPUT, message).into());
@@ -122,10 +122,10 @@ pub async fn import(ledger: &Ledger<'_>, file: &Path) -> anyhow::Result<ExitStat
 
 /// The objects that runs have changed or deleted which are not taken back, as they were before the first of them. What other executors have changed is no
 /// object.
-async fn before(ledger: &Ledger<'_>, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
+async fn before(store: &dyn Store, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
     let (mut seen, mut objects) = (Targets::default(), Vec::new());
-    for run in ledger.runs().await?.iter().filter(|run| run.may_be_last()) {
-        let reopened = ledger.read(&run.name).await?;
+    for run in store.runs().await?.iter().filter(|run| run.may_be_last()) {
+        let reopened = store.read(&run.name).await?;
         if reopened.ticket.executor != KUBERNETES {
             let (step, release) = (&run.step, place.release);
             tracing::warn!(step, release, executor = reopened.ticket.executor, "has changed no objects: not in this file");

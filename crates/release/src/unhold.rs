@@ -12,7 +12,6 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{redact, report};
 use fairlead_kube_client::cluster::FIELD_MANAGER;
-use fairlead_kube_client::ledger::Ledger;
 use fairlead_kube_client::objects::{Objects, writable};
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
@@ -63,7 +62,7 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         if runs.is_empty() && session.common.release.helm_revision.is_none() {
             let Session { cluster, place, .. } = session;
             let helm = HelmRecords::of(cluster, *place).await.map_err(Failure::from)?;
-            require_known(&Ledger::new(cluster, place.namespace, place.release), *place, &helm).await?;
+            require_known(&*session.store, *place, &helm).await?;
         }
         // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
         let revision = session.common.release.helm_revision;

@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         }
         Command::Release(command) => {
             let cluster = connect(&args.common).await?;
-            fairlead_release::run(&cluster, &args.common, command, plan::STEP, |session| session).await
+            fairlead_release::run(&cluster, &args.common, command, plan::STEP).await
         }
         Command::Explain { code } => explain(code),
     }

@@ -2,6 +2,7 @@
 //! operating system's, which frees it when a process dies.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,10 +12,11 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{Ending, RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Snapshot};
-use fairlead_migration::store::{Holder, Journal, Lock, Scope, Store, Terms};
+use fairlead_migration::store::{self, Holder, Journal, Lock, Purpose, Scope, Store, Terms};
 use fairlead_migration::ticket::Ticket;
+use fairlead_migration::transfer::{Exported, Imported};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder.
 pub(crate) struct FolderStore {
@@ -28,6 +30,14 @@ struct Record {
     chunks: Vec<Vec<u8>>,
     progress: Progress,
     evidence: Option<Value>,
+}
+
+/// What the folder remembers of itself.
+#[derive(Default, Serialize, Deserialize)]
+struct Register {
+    last: u64,
+    pruned: BTreeSet<u64>,
+    endings: Vec<Ending>,
 }
 
 impl FolderStore {
@@ -51,6 +61,18 @@ impl FolderStore {
         let text = serde_json::to_vec(record).expect("plain data");
         let saved = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, self.path(name)));
         saved.map_err(|error| Obstacle::Refused { operation: format!("write {name}"), source: error.into() })
+    }
+
+    fn register(&self) -> Register {
+        let text = std::fs::read(self.folder.join("register")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn change_register(&self, change: impl FnOnce(&mut Register)) {
+        let mut register = self.register();
+        change(&mut register);
+        let text = serde_json::to_vec(&register).expect("plain data");
+        std::fs::write(self.folder.join("register"), text).expect("written");
     }
 
     fn names(&self) -> Vec<(u64, String)> {
@@ -94,7 +116,21 @@ impl Store for FolderStore {
     }
 
     async fn missing(&self) -> Result<Vec<u64>, Obstacle> {
-        Ok(Vec::new())
+        let Register { last, pruned, .. } = self.register();
+        let is_there = |sequence: &u64| pruned.contains(sequence) || self.path(&sequence.to_string()).exists();
+        Ok((1..=last).filter(|sequence| !is_there(sequence)).collect())
+    }
+
+    async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
+        Ok(runs.iter().filter_map(|run| self.reopened(&run.name).err()).collect())
+    }
+
+    async fn others(&self) -> Result<BTreeSet<(String, String)>, Obstacle> {
+        Ok(BTreeSet::new())
+    }
+
+    fn address(&self, sequence: u64) -> String {
+        format!("file {}", self.path(&sequence.to_string()).display())
     }
 
     async fn read(&self, name: &str) -> Result<Reopened, Obstacle> {
@@ -110,10 +146,39 @@ impl Store for FolderStore {
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, Obstacle> {
-        Ok(Vec::new())
+        Ok(self.register().endings)
     }
 
-    async fn note(&self, _ending: &Ending) -> Result<(), Obstacle> {
+    async fn note(&self, ending: &Ending) -> Result<(), Obstacle> {
+        self.change_register(|register| register.endings.push(ending.clone()));
+        Ok(())
+    }
+
+    async fn export(&self) -> Result<Exported, Obstacle> {
+        let document = |(_, name): &(u64, String)| {
+            let record = serde_json::to_value(self.load(name)?).expect("plain data");
+            Ok(
+                json!({"apiVersion": "tests.fairlead.dev/v1", "kind": "Record", "metadata": {"name": name}, "record": record}),
+            )
+        };
+        let documents = self.names().iter().map(document).collect::<Result<_, Obstacle>>()?;
+        Ok(Exported { documents, damages: store::gone(self).await? })
+    }
+
+    async fn import(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle> {
+        let import = |document: &Value| {
+            let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            if self.path(&name).exists() {
+                return Ok(Imported::Same(name));
+            }
+            let record = serde_json::from_value(document["record"].clone());
+            self.save(&name, &record.map_err(|error| Obstacle::Damaged { name: name.clone(), source: error.into() })?)?;
+            Ok(Imported::Created(name))
+        };
+        documents.iter().filter(|document| document["kind"] == "Record").map(import).collect()
+    }
+
+    async fn require(&self, _purpose: Purpose, _user: Option<&str>) -> Result<(), Obstacle> {
         Ok(())
     }
 
@@ -173,9 +238,11 @@ struct FolderJournal<'a> {
 #[async_trait(?Send)]
 impl Journal for FolderJournal<'_> {
     async fn open(&mut self, ticket: &Ticket, snapshot: &Snapshot<'_>) -> Result<String, Obstacle> {
-        let sequence = self.store.names().last().map_or(0, |(sequence, _)| *sequence) + 1;
+        let last = self.store.names().last().map_or(0, |(sequence, _)| *sequence);
+        let sequence = last.max(self.store.register().last) + 1;
         let (ticket, chunks, progress) = (ticket.clone(), snapshot.chunks().collect(), Progress::planned());
         self.store.save(&sequence.to_string(), &Record { ticket, chunks, progress, evidence: None })?;
+        self.store.change_register(|register| register.last = sequence);
         self.name.replace(sequence.to_string());
         Ok(format!("folder/{sequence}"))
     }
@@ -203,7 +270,13 @@ impl Journal for FolderJournal<'_> {
     }
 
     async fn forget(&mut self, run: &RecordedRun) -> Result<(), Obstacle> {
+        self.store.change_register(|register| register.pruned.extend([run.sequence]));
         let removed = std::fs::remove_file(self.store.path(&run.name));
         removed.map_err(|error| Obstacle::Refused { operation: format!("forget {}", run.name), source: error.into() })
+    }
+
+    async fn forget_missing(&mut self, sequences: &[u64]) -> Result<(), Obstacle> {
+        self.store.change_register(|register| register.pruned.extend(sequences));
+        Ok(())
     }
 }

@@ -17,7 +17,8 @@ use fairlead_driver::apply::apply;
 use fairlead_driver::args::StepArgs;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::{log, report};
-use fairlead_release::args::{CommonArgs, ReleaseCommand};
+use fairlead_release::args::{CheckArgs, CommonArgs, ReleaseCommand};
+use fairlead_release::binary::{Binary, OtherStore};
 use fairlead_release::session::{self, Session, connect};
 
 use crate::files::{EveryFile, Files};
@@ -55,6 +56,8 @@ enum Command {
         #[command(flatten)]
         step: StepArgs,
     },
+    /// Look whether an upgrade can run, and whether there is a way back.
+    Check(CheckArgs),
     #[command(flatten)]
     Release(ReleaseCommand),
 }
@@ -68,33 +71,29 @@ async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
     let (common, store) = (&args.common, args.store.as_deref());
     let cluster = connect(common).await?;
+    let [name, flags] = ["folder", "--store"].map(|word| format!("{word} {}", store.unwrap_or(Path::new("")).display()));
+    // What this binary has beside what every binary has.
+    let binary = || {
+        let other = |folder: &Path| OtherStore { store: Box::new(FolderStore::new(folder)), name: &name, flags: &flags };
+        Binary { executors: vec![Box::new(Files)], store: store.map(other), ..Binary::from(BINARY) }
+    };
     match &args.command {
         Command::Apply { changes, files, gate, step } => {
-            let begin = || Session::begin(common, &cluster, BINARY, session::Command::Apply, step.run_timeout);
+            let begin = || Session::begin(common, &cluster, binary(), session::Command::Apply, step.run_timeout);
             let mut status = ExitStatus::Done;
             if let Some(changes) = changes {
-                let session = equip(begin().await?, store);
+                let session = begin().await?;
                 status = apply(&session, step, &EveryKind::read(&session, changes)?).await?;
             }
             if let Some(files) = files.as_deref().filter(|_| status == ExitStatus::Done) {
-                status = apply(&equip(begin().await?, store), step, &EveryFile::read(files)?).await?;
+                status = apply(&begin().await?, step, &EveryFile::read(files)?).await?;
             }
             if let Some(gate) = gate.as_deref().filter(|_| status == ExitStatus::Done) {
-                status = apply(&equip(begin().await?, store), step, &Gate::of(gate)).await?;
+                status = apply(&begin().await?, step, &Gate::of(gate)).await?;
             }
             Ok(status)
         }
-        Command::Release(command) => {
-            fairlead_release::run(&cluster, common, command, BINARY, |session| equip(session, store)).await
-        }
-    }
-}
-
-/// What this binary has beside what every binary has.
-fn equip<'a>(session: Session<'a>, store: Option<&Path>) -> Session<'a> {
-    let session = session.with_executor(Box::new(Files));
-    match store {
-        Some(folder) => session.with_store(Box::new(FolderStore::new(folder))),
-        None => session,
+        Command::Check(check) => fairlead_release::check::run(&cluster, common, binary(), check).await,
+        Command::Release(command) => fairlead_release::run(&cluster, common, command, binary()).await,
     }
 }

@@ -1,4 +1,4 @@
-//! Gates, switches, sweeps and a second executor, killed at each write; and a second store.
+//! Gates, switches, sweeps and a second executor, killed at each write.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,12 +18,12 @@ const WORKERS: usize = 12;
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// A namespace with a Service, a kind of its own with three objects, a folder with a file, and what a gate reads.
-struct Newer {
-    stage: Stage,
+pub(crate) struct Newer {
+    pub(crate) stage: Stage,
 }
 
 impl Newer {
-    fn new(index: usize, name: &str) -> Self {
+    pub(crate) fn new(index: usize, name: &str) -> Self {
         let stage = Stage::new(&clusters()[index % clusters().len()], name);
         let newer = Self { stage };
         let definition = json!({
@@ -62,7 +62,7 @@ impl Newer {
         format!("{}.example.com", self.plural())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.stage.folder.path().join(name)
     }
 
@@ -104,7 +104,7 @@ impl Newer {
     }
 
     /// All of it, but for what cannot be the same again.
-    fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         let api = &self.stage.api;
         let service = api.get(&format!("{}/intake", self.stage.path("/api/v1", "services")));
         let mut managers = service["metadata"]["managedFields"].clone();
@@ -270,33 +270,4 @@ fn a_gate_keeps_what_it_has_seen_and_its_verdict_has_the_codes_exit_status() {
     // It has changed nothing: nothing is in force, and a rollback of the last run has nothing to do.
     let last = newer.stage.run(Order::Rollback, &["--dry-run"], |_| None).0.expect(0);
     assert!(!last.stdout.contains("delete"), "{}", last.stdout);
-}
-
-/// Tickets in a folder, objects in the cluster.
-#[test]
-fn a_run_is_finished_and_taken_back_from_a_second_store() {
-    let newer = Newer::new(1, "second-store");
-    fs::create_dir(newer.file("tickets")).expect("created");
-    let store = newer.file("tickets").display().to_string();
-    let files = newer.file("files").display().to_string();
-    let old = newer.state();
-    let run = |order: Order, write: Option<usize>| {
-        let more: &[&str] =
-            if order == Order::Apply { &["--store", &store, "--files", &files] } else { &["--store", &store] };
-        newer.stage.run(order, more, move |asked| {
-            (write.is_some() && asked.write == write).then_some(Fault::Kill(Moment::AfterCommit))
-        })
-    };
-    let (ended, proxy) = run(Order::Apply, None);
-    ended.expect(0);
-    let writes = proxy.asked().iter().filter(|asked| asked.write.is_some()).count();
-    let new = newer.state();
-    for write in 0..writes {
-        run(Order::Rollback, None).0.expect(0);
-        assert_eq!(differences(&old, &newer.state()), Vec::<String>::new());
-        run(Order::Apply, Some(write));
-        run(Order::Apply, None).0.expect(0);
-        assert_eq!(differences(&new, &newer.state()), Vec::<String>::new());
-    }
-    assert!(newer.stage.phases().is_empty(), "no ticket is in the cluster");
 }

@@ -6,7 +6,8 @@
 //! - `purge`: legacy-purger, killed at each write
 //! - `drain`: drain-waiter, killed at each write, with every kind of intake
 //! - `definitions`: kinds that are deleted with their objects, and come back with them
-//! - `gates`: gates, switches, sweeps, a second executor and a second store, killed at each write
+//! - `gates`: gates, switches, sweeps and a second executor, killed at each write
+//! - `stores`: a store that is not the cluster's ledger, and that a release lives in one of the two
 //! - `others`: other writers, webhooks and namespaces that go while a run is at work
 
 mod answers;
@@ -17,3 +18,4 @@ mod kills;
 mod others;
 mod purge;
 mod scenario;
+mod stores;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 
 use fairlead_tests::api::Api;
 use fairlead_tests::cluster::Cluster;
-use fairlead_tests::program::{Ended, job, root};
+use fairlead_tests::program::{self, Ended, job, root};
 use fairlead_tests::proxy::{Asked, Fault, Proxy};
 use fairlead_tests::state::{self, State};
 use serde_json::{Value, json};
@@ -248,7 +248,7 @@ impl Stage {
         more: &[&str],
         fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
     ) -> (Ended, Proxy) {
-        let mut command = job("every-kind");
+        let mut command = self.job();
         match order {
             Order::Apply => command.args(["apply", "--changes"]).arg(&self.changes),
             Order::Rollback => command.args(["rollback", "--to", "0"]),
@@ -256,6 +256,16 @@ impl Stage {
             Order::AfterHelm => command.args(["rollback", "--to-revision", "1", "--undo-at", "post-rollback"]),
         };
         command.args(more);
+        through_proxy(&self.kubeconfig, command, fault)
+    }
+
+    /// Runs the job once with these arguments.
+    pub(crate) fn ask(&self, words: &[&str]) -> Ended {
+        program::run(self.job().args(words).arg("--kubeconfig").arg(&self.kubeconfig), "")
+    }
+
+    fn job(&self) -> Command {
+        let mut command = job("every-kind");
         // As variables, so that a test can say otherwise with flags.
         let variables = [
             ("RELEASE", self.name.as_str()),
@@ -267,7 +277,7 @@ impl Stage {
             ("LEASE_WAIT", "1m"),
         ];
         command.envs(variables.map(|(name, value)| (format!("FAIRLEAD_{name}"), value)));
-        through_proxy(&self.kubeconfig, command, fault)
+        command
     }
 
     /// Runs the job to its end.

@@ -158,4 +158,9 @@ crate::codes! {
     pub OUTPUT = "FL043", Usage, "A file, or what goes to standard output, cannot be written",
         "There is a file of that name already, which is not overwritten; or its folder is not there, may not be written to, or is full.",
         "Name a file that does not exist yet, in a folder that is there. `-` stands for standard output.";
+    pub ELSEWHERE = "FL044", Refused, "The runs of the release are kept in another store",
+        "A release keeps its runs in one store: Secrets of the cluster, or a place that the binary of a step brings with it. This command has \
+         asked the other one. Nothing was changed.",
+        "Give the command that the message names. Where that store has no run of the release any more, remove the mark that says so, with \
+         the `kubectl delete secret` of the message.";
 }

@@ -21,23 +21,26 @@ impl Ledger<'_> {
     pub(super) async fn list_runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={},{PHASE_LABEL}", self.release);
         let run = |secret: Value| {
+            if self.is_marker(&secret) {
+                return Some(Err((secret, None)));
+            }
             let sequence = self.sequence_of(&name(&secret))?;
-            Some(self.run(&secret, sequence).map_err(|_| (secret, sequence)))
+            Some(self.run(&secret, sequence).map_err(|_| (secret, Some(sequence))))
         };
         let listed = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), run).await?;
         let mut runs = Vec::new();
         for run in listed {
             runs.push(match run {
                 Ok(run) => run,
-                Err((secret, sequence)) => self.damaged_run(&secret, sequence).await?,
+                Err((secret, Some(sequence))) => self.damaged_run(&secret, sequence).await?,
+                Err((marker, None)) => return Err(self.elsewhere(&marker)),
             });
         }
         runs.sort_by_key(|run| run.sequence);
         Ok(runs)
     }
 
-    /// Namespaces and releases that have tickets, as far as they may be read; for whoever has named one that has none.
-    pub async fn others(&self) -> Result<BTreeSet<(String, String)>, Obstacle> {
+    pub(super) async fn list_others(&self) -> Result<BTreeSet<(String, String)>, Obstacle> {
         let read = |secret: Value| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             Some((text(&secret["metadata"]["namespace"]), text(&secret["metadata"]["labels"][RELEASE_LABEL])))
@@ -63,7 +66,7 @@ impl Ledger<'_> {
     }
 
     /// A run whose labels or annotations cannot be read, so that nobody passes over it: whoever opens it ends there, and
-    /// [`Self::damages`] says what is the matter. All that it may have changed counts as changed.
+    /// [`Self::find_damages`] says what is the matter. All that it may have changed counts as changed.
     async fn damaged_run(&self, secret: &Value, sequence: u64) -> Result<RecordedRun, Obstacle> {
         let (name, label) = (name(secret), secret["metadata"]["labels"][PHASE_LABEL].as_str().unwrap_or_default());
         let content = self.get(&name).await?.and_then(|live| bytes(&live, "ticket")).unwrap_or_default();
@@ -113,9 +116,8 @@ impl Ledger<'_> {
         Ok((Reopened { mark: self.mark(name), ticket, plan, progress }, live))
     }
 
-    /// What keeps these runs from being taken back, or from being believed, as far as it can be seen without their snapshots: Secrets that
-    /// are not there, or tickets that cannot be read.
-    pub async fn damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
+    /// Secrets that are not there, and tickets that cannot be read.
+    pub(super) async fn find_damages(&self, runs: &[RecordedRun]) -> Result<Vec<Obstacle>, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={}", self.release);
         let there = self.cluster.list_metadata(&self.secrets, Some(self.namespace), Some(&selector), |it| Some(name(&it)));
         let there: BTreeSet<String> = there.await?.into_iter().collect();
@@ -209,7 +211,11 @@ impl Ledger<'_> {
     }
 
     pub(super) fn damaged(&self, name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
-        Obstacle::Damaged { name: format!("Secret {}/{name}", self.namespace), source: source.into() }
+        Obstacle::Damaged { name: self.in_words(name), source: source.into() }
+    }
+
+    pub(super) fn in_words(&self, name: &str) -> String {
+        format!("Secret {}/{name}", self.namespace)
     }
 }
 

@@ -213,4 +213,8 @@ impl Journal for TicketJournal<'_> {
         }
         self.delete(&run.name).await
     }
+
+    async fn forget_missing(&mut self, sequences: &[u64]) -> Result<(), Obstacle> {
+        self.ledger.register_forgotten(sequences, self.lock).await
+    }
 }

@@ -62,7 +62,7 @@ impl Ledger<'_> {
     }
 
     /// Notes that nobody asks any more for tickets that somebody has deleted.
-    pub async fn forget_missing(&self, missing: &[u64], lock: &dyn Lock) -> Result<(), Obstacle> {
+    pub(super) async fn register_forgotten(&self, missing: &[u64], lock: &dyn Lock) -> Result<(), Obstacle> {
         if missing.is_empty() {
             return Ok(());
         }

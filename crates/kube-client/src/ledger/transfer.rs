@@ -1,78 +1,38 @@
 //! Tickets as files, and back: a backup of the ledger, or its way to another cluster.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use fairlead_migration::evidence;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::snapshot;
-use fairlead_migration::store::Store as _;
+use fairlead_migration::store;
+use fairlead_migration::transfer::{Exported, Imported};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
 use super::history::{bytes, evidence_names, snapshot_names};
-use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken, ticket_name};
+use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// How labels and annotations of ours begin.
 const OURS: &str = "fairlead.dev/";
 
-/// What became of an imported Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Imported {
-    /// It was not there.
-    Created(String),
-    /// It is there, with the same content.
-    Same(String),
-    /// It is there with the same content, and its labels or annotations say something else: it was written since, or somebody edited it.
-    Differs {
-        /// Its name.
-        name: String,
-        /// Its namespace.
-        namespace: String,
-        /// What it says, and what the file says.
-        what: String,
-    },
-}
-
-impl fmt::Display for Imported {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Created(name) => write!(f, "created {name}"),
-            Self::Same(name) => write!(f, "is there already: {name}"),
-            Self::Differs { name, namespace, what } => write!(
-                f,
-                "is there already, and not as in the file: {name}: {what}\n  \
-                 to have it as in the file: kubectl -n {namespace} delete secret {name}\n  and import again"
-            ),
-        }
-    }
-}
-
-/// What is exported.
-#[derive(Debug)]
-pub struct Exported {
-    /// Secrets, without what only this cluster knows; tickets before their chunks. Each ticket can be imported.
-    pub secrets: Vec<Value>,
-    /// Why other tickets are not among them.
-    pub damages: Vec<Obstacle>,
-}
-
 impl Ledger<'_> {
-    /// Every Secret of a release's ledger, but for tickets that are not whole.
-    pub async fn export(&self) -> Result<Exported, Obstacle> {
+    /// Secrets without what only this cluster knows; tickets before their chunks.
+    pub(super) async fn export_all(&self) -> Result<Exported, Obstacle> {
         let selector = format!("{RELEASE_LABEL}={}", self.release);
+        let mut damages = store::gone(self).await?;
         let mut secrets = self
             .cluster
             .list(&self.secrets, Some(self.namespace), Some(&selector), |secret| Some(portable(&secret)))
             .await?;
         secrets.sort_by_key(|secret| (is_chunk(secret), name(secret).to_owned()));
-        let mut damages = self.gone().await?;
         let mut broken = Vec::new();
-        for ticket in secrets.iter().filter(|secret| is_ticket(secret)) {
-            if let Err(obstacle) = self.require_whole(ticket, &secrets, "it is not there") {
+        let all: Vec<&Value> = secrets.iter().collect();
+        for ticket in all.iter().filter(|secret| is_ticket(secret)) {
+            if let Err(obstacle) = self.require_whole(ticket, &all, "it is not there") {
                 broken.push(name(ticket).to_owned());
                 // Such a run has not changed anything: it may be about to write its chunks, or has died before that.
                 if ticket["metadata"]["labels"][PHASE_LABEL] != Phase::Planned.as_str() {
@@ -81,22 +41,18 @@ impl Ledger<'_> {
             }
         }
         secrets.retain(|secret| !broken.iter().any(|ticket| ticket == ticket_of(name(secret))));
-        Ok(Exported { secrets, damages })
+        Ok(Exported { documents: secrets, damages })
     }
 
-    /// Tickets that somebody has deleted.
-    pub async fn gone(&self) -> Result<Vec<Obstacle>, Obstacle> {
-        let missing = self.missing().await?.into_iter().map(|sequence| ticket_name(self.release, &sequence.to_string()));
-        Ok(missing.map(|ticket| self.damaged(&ticket, "it is not there: somebody has deleted it")).collect())
-    }
-
-    /// Creates the Secrets that are not there, tickets first. Nothing is created unless every ticket and every chunk of `secrets` is whole,
-    /// and what is there already has the same content. Chunks that are there belong to their tickets again.
-    pub async fn import(&self, secrets: &[Value]) -> Result<Vec<Imported>, Obstacle> {
-        self.check(secrets)?;
+    /// Tickets first. Chunks that are there belong to their tickets again.
+    pub(super) async fn import_all(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle> {
+        // Fails where the release keeps its runs elsewhere.
+        self.list_runs().await?;
+        let secrets: Vec<&Value> = documents.iter().filter(|document| document["kind"] == "Secret").collect();
+        self.check(&secrets)?;
         let (mut missing, mut chunks) = (Vec::new(), Vec::new());
         let mut imported = Vec::new();
-        for secret in secrets {
+        for secret in &secrets {
             // Objects carry the namespace of the ticket that they are taken back by.
             let from = secret["metadata"]["namespace"].as_str().unwrap_or_default();
             if from != self.namespace {
@@ -121,7 +77,7 @@ impl Ledger<'_> {
         }
         missing.sort_by_key(|secret| is_chunk(secret));
         for secret in missing {
-            let mut secret = secret.clone();
+            let mut secret = (*secret).clone();
             if is_chunk(&secret) {
                 secret["metadata"]["ownerReferences"] = self.owners_of(&secret).await?;
             }
@@ -147,7 +103,8 @@ impl Ledger<'_> {
         if what.is_empty() {
             return Imported::Same(name);
         }
-        Imported::Differs { name, namespace: self.namespace.to_owned(), what: what.join("; ") }
+        let remove = format!("kubectl -n {} delete secret {name}", self.namespace);
+        Imported::Differs { name, what: what.join("; "), remove }
     }
 
     /// The ticket of a chunk, as it is now.
@@ -174,18 +131,18 @@ impl Ledger<'_> {
         }
     }
 
-    fn check(&self, secrets: &[Value]) -> Result<(), Obstacle> {
-        let mut tickets = secrets.iter().filter(|secret| is_ticket(secret));
+    fn check(&self, secrets: &[&Value]) -> Result<(), Obstacle> {
+        let mut tickets = secrets.iter().copied().filter(|secret| is_ticket(secret));
         tickets.try_for_each(|ticket| self.require_whole(ticket, secrets, "it is not in the file"))
     }
 
-    fn require_whole(&self, secret: &Value, secrets: &[Value], absent: &'static str) -> Result<(), Obstacle> {
+    fn require_whole(&self, secret: &Value, secrets: &[&Value], absent: &'static str) -> Result<(), Obstacle> {
         let ticket_name = name(secret);
         let ticket = self.ticket_in(ticket_name, secret)?;
         let run = self.run(secret, self.sequence_of(ticket_name).unwrap_or_default())?;
         let chunks = |names: &[String]| {
             let chunk = |chunk: &String| {
-                let found = secrets.iter().find(|secret| name(secret) == chunk);
+                let found = secrets.iter().copied().find(|secret| name(secret) == chunk);
                 let found = found.ok_or_else(|| self.damaged(chunk, absent))?;
                 bytes(found, "chunk").ok_or_else(|| self.damaged(chunk, "it has no chunk"))
             };

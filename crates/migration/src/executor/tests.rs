@@ -168,6 +168,10 @@ impl Journal for Phases {
     async fn forget(&mut self, _run: &RecordedRun) -> Result<(), Obstacle> {
         panic!("these tests forget nothing")
     }
+
+    async fn forget_missing(&mut self, _sequences: &[u64]) -> Result<(), Obstacle> {
+        panic!("these tests forget nothing")
+    }
 }
 
 /// A proof that always says the same.
