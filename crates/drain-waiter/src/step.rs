@@ -9,7 +9,7 @@ use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Images, Target};
-use fairlead_migration::evidence::Condition;
+use fairlead_migration::evidence::{Claim, Condition};
 use fairlead_migration::executor::{Standing, Task, Verified, World};
 use fairlead_migration::fields;
 use fairlead_migration::finding::Finding;
@@ -18,6 +18,7 @@ use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{OnDrift, Swept};
 use fairlead_migration::stage::{Stage, StageKind, UndoWait};
 use fairlead_migration::ticket::Told;
+use fairlead_observe::claim_broken::broken;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
@@ -71,17 +72,29 @@ impl Draining<'_> {
         let Session { cluster, discovery, .. } = self.session;
         let (source, mut all) = (Source::Cluster(cluster, discovery), BTreeMap::new());
         for intake in &self.options.drain.intake {
-            let target = intake.target();
-            let namespace = target.namespace.as_deref().unwrap_or_default();
-            if source.get(&Kind::of(&target), namespace, &target.name).await?.is_some() {
-                all.insert(target, intake.fields());
-            }
+            all.insert(intake.target(), intake.fields());
         }
         for Change { target, images, .. } in plan.changes() {
             let Images::Update(before, after) = images else { continue };
             overlay(all.entry(target).or_default(), fields::diff(&before, &after).unwrap_or_default());
         }
-        Ok(all.into_iter().map(|(target, fields)| Condition { target, fields }).collect())
+        let mut conditions = Vec::new();
+        for (target, fields) in all {
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            if let Some(live) = source.get(&Kind::of(&target), namespace, &target.name).await? {
+                conditions.push(Condition::of(target, fields, &live));
+            }
+        }
+        Ok(conditions)
+    }
+
+    /// Fails when an object of the intake was written since: it may have been open in between.
+    async fn expect_untouched(&self, claim: &Claim) -> Result<(), Obstacle> {
+        let Session { cluster, discovery, .. } = self.session;
+        match broken(&Source::Cluster(cluster, discovery), claim).await?.first() {
+            Some(message) => Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message: message.clone() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -104,13 +117,15 @@ impl Step for Draining<'_> {
     }
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
-        let wait = Wait {
-            options: &self.options,
-            watch: &self.session.watch,
-            readers: readers(self.options.drain, self.place()),
-            rests_on: self.rests_on(plan).await?,
+        let rests_on = self.rests_on(plan).await?;
+        let claim = Claim { rests_on: rests_on.clone(), ..Claim::default() };
+        let readers = readers(self.options.drain, self.place());
+        let wait = Wait { options: &self.options, watch: &self.session.watch, readers, rests_on };
+        let intact = async || {
+            self.expect_closed(plan).await?;
+            self.expect_untouched(&claim).await
         };
-        wait.run(&self.evidence, async || self.expect_closed(plan).await).await?;
+        wait.run(&self.evidence, intact).await?;
         Ok(Verified::AsPlanned)
     }
 

@@ -41,6 +41,10 @@ pub struct Condition {
     pub target: Target,
     /// Values by field, `{"spec": {"replicas": 0}}`.
     pub fields: Value,
+    /// Its `metadata.generation` when it had them, where that counts how often somebody has written its `spec`: who has opened it and closed
+    /// it again leaves no other trace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generation: Option<i64>,
 }
 
 impl Claim {
@@ -51,13 +55,28 @@ impl Claim {
 }
 
 impl Condition {
+    /// What an object is to keep. Only of workloads the generation counts: that of a Service there is not, and a custom resource may
+    /// have another one for its status.
+    #[must_use]
+    pub fn of(target: Target, fields: Value, live: &Value) -> Self {
+        let is_workload = ["apps/", "batch/"].iter().any(|group| target.api_version.starts_with(group));
+        let generation = live["metadata"]["generation"].as_i64().filter(|_| is_workload);
+        Self { target, fields, generation }
+    }
+
     /// What is not so, in words: `Deployment a/b: spec.replicas is 2, and was 0`.
     #[must_use]
     pub fn broken(&self, live: Option<&Value>) -> Option<String> {
-        let Self { target, fields } = self;
+        let Self { target, fields, generation } = self;
         let Some(live) = live else { return Some(format!("{target} is gone")) };
         if fields::holds(fields, live) {
-            return None;
+            let now = live["metadata"]["generation"].as_i64().unwrap_or_default();
+            let is_other = generation.filter(|generation| *generation != now);
+            return is_other.map(|was| {
+                format!(
+                    "{target}: its spec has been written since, and may have been another (generation {now}, and was {was})"
+                )
+            });
         }
         let mut others = Vec::new();
         differences("", fields, live, &mut others);
@@ -121,6 +140,28 @@ mod tests {
         assert_eq!(selector.broken(Some(&back)).as_deref(), Some("Service s: spec.selector.tier is \"old\", and was null"));
         // A gate that claims nothing.
         assert_eq!(Claim::of(&json!({"seen": 3})).expect("it is one"), Claim::default());
+    }
+
+    #[test]
+    fn who_opens_it_and_closes_it_again_is_seen_where_writes_are_counted() {
+        let target = |api_version: &str, kind: &str| Target {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some("a".to_owned()),
+            name: "b".to_owned(),
+        };
+        let live = |generation: i64| json!({"metadata": {"generation": generation}, "spec": {"replicas": 0}});
+        let closed = |target| Condition::of(target, json!({"spec": {"replicas": 0}}), &live(4));
+        let deployment = closed(target("apps/v1", "Deployment"));
+        assert_eq!(deployment.broken(Some(&live(4))), None);
+        let said = deployment.broken(Some(&live(6))).expect("it was written");
+        assert!(said.ends_with("(generation 6, and was 4)"), "{said}");
+        assert_eq!(closed(target("example.com/v1", "Queue")).broken(Some(&live(6))), None);
+        // As it was stored before generations were.
+        let mut stored = serde_json::to_value(&deployment).expect("plain data");
+        stored.as_object_mut().expect("an object").remove("generation");
+        let before: Condition = serde_json::from_value(stored).expect("it is one");
+        assert_eq!(before.broken(Some(&live(6))), None);
     }
 
     #[test]

@@ -188,6 +188,25 @@ fn what_somebody_opens_again_fails_the_run_with_its_name() {
     assert!(scene.replicas() == 1 && !scene.is_suspended());
 }
 
+/// Whatever came in meanwhile may be in the queue.
+#[test]
+fn who_opens_it_and_closes_it_again_leaves_no_proof_behind() {
+    let scene = Scene::new(&both());
+    scene.leave(&json!(0));
+    scene.run(&["apply"]).expect(0);
+    let plan = || {
+        let mut plan = job("legacy-purger");
+        plan.args(["plan", "--require-step", "drain-waiter", "--ledger-namespace", "default"]);
+        run(plan.args(["--kubeconfig", scene.cluster.kubeconfig()]), "").expect(0).stdout
+    };
+    assert!(!plan().contains("LP103"), "{}", plan());
+    for suspend in ["false", "true"] {
+        let patch = format!(r#"{{"spec":{{"suspend":{suspend}}}}}"#);
+        scene.cluster.kubectl(&["patch", "cronjob", "reports", "-n", "default", "--type=merge", "-p", &patch]).expect(0);
+    }
+    assert!(plan().contains("its spec has been written since, and may have been another (generation"), "{}", plan());
+}
+
 #[test]
 fn bad_input_is_found_before_anything_is_closed() {
     let absent = json!({"name": "gone", "kubernetes": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "gone", "until": "stopped"}});
