@@ -56,6 +56,9 @@ const CANCELLED_ANNOTATION: &str = "fairlead.dev/cancelled";
 /// How far the holder is.
 const HOW_FAR_ANNOTATION: &str = "fairlead.dev/how-far";
 
+/// The last sequence of the release's ledger: the lease is there also when somebody has deleted every Secret.
+const SEQUENCE_ANNOTATION: &str = "fairlead.dev/sequence";
+
 /// The lease of a release, held.
 pub(crate) struct Lease<'a> {
     cluster: &'a Cluster,
@@ -66,6 +69,8 @@ pub(crate) struct Lease<'a> {
     name: String,
     resource_version: RefCell<String>,
     how_far: RefCell<Option<String>>,
+    /// The last sequence of the ledger, as far as it is known: noted whenever the lease is written.
+    sequence: &'a Cell<u64>,
     /// Until when a write must have been answered, by the boot clock.
     until: Cell<Duration>,
 }
@@ -86,7 +91,7 @@ pub(crate) fn needs(namespace: &str) -> Vec<Need> {
 
 impl<'a> Lease<'a> {
     /// Waits until nobody else holds it, and takes it. `is_at_work` says whether a process may be at work on the release that has
-    /// lost its lease because somebody deleted it.
+    /// lost its lease because somebody deleted it. `sequence` is the last one of the ledger.
     ///
     /// # Errors
     ///
@@ -96,11 +101,12 @@ impl<'a> Lease<'a> {
         namespace: &'a str,
         release: &str,
         terms: Terms<'a>,
+        sequence: &'a Cell<u64>,
         is_at_work: impl AsyncFn() -> Result<bool, Obstacle>,
     ) -> Result<Self, Obstacle> {
         let (name, resource) = (name(release, terms.scope), resource());
         let (resource_version, how_far, until) = (RefCell::default(), RefCell::default(), Cell::default());
-        let lease = Self { cluster, namespace, terms, resource, name, resource_version, how_far, until };
+        let lease = Self { cluster, namespace, terms, resource, name, resource_version, how_far, sequence, until };
         let began = boot_clock::now();
         let waited = || boot_clock::since(began);
         let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
@@ -204,6 +210,16 @@ impl<'a> Lease<'a> {
 
     fn adopt(&self, live: &Value) {
         live["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut self.resource_version.borrow_mut());
+        let sequence = live["metadata"]["annotations"][SEQUENCE_ANNOTATION].as_str().and_then(|text| text.parse().ok());
+        self.sequence.set(self.sequence.get().max(sequence.unwrap_or_default()));
+    }
+
+    fn annotations(&self) -> Value {
+        let mut annotations = json!({ HOW_FAR_ANNOTATION: *self.how_far.borrow() });
+        if self.sequence.get() > 0 {
+            annotations[SEQUENCE_ANNOTATION] = self.sequence.get().to_string().into();
+        }
+        annotations
     }
 
     async fn get(&self) -> Result<Option<Value>, Obstacle> {
@@ -289,9 +305,8 @@ impl Lock for Lease<'_> {
             pause = interval;
             let sent = boot_clock::now();
             let version = self.resource_version.borrow().clone();
-            let annotations = json!({ HOW_FAR_ANNOTATION: *self.how_far.borrow() });
-            let renewed = MicroTime(k8s_openapi::jiff::Timestamp::now());
-            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}, "spec": {"renewTime": renewed}});
+            let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
+            let patch = json!({"metadata": metadata, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
             match self.patch(&patch).await {
                 Ok(live) => self.note(&live, sent),
                 Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
@@ -333,10 +348,11 @@ impl Lock for Lease<'_> {
     }
 
     async fn release(self: Box<Self>) {
+        self.how_far.replace(None);
         loop {
             let version = self.resource_version.borrow().clone();
-            let annotations = json!({ HOW_FAR_ANNOTATION: null });
-            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}, "spec": {"holderIdentity": ""}});
+            let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
+            let patch = json!({"metadata": metadata, "spec": {"holderIdentity": ""}});
             let Err(error) = self.patch(&patch).await else { return };
             if error.status().is_some_and(kube::core::Status::is_not_found) {
                 return;

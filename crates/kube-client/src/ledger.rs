@@ -19,6 +19,7 @@ mod marker;
 mod register;
 mod transfer;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -64,13 +65,16 @@ pub struct Ledger<'a> {
     namespace: &'a str,
     release: &'a str,
     secrets: Resource,
+    /// The last sequence that is known, also from the lease: it is there when somebody has deleted every Secret.
+    sequence: Cell<u64>,
 }
 
 impl<'a> Ledger<'a> {
     /// The ledger of `release` in `namespace`; nothing is read or written yet.
     #[must_use]
     pub fn new(cluster: &'a Cluster, namespace: &'a str, release: &'a str) -> Self {
-        Self { cluster, namespace, release, secrets: Resource::core("Secret", "secrets", true) }
+        let secrets = Resource::core("Secret", "secrets", true);
+        Self { cluster, namespace, release, secrets, sequence: Cell::default() }
     }
 
     /// What keeping a ticket takes, and forgetting old ones, and the lock of the release.
@@ -202,6 +206,10 @@ impl Store for Ledger<'_> {
         self.import_all(documents).await
     }
 
+    fn read_exported(&self, documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle> {
+        self.read_all(documents)
+    }
+
     async fn require(&self, purpose: Purpose, user: Option<&str>) -> Result<(), Obstacle> {
         let needs = match purpose {
             Purpose::Keep => self.needs(),
@@ -219,7 +227,8 @@ impl Store for Ledger<'_> {
         // What is only watched nobody may spoil.
         let writes = terms.scope == Scope::Release;
         let is_at_work = async || Ok(writes && self.list_runs().await?.iter().any(is_at_work));
-        Ok(Box::new(Lease::acquire(self.cluster, self.namespace, self.release, terms, is_at_work).await?))
+        let (cluster, namespace, sequence) = (self.cluster, self.namespace, &self.sequence);
+        Ok(Box::new(Lease::acquire(cluster, namespace, self.release, terms, sequence, is_at_work).await?))
     }
 
     async fn holder(&self, scope: Scope) -> Result<Option<Holder>, Obstacle> {

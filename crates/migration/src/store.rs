@@ -157,6 +157,9 @@ pub trait Store {
     /// Creates what is not there. Nothing is created unless every ticket is whole, and what is there already has the same content.
     async fn import(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle>;
 
+    /// What exported tickets hold, the oldest first, whether or not they are here.
+    fn read_exported(&self, documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle>;
+
     /// Fails unless whoever runs this may do so, or somebody else of this name.
     ///
     /// # Errors

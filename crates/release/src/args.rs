@@ -203,4 +203,8 @@ pub struct ExportArgs {
     /// else is left.
     #[arg(long, env = "FAIRLEAD_AS_MANIFESTS")]
     pub as_manifests: bool,
+
+    /// Take the tickets from a file that `export` has written, where the ledger has them no more.
+    #[arg(long, value_name = "FILE", requires = "as_manifests", env = "FAIRLEAD_TICKETS")]
+    pub tickets: Option<PathBuf>,
 }

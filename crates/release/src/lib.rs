@@ -105,7 +105,7 @@ async fn carry_out<'a>(
         }
         ReleaseCommand::Import { file } => {
             let store = binary.store(cluster, place).await?;
-            transfer::import(&*store, file).await
+            transfer::import(&*store, place, file).await
         }
     }
 }

@@ -13,6 +13,7 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::objects::writable;
 use fairlead_migration::change::Targets;
 use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::store::{Store, gone};
 use fairlead_migration::ticket::KUBERNETES;
 use fairlead_migration::transfer::Exported;
@@ -83,8 +84,10 @@ async fn write_to(
     };
     let failed = |error: std::io::Error| unwritten(&args.file, error);
     let (count, damages) = if args.as_manifests {
-        let objects = before(store, place).await.map_err(Failure::from)?;
-        let damages = gone(store).await.map_err(Failure::from)?;
+        let (objects, damages) = match &args.tickets {
+            Some(file) => (before_in(store, file, place)?, Vec::new()),
+            None => (before(store, place).await.map_err(Failure::from)?, gone(store).await.map_err(Failure::from)?),
+        };
         if objects.is_empty() && damages.is_empty() {
             return Err(nothing("run that has changed or deleted an object and is not taken back").await.into());
         }
@@ -108,9 +111,16 @@ async fn write_to(
 }
 
 /// Creates what is missing.
-pub async fn import(store: &dyn Store, file: &Path) -> anyhow::Result<ExitStatus> {
+pub async fn import(store: &dyn Store, place: Place<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
     let documents = manifests::read(file).map_err(Failure::input)?;
-    let imported = store.import(&documents).await.map_err(Failure::from)?;
+    let imported = store.import(&documents).await.map_err(|obstacle| {
+        let failure = Failure::from(obstacle);
+        if *failure.code != shared::ANOTHER_RUN {
+            return failure;
+        }
+        let objects = place.command("export OBJECTS --as-manifests --tickets FILE");
+        failure.with_aftermath(format!("Nothing was imported. What objects were before the runs of the file: {objects}\n"))
+    })?;
     if imported.is_empty() {
         let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
         return Err(Failure::new(&shared::INPUT, message).into());
@@ -120,25 +130,46 @@ pub async fn import(store: &dyn Store, file: &Path) -> anyhow::Result<ExitStatus
     Ok(ExitStatus::Done)
 }
 
-/// The objects that runs have changed or deleted which are not taken back, as they were before the first of them. What other executors have changed is no
-/// object.
+/// The objects that runs have changed or deleted which are not taken back, as they were before the first of them.
 async fn before(store: &dyn Store, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
-    let (mut seen, mut objects) = (Targets::default(), Vec::new());
+    let mut before = Before::default();
     for run in store.runs().await?.iter().filter(|run| run.may_be_last()) {
-        let reopened = store.read(&run.name).await?;
+        before.add(run, &store.read(&run.name).await?, place);
+    }
+    Ok(before.objects)
+}
+
+/// The same by the tickets in a file.
+fn before_in(store: &dyn Store, file: &Path, place: Place<'_>) -> Result<Vec<Value>, Failure> {
+    let documents = manifests::read(file).map_err(Failure::input)?;
+    let mut before = Before::default();
+    for (run, reopened) in store.read_exported(&documents)?.iter().filter(|(run, _)| run.may_be_last()) {
+        before.add(run, reopened, place);
+    }
+    Ok(before.objects)
+}
+
+#[derive(Default)]
+struct Before {
+    seen: Targets,
+    objects: Vec<Value>,
+}
+
+impl Before {
+    /// What other executors have changed is no object.
+    fn add(&mut self, run: &RecordedRun, reopened: &Reopened, place: Place<'_>) {
         if reopened.ticket.executor != KUBERNETES {
             let (step, release) = (&run.step, place.release);
             tracing::warn!(step, release, executor = reopened.ticket.executor, "has changed no objects: not in this file");
-            continue;
+            return;
         }
         for change in reopened.plan.changes() {
-            if !seen.contains(&change.target) {
-                seen.insert(&change.target);
-                objects.extend(change.before().map(writable));
+            if !self.seen.contains(&change.target) {
+                self.seen.insert(&change.target);
+                self.objects.extend(change.before().map(writable));
             }
         }
     }
-    Ok(objects)
 }
 
 /// Only for us to read; a file that is there is somebody's.

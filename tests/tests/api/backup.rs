@@ -53,8 +53,9 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     assert_eq!(again.stdout.matches("is there already").count(), 3, "{}", again.stdout);
     // Only there: the objects carry the address of their ticket.
     let elsewhere = ["import", text(&file), "--ledger-namespace", "kube-public", "--kubeconfig", cluster.kubeconfig()];
-    let refused = run(program::job("trigger-replicator").args(elsewhere), "").expect(1);
-    assert!(refused.stderr.contains("import it with --ledger-namespace default"), "{}", refused.stderr);
+    let refused = run(program::job("trigger-replicator").args(elsewhere), "").expect(2);
+    let named = "error FL005: fairlead.v1.fairlead.1 is of release fairlead in namespace default, and not of";
+    assert!(refused.stderr.contains(named), "{}", refused.stderr);
     // The outcomes go on, which is no difference that matters.
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/step"]).expect(0);
     let status = plugin(&cluster, "status").expect(0).stdout;
@@ -169,7 +170,7 @@ fn what_objects_were_before_is_exported_as_manifests() {
     );
     // Also of a run that is not as before: then they are needed most.
     cluster
-        .kubectl(&["label", "secret", "-n", "default", "fairlead.v1.fairlead.1", "fairlead.dev/phase=Dirty", "--overwrite"])
+        .kubectl(&["label", "secret", "-n", "default", "fairlead.v1.fairlead.2", "fairlead.dev/phase=Dirty", "--overwrite"])
         .expect(0);
     let dirty = replicator(&cluster, "export", &["--as-manifests", "-"]).expect(0);
     assert_eq!(dirty.stdout, manifests);

@@ -8,6 +8,7 @@
 //! - `definitions`: kinds that are deleted with their objects, and come back with them
 //! - `gates`: gates, switches, sweeps and a second executor, killed at each write
 //! - `stores`: a store that is not the cluster's ledger, and that a release lives in one of the two
+//! - `lost_ledger`: Secrets of the ledger that are all gone, and runs after that
 //! - `others`: other writers, webhooks and namespaces that go while a run is at work
 
 mod answers;
@@ -15,6 +16,7 @@ mod definitions;
 mod drain;
 mod gates;
 mod kills;
+mod lost_ledger;
 mod others;
 mod purge;
 mod scenario;

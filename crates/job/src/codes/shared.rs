@@ -163,4 +163,9 @@ crate::codes! {
          asked the other one. Nothing was changed.",
         "Give the command that the message names. Where that store has no run of the release any more, remove the mark that says so, with \
          the `kubectl delete secret` of the message.";
+    pub ANOTHER_RUN = "FL045", Refused, "The file holds another run of the same number",
+        "The ledger was lost after the file was written, and runs since have numbers that the file has, too. The file cannot be imported beside \
+         them. Nothing was changed.",
+        "`kubectl fairlead export RELEASE OBJECTS -n NAMESPACE --as-manifests --tickets FILE` writes from the file what objects were before its \
+         runs: put back by hand, with `kubectl create`, what is missing.";
 }

@@ -37,6 +37,7 @@ impl Ledger<'_> {
             });
         }
         runs.sort_by_key(|run| run.sequence);
+        self.sequence.set(self.sequence.get().max(runs.last().map_or(0, |run| run.sequence)));
         Ok(runs)
     }
 

@@ -50,7 +50,7 @@ impl<'a> TicketJournal<'a> {
             .map_err(|source| Obstacle::Refused { operation: "write the ticket".to_owned(), source: source.into() })?;
         // The lease is ours, so nobody else takes a sequence; what is there under the next one is our own, or nobody's.
         let register = ledger.register().await?;
-        let mut sequence = ledger.last_sequence().await?.max(register.sequence) + 1;
+        let mut sequence = ledger.last_sequence().await?.max(register.sequence).max(ledger.sequence.get()) + 1;
         let last = sequence + SEQUENCE_ATTEMPTS;
         loop {
             let name = ticket_name(ledger.release, &sequence.to_string());
@@ -81,6 +81,8 @@ impl<'a> TicketJournal<'a> {
                 }
             }
         }
+        // Objects carry the address of their ticket: nobody may ever have it again, also when the whole ledger is gone.
+        ledger.sequence.set(sequence);
         ledger.register_sequence(sequence, self.lock).await
     }
 

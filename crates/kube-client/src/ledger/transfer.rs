@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fairlead_migration::evidence;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
+use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot;
 use fairlead_migration::store;
 use fairlead_migration::transfer::{Exported, Imported};
@@ -13,8 +14,14 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
-use super::history::{bytes, evidence_names, snapshot_names};
+use super::history::{began, bytes, evidence_names, snapshot_names};
 use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken};
+
+/// A file that is of something else.
+const INPUT: &str = "FL005";
+
+/// A run of the same number is there.
+const ANOTHER_RUN: &str = "FL045";
 
 /// How labels and annotations of ours begin.
 const OURS: &str = "fairlead.dev/";
@@ -48,22 +55,11 @@ impl Ledger<'_> {
     pub(super) async fn import_all(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle> {
         // Fails where the release keeps its runs elsewhere.
         self.list_runs().await?;
-        let secrets: Vec<&Value> = documents.iter().filter(|document| document["kind"] == "Secret").collect();
-        self.check(&secrets)?;
+        self.read_all(documents)?;
+        let secrets = documents.iter().filter(|document| document["kind"] == "Secret");
         let (mut missing, mut chunks) = (Vec::new(), Vec::new());
         let mut imported = Vec::new();
-        for secret in &secrets {
-            // Objects carry the namespace of the ticket that they are taken back by.
-            let from = secret["metadata"]["namespace"].as_str().unwrap_or_default();
-            if from != self.namespace {
-                let source = format!("it is of namespace {from}; import it with --ledger-namespace {from}").into();
-                return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
-            }
-            let release = secret["metadata"]["labels"][RELEASE_LABEL].as_str().unwrap_or_default();
-            if release != self.release {
-                let source = format!("it is of release {release}, and not of {}", self.release).into();
-                return Err(Obstacle::Refused { operation: format!("import {}", name(secret)), source });
-            }
+        for secret in secrets {
             match self.get(name(secret)).await? {
                 None => missing.push(secret),
                 // Endings go on; those that are there are newer.
@@ -72,10 +68,10 @@ impl Ledger<'_> {
                     imported.push(self.found(secret, &live));
                     chunks.extend(is_chunk(&live).then_some(live));
                 }
-                Some(_) => return Err(self.damaged(name(secret), "there is another one of this name, with other content")),
+                Some(live) => return Err(self.another(secret, &live)),
             }
         }
-        missing.sort_by_key(|secret| is_chunk(secret));
+        missing.sort_by_key(|secret: &&Value| is_chunk(secret));
         for secret in missing {
             let mut secret = (*secret).clone();
             if is_chunk(&secret) {
@@ -131,12 +127,56 @@ impl Ledger<'_> {
         }
     }
 
-    fn check(&self, secrets: &[&Value]) -> Result<(), Obstacle> {
-        let mut tickets = secrets.iter().copied().filter(|secret| is_ticket(secret));
-        tickets.try_for_each(|ticket| self.require_whole(ticket, secrets, "it is not in the file"))
+    /// What the tickets among these hold.
+    pub(super) fn read_all(&self, documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle> {
+        let secrets: Vec<&Value> = documents.iter().filter(|document| document["kind"] == "Secret").collect();
+        secrets.iter().try_for_each(|secret| self.require_ours(secret))?;
+        let tickets = secrets.iter().filter(|secret| is_ticket(secret));
+        let mut runs = tickets
+            .map(|ticket| self.require_whole(ticket, &secrets, "it is not in the file"))
+            .collect::<Result<Vec<_>, Obstacle>>()?;
+        runs.sort_by_key(|(run, _)| run.sequence);
+        Ok(runs)
     }
 
-    fn require_whole(&self, secret: &Value, secrets: &[&Value], absent: &'static str) -> Result<(), Obstacle> {
+    /// Objects carry the namespace of the ticket that they are taken back by.
+    fn require_ours(&self, secret: &Value) -> Result<(), Obstacle> {
+        let from = secret["metadata"]["namespace"].as_str().unwrap_or_default();
+        let of = secret["metadata"]["labels"][RELEASE_LABEL].as_str().unwrap_or_default();
+        if (from, of) == (self.namespace, self.release) {
+            return Ok(());
+        }
+        let (name, namespace, release) = (name(secret), self.namespace, self.release);
+        let message = format!(
+            "{name} is of release {of} in namespace {from}, and not of release {release} in namespace {namespace}: import it there"
+        );
+        Err(Obstacle::Verdict { code: INPUT.into(), message })
+    }
+
+    /// Why a Secret of the file is not created where there is one of its name.
+    fn another(&self, secret: &Value, live: &Value) -> Obstacle {
+        let [file, there] = [secret, live].map(|it| self.ticket_in(name(it), it).ok().map(|ticket| (ticket, began(it))));
+        match (file, there) {
+            // When it began is all that two runs of the same plan differ in.
+            (Some((file, since)), Some((there, began))) if since != began || file.plan_digest != there.plan_digest => {
+                let run = self.sequence_of(name(secret)).unwrap_or_default();
+                let message = format!(
+                    "run {run} of the file ({}, begun {since}) is not run {run} of release {} ({}, begun {began}): the ledger was lost, and its \
+                     numbers have begun anew",
+                    file.step, self.release, there.step
+                );
+                Obstacle::Verdict { code: ANOTHER_RUN.into(), message }
+            }
+            _ => self.damaged(name(secret), "there is another one of this name, with other content"),
+        }
+    }
+
+    fn require_whole(
+        &self,
+        secret: &Value,
+        secrets: &[&Value],
+        absent: &'static str,
+    ) -> Result<(RecordedRun, Reopened), Obstacle> {
         let ticket_name = name(secret);
         let ticket = self.ticket_in(ticket_name, secret)?;
         let run = self.run(secret, self.sequence_of(ticket_name).unwrap_or_default())?;
@@ -149,12 +189,15 @@ impl Ledger<'_> {
             names.iter().map(chunk).collect::<Result<Vec<_>, Obstacle>>()
         };
         let names = snapshot_names(ticket_name, &ticket.snapshot);
-        let plan = snapshot::read(&chunks(&names)?, &ticket.snapshot).map(drop);
-        plan.map_err(|error| self.damaged_chunk(ticket_name, &names, error))?;
-        let Some(manifest) = &run.progress.evidence else { return Ok(()) };
-        let names = evidence_names(ticket_name, manifest);
-        let evidence = evidence::unpack(&chunks(&names)?, manifest).map(drop);
-        evidence.map_err(|error| self.damaged_chunk(ticket_name, &names, error))
+        let plan = snapshot::read(&chunks(&names)?, &ticket.snapshot);
+        let plan = plan.map_err(|error| self.damaged_chunk(ticket_name, &names, error))?;
+        if let Some(manifest) = &run.progress.evidence {
+            let names = evidence_names(ticket_name, manifest);
+            let evidence = evidence::unpack(&chunks(&names)?, manifest).map(drop);
+            evidence.map_err(|error| self.damaged_chunk(ticket_name, &names, error))?;
+        }
+        let reopened = Reopened { mark: self.mark(ticket_name), ticket, plan, progress: run.progress.clone() };
+        Ok((run, reopened))
     }
 }
 
