@@ -37,6 +37,9 @@ const CREDENTIALS: [&str; 20] = [
     "dsn",
 ];
 
+/// The length of `connectionstring`; none is longer.
+const LONGEST_END: usize = 16;
+
 /// How a key, a certificate or a signature begins that stands in a text.
 const PEM: &str = "-----BEGIN ";
 
@@ -94,7 +97,8 @@ pub fn value(document: &mut Value) {
 
 /// A document within a text: tools keep what they have applied in an annotation.
 fn json(written: &str) -> Option<String> {
-    let mut document = serde_json::from_str(written.trim()).ok().filter(Value::is_object)?;
+    let text = Some(written.trim()).filter(|text| text.starts_with('{'))?;
+    let mut document = serde_json::from_str(text).ok().filter(Value::is_object)?;
     let before = document.clone();
     value(&mut document);
     (document != before).then(|| document.to_string())
@@ -208,10 +212,11 @@ fn has_scheme(written: &str) -> bool {
 
 /// Whatever the case, and however its words are put together.
 fn ends_with(name: &str, ends: &[&str]) -> bool {
-    ends.iter().any(|end| {
-        let letters = name.bytes().rev().filter(|byte| !b"-_.".contains(byte)).map(|byte| byte.to_ascii_lowercase());
-        end.bytes().rev().map(Some).eq(letters.map(Some).chain(std::iter::repeat(None)).take(end.len()))
-    })
+    // As much of it as the longest of the ends has, and the last letter at the end: this is asked of every field that is shown.
+    let mut letters = [0; LONGEST_END];
+    let significant = name.bytes().rev().filter(|byte| !b"-_.".contains(byte));
+    letters.iter_mut().rev().zip(significant).for_each(|(letter, byte)| *letter = byte.to_ascii_lowercase());
+    ends.iter().any(|end| letters.ends_with(end.as_bytes()))
 }
 
 fn replace(written: &mut String, redact: impl Fn(&str) -> Cow<'_, str>) {

@@ -44,19 +44,26 @@ pub fn say(text: &str) -> Result<bool, Failure> {
 
 /// Writes to stdout what would happen. Colours only on a terminal.
 pub fn print_plan(output: Output, plan: &Plan) -> Result<(), Failure> {
-    print(|out| write(out, output, plan, None))
+    print(|out, colours| write(out, colours, output, plan, None))
         .map_err(|error| Failure::new(&shared::OUTPUT, format!("failed to write the plan to stdout: {error:#}")))
 }
 
 /// Writes to stdout what has happened. In text the plan has been printed before, because the pod may not live to do it now,
 /// and a failure is told once, with its cause, by [`conclude`].
 pub fn print_end(output: Output, plan: &Plan, ended: &Ended, release: &str) -> anyhow::Result<()> {
-    print(|out| write(out, output, plan, Some((ended, release)))).context("failed to write the report to stdout")
+    print(|out, colours| write(out, colours, output, plan, Some((ended, release))))
+        .context("failed to write the report to stdout")
 }
 
-fn write(out: &mut dyn Write, output: Output, plan: &Plan, end: Option<(&Ended, &str)>) -> anyhow::Result<()> {
+fn write(
+    out: &mut dyn Write,
+    colours: Colours,
+    output: Output,
+    plan: &Plan,
+    end: Option<(&Ended, &str)>,
+) -> anyhow::Result<()> {
     match (output, end) {
-        (Output::Text, None) => text::write(out, plan)?,
+        (Output::Text, None) => text::write(out, colours, plan)?,
         (Output::Text, Some((ended, _))) if ended.failure.is_some() => {}
         (Output::Text, Some((ended, _))) => out.write_all(ended.text().as_bytes())?,
         (Output::Json | Output::Yaml, None) => write_document(out, output, &PlanDocument(plan))?,
@@ -77,13 +84,23 @@ fn write_document(out: &mut dyn Write, output: Output, document: &impl Serialize
     Ok(writeln!(out)?)
 }
 
-fn print(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Whether text has colours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Colours {
+    Some,
+    None,
+}
+
+fn print(write: impl FnOnce(&mut dyn Write, Colours) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let stdout = std::io::stdout().lock();
-    let has_colours = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let colours = match anstream::AutoStream::choice(&stdout) {
+        anstream::ColorChoice::Never => Colours::None,
+        _ => Colours::Some,
+    };
     // Standard output itself writes line by line.
     let buffer = BufWriter::with_capacity(OUTPUT_BUFFER, stdout);
-    let mut out = Stdout { buffer, strip: (!has_colours).then(StripBytes::new) };
-    match write(&mut out).and_then(|()| Ok(out.flush()?)) {
+    let mut out = Stdout { buffer, strip: (colours == Colours::None).then(StripBytes::new) };
+    match write(&mut out, colours).and_then(|()| Ok(out.flush()?)) {
         // `plan | head` is no failure.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
@@ -188,7 +205,7 @@ mod tests {
 
     fn written(output: Output, plan: &Plan) -> String {
         let mut out = Vec::new();
-        write(&mut anstream::StripStream::new(&mut out), output, plan, None).expect("plain data");
+        write(&mut out, Colours::None, output, plan, None).expect("plain data");
         String::from_utf8(out).expect("all of it is text")
     }
 
@@ -222,7 +239,7 @@ mod tests {
             for output in [Output::Text, Output::Json, Output::Yaml, Output::Junit, Output::Github] {
                 for end in [None, Some((&ended, "shop"))] {
                     let mut out = Vec::new();
-                    write(&mut out, output, &plan, end).expect("plain data");
+                    write(&mut out, Colours::None, output, &plan, end).expect("plain data");
                     all += &String::from_utf8_lossy(&out);
                 }
             }
@@ -284,7 +301,7 @@ mod tests {
             let ended = Ended { left, ..Ended::unchanged(&plan) };
             for end in [None, Some((&ended, "shop"))] {
                 let mut out = Vec::new();
-                write(&mut out, Output::Github, &plan, end).expect("plain data");
+                write(&mut out, Colours::None, Output::Github, &plan, end).expect("plain data");
                 let text = String::from_utf8(out).expect("text");
                 assert!(text.chars().count() <= 65_536, "{what}: {}", text.chars().count());
                 assert!(text.contains("more | [cut: GitHub takes no more") && text.trim_end().ends_with("</details>"));

@@ -10,7 +10,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_observe::source::Source;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::existing::Existing;
 use crate::older;
 use crate::plan::{Desired, Limits, Observed, plan};
@@ -58,6 +58,7 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
     let (triggers, older) = (Existing::of(source, &replicas).await?, older::warning(source).await?);
     let observed = Observed { namespaces, flows: observed, triggers, older };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
-    let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into() };
+    let is_shown = matches!(args.command, Command::Plan(_));
+    let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into(), is_shown };
     Ok(plan(desired, &observed, &limits))
 }

@@ -18,6 +18,11 @@ fn values_of_secrets_and_credentials_are_hidden_and_references_to_them_are_not()
 }
 
 #[test]
+fn no_name_of_a_credential_is_longer_than_what_is_looked_at() {
+    assert!(CREDENTIALS.iter().chain(&ADDRESSES).all(|end| end.len() <= LONGEST_END && ends_with(end, &[end])));
+}
+
+#[test]
 fn copies_of_credentials_and_variables_of_containers_are_hidden() {
     let mut document = json!({
         "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"clientSecret\": \"x\"}"}},

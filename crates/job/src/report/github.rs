@@ -6,7 +6,7 @@ use std::io;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::Plan;
 
-use super::text;
+use super::{Colours, text};
 use crate::outcome::Ended;
 use crate::redact;
 
@@ -39,9 +39,9 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> io::Result<String> {
     findings(&mut out, "Refused", plan.refusals());
     findings(&mut out, "Warnings", plan.warnings());
     let mut text = Limited { text: Vec::new(), room: MAX.saturating_sub(out.len() + FRAME), is_cut: false };
-    text::write(&mut text, plan)?;
+    text::write(&mut text, Colours::None, plan)?;
     let cut = if text.is_cut { format!("\n{CUT}") } else { String::new() };
-    let mut text = anstream::adapter::strip_str(&String::from_utf8_lossy(&text.text)).to_string();
+    let mut text = String::from_utf8_lossy(&text.text).into_owned();
     let digest = plan.digest();
     line(&mut out, format_args!("<details><summary>The whole plan, <code>{digest}</code></summary>\n"));
     // Longer than anything in the text, so that an object cannot end it.

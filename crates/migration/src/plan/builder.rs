@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -42,6 +43,14 @@ impl PlanBuilder {
             digest: Sha256::new(),
         };
         Self { plan, last: None }
+    }
+
+    /// The same for a plan that is shown and not carried out: nothing of it is stored.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.plan.changes = Packed::passing();
+        self.plan.unchanged = Packed::passing();
+        self
     }
 
     /// Adds a change. Changes are added in the order of stage and target, which makes the digest one of the content.
@@ -128,6 +137,18 @@ fn written(change: &Change) -> Vec<u8> {
         Images::Sweep(from, to) => Some(Cow::Owned(json!([from, to]))),
     };
     // serde_json sorts the keys of values, so equal ones have equal texts.
-    let line = (change.action(), json!(change.target), fields);
+    let Target { api_version, kind, namespace, name } = &change.target;
+    let line = (change.action(), Sorted { api_version, kind, name, namespace }, fields);
     serde_json::to_vec(&line).expect("plain data can be written to memory")
+}
+
+/// A target, its keys in their order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sorted<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: &'a Option<String>,
 }
