@@ -7,12 +7,14 @@ use fairlead_apis::object;
 use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
 use fairlead_mesh::broker::BROKER;
 use fairlead_mesh::kinds;
+use fairlead_mesh::namespaces::Namespaces;
 use fairlead_migration::change::Image;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
 use crate::channels::Subscribers;
+use crate::orphans::{Orphans, Refused};
 use crate::replicas::{REPLICATED_FROM, Replicas};
 
 /// The Triggers there are for each replica, by its position.
@@ -20,6 +22,8 @@ pub struct Existing {
     found: Vec<Found>,
     /// The subscribers of the channels behind Brokers whose Trigger does not exist.
     pub(crate) subscribers: Subscribers,
+    /// Triggers of earlier runs for which no Subscription asks any more.
+    pub(crate) orphans: Orphans,
 }
 
 /// The Triggers there are for one replica.
@@ -100,22 +104,41 @@ impl Found {
 /// Replicas by namespace and host, made when a Trigger needs it: only a Trigger to the same host can deliver the same twice.
 type Hosts = HashMap<(String, String), Vec<usize>>;
 
+/// What few Triggers need, made for the first of them.
+#[derive(Default)]
+struct LookedUp {
+    hosts: OnceCell<Hosts>,
+    refused: Refused,
+}
+
 impl Existing {
     /// Reads the Triggers.
-    pub async fn of(source: &Source<'_>, replicas: &Replicas) -> Result<Self, Obstacle> {
-        let (hosts, subscribers) = (OnceCell::new(), Subscribers::of(source).await?);
+    pub async fn of(source: &Source<'_>, replicas: &Replicas, namespaces: &Namespaces) -> Result<Self, Obstacle> {
+        let (looked_up, subscribers) = (LookedUp::default(), Subscribers::of(source).await?);
+        // Where the kind is gone, a purge has removed the Subscriptions whose place the Triggers have taken.
+        let may_have_orphans = source.api_version(&kinds::LEGACY_SUBSCRIPTION).is_some();
+        let may_be_orphan = |namespace: &str| may_have_orphans && namespaces.left_out(namespace).is_none();
         let begin = || Self {
             found: std::iter::repeat_with(Found::default).take(replicas.len()).collect(),
             subscribers: subscribers.clone(),
+            orphans: Orphans::default(),
         };
-        source.fold(&kinds::TRIGGER, begin, |existing, object| existing.add(&object, replicas, &hosts)).await
+        let add = |existing: &mut Self, object| {
+            let unneeded = existing.add(&object, replicas, &looked_up.hosts);
+            let orphan = unneeded.filter(|(trigger, _)| may_be_orphan(&trigger.namespace));
+            if let Some((trigger, replicated_from)) = orphan {
+                existing.orphans.add(&trigger, &replicated_from, replicas, &looked_up.refused);
+            }
+        };
+        source.fold(&kinds::TRIGGER, begin, add).await
     }
 
     pub(crate) fn get(&self, index: usize) -> &Found {
         &self.found[index]
     }
 
-    fn add(&mut self, object: &Value, replicas: &Replicas, hosts: &OnceCell<Hosts>) {
+    /// Returns a Trigger that a run has made, and that does nothing of what should be done, and the Subscriptions that it names.
+    fn add(&mut self, object: &Value, replicas: &Replicas, hosts: &OnceCell<Hosts>) -> Option<(Trigger, String)> {
         self.subscribers.forget_alive(object);
         let trigger = Trigger::read(object);
         let by_name = replicas.position(&trigger.namespace, &trigger.name);
@@ -146,22 +169,28 @@ impl Existing {
         if let Some(index) = by_delivery.filter(|_| by_delivery != by_name) {
             self.found[index].exceptions_mut().equal.insert(trigger.name.clone(), annotation.is_some());
         }
-        if delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER {
-            self.add_overlapping(&trigger, replicas, hosts.get_or_init(|| by_host(replicas)));
-        }
+        let may_overlap = delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER;
+        let is_overlapping =
+            may_overlap && self.add_overlapping(&trigger, replicas, hosts.get_or_init(|| by_host(replicas)));
+        let is_needed = by_name.is_some() || by_delivery.is_some() || is_overlapping;
+        annotation.filter(|_| !is_needed).map(|annotation| (trigger, annotation))
     }
 
-    fn add_overlapping(&mut self, trigger: &Trigger, replicas: &Replicas, hosts: &Hosts) {
+    /// Whether there is a replica that may deliver the same.
+    fn add_overlapping(&mut self, trigger: &Trigger, replicas: &Replicas, hosts: &Hosts) -> bool {
         let host = match &trigger.subscriber {
             Subscriber::Uri(endpoint) => endpoint.host(),
             Subscriber::Service(host) => host,
-            Subscriber::Other => return,
+            Subscriber::Other => return false,
         };
+        let mut has_any = false;
         for index in hosts.get(&(trigger.namespace.clone(), host.to_owned())).into_iter().flatten() {
             if trigger.relation(&replicas.delivery(*index), BROKER) == Relation::Overlapping {
                 self.found[*index].exceptions_mut().overlapping.insert(trigger.name.clone());
+                has_any = true;
             }
         }
+        has_any
     }
 }
 

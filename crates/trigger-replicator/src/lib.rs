@@ -3,6 +3,7 @@
 //! - [`args`]: the command line
 //! - [`replicas`]: the Triggers that should be, made of the `records` of Subscriptions
 //! - [`existing`]: the Triggers that there are for them
+//! - `orphans`: Triggers for which no Subscription asks any more
 //! - `channels`: what Triggers that are gone have left behind
 //! - `flows`: what has to be done so that Triggers get events
 //! - [`plan`]: what has to be done, and `make`: the way from a cluster or files to a plan
@@ -30,6 +31,7 @@ mod flows;
 mod make;
 mod naming;
 mod older;
+mod orphans;
 mod pacing;
 pub mod plan;
 mod ready;

@@ -55,7 +55,7 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
         let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
         return Err(Unplannable::NotServed(Failure::new(&codes::NO_FLOW_KIND, message)));
     }
-    let (triggers, older) = (Existing::of(source, &replicas).await?, older::warning(source).await?);
+    let (triggers, older) = (Existing::of(source, &replicas, &namespaces).await?, older::warning(source).await?);
     let observed = Observed { namespaces, flows: observed, triggers, older };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
     let is_shown = matches!(args.command, Command::Plan(_));

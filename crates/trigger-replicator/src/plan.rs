@@ -102,6 +102,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
         let message = format!("it still has {count} subscriber{} whose Trigger is gone", if count == 1 { "" } else { "s" });
         plan.warn(codes::DEAD_SUBSCRIBERS.finding(channel.clone(), message));
     }
+    observed.triggers.orphans.warning().into_iter().for_each(|orphans| plan.warn(orphans));
     observed.older.iter().for_each(|older| plan.warn(older.clone()));
     replicas.refusals.into_iter().chain(flows.refusals).for_each(|finding| plan.refuse(finding));
     replicas.warnings.into_iter().chain(flows.warnings).for_each(|finding| plan.warn(finding));

@@ -174,6 +174,13 @@ impl Replicas {
         delivery(&self.records.group(index)[0])
     }
 
+    /// `namespace/name` of the Subscriptions that are there, and have no replica.
+    pub(crate) fn not_replicated(&self) -> impl Iterator<Item = String> {
+        let targets = self.refusals.iter().map(|refusal| refusal.target.clone());
+        let targets = targets.chain(self.left_out.iter().map(|unchanged| unchanged.target));
+        targets.map(|Target { namespace, name, .. }| format!("{}/{name}", namespace.unwrap_or_default()))
+    }
+
     /// The name that the replica of a delivery has.
     pub(crate) fn name(delivery: &Delivery) -> String {
         naming::name(&delivery.event_type, &delivery.key())

@@ -117,4 +117,9 @@ crate::codes! {
          refused until all are ready.",
         "Nothing to do. To have it done in one run, raise --run-timeout (in the chart: runTimeout, activeDeadlineSeconds and Helm's \
          --timeout together).";
+    pub ORPHANS = "TR214", Done, "A Trigger replicates what no Subscription asks for any more",
+        "An earlier run made the Trigger for a legacy Subscription (annotation fairlead.dev/replicated-from). Since then somebody has \
+         deleted that Subscription, or it asks for something else now. The Trigger delivers on.",
+        "If nobody needs these events, delete the Trigger with the command in the message. If legacy-purger has removed the Subscription, \
+         the Trigger has taken its place: leave it.";
 }

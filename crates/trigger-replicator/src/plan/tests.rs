@@ -161,6 +161,41 @@ fn a_replica_of_another_release_is_not_changed() {
 }
 
 #[test]
+fn a_replica_for_which_no_subscription_asks_is_warned_of() {
+    let typed = |name: &str| edited(subscription(name), "/spec/event_type", json!(name));
+    let replicas: Vec<Value> = ["a", "b", "c", "d"].iter().flat_map(|name| created(&plan_of(&[typed(name)]))).collect();
+    let with = |subscriptions: &[Value], args: &[&str]| plan_with(&[subscriptions, &replicas].concat(), args);
+    let plan = with(&[typed("a"), subscription("other")], &[]);
+    assert_eq!((warnings(&plan), plan.unchanged().len()), (vec!["TR214"], 1));
+    let name = |index: usize| replicas[index]["metadata"]["name"].as_str().expect("text");
+    assert_eq!(
+        plan.warnings()[0].message,
+        format!(
+            "it delivers to http://mail.orders:8080/in although Subscription orders/b is gone or asks for something else \
+             (kubectl delete triggers.eventing.knative.dev {} -n orders); so does orders/{} to http://mail.orders:8080/in; \
+             so does orders/{} to http://mail.orders:8080/in",
+            name(1),
+            name(2),
+            name(3),
+        )
+    );
+    assert_eq!(plan.warnings()[0].target.name, name(1));
+    let none = with(&[subscription("other")], &[]);
+    assert!(none.warnings()[0].message.ends_with("; and 1 more"), "{}", none.warnings()[0].message);
+    // One that was edited asks for something else; one that is refused may ask for it again.
+    let paid = edited(subscription("a"), "/spec/event_type", json!("order.paid"));
+    assert_eq!(warnings(&with(&[paid, typed("b"), typed("c"), typed("d")], &[])), ["TR214"]);
+    let broken = edited(typed("a"), "/spec/endpoint", json!("ftp://x"));
+    assert_eq!(warnings(&with(&[broken, typed("b"), typed("c"), typed("d")], &[])), Vec::<&str>::new());
+    assert_eq!(warnings(&with(&[subscription("other")], &["--exclude-namespace", "orders"])), Vec::<&str>::new());
+    let leaving: Vec<Value> =
+        replicas.iter().map(|it| edited(it.clone(), "/metadata/deletionTimestamp", json!("2020-03-31T00:00:00Z"))).collect();
+    assert_eq!(warnings(&plan_of(&[leaving, vec![subscription("other")]].concat())), Vec::<&str>::new());
+    // A purge has removed the kind: the Triggers have taken the place of the Subscriptions.
+    assert_eq!(warnings(&with(&[], &[])), Vec::<&str>::new());
+}
+
+#[test]
 fn an_equal_trigger_of_others_is_left_as_it_is() {
     let mut trigger = edited(replica(&[subscription("a")]), "/metadata/name", json!("by-hand"));
     trigger["metadata"]["annotations"] = json!({});
