@@ -12,7 +12,7 @@
     fieldRef:
       fieldPath: metadata.namespace
 - name: FAIRLEAD_JOB
-  value: {{ include "fairlead-hooks.name" . | quote }}
+  value: {{ include "fairlead-hooks.jobName" . | quote }}
 - name: FAIRLEAD_IMAGE
   value: {{ include "fairlead-hooks.image" . | quote }}
 {{- /*

@@ -58,6 +58,10 @@ undoneBy: []
 # Empty means those of fairlead's own jobs.
 failExitCodes: []
 backoffLimit: 4
+# Behind the name of the Job, and of nothing else.
+suffix: ""
+# 0: it stays.
+ttlSecondsAfterFinished: 0
 # With the 30 s that a pod gets for leaving below the 5 minutes that Helm waits for a hook.
 activeDeadlineSeconds: 260
 runTimeout: 3m

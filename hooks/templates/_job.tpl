@@ -1,5 +1,5 @@
 {{- define "fairlead-hooks.batchJob" -}}
-{{- $name := include "fairlead-hooks.name" . -}}
+{{- $name := include "fairlead-hooks.jobName" . -}}
 apiVersion: batch/v1
 kind: Job
 metadata:
@@ -17,6 +17,9 @@ metadata:
   {{- end }}
 spec:
   backoffLimit: {{ int .backoffLimit }}
+  {{- with .ttlSecondsAfterFinished }}
+  ttlSecondsAfterFinished: {{ int64 . }}
+  {{- end }}
   activeDeadlineSeconds: {{ int64 .activeDeadlineSeconds }}
   podFailurePolicy:
     # The first rule that matches counts. Verdicts of the job come first: they hold even when the pod was evicted while

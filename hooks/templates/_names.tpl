@@ -9,6 +9,11 @@
 {{- $name -}}
 {{- end -}}
 
+{{/* Name of the Job itself, which cannot be changed once it is there: where it is no hook, each needs another one. */}}
+{{- define "fairlead-hooks.jobName" -}}
+{{- include "fairlead-hooks.name" (dict "root" .root "job" (print .job (get . "suffix"))) -}}
+{{- end -}}
+
 {{/* Name of the job's cluster-scoped objects. The same release name may exist in several namespaces, hence the hash. */}}
 {{- define "fairlead-hooks.clusterName" -}}
 {{- printf "%s-%s-%s" .root.Chart.Name .job (printf "%s/%s" .root.Release.Namespace .root.Release.Name | sha256sum | trunc 8) -}}

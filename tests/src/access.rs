@@ -27,7 +27,7 @@ pub const JOBS: [(&str, &str); 4] = [
 ];
 
 /// The account that goes on with what trigger-replicator has left to the background. What it may do is a part of what that one may.
-pub const BACKGROUND: &str = "background-1";
+pub const BACKGROUND: &str = "background";
 
 /// ServiceAccount, roles and bindings of a job as the chart renders them for a release in namespace default.
 #[must_use]

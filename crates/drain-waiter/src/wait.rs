@@ -88,7 +88,7 @@ fn stopped(stop: Stop, sources: &[Watched], last: &[Reading], waiting: WaitingFo
         sources.iter().zip(last).filter(|(_, it)| is_left(it)).map(|(source, it)| line(source, it, &[])).collect();
     let what = if left.is_empty() { Verdict::Waiting(waiting).message() } else { left.join("; ") };
     let message = redact::text(&format!("the deadline of the run has passed: {what}"));
-    Obstacle::Verdict { code: shared::DEADLINE.id.into(), message }
+    Obstacle::OutOfTime { code: shared::DEADLINE.id.into(), message }
 }
 
 /// A verdict that ends the run.

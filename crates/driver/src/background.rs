@@ -36,9 +36,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often that is an Event, at most.
 const EVENT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The last look, under the lock of the release, is not long.
-const LAST_LOOK: Duration = Duration::from_mins(2);
-
 /// Goes on with the run of a step that was left to the background; with none there is nothing to do.
 pub async fn background<S: Step>(session: &Session<'_>, args: &StepArgs, step: &S) -> anyhow::Result<ExitStatus> {
     conclude(session, S::NAME, (StepRun { session, args, step }).background().await).await
@@ -48,8 +45,7 @@ impl<S: Step> StepRun<'_, S> {
     async fn background(&self) -> Result<(Plan, Ended), Failure> {
         let session = self.session;
         after_jobs::wait(session, &self.args.after_job, self.args.run_timeout).await?;
-        let is_left = |run: &&RecordedRun| run.step == S::NAME && run.phase() == Phase::Background;
-        let Some(run) = session.runs().await?.into_iter().find(|run| is_left(&run)) else {
+        let Some(run) = session.runs().await?.into_iter().find(is_open::<S>) else {
             tracing::info!("nothing goes on in the background");
             return Ok(nothing(S::NAME));
         };
@@ -59,18 +55,33 @@ impl<S: Step> StepRun<'_, S> {
     async fn watch(&self, name: &str, lock: &dyn Lock) -> Result<(Plan, Ended), Failure> {
         let session = self.session;
         loop {
-            let plan = session.watch.guard(session.store.read(name)).await?.plan;
-            let proof = Look { step: self.step, plan: &plan, watch: &session.watch };
-            match self.telling(lock, proof.verify()).await {
-                Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. })) => return Err(obstacle.into()),
-                Ok(Verified::InBackground(left)) => return Err(Failure::new(&shared::IN_BACKGROUND, left)),
-                // Whether all is there, or it failed: looked at once more when nobody else can write.
-                Ok(Verified::AsPlanned) | Err(_) => {}
-            }
-            drop(plan);
-            if let Some(end) = self.end(name).await? {
+            // Again: others work on the release.
+            let Some(run) = session.runs().await?.into_iter().find(|run| run.name == name && is_open::<S>(run)) else {
+                tracing::info!(ticket = name, "somebody else has ended the run meanwhile");
+                return Ok(nothing(S::NAME));
+            };
+            // What is being taken back is not looked at.
+            let seen = if run.phase() == Phase::RollingBack { None } else { Some(self.look(name, lock).await?) };
+            if let Some(end) = self.end(name, seen).await? {
                 return Ok(end);
             }
+        }
+    }
+
+    /// Looks until everything is there, or something has failed: that is returned as it is.
+    async fn look(&self, name: &str, lock: &dyn Lock) -> Result<Result<(), Obstacle>, Failure> {
+        let session = self.session;
+        let plan = session.watch.guard_patiently(session.store.read(name)).await?.plan;
+        let proof = Look { step: self.step, plan: &plan, watch: &session.watch };
+        match self.telling(lock, proof.verify()).await {
+            Ok(Verified::AsPlanned) => Ok(Ok(())),
+            Ok(Verified::InBackground(left)) | Err(Obstacle::OutOfTime { message: left, .. }) => {
+                Err(Failure::new(&shared::IN_BACKGROUND, left))
+            }
+            Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. })) => {
+                Err(obstacle.into())
+            }
+            Err(failed) => Ok(Err(failed)),
         }
     }
 
@@ -98,32 +109,34 @@ impl<S: Step> StepRun<'_, S> {
     }
 
     /// Commits the run, or takes it back. None when it goes on in the background all the same.
-    async fn end(&self, name: &str) -> Result<Option<(Plan, Ended)>, Failure> {
+    async fn end(&self, name: &str, seen: Option<Result<(), Obstacle>>) -> Result<Option<(Plan, Ended)>, Failure> {
         let session = self.session;
-        let left = session.watch.time_left();
-        // Everybody else waits meanwhile.
-        session.watch.begin_again(LAST_LOOK.min(left), Duration::ZERO);
-        let began = tokio::time::Instant::now();
-        let end = session
+        session
             .exclusively(Waiting::Patient, async |exclusive| {
-                // A process of `apply` that has died in its look has left it as it was.
-                let is_open = |phase| matches!(phase, Phase::Background | Phase::Verifying);
-                let is_it = |run: &RecordedRun| run.name == name && is_open(run.phase());
-                let Some(run) = session.runs().await?.into_iter().find(is_it) else {
+                let Some(run) = session.runs().await?.into_iter().find(|run| run.name == name && is_open::<S>(run)) else {
                     tracing::info!(ticket = name, "somebody else has ended the run meanwhile");
                     return Ok(Some(nothing(S::NAME)));
                 };
-                let GoneOn { outcome, plan, mark, lacking, .. } = self.go_on(&run, None, Way::Back, exclusive).await?;
+                let GoneOn { outcome, plan, mark, lacking, .. } = self.go_on(&run, None, Way::Back, seen, exclusive).await?;
                 if matches!(outcome, Outcome::Background(_)) {
                     return Ok(None);
                 }
                 let ended = session.ended(outcome, &plan, &mark).lacking(lacking);
                 Ok(Some((plan, ended)))
             })
-            .await?;
-        session.watch.begin_again(left, began.elapsed());
-        end
+            .await?
     }
+}
+
+/// Whether a run is in the background; or a process has died in its look, or when it took it back because it failed. What somebody has
+/// asked back is theirs.
+fn is_open<S: Step>(run: &RecordedRun) -> bool {
+    let is_ours = match run.phase() {
+        Phase::Background | Phase::Verifying => true,
+        Phase::RollingBack => run.progress.asked().is_none(),
+        _ => false,
+    };
+    run.step == S::NAME && is_ours
 }
 
 fn nothing(step: &'static str) -> (Plan, Ended) {

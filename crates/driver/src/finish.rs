@@ -1,10 +1,15 @@
 //! Finishes what an earlier run of a step has left, forward or back, as its ticket says.
 
+use std::cell::RefCell;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
+use fairlead_job::watch::Watch;
 use fairlead_migration::change::Target;
-use fairlead_migration::executor::{Outcome, Run};
+use fairlead_migration::executor::{Outcome, Proof, Run, Verified};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
@@ -14,6 +19,7 @@ use fairlead_migration::ticket::Ticket;
 use fairlead_release::cancelled::{self, cancelled_by_rollback};
 use fairlead_release::exclusive::{Exclusive, Waiting};
 use fairlead_release::executors::Way;
+use serde_json::Value;
 
 use crate::approved::Approved;
 use crate::step::{Look, Step, StepKind};
@@ -67,7 +73,8 @@ impl<S: Step> StepRun<'_, S> {
             session.store.journal(exclusive.lock()).abandon(&run.name).await?;
             return Ok(None);
         }
-        let GoneOn { outcome, plan, mark, ticket, lacking } = self.go_on(run, approved, Way::Forward, exclusive).await?;
+        let GoneOn { outcome, plan, mark, ticket, lacking } =
+            self.go_on(run, approved, Way::Forward, None, exclusive).await?;
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
         let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
         if let Outcome::Background(left) = &outcome
@@ -93,12 +100,14 @@ impl<S: Step> StepRun<'_, S> {
         Ok(Some((plan, ended)))
     }
 
-    /// Goes on with a run where its ticket says that it is. `way` says what has to be allowed for that.
+    /// Goes on with a run where its ticket says that it is. `way` says what has to be allowed for that; `seen` is what a look at it without the
+    /// lock of the release has shown, if there was one.
     pub(crate) async fn go_on(
         &self,
         run: &RecordedRun,
         approved: Option<&Approved>,
         way: Way,
+        seen: Option<Result<(), Obstacle>>,
         exclusive: &Exclusive<'_>,
     ) -> Result<GoneOn, Failure> {
         let session = self.session;
@@ -115,12 +124,67 @@ impl<S: Step> StepRun<'_, S> {
         session.watch.guard_patiently(executor.require(work)).await?;
         let world = self.step.world(executor.world(work, exclusive.lock()).await?, &plan);
         let look = Look { step: self.step, plan: &plan, watch: &session.watch };
+        let look: Box<dyn Proof> = match seen {
+            None => Box::new(look),
+            Some(seen) => Box::new(SecondLook { look, watch: &session.watch, failed: RefCell::new(seen.err()) }),
+        };
+        if progress.phase == Phase::Background {
+            self.require_last(run, &*look).await?;
+        }
         let working = Run { world: &*world, journal: &mut *journal, watcher: exclusive, plan: &plan, mark: &mark, progress };
-        let outcome = working.apply(&look, S::KIND.purpose()).await;
+        let outcome = working.apply(&*look, S::KIND.purpose()).await;
         let lacking = world.lacking();
-        drop(world);
+        drop((world, look));
         let outcome = cancelled_by_rollback(outcome, &session.watch);
         Ok(GoneOn { outcome, plan, mark, ticket, lacking })
+    }
+
+    /// Fails where a run that is left to the background would have to be taken back, and a newer one is in force, which may rest on it.
+    async fn require_last(&self, run: &RecordedRun, look: &dyn Proof) -> Result<(), Failure> {
+        let session = self.session;
+        let runs = session.runs().await?;
+        let Some(newer) = runs.iter().find(|it| it.sequence > run.sequence && it.is_in_force()) else { return Ok(()) };
+        match look.verify().await {
+            Ok(_) | Err(Obstacle::OutOfTime { .. }) => Ok(()),
+            Err(Obstacle::Stopped(stop)) => Err(Obstacle::Stopped(stop).into()),
+            Err(cause) => {
+                let message = format!(
+                    "run {} ({}) has not come to its end, and run {} ({}) came after it and is in force",
+                    run.sequence, run.step, newer.sequence, newer.step
+                );
+                let back = session.place.command(&format!("rollback --to {}", run.sequence - 1));
+                let next = format!("Once the cause is mended, the same command again. To take both back: {back}\n");
+                Err(Failure::caused(&shared::RESTED_UPON, &message, cause).with_aftermath(next))
+            }
+        }
+    }
+}
+
+/// A look at what somebody has just looked at: nobody is kept waiting by it.
+struct SecondLook<'a, S> {
+    look: Look<'a, S>,
+    watch: &'a Watch,
+    /// What the first look has found.
+    failed: RefCell<Option<Obstacle>>,
+}
+
+#[async_trait(?Send)]
+impl<S: Step> Proof for SecondLook<'_, S> {
+    async fn verify(&self) -> Result<Verified, Obstacle> {
+        let left = self.watch.time_left();
+        self.watch.begin_again(Duration::ZERO, Duration::ZERO);
+        let seen = self.look.verify().await;
+        self.watch.begin_again(left, Duration::ZERO);
+        match seen {
+            // It has come after all.
+            Ok(Verified::AsPlanned) => seen,
+            Err(Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. }) => seen,
+            other => self.failed.take().map_or(other, Err),
+        }
+    }
+
+    fn evidence(&self) -> Option<Value> {
+        self.look.evidence()
     }
 }
 

@@ -74,7 +74,9 @@ impl From<Obstacle> for Failure {
             Obstacle::Unreachable { .. } => &shared::UNREACHABLE,
             Obstacle::Held { .. } => &shared::HELD,
             Obstacle::Damaged { .. } => &shared::DAMAGED,
-            Obstacle::Verdict { code, .. } => codes::find(code).unwrap_or(&shared::REFUSED_BY_API),
+            Obstacle::Verdict { code, .. } | Obstacle::OutOfTime { code, .. } => {
+                codes::find(code).unwrap_or(&shared::REFUSED_BY_API)
+            }
             Obstacle::OtherExecutor { .. } => &shared::OTHER_EXECUTOR,
             Obstacle::Elsewhere { .. } => &shared::ELSEWHERE,
             Obstacle::Stopped(Stop::LeaseOver) => &shared::LEASE_OVER,
@@ -92,6 +94,7 @@ impl From<Obstacle> for Failure {
             | Obstacle::NotYet { .. }
             | Obstacle::Held { .. }
             | Obstacle::Verdict { .. }
+            | Obstacle::OutOfTime { .. }
             | Obstacle::OtherExecutor { .. }
             | Obstacle::Elsewhere { .. }
             | Obstacle::Stopped(_) => None,

@@ -194,6 +194,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         }
         // Of what an earlier process has begun nobody knows what it has done.
         let begun = self.begun();
+        let is_behind = self.progress.phase == Phase::Background;
         let started = RefCell::new(begun.clone());
         let result = self.forward(&begun, &started, proof).await;
         let why_back = match result {
@@ -205,6 +206,11 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             },
             Ok(Verified::AsPlanned) => WhyBack::Planned,
             Err(cause) if is_interruption(&cause) => return Outcome::Interrupted(cause),
+            // What is in force is taken back for what was seen, and not because nobody could look long enough, or at all.
+            Err(cause @ (Obstacle::OutOfTime { .. } | Obstacle::Stopped(Stop::DeadlinePassed))) if is_behind => {
+                return Outcome::Background(chain(&cause));
+            }
+            Err(cause @ Obstacle::Forbidden { .. }) if is_behind => return Outcome::Interrupted(cause),
             Err(cause) => return self.fail(cause, started.into_inner(), proof).await,
         };
         self.attest(proof).await;
@@ -230,7 +236,11 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
 
     async fn fail(&mut self, cause: Obstacle, started: Vec<bool>, proof: &dyn Proof) -> Outcome {
         self.attest(proof).await;
-        let code = if let Obstacle::Verdict { code, .. } = &cause { Some(code.clone().into_owned()) } else { None };
+        let code = if let Obstacle::Verdict { code, .. } | Obstacle::OutOfTime { code, .. } = &cause {
+            Some(code.clone().into_owned())
+        } else {
+            None
+        };
         self.progress.why_back = Some(WhyBack::Failed(Cause { code, message: chain(&cause) }));
         self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
         self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();

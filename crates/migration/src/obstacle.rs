@@ -107,6 +107,14 @@ pub enum Obstacle {
         /// Who can read them, and what to do where there are none any more.
         way_on: String,
     },
+    /// The time of the run is over, and it waited for something.
+    #[error("{message}")]
+    OutOfTime {
+        /// As of a verdict.
+        code: Cow<'static, str>,
+        /// For what it waited.
+        message: String,
+    },
     /// The run was told to end.
     #[error("{0}")]
     Stopped(Stop),

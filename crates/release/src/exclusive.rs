@@ -67,7 +67,7 @@ impl Session<'_> {
 
     /// Does `work`, which writes nothing, while nobody else watches what goes on in the background.
     pub async fn in_background<T>(&self, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
-        self.holding(Scope::Background, Waiting::UntilDeadline, work).await
+        self.holding(Scope::Background, Waiting::Patient, work).await
     }
 
     async fn holding<T>(

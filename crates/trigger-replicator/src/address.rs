@@ -56,7 +56,7 @@ impl World for Addressed<'_> {
         let url = match self.watch.guard(self.address(&broker)).await {
             Err(Obstacle::Stopped(Stop::DeadlinePassed)) => {
                 let message = format!("the deadline of the run has passed while {broker} had no address");
-                return Err(Obstacle::Verdict { code: shared::DEADLINE.id.into(), message });
+                return Err(Obstacle::OutOfTime { code: shared::DEADLINE.id.into(), message });
             }
             url => url?,
         };

@@ -153,7 +153,7 @@ pub(crate) async fn wait(source: &Source<'_>, awaited: &Awaited, patience: &mut 
                 return Err(Obstacle::Late { operation, source: cause.into() });
             }
             let message = format!("the deadline of the run has passed, and {target} is not ready: {cause}");
-            return Err(Obstacle::Verdict { code: shared::DEADLINE.id.into(), message });
+            return Err(Obstacle::OutOfTime { code: shared::DEADLINE.id.into(), message });
         }
         if reported.elapsed() >= REPORT_INTERVAL {
             let cause = explain(source, &target, &status, 0).await?;

@@ -1,5 +1,6 @@
 //! How long is waited for what was created, on a cluster whose Knative is played.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,6 +69,11 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     let left = "the run goes on in the background: 3 of 4 are not ready yet, the first is Trigger default/";
     assert!(said.contains("in force; what follows from it goes on in the background") && said.contains(left), "{said}");
 
+    // A pod whose Job is older than it may be takes nothing back because of that.
+    let late = ["--run-timeout", "1ms", "--ready-timeout", "10m", "--helm-revision", "2"];
+    assert_eq!(apply(&cluster, &late).expect(0).json()["outcome"], "Background");
+    assert_eq!((tickets(&cluster)[0].1.as_str(), cluster.list("triggers").len()), ("Background", COUNT));
+
     // Another upgrade does not begin while that one goes on, nor does it end it.
     make_ready(&cluster, 2);
     let held = apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "3"]);
@@ -103,6 +109,22 @@ fn background(cluster: &Cluster, more: &[&str]) -> Command {
 fn watched(cluster: &Cluster) -> Value {
     let ledger = ["status", "-o", "json", "--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", "default"];
     run(job("trigger-replicator").args(ledger), "").expect(0).json()["watches"].clone()
+}
+
+/// Suspends a `CronJob`, and has nothing to wait for.
+fn drain(cluster: &Cluster) {
+    let pod = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "example.com/reports"}]}});
+    cluster.apply(
+        &json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"namespace": "default", "name": "reports"},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": pod}}}}),
+    );
+    let intake = json!([{"suspend": {"namespace": "default", "name": "reports"}}]);
+    let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "drain": {"intake": intake}});
+    let mut file = tempfile::NamedTempFile::with_suffix(".json").expect("a temporary file");
+    file.write_all(configuration.to_string().as_bytes()).expect("written");
+    let mut drain = job("drain-waiter");
+    drain.args(["apply", "--grace-period", "1s", "--ledger-namespace", "default", "--kubeconfig", cluster.kubeconfig()]);
+    run(drain.arg("--config").arg(file.path()), "").expect(0);
 }
 
 #[test]
@@ -143,6 +165,19 @@ fn what_does_not_become_ready_in_the_background_is_taken_back_and_a_run_that_is_
     let late = run(&mut background(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m"]), "").expect(75);
     assert!(late.stderr.contains("error FL038: "), "{}", late.stderr);
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
+    assert_eq!(run(&mut background(&cluster, &["--run-timeout", "1ms"]), "").status, Some(75));
+    // What came after it may rest on it: a drain that has closed an intake.
+    drain(&cluster);
+    let rested = run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "5s"]), "").expect(4);
+    assert!(
+        rested.stderr.contains("error FL039: run 1 (trigger-replicator) has not come to its end, and run 2"),
+        "{}",
+        rested.stderr
+    );
+    assert!(rested.stderr.contains("rollback fairlead -n default --to 0"), "{}", rested.stderr);
+    assert_eq!(cluster.list("triggers").len(), COUNT);
+    let last = ["rollback", "--last", "--ledger-namespace", "default", "--kubeconfig", cluster.kubeconfig()];
+    run(job("drain-waiter").args(last), "").expect(0);
     let failed = run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "5s"]), "").expect(1);
     assert!(failed.stderr.contains("error FL014: waited in vain to see Trigger default/"), "{}", failed.stderr);
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());

@@ -205,7 +205,8 @@ fn what_the_hook_has_no_time_for_goes_on_in_the_background() {
     assert!(becomes(|| how_far().starts_with("1 of 2 are not ready yet, the first is Trigger mesh-late/")), "{}", status());
 
     late.config("late");
-    let complete = ["wait", "-n", &shop.namespace, "--for=condition=Complete", "job/shop-background-2", "--timeout=10m"];
+    let background = "app.kubernetes.io/name=background";
+    let complete = ["wait", "-n", &shop.namespace, "--for=condition=Complete", "job", "-l", background, "--timeout=10m"];
     cluster.kubectl(&complete).expect(0);
     assert_eq!(status()["runs"][0]["phase"], "Committed");
     assert!(late.triggers().iter().all(is_ready), "{:?}", late.triggers());

@@ -148,6 +148,10 @@ crate::codes! {
         "What it has made is in force, and not everything that follows from it is there yet. The time of the process that watched it is \
          over. Nothing was taken back.",
         "Run the same command again, with a longer --run-timeout: it ends when everything is there. `status` says how far it is.";
+    pub RESTED_UPON = "FL039", Refused, "A run that others may rest on cannot be taken back alone",
+        "It was left to the background, and what it has made does not become ready. A newer run of the release is in force. Nothing was \
+         taken back.",
+        "Mend what the message names, and run the same command again; or take back both, the newer first, with the `rollback` of the message.";
     pub FLAG = "FL041", Usage, "A flag says something that it cannot",
         "The flag, or the variable FAIRLEAD_… that stands for it, has a value that the program does not understand.",
         "Give --log-level one of error, warn, info, debug and trace, or targets with one each: info,fairlead_kube_client=debug.";

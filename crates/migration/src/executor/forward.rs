@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 
 use super::{Part, Proof, Run, Verified, Watcher};
 use crate::change::{Action, Change};
-use crate::obstacle::Obstacle;
+use crate::obstacle::{Obstacle, Stop};
 use crate::progress::{OnDrift, Phase};
 
 /// What an earlier process may have done.
@@ -34,9 +34,13 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         started: &RefCell<Vec<bool>>,
         proof: &dyn Proof,
     ) -> Result<Verified, Obstacle> {
-        if matches!(self.progress.phase, Phase::Verifying | Phase::Background) {
-            if let Some(stop) = self.watcher.stop() {
-                return Err(Obstacle::Stopped(stop));
+        let phase = self.progress.phase;
+        if matches!(phase, Phase::Verifying | Phase::Background) {
+            match self.watcher.stop() {
+                // It is in force: that its time is over takes nothing back, and whoever looks at it leaves it so.
+                None | Some(Stop::DeadlinePassed) if phase == Phase::Background => return proof.verify().await,
+                None => {}
+                Some(stop) => return Err(Obstacle::Stopped(stop)),
             }
         } else {
             self.make(begun, started).await?;

@@ -50,3 +50,24 @@ fn what_somebody_edits_after_all_changes_were_made_is_for_the_proof_to_judge() {
         assert_eq!(world.objects.borrow()["y"], edited);
     }
 }
+
+/// What is in force is taken back for what was seen.
+#[test]
+fn what_goes_on_in_the_background_is_not_taken_back_because_nobody_could_look_long_enough() {
+    let out_of_time = || Err(Obstacle::OutOfTime { code: "FL007".into(), message: "3 are not ready".into() });
+    let forbidden = || Err(Obstacle::Forbidden { operation: "list".into(), rule: "a role".into(), source: "no".into() });
+    let late = || Err(Obstacle::Late { operation: "see it ready".into(), source: "it is not".into() });
+    let looks: [(&dyn Proof, Stop, Phase); 4] = [
+        (&Says(out_of_time), Stop::DeadlinePassed, Phase::Background),
+        (&Says(forbidden), Stop::DeadlinePassed, Phase::Background),
+        (&good(), Stop::DeadlinePassed, Phase::Committed),
+        (&Says(late), Stop::DeadlinePassed, Phase::RolledBack),
+    ];
+    for (look, stop, expected) in looks {
+        let (world, mut phases, plan) = (world(), Phases::default(), plan(1));
+        let later = Says(|| Ok(Verified::InBackground("17 are not ready".into())));
+        block_on(of(&world, &mut phases, &endless(), &plan).apply(&later, Purpose::Lasting));
+        block_on(of(&world, &mut phases, &Patience(Cell::new(0), stop), &plan).apply(look, Purpose::Lasting));
+        assert_eq!(phases.0.last(), Some(&expected));
+    }
+}
