@@ -130,9 +130,8 @@ impl World for Objects<'_> {
     }
 
     async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {
-        let Images::Sweep(_, version) = &task.change.images else { return Ok(Swept::default()) };
         let kind = Subject { target: &task.change.target, resource: self.resource(&task.change.target)? };
-        self.sweep_page(&kind, version, next).await
+        self.sweep_page(&kind, task, next).await
     }
 
     async fn wait(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use fairlead_tests::program::{Ended, becomes};
-use fairlead_tests::proxy::{Asked, Fault, Moment};
+use fairlead_tests::proxy::{Asked, Fault, Moment, Proxy};
 use fairlead_tests::state::{State, differences};
 use serde_json::{Value, json};
 
@@ -130,6 +130,17 @@ impl Newer {
         object["metadata"]["resourceVersion"].as_str().expect("a text").to_owned()
     }
 
+    /// Has the definition store this version, as somebody else.
+    fn store_as(&self, version: &str) {
+        let definition = format!("{DEFINITIONS}/{}", self.definition());
+        self.stage.api.expect(&Method::PATCH, &definition, &json!({"spec": {"versions": versions(version)}}));
+    }
+
+    /// The writes of a sweep.
+    fn swept(&self, proxy: &Proxy) -> Vec<Asked> {
+        proxy.asked().into_iter().filter(|asked| kind(asked) == format!("patch {}", self.plural())).collect()
+    }
+
     fn resource_version(&self, name: &str) -> String {
         let object = self.stage.api.get(&self.gadget(name));
         object["metadata"]["resourceVersion"].as_str().expect("a text").to_owned()
@@ -227,8 +238,7 @@ fn gates_switches_sweeps_and_other_executors_that_are_killed_at_any_write_end_fu
 fn a_sweep_stores_every_object_anew_also_one_that_was_made_meanwhile() {
     let newer = Newer::new(1, "swept");
     let stages = newer.changes();
-    newer.stage.wish(&json!([stages[1], stages[2]]));
-    newer.run_to_the_end(Order::Apply).expect(0);
+    newer.store_as("v2");
     // The API server stores anew a moment after its definition has changed.
     let before = newer.resource_version("a");
     assert!(becomes(|| newer.touched("a") != before), "it is not stored anew");
@@ -240,11 +250,26 @@ fn a_sweep_stores_every_object_anew_also_one_that_was_made_meanwhile() {
         assert_ne!(swept, before, "{name} is stored anew");
         assert_eq!(newer.touched(name), swept, "{name} is stored as it should be");
     }
+    newer.store_as("v1");
     let (ended, proxy) = newer.stage.run(Order::Rollback, &[], |_| None);
     ended.expect(0);
     // One that took too long is sent again.
-    let back = proxy.asked().into_iter().filter(|asked| kind(asked) == format!("patch {}", newer.plural()));
-    assert_eq!(back.map(|asked| asked.path).collect::<BTreeSet<_>>().len(), 3);
+    assert_eq!(newer.swept(&proxy).into_iter().map(|asked| asked.path).collect::<BTreeSet<_>>().len(), 3);
+}
+
+/// Who takes the old version out of the definition then would lose what is stored so.
+#[test]
+fn a_sweep_that_does_nothing_is_not_done() {
+    let newer = Newer::new(0, "unswept");
+    let stages = newer.changes();
+    let old = newer.state();
+    // Nobody has changed the definition when the last of them looks.
+    for wishes in [json!([stages[3]]), json!([stages[1], stages[3]])] {
+        newer.stage.wish(&wishes);
+        let told = newer.stage.run(Order::Apply, &[], |_| None).0.expect(1).output();
+        assert!(told.contains("its definition, which stores v1, is not as it must be"), "{told}");
+        assert_eq!(differences(&old, &newer.state()), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Has every object of a kind stored anew, in the version that its definition says. An empty merge patch re-encodes an object, and does
 //! nothing where it is stored so already (measured with Kubernetes 1.34: no other write is as cheap).
 
-use fairlead_migration::change::Target;
+use fairlead_migration::change::{Images, Target};
+use fairlead_migration::executor::Task;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Swept;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,9 +20,26 @@ impl Objects<'_> {
     /// Decision: a sweep acts only while the definition of the kind stores `version`. Forward, objects are swept after the definition was
     /// changed, and going back after it was changed back; the order of stages is the same in both directions. So a plan has the sweep
     /// twice, before and after the change of the definition, and each time one of the two has nothing to do.
-    pub(super) async fn sweep_page(&self, kind: &Subject<'_>, version: &str, next: Option<&str>) -> Result<Swept, Obstacle> {
-        if next.is_none() && self.stored_as(&kind.resource).await?.is_some_and(|stored| stored != version) {
-            return Ok(Swept::default());
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::NotYet`] forward, while the definition stores another version: of the two it is the other one that acts.
+    pub(super) async fn sweep_page(
+        &self,
+        kind: &Subject<'_>,
+        task: &Task<'_>,
+        next: Option<&str>,
+    ) -> Result<Swept, Obstacle> {
+        let Images::Sweep(_, version) = &task.change.images else { return Ok(Swept::default()) };
+        if next.is_none()
+            && let Some(stored) = self.stored_as(&kind.resource).await?.filter(|stored| stored != version)
+        {
+            // Whoever has kept the definition, or changed it again, keeps what is stored.
+            if task.is_undo {
+                return Ok(Swept::default());
+            }
+            let operation = format!("store every {} as {version}", kind.resource.kind);
+            return Err(Obstacle::NotYet { operation, what: format!("its definition, which stores {stored},") });
         }
         let params = ListParams { limit: Some(PAGE_SIZE), continue_token: next.map(str::to_owned), ..ListParams::default() };
         let request = kube::core::Request::new(kind.resource.path(None)).list_metadata(&params);
@@ -30,14 +48,14 @@ impl Objects<'_> {
         let page = match self.cluster.send(request).await {
             Ok(page) => page,
             Err(error) if next.is_some() && error.status().is_some_and(|status| status.code == 410) => {
-                return Box::pin(self.sweep_page(kind, version, None)).await;
+                return Box::pin(self.sweep_page(kind, task, None)).await;
             }
             Err(error) => return Err(self.cluster.obstacle(kind.operation("list"), error).await),
         };
         let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         stream::iter(items)
             .map(|item| self.store_anew(&kind.resource, item))
-            .buffer_unordered(self.cluster.concurrency())
+            .buffer_unordered(self.cluster.concurrency().min(task.stage.concurrency.max(1)))
             .try_collect::<Vec<()>>()
             .await?;
         let next = page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()).map(str::to_owned);
