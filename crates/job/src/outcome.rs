@@ -90,6 +90,10 @@ impl Ended {
                 let failure = Failure::new(&shared::INTERRUPTED, "--run-timeout has passed");
                 ended("Interrupted", interrupted(plan), Some(failure))
             }
+            Outcome::Interrupted(cause @ Obstacle::Damaged { .. }) => {
+                let summary = "Ended before it was done, and its record is gone: what was taken back by then stays so.";
+                ended("Interrupted", summary.to_owned(), Some(cause.into()))
+            }
             Outcome::Interrupted(cause) => ended("Interrupted", interrupted(plan), Some(cause.into())),
             Outcome::Undone { count: 0, rest: 0, drifted, .. } if drifted.is_empty() => {
                 ended("RolledBack", "Done: nothing was left to take back.".to_owned(), None)

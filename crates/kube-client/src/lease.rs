@@ -297,6 +297,10 @@ impl Lock for Lease<'_> {
         boot_clock::now() + within < self.until.get()
     }
 
+    async fn is_held(&self) -> Result<bool, Obstacle> {
+        Ok(self.get().await?.is_some_and(|live| live["spec"]["holderIdentity"] == *self.terms.holder))
+    }
+
     async fn keep(&self, cancelled: &dyn Fn()) {
         let interval = (self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL);
         let mut pause = interval;

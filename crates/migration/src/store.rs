@@ -95,6 +95,9 @@ pub trait Lock {
     /// Whether a write that is answered or given up within this time ends while the lock lasts.
     fn lasts(&self, within: Duration) -> bool;
 
+    /// Whether it is still this one that is held; asked of the store, because a clock does not say it.
+    async fn is_held(&self) -> Result<bool, Obstacle>;
+
     /// Renews the lock for as long as this is waited for; returns when it is lost. `cancelled` is called when somebody asks this run to
     /// stop.
     async fn keep(&self, cancelled: &dyn Fn());

@@ -84,11 +84,13 @@ async fn ask(cluster: &Cluster, store: &dyn Store, place: Place<'_>, args: &Chec
         }
         runs => runs?,
     };
-    answers.push(is_armed(&helm, armed, place, args.without_helm || !runs.is_empty()));
+    let missing = store.missing().await?;
+    let has_runs = !runs.is_empty() || !missing.is_empty() || !store.endings().await?.is_empty();
+    answers.push(is_armed(&helm, armed, place, args.without_helm || has_runs));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
     let damaged = store.damages(&runs).await?;
     let (served, needs) = needs(cluster, store, &runs).await?;
-    answers.push(Answer::of("tickets", are_there(&store.missing().await?, &damaged, place)));
+    answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
     answers.push(Answer::of("permissions", allowed(may, "you may take back every run in force")?));

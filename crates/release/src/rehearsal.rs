@@ -28,6 +28,10 @@ impl Lock for Unlocked {
         false
     }
 
+    async fn is_held(&self) -> Result<bool, fairlead_migration::obstacle::Obstacle> {
+        Ok(true)
+    }
+
     async fn keep(&self, _cancelled: &dyn Fn()) {}
 
     async fn release(self: Box<Self>) {}

@@ -226,6 +226,10 @@ impl Lock for FolderLock {
         true
     }
 
+    async fn is_held(&self) -> Result<bool, Obstacle> {
+        Ok(true)
+    }
+
     async fn keep(&self, _cancelled: &dyn Fn()) {
         std::future::pending::<()>().await;
     }

@@ -29,6 +29,10 @@ impl Lock for Alone {
         true
     }
 
+    async fn is_held(&self) -> Result<bool, Obstacle> {
+        Ok(true)
+    }
+
     async fn keep(&self, _cancelled: &dyn Fn()) {}
 
     async fn release(self: Box<Self>) {}

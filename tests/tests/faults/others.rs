@@ -30,6 +30,10 @@ fn edit(stage: &Stage, name: &str, patch: &Value) {
 
 /// Runs the job; when it is about to send this kind of write for the first time, somebody else is quicker.
 fn run_beside(stage: &Stage, order: Order, at: &'static str, path: String, edit: Value) -> Ended {
+    run_beside_one(stage, order, at, Method::PATCH, path, edit)
+}
+
+fn run_beside_one(stage: &Stage, order: Order, at: &'static str, method: Method, path: String, edit: Value) -> Ended {
     // It is made before: the proxy's thread, which waits for the edit, forwards the renewals of the lease, too. And it stays: that thread could
     // not end the editor's runtime.
     static EDITOR: LazyLock<Api> = LazyLock::new(|| Api::new(clusters()[0].kubeconfig().as_ref()));
@@ -38,7 +42,7 @@ fn run_beside(stage: &Stage, order: Order, at: &'static str, path: String, edit:
         if kind(asked) == at && !is_done.swap(true, Ordering::SeqCst) {
             // The proxy's thread has a runtime of its own already.
             std::thread::scope(|scope| {
-                scope.spawn(|| editor.expect(&Method::PATCH, &path, &edit)).join().expect("the edit is made")
+                scope.spawn(|| editor.expect(&method, &path, &edit)).join().expect("the edit is made")
             });
         }
         None
@@ -72,6 +76,46 @@ fn an_editor_of_other_fields_does_not_disturb_and_keeps_what_is_his() {
         managers.as_array().expect("a list").iter().filter_map(|entry| entry["manager"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["helm", "somebody"]);
+}
+
+/// The ticket of the first run.
+fn ticket(stage: &Stage) -> String {
+    format!("{}/fairlead.v1.{}.1", stage.path("/api/v1", "secrets"), stage.name)
+}
+
+/// A policy that labels every Secret, say: nobody has taken over.
+#[test]
+fn a_run_whose_ticket_is_labelled_meanwhile_goes_on() {
+    let stage = stage("touched");
+    let old = stage.state();
+    let touch =
+        json!({"metadata": {"annotations": {"example.com/touched": "yes"}, "labels": {"example.com/touched": "yes"}}});
+    run_beside(&stage, Order::Apply, "patch configmaps", ticket(&stage), touch).expect(0);
+    let touch = json!({"metadata": {"annotations": {"example.com/touched": "again"}}});
+    run_beside(&stage, Order::Rollback, "patch configmaps", ticket(&stage), touch).expect(0);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}
+
+/// What was done is taken back, and nobody misses the ticket then.
+#[test]
+fn a_ticket_that_is_deleted_in_the_middle_is_named_and_not_missed_when_all_is_back() {
+    let stage = stage("deleted-ticket");
+    let old = stage.state();
+    let none = Value::Null;
+    let at = "patch configmaps";
+    let failed = run_beside_one(&stage, Order::Apply, at, Method::DELETE, ticket(&stage), none.clone()).expect(4);
+    let gone = "error FL016: Secret deleted-ticket/fairlead.v1.deleted-ticket.1 is damaged: it is not there: somebody has deleted it";
+    assert!(failed.stderr.contains(gone) && failed.stderr.contains("everything is as before"), "{}", failed.stderr);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+    assert!(!stage.ask(&["status"]).expect(0).stdout.contains("MISSING"));
+    stage.run_to_the_end(Order::Apply).expect(0);
+    let second = ticket(&stage).replace("ticket.1", "ticket.2");
+    run_beside_one(&stage, Order::Rollback, at, Method::DELETE, second, none).expect(0);
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+    assert!(!stage.ask(&["status"]).expect(0).stdout.contains("MISSING"));
+    // Nothing is left but how the runs have ended.
+    let answers = stage.ask(&["check"]).expect(0).stdout;
+    assert!(answers.contains("ok  armed: no Helm release deleted-ticket is known here"), "{answers}");
 }
 
 #[test]

@@ -23,6 +23,9 @@ use super::{
 /// How many sequences may be taken by what is not in the list of tickets: Secrets whose labels somebody took away.
 const SEQUENCE_ATTEMPTS: u64 = 10;
 
+/// How often others may write to a ticket while it is written.
+const CONFLICT_ATTEMPTS: u32 = 10;
+
 /// Keeps one ticket.
 pub(super) struct TicketJournal<'a> {
     ledger: &'a Ledger<'a>,
@@ -32,6 +35,8 @@ pub(super) struct TicketJournal<'a> {
     uid: String,
     step: String,
     began: String,
+    /// How far the run had come when the ticket was read or written last.
+    recorded: Value,
     /// Of the ticket that is open: whoever has written to it since has taken over.
     resource_version: String,
 }
@@ -40,7 +45,7 @@ impl<'a> TicketJournal<'a> {
     /// No ticket is open yet.
     pub(super) fn new(ledger: &'a Ledger<'a>, lock: &'a dyn Lock) -> Self {
         let [name, uid, step, began, resource_version] = std::array::from_fn(|_| String::new());
-        Self { ledger, lock, name, uid, step, began, resource_version }
+        Self { ledger, lock, name, uid, step, began, recorded: Value::Null, resource_version }
     }
 
     /// Creates the ticket under the first free sequence.
@@ -93,6 +98,7 @@ impl<'a> TicketJournal<'a> {
         self.uid = text(&live["metadata"]["uid"]);
         self.step = text(&live["metadata"]["labels"][STEP_LABEL]);
         self.began = began(live);
+        self.recorded = recorded(live);
         self.resource_version = text(&live["metadata"]["resourceVersion"]);
     }
 
@@ -115,6 +121,15 @@ impl<'a> TicketJournal<'a> {
         }
     }
 
+    /// Somebody has deleted the ticket while its run was at work. When everything has been taken back nobody need miss it.
+    async fn record_of_deleted(&self, progress: &Progress) -> Result<(), Obstacle> {
+        let gone = || self.ledger.damaged(&self.name, "it is not there: somebody has deleted it");
+        let sequence =
+            self.ledger.sequence_of(&self.name).filter(|_| progress.phase == Phase::RolledBack).ok_or_else(gone)?;
+        tracing::warn!(ticket = self.name, "somebody has deleted the ticket; what it was for has been taken back");
+        self.ledger.register_forgotten(&[sequence], self.lock).await.map_err(|_| gone())
+    }
+
     /// Deletes a ticket; the garbage collector deletes its chunks. The register is told before.
     async fn delete(&self, name: &str) -> Result<(), Obstacle> {
         let ledger = self.ledger;
@@ -130,6 +145,12 @@ impl<'a> TicketJournal<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// What a ticket says of how far its run has come.
+fn recorded(ticket: &Value) -> Value {
+    let metadata = &ticket["metadata"];
+    json!([metadata["labels"][PHASE_LABEL], metadata["annotations"][PROGRESS_ANNOTATION]])
 }
 
 #[async_trait(?Send)]
@@ -175,23 +196,38 @@ impl Journal for TicketJournal<'_> {
             source,
         };
         let text = serde_json::to_string(progress).map_err(|error| failed(error.into()))?;
-        let patch = json!({"metadata": {"resourceVersion": self.resource_version,
-            "labels": {PHASE_LABEL: progress.phase.as_str()},
-            "annotations": {PROGRESS_ANNOTATION: text, BEGAN_ANNOTATION: self.began}}});
-        let request = ledger.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
-        let request = request.map_err(|error| failed(error.into()))?;
-        match ledger.cluster.write(request, self.lock).await {
-            Ok(live) => self.note(name, &live),
-            Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
-                // Our own write, whose answer was lost, or somebody else's.
-                match ledger.get(&name).await? {
-                    Some(live) if live["metadata"]["annotations"][PROGRESS_ANNOTATION] == text => self.note(name, &live),
-                    _ => return Err(Obstacle::Stopped(Stop::LeaseOver)),
+        for _ in 0..CONFLICT_ATTEMPTS {
+            let patch = json!({"metadata": {"resourceVersion": self.resource_version,
+                "labels": {PHASE_LABEL: progress.phase.as_str()},
+                "annotations": {PROGRESS_ANNOTATION: text, BEGAN_ANNOTATION: self.began}}});
+            let request = ledger.requests().patch(&name, &PatchParams::default(), &Patch::Merge(&patch));
+            let request = request.map_err(|error| failed(error.into()))?;
+            let error = match ledger.cluster.write(request, self.lock).await {
+                Ok(live) => {
+                    self.note(name, &live);
+                    return Ok(());
                 }
+                Err(error) => error,
+            };
+            if error.status().is_some_and(kube::core::Status::is_not_found) {
+                return self.record_of_deleted(progress).await;
             }
-            Err(error) => return Err(ledger.cluster.obstacle(ledger.operation("patch", Some(&name)), error).await),
+            if !error.status().is_some_and(kube::core::Status::is_conflict) {
+                return Err(ledger.cluster.obstacle(ledger.operation("patch", Some(&name)), error).await);
+            }
+            let Some(live) = ledger.get(&name).await? else { return self.record_of_deleted(progress).await };
+            // Our own write, whose answer was lost.
+            if live["metadata"]["annotations"][PROGRESS_ANNOTATION] == text {
+                self.note(name, &live);
+                return Ok(());
+            }
+            // Who only labels Secrets has not taken over. Asked after the ticket was read: a successor writes to it again.
+            if recorded(&live) != self.recorded || !self.lock.is_held().await? {
+                break;
+            }
+            self.note(name.clone(), &live);
         }
-        Ok(())
+        Err(Obstacle::Stopped(Stop::LeaseOver))
     }
 
     async fn attest(&mut self, evidence: &Value, progress: &mut Progress) -> Result<(), Obstacle> {

@@ -143,6 +143,8 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
                 tracing::warn!(error = %obstacle, "the ledger lags behind");
                 Ok(Rest { left, kept })
             }
+            // Nobody can go on without it.
+            Err(obstacle @ Obstacle::Damaged { .. }) => Err(obstacle),
             // What was asked for is not done before whoever comes next can know that it is: it is to be run again.
             Err(obstacle) => {
                 let operation = "record that everything has been taken back".to_owned();
