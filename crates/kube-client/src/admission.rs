@@ -37,6 +37,20 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// The policies that a run of this release has left, as far as they may be read: their names end with its namespace and its name.
+    pub async fn policies_left(&self, namespace: &str, release: &str) -> Vec<String> {
+        let (kind, plural, _) = KINDS[2];
+        let policies = Resource { is_namespaced: false, ..Resource::v1(GROUP, kind, plural) };
+        let labels = format!("app.kubernetes.io/part-of=fairlead,app.kubernetes.io/instance={release}");
+        let end = format!(".{namespace}.{release}");
+        let name =
+            |policy: Value| policy["metadata"]["name"].as_str().filter(|name| name.ends_with(&end)).map(str::to_owned);
+        // Said in addition to an error, and must not hide it.
+        self.list_metadata(&policies, None, Some(&labels), name).await.unwrap_or_default()
+    }
+}
+
 /// Whether a rule is about this verb and resource. See `RuleWithOperations` in the API reference of admissionregistration.k8s.io.
 fn is_matched(rule: &Value, verb: &str, resource: &Resource) -> bool {
     let operation = if verb == "patch" { "UPDATE".to_owned() } else { verb.to_uppercase() };

@@ -37,9 +37,12 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
             let watch = &session.watch;
             let helm = watch.guard_patiently(HelmRecords::of(session.cluster, place)).await.map_err(Failure::from)?;
             // There is nothing to take back either way; where there is, is worth knowing.
-            let unknown = watch.guard_patiently(require_known(&*session.store, place, &helm)).await.err();
+            let unknown = watch.guard_patiently(require_known(session.cluster, &*session.store, place, &helm)).await.err();
             let unknown = unknown.filter(|unknown| *unknown.code == shared::UNKNOWN_RELEASE);
-            Err(unknown.map_or(failure, |unknown| Failure::new(&shared::NOTHING_IN_FORCE, unknown.to_string())).into())
+            let nothing = |unknown: Failure| {
+                Failure::new(&shared::NOTHING_IN_FORCE, unknown.to_string()).with_aftermath(unknown.aftermath())
+            };
+            Err(unknown.map_or(failure, nothing).into())
         }
         Err(failure) if args.dry_run => Err(failure.into()),
         Err(failure) => Err(session.fail(place.binary, failure).await.into()),

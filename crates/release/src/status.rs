@@ -36,7 +36,7 @@ pub async fn run(
     loop {
         let status = Overview::of(cluster, store, place).await.map_err(Failure::from)?;
         if status.is_unknown() && !watch {
-            return Err(unknown(place, &store.others().await.map_err(Failure::from)?).into());
+            return Err(unknown(cluster, place, &store.others().await.map_err(Failure::from)?).await.into());
         }
         let now = written(&status, output)?;
         let is_heard = now == last || report::say(&now)?;
@@ -59,15 +59,20 @@ pub(crate) fn require_form(output: Output) -> Result<(), Failure> {
 }
 
 /// Fails for a release of which neither we nor Helm have heard, and names those that have runs.
-pub(crate) async fn require_known(store: &dyn Store, place: Place<'_>, helm: &HelmRecords) -> Result<(), Failure> {
+pub(crate) async fn require_known(
+    cluster: &Cluster,
+    store: &dyn Store,
+    place: Place<'_>,
+    helm: &HelmRecords,
+) -> Result<(), Failure> {
     let is_known = !helm.revisions.is_empty()
         || !store.runs().await?.is_empty()
         || !store.endings().await?.is_empty()
         || !store.missing().await?.is_empty();
-    if is_known { Ok(()) } else { Err(unknown(place, &store.others().await?)) }
+    if is_known { Ok(()) } else { Err(unknown(cluster, place, &store.others().await?).await) }
 }
 
-fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
+async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     let Place { namespace, release, helm_release, .. } = place;
     let others: Vec<String> =
         others.iter().map(|(namespace, release)| format!("{release} in namespace {namespace}")).collect();
@@ -78,7 +83,17 @@ fn unknown(place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     let message = format!(
         "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; {others}"
     );
-    Failure::new(&shared::UNKNOWN_RELEASE, message)
+    let failure = Failure::new(&shared::UNKNOWN_RELEASE, message);
+    // Its run was killed, and its ledger is lost: nobody else takes them away.
+    let policies = cluster.policies_left(namespace, release).await;
+    let lines = policies.iter().map(|name| {
+        let delete = place.kubectl(&format!("delete validatingadmissionpolicy,validatingadmissionpolicybinding {name}"));
+        format!(
+            "A run of it has left ValidatingAdmissionPolicy {name}, which goes on denying. If no run is at work: {delete}\n"
+        )
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() { failure } else { failure.with_aftermath(lines) }
 }
 
 fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {

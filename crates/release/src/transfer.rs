@@ -75,7 +75,7 @@ async fn write_to(
             Ok(helm) => helm,
             Err(obstacle) => return obstacle.into(),
         };
-        if let Err(unknown) = require_known(store, place, &helm).await {
+        if let Err(unknown) = require_known(cluster, store, place, &helm).await {
             return unknown;
         }
         let Place { release, namespace, .. } = place;

@@ -62,7 +62,7 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
         if runs.is_empty() && session.common.release.helm_revision.is_none() {
             let Session { cluster, place, .. } = session;
             let helm = HelmRecords::of(cluster, *place).await.map_err(Failure::from)?;
-            require_known(&*session.store, *place, &helm).await?;
+            require_known(cluster, &*session.store, *place, &helm).await?;
         }
         // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
         let revision = session.common.release.helm_revision;

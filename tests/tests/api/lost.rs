@@ -1,4 +1,4 @@
-//! The Lease of a release that somebody deletes while a run holds it.
+//! The Lease of a release that somebody deletes while a run holds it, and a ledger that is lost while a fence stands.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, run, tool};
 use fairlead_tests::proxy::{Fault, Proxy};
+use serde_json::json;
 
 use crate::fixtures::{subscription, tickets};
 
@@ -70,4 +71,31 @@ fn whoever_finds_no_lease_beside_an_unfinished_run_waits_until_its_process_has_n
     assert!(matches!(holder.wait().expect("it ends").code(), Some(0 | 75)));
     assert_eq!(successor.wait().expect("it ends").code(), Some(0));
     assert!(cluster.list("triggers").is_empty(), "{:?}", cluster.list("triggers"));
+}
+
+/// Of a purge that was killed, and whose namespace is gone with its ledger.
+#[test]
+fn a_fence_whose_ledger_is_lost_is_named_with_the_command_that_takes_it_away() {
+    let cluster = lease();
+    let name = "fairlead-purge.default.ghost";
+    let labels = json!({"app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/instance": "ghost"});
+    let rules =
+        json!([{"operations": ["CREATE"], "apiGroups": ["example.com"], "apiVersions": ["*"], "resources": ["none"]}]);
+    cluster.apply(&json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "false"}]}}));
+    cluster.apply(&json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name, "labels": labels}, "spec": {"policyName": name, "validationActions": ["Deny"]}}));
+    let plugin = |words: &[&str]| {
+        run(program::job("kubectl-fairlead").args(words).args(["-n", "default", "--kubeconfig", cluster.kubeconfig()]), "")
+    };
+    let delete = format!("kubectl -n default delete validatingadmissionpolicy,validatingadmissionpolicybinding {name}");
+    for (words, status) in [(&["status", "ghost"][..], 2), (&["unhold", "ghost"], 2), (&["rollback", "ghost", "--last"], 4)]
+    {
+        let told = plugin(words).expect(status).stderr;
+        assert!(told.contains(&format!("has left ValidatingAdmissionPolicy {name}")) && told.contains(&delete), "{told}");
+    }
+    let kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding";
+    cluster.kubectl(&["-n", "default", "delete", kinds, name]).expect(0);
+    assert!(!plugin(&["status", "ghost"]).expect(2).stderr.contains("has left"));
 }
