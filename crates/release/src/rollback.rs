@@ -21,6 +21,7 @@ use crate::args::RollbackArgs;
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
+use crate::next::halves_by_hand;
 use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
@@ -79,7 +80,7 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
         tracing::warn!(run, "somebody has deleted its ticket, so what it changed stays");
     }
     if !chosen.runs.is_empty() {
-        require_helm_back(session, args, &helm).await?;
+        require_helm_back(session, args, &helm, &chosen.runs).await?;
     }
     if !args.dry_run {
         watch.guard_patiently(session.store.require(Purpose::Undo, None)).await?;
@@ -87,13 +88,19 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
     Ok((helm, chosen))
 }
 
-/// By hand, the second part comes after Helm: what is left is what the manifests of today use.
-async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords) -> Result<(), Failure> {
-    let Some(revision) =
-        args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none())
-    else {
-        return Ok(());
+/// The second part comes after Helm: what is left is what the manifests of today use. By hand it may be asked for as such, or as all of it.
+async fn require_helm_back(
+    session: &Session<'_>,
+    args: &RollbackArgs,
+    helm: &HelmRecords,
+    runs: &[RecordedRun],
+) -> Result<(), Failure> {
+    let half = runs.iter().rev().find(|run| run.is_half()).filter(|_| args.undo_at.is_none());
+    let revision = match half {
+        Some(half) => helm.begun(std::slice::from_ref(half)),
+        None => args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none()),
     };
+    let Some(revision) = revision else { return Ok(()) };
     let watch = &session.watch;
     if watch.guard_patiently(helm.has_gone_back(session.cluster, revision)).await? != Some(false) {
         return Ok(());
@@ -109,7 +116,11 @@ async fn require_helm_back(session: &Session<'_>, args: &RollbackArgs, helm: &He
         "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
          `{command}` brings them, or with --no-hooks where its hooks have failed for another reason"
     );
-    Err(Failure::new(&shared::NOT_GONE_BACK, message))
+    let failure = Failure::new(&shared::NOT_GONE_BACK, message);
+    Err(match half.and_then(|half| halves_by_hand(half, session.place).pop()) {
+        Some(rest) => failure.with_aftermath(format!("If Helm is to stay where it is: {}\n", rest.command)),
+        None => failure,
+    })
 }
 
 /// One rollback, while nobody else works on the release.

@@ -111,10 +111,23 @@ fn a_rest_that_is_taken_back_by_hand_does_not_forget_where_helm_goes() {
     let refused = apply(&cluster, &[]).expect(4);
     assert!(refused.stderr.contains("Next: helm rollback fairlead 1 -n default"), "{}", refused.stderr);
     let ask = |args: &[&str]| {
-        run(&mut cluster.job("trigger-replicator", &[args, &["--ledger-namespace", "default"]].concat()), "").expect(0)
+        run(&mut cluster.job("trigger-replicator", &[args, &["--ledger-namespace", "default"]].concat()), "")
     };
-    ask(&["rollback", "--last"]);
-    let status = ask(&["status"]).stdout;
+    // Not by the way: what is left is what the manifests of today use.
+    for goal in [&["--last"][..], &["--to", "0"], &["--to-revision", "1"]] {
+        let refused = ask(&[&["rollback"], goal].concat()).expect(4).stderr;
+        for word in [
+            "error FL034: ",
+            "`helm rollback fairlead 1 -n default --kubeconfig ",
+            "If Helm is to stay where it is: kubectl fairlead rollback fairlead -n default --to 0 --undo-at post-rollback",
+        ] {
+            assert!(refused.contains(word), "{word}\n{refused}");
+        }
+        assert_eq!(cluster.list("triggers").len(), 1);
+    }
+    ask(&["rollback", "--to", "0", "--undo-at", "post-rollback"]).expect(0);
+    assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+    let status = ask(&["status"]).expect(0).stdout;
     assert!(status.contains("  helm rollback fairlead 1 -n default --kubeconfig "), "{status}");
 }
 

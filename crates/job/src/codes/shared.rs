@@ -139,7 +139,8 @@ crate::codes! {
         "Ask for `-o json`, and take from it what is needed.";
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
-        "Run the `helm rollback` that the message names first, then this command again.";
+        "Run the `helm rollback` that the message names first, then this command again. To take the rest back without Helm, say so with \
+         --undo-at post-rollback.";
     pub UNFINISHED = "FL035", Refused, "An earlier run has not come to its end",
         "Its process died, or somebody has deleted its Job, which Helm 3 takes for success; what it holds may still be held. Nothing was \
          changed.",
