@@ -8,7 +8,7 @@ use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_migration::change::{Target, Targets};
+use fairlead_migration::change::{Change, Target, Targets};
 use fairlead_migration::executor::{Outcome, Part, Run};
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::{Plan, PlanBuilder};
@@ -16,8 +16,10 @@ use fairlead_migration::progress::{Asked, OnDrift, Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::{StageKind, UndoAt};
 use fairlead_migration::store::Purpose;
+use fairlead_migration::ticket::KUBERNETES;
 
 use crate::args::RollbackArgs;
+use crate::between;
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
@@ -138,6 +140,8 @@ struct Rollback<'a> {
 /// What is known of the runs that were looked at, which are newer than those that follow.
 #[derive(Default)]
 struct Newer {
+    /// Their tickets, the newest first.
+    names: Vec<String>,
     targets: Targets,
     late: LateTargets,
 }
@@ -287,10 +291,21 @@ impl Rollback<'_> {
         let work = Work { plan, way: Way::Back, watch, patience: None };
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
-        let run =
+        let working =
             Run { world: &*world, journal: &mut *journal, watcher: self.exclusive, plan, mark, progress: progress.clone() };
-        let outcome = if stops { run.look(|target| newer.targets.contains(target)).await } else { None };
+        let mut outcome = if stops { working.look(|target| newer.targets.contains(target)).await } else { None };
         drop(world);
+        let is_of_both = |change: Change| newer.targets.contains(&change.target);
+        if stops && ticket.executor == KUBERNETES && plan.changes().take(progress.begun).any(is_of_both) {
+            let between = between::drifted(&*session.store, &newer.names, plan, progress);
+            let between = watch.guard_patiently(between).await?;
+            match &mut outcome {
+                Some(Outcome::Drifted(drifted)) => drifted.extend(between),
+                None if !between.is_empty() => outcome = Some(Outcome::Drifted(between)),
+                _ => {}
+            }
+        }
+        newer.names.push(run.name.clone());
         // A change that was never begun says nothing of the objects of older runs.
         plan.changes().take(progress.begun).for_each(|change| newer.targets.insert(&change.target));
         Ok(outcome.map(|outcome| (outcome, reopened)))

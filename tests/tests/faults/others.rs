@@ -166,6 +166,30 @@ fn drift_stops_a_rollback_before_its_first_change() {
     assert_eq!(differences(&before, &stage.state()), Vec::<String>::new());
 }
 
+/// The older one would meet it only when the newer one is back.
+#[test]
+fn drift_between_two_runs_stops_the_rollback_of_both_before_its_first_change() {
+    let stage = stage("between");
+    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": "between", "name": "settings"});
+    let wish = |bus: &str| {
+        let wanted = json!([{"target": target, "patch": {"data": {"bus": bus}}}]);
+        stage.wish(
+            &json!([{"name": "bus", "kind": "expand", "undoAt": "post-rollback", "concurrency": 1, "wanted": wanted}]),
+        );
+        stage.run_to_the_end(Order::Apply).expect(0);
+    };
+    wish("first");
+    edit(&stage, "settings", &json!({"data": {"bus": "theirs"}}));
+    wish("second");
+    let before = stage.state();
+    let refused = stage.run(Order::Rollback, &[], |_| None).0.expect(6).output();
+    let told = "ConfigMap between/settings: somebody else has changed the same fields between the two runs";
+    assert!(refused.contains(told) && refused.contains("Nothing was taken back"), "{refused}");
+    assert_eq!(differences(&before, &stage.state()), Vec::<String>::new());
+    stage.run(Order::Rollback, &["--on-drift", "keep"], |_| None).0.expect(0);
+    assert_eq!(stage.api.get(&map(&stage, "settings"))["data"]["bus"], "theirs");
+}
+
 #[test]
 fn drift_is_kept_merged_or_overwritten_as_asked() {
     for mode in ["keep", "merge", "overwrite"] {
