@@ -311,7 +311,7 @@ fn a_namespace_that_goes_in_the_middle_is_left_as_it_was() {
 /// Goes back while `apply` is at work, whose requests take so long; returns how both ended.
 fn go_back_beside(
     stage: &Stage,
-    more: &[&str],
+    back: impl FnOnce() -> Ended,
     delay: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
 ) -> [Ended; 2] {
     std::thread::scope(|scope| {
@@ -327,7 +327,7 @@ fn go_back_beside(
             })
         });
         begins.recv_timeout(Duration::from_mins(10)).expect("it begins");
-        let (back, _) = stage.run(Order::Rollback, more, |_| None);
+        let back = back();
         [apply.join().expect("it ends").0, back]
     })
 }
@@ -338,7 +338,8 @@ fn a_rollback_stops_the_run_that_is_at_work_and_takes_it_back() {
     let stage = stage("cancelled");
     let old = stage.state();
     let has_begun = AtomicBool::new(false);
-    let [apply, back] = go_back_beside(&stage, &[], move |asked| {
+    let back = || stage.run(Order::Rollback, &[], |_| None).0;
+    let [apply, back] = go_back_beside(&stage, back, move |asked| {
         // From then on so slow that it is still at work when it next renews its lease and sees that it is asked.
         let slow = Duration::from_millis(if has_begun.load(Ordering::SeqCst) { 1500 } else { 600 });
         has_begun.fetch_or(kind(asked) == "patch deployments/scale", Ordering::SeqCst);
@@ -349,15 +350,31 @@ fn a_rollback_stops_the_run_that_is_at_work_and_takes_it_back() {
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
 
+/// Helm's hooks do not take back a run that is of no later revision: to stop it would leave it half done.
+#[test]
+fn a_rollback_waits_for_a_run_that_it_does_not_take_back() {
+    let stage = stage("waited-for");
+    let part = |at: &str| stage.ask(&["rollback", "--to-revision", "2", "--undo-at", at]);
+    let slow = |asked: &Asked| asked.write.is_some().then_some(Fault::Delay(Duration::from_millis(600)));
+    let [apply, back] = go_back_beside(&stage, || part("pre-rollback"), slow);
+    let (_, back) = (apply.expect(0), back.expect(0));
+    assert!(back.stderr.contains("waiting for another run to end"), "{}", back.stderr);
+    for told in [back.stdout, part("post-rollback").expect(0).stdout] {
+        assert!(told.contains("Nothing to take back: no run of a revision after 2 is in force."), "{told}");
+    }
+    assert_eq!(stage.phases().into_values().collect::<Vec<_>>(), ["Committed"]);
+}
+
 /// One that has no time left for that takes over: the other one writes nothing more, and is not run again.
 #[test]
 fn a_rollback_without_patience_takes_over() {
     let stage = stage("wrested");
     let old = stage.state();
     // Slow enough that it is still at work, and not so slow that its requests are given up.
-    let back = ["--lease-wait", "0s", "--request-timeout", "3s", "--lease-duration", "10s"];
+    let more = ["--lease-wait", "0s", "--request-timeout", "3s", "--lease-duration", "10s"];
+    let back = || stage.run(Order::Rollback, &more, |_| None).0;
     let [apply, back] =
-        go_back_beside(&stage, &back, |asked| (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700))));
+        go_back_beside(&stage, back, |asked| (asked.method == "GET").then_some(Fault::Delay(Duration::from_millis(700))));
     assert_eq!((apply.status, back.status), (Some(1), Some(0)), "{}\n{}", apply.output(), back.output());
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
 }
