@@ -15,7 +15,6 @@ use std::io::{self, BufReader, Cursor, Read, Write, stdin};
 use std::path::Path;
 use std::sync::Arc;
 
-use fairlead_migration::beside::beside;
 use serde::Serialize;
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
@@ -137,28 +136,17 @@ fn at(line: Option<u64>) -> String {
 /// of a folder that is no manifest, are passed over, and that is logged. Managed fields are left out.
 pub fn stream(
     path: &Path,
-    wants: &(dyn Fn(&str, &str) -> bool + Sync),
-    take: &mut dyn FnMut(&Place, &mut Value) -> Result<(), String>,
+    wants: &dyn Fn(&str, &str) -> bool,
+    take: &mut dyn FnMut(&Place, Value) -> Result<(), String>,
 ) -> Result<(), Error> {
-    let mut refused = None;
-    let read = |give: &mut dyn FnMut((Place, Value)) -> bool| {
-        let mut reading = Reading::new(wants, give);
-        reading.read_path(path)?;
-        reading.passed.say();
-        if reading.found == 0 {
-            let path = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-            return Err(Error::Empty { path });
-        }
-        Ok(())
-    };
-    let taken = |(place, object): &mut (Place, Value)| {
-        let why = take(place, object).err();
-        refused = why.map(|why| Error::Invalid { place: place.clone(), object: reading::describe(object), what: why });
-        refused.is_none()
-    };
-    let read = beside(read, taken);
-    // It stands before what the other half has met meanwhile.
-    refused.map_or(read, Err)
+    let mut reading = Reading::new(wants, take);
+    reading.read_path(path)?;
+    reading.passed.say();
+    if reading.found == 0 {
+        let path = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        return Err(Error::Empty { path });
+    }
+    Ok(())
 }
 
 /// Reads every object of a file, of a folder or of standard input into memory.
@@ -177,20 +165,18 @@ pub fn write_yaml(out: &mut dyn Write, document: &impl Serialize) -> Result<(), 
 }
 
 fn collect(read: impl FnOnce(&mut Reading<'_>) -> Result<(), Error>) -> Result<Vec<Value>, Error> {
-    let (mut objects, mut nameless) = (Vec::new(), None);
-    let mut take = |(place, object): (Place, Value)| {
+    let mut objects = Vec::new();
+    let mut take = |_: &Place, object: Value| {
         // A kustomization and the like have no metadata at all, and are none of our business.
         let name = object.get("metadata").map(|metadata| &metadata["name"]);
         if name.is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
-            let (object, what) = (reading::describe(&object), "it has no metadata.name".to_owned());
-            nameless = Some(Error::Invalid { place, object, what });
-            return false;
+            return Err("it has no metadata.name".to_owned());
         }
         objects.push(object);
-        true
+        Ok(())
     };
-    let read = read(&mut Reading::new(&|_, _| true, &mut take));
-    nameless.map_or(read, Err).map(|()| objects)
+    read(&mut Reading::new(&|_, _| true, &mut take))?;
+    Ok(objects)
 }
 
 impl Reading<'_> {

@@ -5,7 +5,7 @@
 //! - [`stage`]: changes that may run side by side, with all that doing and undoing them needs
 //! - [`finding`]: what a plan has to say about objects that it leaves alone
 //! - [`plan`]: the changes of a step in stages; its digest
-//! - [`packed`]: a long sequence that takes little memory; [`beside`]: two halves of one work at the same time
+//! - [`packed`]: a long sequence that takes little memory
 //! - [`snapshot`]: the plan as it is stored before the first write
 //! - [`evidence`]: what a gate has seen, as it is stored beside its ticket
 //! - [`ticket`]: the record of one run; [`progress`]: how far it has come; [`run`]: both, as they were recorded
@@ -19,7 +19,6 @@
 //! with images swapped, carried out by the same [`executor::World`]. Consequence: no job has undo code, and whatever can be
 //! applied can be restored by whoever holds the list.
 
-pub mod beside;
 pub mod change;
 mod digest;
 pub mod evidence;

@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairlead_apis::object;
-use fairlead_migration::beside::beside;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use self::shelf::{Place, Shelf, read};
+use self::shelf::{Place, Shelf};
 use crate::kind::{Asked, DEFINITION, Kind};
 
 /// Objects from files, as a server would have them: without a namespace they are in the default one, and they are listed in
@@ -39,22 +37,22 @@ impl<'a> Manifests<'a> {
     /// # Errors
     ///
     /// What is wrong with it: a field of the wrong type, or another file says otherwise.
-    pub fn add(&mut self, file: &Arc<str>, document: usize, object: &mut Value) -> Result<(), String> {
-        let kind = self.asked.find(object);
-        if kind.is_none() && validate::is_elsewhere(object) {
+    pub fn add(&mut self, file: &Arc<str>, document: usize, mut object: Value) -> Result<(), String> {
+        let kind = self.asked.find(&object);
+        if kind.is_none() && validate::is_elsewhere(&object) {
             return Ok(());
         }
-        validate::validate(object)?;
-        if kind.is_some_and(|kind| kind.is_namespaced) && object::namespace(object).is_empty() {
+        validate::validate(&object)?;
+        if kind.is_some_and(|kind| kind.is_namespaced) && object::namespace(&object).is_empty() {
             object["metadata"]["namespace"] = "default".into();
         }
-        if DEFINITION.is_of(object) {
+        if DEFINITION.is_of(&object) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let spec = &object["spec"];
             self.served.entry((text(&spec["group"]), text(&spec["names"]["kind"]))).or_insert_with(|| served(spec));
         }
-        let key = (object::group(object).to_owned(), object::kind(object).to_owned());
-        self.shelves.entry(key).or_default().add(object, Place { file: file.clone(), document })
+        let key = (object::group(&object).to_owned(), object::kind(&object).to_owned());
+        self.shelves.entry(key).or_default().add(&object, Place { file: file.clone(), document })
     }
 
     /// Ends the adding.
@@ -65,20 +63,7 @@ impl<'a> Manifests<'a> {
     }
 
     pub(crate) fn of(&self, kind: &Kind) -> impl Iterator<Item = Value> {
-        self.texts_of(kind).map(|text| read(&text))
-    }
-
-    fn texts_of(&self, kind: &Kind) -> impl Iterator<Item = Box<RawValue>> {
         self.shelves.get(&key(kind)).into_iter().flat_map(Shelf::objects)
-    }
-
-    /// Gives every object of a kind to `take`. There may be many: the next ones are unpacked meanwhile.
-    pub(crate) fn each(&self, kind: &Kind, mut take: impl FnMut(Value)) {
-        let take = |text: &mut Box<RawValue>| {
-            take(read(text));
-            true
-        };
-        beside(|give| self.texts_of(kind).all(give), take);
     }
 
     pub(crate) fn kinds(&self) -> Vec<Kind> {

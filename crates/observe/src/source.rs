@@ -96,12 +96,10 @@ impl Source<'_> {
                 let mut found = begin();
                 let Some(api_version) = manifests.api_version(kind) else { return Ok(found) };
                 let is_there = |object: &Value| namespace.is_none_or(|namespace| object::namespace(object) == namespace);
-                manifests.each(kind, |mut object| {
-                    if is_there(&object) {
-                        object["apiVersion"] = api_version.as_str().into();
-                        add(&mut found, object);
-                    }
-                });
+                for mut object in manifests.of(kind).filter(is_there) {
+                    object["apiVersion"] = api_version.as_str().into();
+                    add(&mut found, object);
+                }
                 Ok(found)
             }
         }

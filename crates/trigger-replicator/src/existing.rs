@@ -66,11 +66,6 @@ struct Exceptions {
 }
 
 impl Found {
-    /// Whether there is nothing that does what the replica should do.
-    pub(crate) fn is_absent(&self) -> bool {
-        self.namesake == Namesake::Absent && self.exceptions.is_none()
-    }
-
     /// The object that has to name other Subscriptions.
     pub(crate) fn stale(&self) -> Option<Image> {
         let text = self.exceptions.as_ref()?.stale.as_ref()?;

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairlead_apis::delivery::Delivery;
 use fairlead_apis::limits::{self, Violation};
 use fairlead_mesh::broker::broker;
 use fairlead_mesh::flows::Flows;
 use fairlead_mesh::namespaces::Namespaces;
 use fairlead_mesh::{kinds, observed};
-use fairlead_migration::beside::beside;
-use fairlead_migration::change::{Change, Image, Images, Target};
+use fairlead_migration::change::{Change, Images, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
@@ -75,24 +73,17 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
-    let take = |(index, replica, findings, image): &mut (usize, Replica, Vec<Finding>, Option<Image>)| {
-        for finding in findings.drain(..) {
+    for index in 0..replicas.len() {
+        let (replica, findings) = replicas.get(index, &trigger_version);
+        for finding in findings {
             if finding.code == codes::NAME_TAKEN.id { plan.refuse(finding) } else { plan.warn(finding) }
         }
-        let is_created = compare(&mut plan, replica, image.take(), observed.triggers.get(*index), limits.release);
-        let Delivery { namespace, source, .. } = &replica.delivery;
+        let is_created = compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
+        let namespace = &replica.delivery.namespace;
         let has_broker = observed.flows.has_broker(namespace) || changes.with_broker.contains(namespace);
         awaited += usize::from(is_created && has_broker);
-        *counts.entry((namespace.clone(), source.clone())).or_default() += 1;
-        true
-    };
-    // There may be many: the next ones are read meanwhile.
-    let get = |index| {
-        let (replica, findings) = replicas.get(index, &trigger_version);
-        let image = observed.triggers.get(index).is_absent().then(|| replica.image());
-        (index, replica, findings, image)
-    };
-    beside(|give| (0..replicas.len()).map(get).all(give), take);
+        *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
+    }
     // The group of Subscriptions sorts after that of Triggers, so a Trigger exists before its events begin to flow.
     changes.subscriptions.values().for_each(|change| plan.push(change));
     warn_of_waiting(&mut plan, awaited);
@@ -154,8 +145,8 @@ fn pacing() -> Vec<Pacing> {
     vec![trigger, subscription]
 }
 
-/// Whether a Trigger is created; its image, if it is made already.
-fn compare(plan: &mut PlanBuilder, replica: &Replica, image: Option<Image>, found: &Found, release: &str) -> bool {
+/// Whether a Trigger is created.
+fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &str) -> bool {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
@@ -184,7 +175,7 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, image: Option<Image>, foun
             plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
         _ => {
-            let image = image.unwrap_or_else(|| replica.image());
+            let image = replica.image();
             if let Some(violation) = limits::violation(&image) {
                 plan.refuse(not_taken(target, &violation, replica));
                 return false;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::passed::Passed;
 use super::{Error, Place};
 
-/// Takes an object; says whether it wants more.
-pub(super) type Take<'r> = &'r mut dyn FnMut((Place, Value)) -> bool;
+/// Takes an object; says what is wrong with it.
+pub(super) type Take<'r> = &'r mut dyn FnMut(&Place, Value) -> Result<(), String>;
 
 /// The reading has noted why it does not go on.
 pub(super) struct Stopped;
@@ -83,7 +83,9 @@ impl<'r> Reading<'r> {
             self.passed.add_object(kind);
             return Ok(());
         }
-        if (self.take)((self.place.clone(), object.into())) { Ok(()) } else { self.fail_other("nobody reads on") }
+        let what = describe(&object);
+        let taken = (self.take)(&self.place, object.into());
+        taken.map_err(|why| self.fail(Error::Invalid { place: self.place.clone(), object: what, what: why }))
     }
 
     /// Passes over what is no object, or ends.
@@ -97,7 +99,7 @@ impl<'r> Reading<'r> {
 
     /// Ends because of an object.
     pub(super) fn refuse(&mut self, object: &Map<String, Value>, what: String) -> Result<(), Stopped> {
-        Err(self.fail(Error::Invalid { place: self.place.clone(), object: describe_fields(object), what }))
+        Err(self.fail(Error::Invalid { place: self.place.clone(), object: describe(object), what }))
     }
 
     fn refuse_field(&mut self, object: &Map<String, Value>, field: &str) -> Result<(), Stopped> {
@@ -120,11 +122,7 @@ impl<'r> Reading<'r> {
 }
 
 /// As much of kind, namespace and name as there is.
-pub(super) fn describe(object: &Value) -> String {
-    object.as_object().map(describe_fields).unwrap_or_default()
-}
-
-fn describe_fields(object: &Map<String, Value>) -> String {
+fn describe(object: &Map<String, Value>) -> String {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or("object");
     let text = |field| object.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     match (text("namespace"), text("name")) {

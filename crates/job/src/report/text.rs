@@ -6,7 +6,6 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use fairlead_migration::beside::beside;
 use fairlead_migration::change::{Action, Change, Images};
 use fairlead_migration::fields;
 use fairlead_migration::finding::{Blocked, Finding};
@@ -35,20 +34,12 @@ pub(super) fn write(out: &mut dyn Write, colours: Colours, plan: &Plan) -> io::R
     }
     let used: Vec<usize> = (0..plan.stages().len()).filter(|stage| !plan.positions(*stage).is_empty()).collect();
     let mut stages = used.iter().copied().enumerate().peekable();
-    let mut write = |change: &Change| {
+    for change in plan.changes().map(redact::change) {
         if let Some((number, index)) = stages.next_if(|(_, index)| *index == change.stage) {
             out.stage(plan, number + 1, used.len(), index)?;
         }
-        out.change(change)
-    };
-    // There may be many: they are read and written at the same time.
-    let mut written = Ok(());
-    let take = |change: &mut Change| {
-        written = write(change);
-        written.is_ok()
-    };
-    beside(|give| plan.changes().map(redact::change).all(give), take);
-    written?;
+        out.change(&change)?;
+    }
     findings(out, DELETE, "refused", plan.refusals())?;
     findings(out, UPDATE, "warning", plan.warnings())?;
     for unchanged in plan.unchanged().iter() {

@@ -46,7 +46,7 @@ fn way() -> Vec<Value> {
 fn mesh(objects: &[Value]) -> Mesh {
     let mut manifests = Manifests::new(Asked::AtLeast(&[]), "v1");
     for (position, object) in objects.iter().enumerate() {
-        manifests.add(&"mesh.yaml".into(), position + 1, &mut object.clone()).expect("an object");
+        manifests.add(&"mesh.yaml".into(), position + 1, object.clone()).expect("an object");
     }
     let manifests = manifests.sorted();
     let source = Source::Manifests(&manifests);

@@ -129,8 +129,8 @@ mod tests {
         };
         let mut manifests = Manifests::new(Asked::AtLeast(&[]), "v1");
         let things = [thing("stays", "s", Value::Null), thing("leaves", "l", "2026-01-01T00:00:00Z".into())];
-        for (position, mut thing) in things.into_iter().enumerate() {
-            manifests.add(&"things.yaml".into(), position + 1, &mut thing).expect("an object");
+        for (position, thing) in things.into_iter().enumerate() {
+            manifests.add(&"things.yaml".into(), position + 1, thing).expect("an object");
         }
         let (manifests, object) = (manifests.sorted(), json!({"metadata": {"namespace": "n"}}));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -91,7 +91,7 @@ impl Shelf {
     }
 
     /// In the order of their keys in etcd, once they are [sorted](Self::sort).
-    pub(super) fn objects(&self) -> impl Iterator<Item = Box<RawValue>> + use<'_> {
+    pub(super) fn objects(&self) -> impl Iterator<Item = Value> + use<'_> {
         let mut runs: Vec<_> = self.runs.iter().map(Packed::iter).collect();
         let mut firsts: Vec<Option<Box<RawValue>>> = Vec::new();
         let mut keys = BinaryHeap::new();
@@ -104,13 +104,12 @@ impl Shelf {
             let Reverse((_, index)) = keys.pop()?;
             let (key, next) = runs[index].next().unzip();
             keys.extend(key.map(|key| Reverse((key, index))));
-            std::mem::replace(&mut firsts[index], next)
+            std::mem::replace(&mut firsts[index], next).map(|raw| read(&raw))
         })
     }
 }
 
-/// An object of a shelf.
-pub(super) fn read(raw: &RawValue) -> Value {
+fn read(raw: &RawValue) -> Value {
     serde_json::from_str(raw.get()).expect("it was written in here")
 }
 

@@ -18,8 +18,8 @@ fn edited(edit: impl FnOnce(&mut Value)) -> Value {
 fn read(objects: impl IntoIterator<Item = Value>) -> Result<Manifests<'static>, String> {
     static KINDS: [&Kind; 1] = [&THING];
     let mut manifests = Manifests::new(&KINDS, "v1");
-    for (number, mut object) in objects.into_iter().enumerate() {
-        manifests.add(&format!("{number}.yaml").into(), 1, &mut object)?;
+    for (number, object) in objects.into_iter().enumerate() {
+        manifests.add(&format!("{number}.yaml").into(), 1, object)?;
     }
     Ok(manifests.sorted())
 }

@@ -48,8 +48,8 @@ fn try_plan(objects: Vec<Value>, args: &[&str]) -> Result<Plan, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
     let Command::Plan(plan) = &args.command else { panic!("it plans") };
     let mut manifests = Manifests::new(Asked::Only(&crate::older::READ), plan.knative_version.as_str());
-    for (document, mut object) in objects.into_iter().enumerate() {
-        manifests.add(&"f.yaml".into(), document, &mut object)?;
+    for (document, object) in objects.into_iter().enumerate() {
+        manifests.add(&"f.yaml".into(), document, object)?;
     }
     let manifests = manifests.sorted();
     runtime.block_on(crate::make::make_plan(&Source::Manifests(&manifests), &args)).map_err(|error| format!("{error:?}"))
