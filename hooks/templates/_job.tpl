@@ -17,8 +17,8 @@ metadata:
   {{- end }}
 spec:
   backoffLimit: {{ int .backoffLimit }}
-  {{- with .ttlSecondsAfterFinished }}
-  ttlSecondsAfterFinished: {{ int64 . }}
+  {{- if gt (int64 .ttlSecondsAfterFinished) 0 }}
+  ttlSecondsAfterFinished: {{ int64 .ttlSecondsAfterFinished }}
   {{- end }}
   activeDeadlineSeconds: {{ int64 .activeDeadlineSeconds }}
   podFailurePolicy:

@@ -4,7 +4,7 @@ number, and 1000000 would be printed as 1e+06.
 */}}
 {{- define "fairlead-hooks.asText" -}}
 {{- $job := . -}}
-{{- $numbers := list "weight" "backoffLimit" "activeDeadlineSeconds" "failExitCodes" -}}
+{{- $numbers := list "weight" "backoffLimit" "activeDeadlineSeconds" "failExitCodes" "ttlSecondsAfterFinished" -}}
 {{- $others := list "root" "resources" "rules" "namespaceRules" "otherNamespaces" "undoRules" -}}
 {{- $but := dict "affinity" (list "weight") "tolerations" (list "tolerationSeconds") "env" (list "optional") -}}
 {{- range $key := keys $job -}}

@@ -256,7 +256,7 @@ impl<S: Step> StepRun<'_, S> {
             release: self.session.place.release.to_owned(),
             helm_revision: release.helm_revision,
             installation: helm.installation().filter(|_| release.helm_revision.is_some()).cloned(),
-            told: self.step.told(),
+            told: self.told(),
             credentials: self.step.credentials(),
             plan_digest: plan.digest(),
             changes: plan.len(),

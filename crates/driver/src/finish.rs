@@ -84,7 +84,7 @@ impl<S: Step> StepRun<'_, S> {
             return Err(Failure::new(&shared::HELD, message));
         }
         // A gate has just looked, as it was told to: it need not look again.
-        let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.step.told();
+        let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.told();
         let goes_on = match &outcome {
             Outcome::Committed => !has_passed,
             Outcome::Undone { .. } => true,
@@ -176,9 +176,9 @@ impl<S: Step> Proof for SecondLook<'_, S> {
         let seen = self.look.verify().await;
         self.watch.begin_again(left, Duration::ZERO);
         match seen {
-            // It has come after all.
-            Ok(Verified::AsPlanned) => seen,
-            Err(Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. }) => seen,
+            // It has come after all, or nobody can say.
+            Ok(Verified::AsPlanned)
+            | Err(Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. }) => seen,
             other => self.failed.take().map_or(other, Err),
         }
     }

@@ -7,7 +7,7 @@ use fairlead_migration::run::RecordedRun;
 use crate::args::{Goal, WITHOUT_MISSING};
 use crate::helm::{HelmRecords, HelmState};
 use crate::missing::{in_the_way, numbers};
-use crate::place::{PLUGIN, Place};
+use crate::place::Place;
 
 /// A command, and what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +94,9 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = "after the upgrade: starts what was held, and names what stays held";
         next.push(command("unhold", what.to_owned()));
     }
-    if next.is_empty() && place.binary == PLUGIN {
+    // Whatever the binary: a plan of its own would need what it was told the last time, a configuration for example.
+    if next.is_empty() {
         next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
-    } else if next.is_empty() {
-        let command = place.job_command(place.binary, "plan", &[]);
-        next.push(Next { command, what: "shows what would be done".to_owned() });
     }
     next
 }
@@ -338,7 +336,7 @@ mod tests {
         let runs = [run(1, Phase::Committed, None), run(2, Phase::Committed, None)];
         let [last, all] = ["--last", "--to 0"].map(|to| format!("kubectl fairlead rollback shop -n shops {to}"));
         assert_eq!(commands(&runs, &HelmRecords::default()), [last, all]);
-        assert_eq!(commands(&[], &HelmRecords::default()), ["job plan --release shop --ledger-namespace shops"]);
+        assert_eq!(commands(&[], &HelmRecords::default()), ["kubectl fairlead check shop -n shops"]);
         // What the run was told is said again.
         let unfinished = [run(1, Phase::Applying, None)];
         let finish = "trigger-replicator apply --release shop --ledger-namespace shops --strict";
@@ -399,7 +397,7 @@ mod tests {
     #[test]
     fn a_release_that_helm_calls_otherwise_is_named() {
         let place = Place { release: "system", ..PLACE };
-        let told = "job plan --release system --ledger-namespace shops --helm-release shop";
+        let told = "kubectl fairlead check system -n shops --helm-release shop";
         assert_eq!(commands_in(&[], &HelmRecords::default(), None, place)[0], told);
     }
 }

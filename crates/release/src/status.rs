@@ -122,7 +122,9 @@ fn document(status: &Overview<'_>) -> Value {
     let damages = damages.iter().map(|damage| redact::text(&chain(damage))).collect::<Vec<String>>();
     let helm = json!({"release": helm.release, "revisions": revisions.collect::<Vec<Value>>(), "wayBack": state.way_back(), "armed": is_armed});
     let holder = |holder: &Option<Holder>| {
-        holder.as_ref().map(|it| json!({"name": it.name, "renewed": it.renewed, "howFar": it.how_far}))
+        holder
+            .as_ref()
+            .map(|it| json!({"name": it.name, "renewed": it.renewed, "howFar": it.how_far.as_deref().map(redact::text)}))
     };
     let stuck = stuck.iter().map(|it| json!({"job": it.job, "hasFailed": it.has_failed, "why": redact::text(&it.why)}));
     let next = next.iter().map(|Next { command, what }| json!({"command": command, "what": what}));

@@ -45,8 +45,9 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     if let Some(holder) = &status.at_work {
         out.extend(["\n", &wrapped(&format!("At work: {}", held(holder)))]);
     }
-    if let Some(holder) = &status.watches {
-        out.extend(["\n", &wrapped(&format!("In the background: {}", held(holder)))]);
+    if runs.iter().any(|run| run.phase() == Phase::Background) {
+        let watches = status.watches.as_ref().map_or_else(|| "nobody watches".to_owned(), held);
+        out.extend(["\n", &wrapped(&format!("In the background: {watches}"))]);
     }
     if !missing.is_empty() {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();

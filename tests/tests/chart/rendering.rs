@@ -24,7 +24,7 @@ fn both_helms_render_the_same() {
         &["--set", "image.tag=dev,image.pullPolicy=Never,rollback.image.tag=other"],
     ];
     for case in cases {
-        let [three, four] = HELMS.map(|helm| normal(&template(helm, CHART, case).expect(0).stdout));
+        let [three, four] = HELMS.map(|helm| alike(&normal(&template(helm, CHART, case).expect(0).stdout)));
         assert_eq!(three, four, "{case:?}");
     }
     let without_rollback = ["--set", "rollback.enabled=false"];
@@ -176,4 +176,11 @@ fn the_charts_pass_lint() {
     for helm in HELMS {
         run(tool(helm).args(["lint", "--strict", CHART, "hooks"]).current_dir(root()), "").expect(0);
     }
+}
+
+/// Without what is made up each time: the end of the name of the Job that watches in the background.
+fn alike(rendered: &str) -> String {
+    let mut parts = rendered.split("-background-1-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "-background-1-" + part.split_at(5).1)
 }
