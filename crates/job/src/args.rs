@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 pub enum Output {
     /// For people; reads like a diff.
     Text,
-    /// One JSON document, apiVersion fairlead.dev/v1.
+    /// One JSON document, apiVersion fairlead.dev/v1; of a rollback one for each run, one after the other, as jq reads them.
     Json,
-    /// The same document as YAML.
+    /// The same as YAML, with `---` between documents.
     Yaml,
-    /// JUnit XML: changes pass, refusals fail, what is unchanged is skipped.
+    /// JUnit XML, one file: changes pass, refusals fail, what is unchanged is skipped. It is written at the end.
     Junit,
     /// Markdown for a comment on a pull request.
     Github,

@@ -7,11 +7,14 @@ mod text;
 
 use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anstream::adapter::StripBytes;
 use anyhow::Context as _;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
+use quick_junit::TestSuite;
 use serde::Serialize;
 
 use self::document::{PlanDocument, ReportDocument};
@@ -25,6 +28,12 @@ use crate::{manifests, redact};
 
 /// Kubernetes shows the content of this file as the message of the terminated container. It is there in a pod only.
 const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Whether the process has written a report of a run.
+static HAS_REPORT: AtomicBool = AtomicBool::new(false);
+
+/// The runs that have ended, as far as they are one JUnit file.
+static SUITES: Mutex<Vec<TestSuite>> = Mutex::new(Vec::new());
 
 /// What is written at once.
 const OUTPUT_BUFFER: usize = 64 * 1024;
@@ -49,8 +58,17 @@ pub fn print_plan(output: Output, plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Writes to stdout what has happened. In text the plan has been printed before, because the pod may not live to do it now,
-/// and a failure is told once, with its cause, by [`conclude`].
+/// and a failure is told once, with its cause, by [`conclude`]. A rollback ends several runs: of documents each follows the other, as
+/// their format has it, and what has to be one file is written by [`conclude`].
 pub fn print_end(output: Output, plan: &Plan, ended: &Ended, release: &str) -> anyhow::Result<()> {
+    if output == Output::Junit {
+        SUITES.lock().unwrap_or_else(PoisonError::into_inner).push(junit::suite(plan, Some(ended)));
+        return Ok(());
+    }
+    let is_first = !HAS_REPORT.swap(true, Ordering::Relaxed);
+    if output == Output::Yaml && !is_first {
+        say("---\n")?;
+    }
     print(|out, colours| write(out, colours, output, plan, Some((ended, release))))
         .context("failed to write the report to stdout")
 }
@@ -70,7 +88,10 @@ fn write(
         (Output::Json | Output::Yaml, Some((ended, release))) => {
             write_document(out, output, &ReportDocument { plan, ended, release })?;
         }
-        (Output::Junit, end) => out.write_all(junit::render(plan, end.map(|(ended, _)| ended))?.as_bytes())?,
+        (Output::Junit, end) => {
+            let suite = junit::suite(plan, end.map(|(ended, _)| ended));
+            out.write_all(junit::render(vec![suite])?.as_bytes())?;
+        }
         (Output::Github, end) => out.write_all(github::render(plan, end.map(|(ended, _)| ended))?.as_bytes())?,
     }
     Ok(())
@@ -156,6 +177,13 @@ fn cut(text: &str, size: usize) -> &str {
 /// Turns the end of `run` into an exit status; an error is printed here and nowhere else.
 #[must_use]
 pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
+    let suites = std::mem::take(&mut *SUITES.lock().unwrap_or_else(PoisonError::into_inner));
+    if !suites.is_empty() {
+        let written = junit::render(suites).map_err(anyhow::Error::from).and_then(|text| Ok(say(&text)?));
+        if let Err(error) = written {
+            tracing::warn!(error = format!("{error:#}"), "the report is lost");
+        }
+    }
     let error = match result {
         Ok(status) => return status,
         Err(error) => error,

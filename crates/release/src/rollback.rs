@@ -28,12 +28,15 @@ use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
 use crate::session::Session;
-use crate::status::require_known;
+use crate::status::{require_known, require_text};
 use crate::wait::wait;
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     let place = session.place;
+    if args.dry_run {
+        require_text(session.common.output.output)?;
+    }
     match prepare(session, args).await {
         // Nothing is written when nothing is to be changed, nor for a release that nobody knows.
         Err(failure) if *failure.code == shared::NOTHING_IN_FORCE => {

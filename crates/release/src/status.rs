@@ -58,6 +58,14 @@ pub(crate) fn require_form(output: Output) -> Result<(), Failure> {
     }
 }
 
+/// What has no document yet.
+pub(crate) fn require_text(output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Text => Ok(()),
+        _ => Err(Failure::new(&shared::NO_SUCH_FORM, "this comes as text only")),
+    }
+}
+
 /// Fails for a release of which neither we nor Helm have heard, and names those that have runs.
 pub(crate) async fn require_known(
     cluster: &Cluster,

@@ -26,7 +26,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
 use crate::session::Session;
-use crate::status::require_known;
+use crate::status::{require_known, require_text};
 
 /// How a hold stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ enum When {
 
 /// Ends the holds of all runs in force.
 pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
+    require_text(session.common.output.output)?;
     let work = async |exclusive: &Exclusive<'_>| {
         let runs = session.watch.guard(session.store.runs()).await.map_err(Failure::from)?;
         if runs.is_empty() && session.common.release.helm_revision.is_none() {

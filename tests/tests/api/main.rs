@@ -1,6 +1,7 @@
 //! Jobs as processes against a real etcd and API server, without a node.
 //!
 //! - `replicate`: what `apply` creates, what it leaves alone, and that a second run writes nothing
+//! - `reports`: of several runs in one output
 //! - `restore`: a step that fails leaves everything as it was
 //! - `ledger`: runs that are finished, one at a time, shown, taken back
 //! - `edited`: Secrets of the ledger that somebody has edited, or whose owner is gone
@@ -49,6 +50,7 @@ mod person;
 mod plan;
 mod progress;
 mod replicate;
+mod reports;
 mod restore;
 mod server;
 mod transcripts;

@@ -135,8 +135,9 @@ crate::codes! {
         "Neither fairlead nor Helm has recorded anything under this name in this namespace.",
         "Check the name, the namespace and --context; the message names the releases that have runs.";
     pub NO_SUCH_FORM = "FL033", Usage, "The report does not come in that form",
-        "Plans and reports of runs come in every form of `-o`; what is asked of a release comes as text, json or yaml.",
-        "Ask for `-o json`, and take from it what is needed.";
+        "Plans and reports of runs come in every form of `-o`; what is asked of a release comes as text, json or yaml; `unhold` and \
+         `rollback --dry-run` write text only.",
+        "Leave `-o` out, or ask for a form that the message names.";
     pub NOT_GONE_BACK = "FL034", Refused, "Helm has not gone back yet",
         "What is due after Helm has applied the old manifests would take away what those of today still use. Nothing was changed.",
         "Run the `helm rollback` that the message names first, then this command again. To take the rest back without Helm, say so with \

@@ -9,7 +9,15 @@ use fairlead_migration::obstacle::chain;
 use crate::outcome::Ended;
 use crate::redact;
 
-pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick_junit::SerializeError> {
+/// One document of these suites: a reader takes no more from a file.
+pub(super) fn render(suites: Vec<TestSuite>) -> Result<String, quick_junit::SerializeError> {
+    let mut report = Report::new("fairlead");
+    report.add_test_suites(suites);
+    report.to_string()
+}
+
+/// A plan, or a run that has ended.
+pub(super) fn suite(plan: &Plan, ended: Option<&Ended>) -> TestSuite {
     let mut suite = TestSuite::new(plan.step());
     let mut add = |name: String, status| {
         let mut case = TestCase::new(name, status);
@@ -47,7 +55,5 @@ pub(super) fn render(plan: &Plan, ended: Option<&Ended>) -> Result<String, quick
         status.set_type(failure.code.id).set_message(chain(failure)).set_description(failure.code.next);
         add("apply".to_owned(), status);
     }
-    let mut report = Report::new("fairlead");
-    report.add_test_suite(suite);
-    report.to_string()
+    suite
 }
