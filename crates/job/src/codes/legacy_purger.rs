@@ -25,7 +25,8 @@ crate::codes! {
         "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
          for example. A drain that has proven nothing does not count, nor one whose intake is open again.",
         "Turn that job on in the same `helm upgrade`. By hand: run its `apply`, see in `status` that its run is Committed and its intake closed, and \
-         purge within --evidence-age.";
+         purge within --evidence-age. A drain that has proven nothing needs something to look at: name what must be empty under \
+         `drain.sources` of the configuration.";
     pub CONSUMER_RUNS = "LP104", Refused, "A workload that needs these kinds is running",
         "The configuration says that it breaks without them, or creates their objects, and that it is not held; or its kind has no scale, \
          so that it cannot be.",
@@ -99,8 +100,10 @@ crate::codes! {
     pub NOT_RESTORABLE_TODAY = "LP120", Refused, "The object could not be created again",
         "A schema or an admission rule has become stricter since it was stored, or a webhook does not answer. Deleted, it could not come \
          back: the API server says to a create of it, which is only rehearsed, what the message says.",
-        "Bring the object into a form that the API server accepts, or see that the rule lets it pass; then run again. If you know that it \
-         would be created when the other is gone, go without the rehearsal: --rehearse false.";
+        "Bring the object into a form that the API server accepts, or see that the rule lets it pass; then run again. Where the message speaks \
+         of blockOwnerDeletion (OpenShift), allow the chart's accounts to update the finalizers of the owner's kind: in the values \
+         `legacyPurger.rules`, {apiGroups: [GROUP], resources: [PLURAL/finalizers], verbs: [update]}. If you know that it would be created \
+         when the other is gone, go without the rehearsal: --rehearse false.";
     pub UNKNOWN_FINALIZER = "LP121", Refused, "Nobody knows what a finalizer's owner deletes",
         "Objects that go carry a finalizer that is neither Kubernetes' own nor in the configuration. Its controller may delete something \
          elsewhere, a database in a cloud, say, which no rollback brings back; and if it does not run, the deletion hangs.",
