@@ -42,6 +42,8 @@ fn defined_by(definition: &Image) -> Vec<Resource> {
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
     resources: Vec<Resource>,
+    /// Groups with their versions of aggregated servers that do not answer.
+    silent: Vec<String>,
 }
 
 impl<'a> From<&'a Discovery> for Cow<'a, Discovery> {
@@ -66,6 +68,12 @@ impl Discovery {
     /// The kinds of a group.
     pub fn kinds_of(&self, group: &str) -> impl Iterator<Item = &str> {
         self.resources.iter().filter(move |resource| resource.group == group).map(|resource| resource.kind.as_str())
+    }
+
+    /// Groups with their versions, `metrics.k8s.io/v1beta1`, of aggregated servers that do not answer: nobody knows what they serve.
+    #[must_use]
+    pub fn silent(&self) -> &[String] {
+        &self.silent
     }
 
     /// The kind in this version and no other.
@@ -97,14 +105,16 @@ impl Cluster {
                 }
             }
         }
-        Ok(Discovery { resources })
+        Ok(Discovery { resources, silent: found.silent.clone() })
     }
 
-    /// Every kind whose objects can be listed, deleted and created, each in its group's preferred version.
+    /// Every kind whose objects can be listed, deleted and created, each in its group's preferred version; none of servers that are silent.
     pub async fn discover_removable(&self) -> Result<Vec<Resource>, Obstacle> {
         let mut found: Vec<Resource> = Vec::new();
         for path in ["/api", "/apis"] {
-            for resource in read_if(&self.discover_raw(path).await?, is_removable).resources {
+            let Discovery { resources, silent } = read_if(&self.discover_raw(path).await?, is_removable);
+            // The server that has them would not list them.
+            for resource in resources.into_iter().filter(|resource| !silent.contains(&resource.api_version())) {
                 if !found.iter().any(|it| it.group == resource.group && it.kind == resource.kind) {
                     found.push(resource);
                 }
@@ -143,9 +153,12 @@ fn read(answer: &Value) -> Discovery {
 fn read_if(answer: &Value, is_read: impl Fn(&Value) -> bool) -> Discovery {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut resources = Vec::new();
+    let (mut resources, mut silent) = (Vec::new(), Vec::new());
     for group in list(&answer["items"]) {
         for version in list(&group["versions"]) {
+            if version["freshness"] == "Stale" {
+                silent.push(format!("{}/{}", text(&group["metadata"]["name"]), text(&version["version"])));
+            }
             for resource in list(&version["resources"]).iter().filter(|resource| is_read(resource)) {
                 let has = |name: &str| list(&resource["subresources"]).iter().any(|it| it["subresource"] == name);
                 resources.push(Resource {
@@ -160,7 +173,7 @@ fn read_if(answer: &Value, is_read: impl Fn(&Value) -> bool) -> Discovery {
             }
         }
     }
-    Discovery { resources }
+    Discovery { resources, silent }
 }
 
 #[cfg(test)]
@@ -182,5 +195,9 @@ mod tests {
         assert_eq!(trigger.full_name(), "triggers.eventing.knative.dev");
         assert!(discovery.find_version("eventing.knative.dev/v1beta1", "Trigger").is_some());
         assert!(discovery.find("eventing.knative.dev", "Broker").is_none());
+        assert!(discovery.silent().is_empty());
+        let answer = json!({"items": [{"metadata": {"name": "metrics.k8s.io"}, "versions": [
+            {"version": "v1beta1", "freshness": "Stale"}, {"version": "v1", "freshness": "Current"}]}]});
+        assert_eq!(read(&answer).silent(), ["metrics.k8s.io/v1beta1"]);
     }
 }

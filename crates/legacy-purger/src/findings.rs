@@ -2,6 +2,7 @@
 //! before the first deletion.
 
 use fairlead_driver::earlier_steps;
+use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::plan::PlanBuilder;
 
@@ -44,7 +45,8 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
         }
     }
     tracked.findings().for_each(|finding| plan.warn(finding));
-    if let Some(finding) = owned_unseen(options, found) {
+    let of_ledgers = other_ledgers(options, found).filter(|_| earlier.is_some());
+    for finding in owned_unseen(options, found).into_iter().chain(silent(found)).chain(of_ledgers) {
         plan.warn(finding);
     }
     let not_selected: usize = index.tallies.iter().map(|tally| tally.not_selected).sum();
@@ -74,16 +76,48 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
 
 /// Says in which kinds nobody has looked for what purged objects own.
 fn owned_unseen(options: &Options<'_>, found: &Found) -> Option<Finding> {
-    let position =
-        found.index.tallies.iter().position(|tally| tally.purged > 0).filter(|_| options.purge.owned.is_none())?;
-    let definition = &found.definitions[position];
+    let target = first_purged(found).filter(|_| options.purge.owned.is_none())?;
     let of = |group: &str, kind: &str| if group.is_empty() { kind.to_owned() } else { format!("{kind} of {group}") };
     let purged = options.purge.kinds.iter().map(|it| of(&it.group, &it.kind));
     let named = options.purge.dependents.iter().map(|it| of(&it.group, &it.kind));
     let seen = purged.chain(named).collect::<Vec<_>>().join(", ");
     let message = format!("objects that purged ones own are not looked at in any kind but {seen}");
-    let target = definition.target().unwrap_or_else(|| definition.kind.target("", "", "*"));
     Some(codes::OWNED_UNSEEN.finding(target, message))
+}
+
+/// The first kind of which objects go.
+fn first_purged(found: &Found) -> Option<Target> {
+    let position = found.index.tallies.iter().position(|tally| tally.purged > 0)?;
+    let definition = &found.definitions[position];
+    Some(definition.target().unwrap_or_else(|| definition.kind.target("", "", "*")))
+}
+
+/// Says in which groups nobody can look for what purged objects own.
+fn silent(found: &Found) -> Option<Finding> {
+    let target = first_purged(found).filter(|_| !found.silent.is_empty())?;
+    let message = format!("what its objects own is not looked for in {}: no server answers for it", found.silent.join(", "));
+    Some(codes::UNSEEN_GROUP.finding(target, message))
+}
+
+/// Says whose rollback would take the Triggers away on which the purge relies.
+fn other_ledgers(options: &Options<'_>, found: &Found) -> impl Iterator<Item = Finding> {
+    let target = first_purged(found);
+    let makers = found.mesh.deliveries.makers();
+    let others = makers.filter(|(namespace, release, _)| (*namespace, *release) != (options.namespace, options.release));
+    others.filter_map(move |(namespace, release, count)| {
+        let message = format!(
+            "{} made with --release {release} --ledger-namespace {namespace}, and this is --release {} \
+             --ledger-namespace {}: a rollback there deletes them",
+            if count == 1 {
+                "1 Trigger that delivers instead was".to_owned()
+            } else {
+                format!("{count} Triggers that deliver instead were")
+            },
+            options.release,
+            options.namespace
+        );
+        Some(codes::OTHER_LEDGER.finding(target.clone()?, message))
+    })
 }
 
 /// Adds the findings about steps that must have run before.

@@ -28,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) helm_owned: HelmOwned,
     /// The fence of this purge, if it has one.
     pub(crate) fence: Option<Fence>,
+    /// Groups with their versions in which nobody can look for what purged objects own.
+    pub(crate) silent: Vec<String>,
 }
 
 /// A kind of which owners of finalizers delete objects.

@@ -17,7 +17,7 @@ use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 
-use crate::configuration::{Finalizer, Product, Staying};
+use crate::configuration::{Finalizer, Owned, Product, Staying};
 use crate::decide::Known;
 use crate::definitions::Definition;
 use crate::fence::Fence;
@@ -54,7 +54,8 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
     let products = products(source, options, &index);
     let helm_owned = helm_owned(&definitions, &index, options);
     let fence = fence(source, &definitions, options);
-    Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence })
+    let silent = if options.purge.owned == Some(Owned::All) { source.silent().to_vec() } else { Vec::new() };
+    Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence, silent })
 }
 
 /// The second reading of one kind: adds a change for each object of which the pass makes one.

@@ -1,13 +1,14 @@
 //! The deliveries that Triggers carry out, by the rule of equality that decides about replicas, too. Of each only a digest is kept:
 //! a cluster may have 100,000 of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fairlead_apis::delivery::Delivery;
 use fairlead_apis::object;
 use fairlead_apis::status::Status;
 use fairlead_apis::trigger::{DEFAULT_BROKER, Trigger};
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_observe::address::made_by;
 use fairlead_observe::source::Source;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -19,7 +20,12 @@ type Key = [u8; 16];
 
 /// The deliveries that Triggers carry out.
 #[derive(Default)]
-pub struct Deliveries(HashMap<Key, Option<Box<str>>>);
+pub struct Deliveries {
+    /// Why one that is carried out does not work, if so.
+    carried: HashMap<Key, Option<Box<str>>>,
+    /// How many of the Triggers runs have made, by the namespace of the ledger and the release.
+    makers: BTreeMap<(String, String), usize>,
+}
 
 /// Whether a delivery is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +51,16 @@ impl Deliveries {
             return;
         }
         let Some(delivery) = trigger.delivery() else { return };
+        if let Some((namespace, release)) = made_by(object) {
+            *self.makers.entry((namespace.to_owned(), release.to_owned())).or_default() += 1;
+        }
         let why = match Status::of(object) {
             Status::Current => None,
             Status::InProgress(cause) | Status::Failed(cause) => Some(cause.to_string()),
             Status::Terminating => return,
         };
         let why = why.map(|why| format!("Trigger {}/{}: {why}", object::namespace(object), object::name(object)).into());
-        let entry = self.0.entry(key(&delivery)).or_insert_with(|| why.clone());
+        let entry = self.carried.entry(key(&delivery)).or_insert_with(|| why.clone());
         // One Trigger that is Ready is enough; of several that are not, the first by name is reported.
         *entry = match (entry.take(), why) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -59,10 +68,15 @@ impl Deliveries {
         };
     }
 
+    /// How many of the Triggers runs have made, by the namespace of the ledger and the release.
+    pub fn makers(&self) -> impl Iterator<Item = (&str, &str, usize)> {
+        self.makers.iter().map(|((namespace, release), count)| (namespace.as_str(), release.as_str(), *count))
+    }
+
     /// Whether a Trigger carries the delivery out.
     #[must_use]
     pub fn get(&self, delivery: &Delivery) -> Carried<'_> {
-        match self.0.get(&key(delivery)) {
+        match self.carried.get(&key(delivery)) {
             Some(None) => Carried::Ready,
             Some(Some(why)) => Carried::NotReady(why),
             None => Carried::Missing,

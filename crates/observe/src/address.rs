@@ -17,10 +17,17 @@ pub fn target(object: &Value) -> Target {
     }
 }
 
-/// The release that has made an object, if it is another one. A ticket's address is `namespace/fairlead.v1.<release>.<sequence>`.
+/// The namespace of the ledger and the release that have made an object. A ticket's address is
+/// `namespace/fairlead.v1.<release>.<sequence>`.
+#[must_use]
+pub fn made_by(image: &Image) -> Option<(&str, &str)> {
+    let (namespace, ticket) = object::annotation(image, TICKET_ANNOTATION)?.split_once("/fairlead.v1.")?;
+    let (release, _) = ticket.rsplit_once('.')?;
+    Some((namespace, release))
+}
+
+/// The release that has made an object, if it is another one.
 #[must_use]
 pub fn other_release<'a>(image: &'a Image, release: &str) -> Option<&'a str> {
-    let ticket = object::annotation(image, TICKET_ANNOTATION)?;
-    let (other, _) = ticket.split_once("/fairlead.v1.")?.1.rsplit_once('.')?;
-    (other != release).then_some(other)
+    made_by(image).map(|(_, other)| other).filter(|other| *other != release)
 }

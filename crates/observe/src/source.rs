@@ -53,6 +53,15 @@ impl Source<'_> {
         }
     }
 
+    /// Groups with their versions of which nobody knows what they serve: their server does not answer.
+    #[must_use]
+    pub fn silent(&self) -> &[String] {
+        match self {
+            Self::Cluster(_, discovery) => discovery.silent(),
+            Self::Manifests(_) => &[],
+        }
+    }
+
     /// Every kind whose objects can be listed, deleted and created.
     pub async fn kinds(&self) -> Result<Vec<Kind>, Obstacle> {
         Ok(match self {

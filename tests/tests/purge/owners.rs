@@ -228,6 +228,30 @@ fn one_warning_says_what_nobody_has_looked_at() {
     cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
 }
 
+#[test]
+fn a_group_whose_server_does_not_answer_is_warned_of() {
+    let cluster = lease();
+    let scene = Owners::new(&cluster);
+    scene.make("Part", "a", &old(), &[]);
+    let service = json!({"namespace": "default", "name": "nowhere"});
+    let spec = json!({"group": "silent.test", "version": "v1", "service": service, "insecureSkipTLSVerify": true,
+        "groupPriorityMinimum": 100, "versionPriority": 100});
+    cluster.apply(&json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.silent.test"}, "spec": spec}));
+    let warned = |owned: &str| {
+        scene.configure(&json!({"owned": owned, "kinds": [{"group": "owners.test", "kind": "Part"}]}));
+        let plan = scene.run(&["plan"]).expect(0).stdout;
+        plan.lines().filter(|line| line.contains("LP214")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The API server asks it first.
+    assert!(becomes(|| !warned("all").is_empty()), "it is never known to be silent");
+    let expected = "! warning LP214 CustomResourceDefinition parts.owners.test: what its objects own is not looked for in silent.test/v1: \
+                    no server answers for it";
+    assert_eq!(warned("all"), [expected]);
+    assert_eq!(warned("named"), Vec::<String>::new());
+    cluster.kubectl(&["delete", "apiservice", "v1.silent.test"]).expect(0);
+    cluster.kubectl(&["delete", "crd", "parts.owners.test", "lines.owners.test"]).expect(0);
+}
+
 /// As `helm rollback` does it: what Helm's object owns comes back in the second part, behind it, whoever has put it back.
 #[test]
 fn what_an_object_of_helm_owns_comes_back_behind_it() {

@@ -123,3 +123,25 @@ fn an_activation_that_a_subscription_needs_which_stays_is_refused() {
     scene.subscribe("unreplicated", &json!({}));
     assert!(is_refused(&plan(activations)) && is_refused(&plan(&format!("{activations}, {others}"))));
 }
+
+#[test]
+fn triggers_of_another_ledger_are_warned_of() {
+    let scene = Scene::new();
+    let warned = |ticket: &str| {
+        let ticket = format!("fairlead.dev/ticket={ticket}");
+        scene.cluster.kubectl(&["annotate", "trigger", "paid", "-n", "orders", "--overwrite", &ticket]).expect(0);
+        let plan = scene.run(&["plan"]).expect(0).stdout;
+        plan.lines().filter(|line| line.contains("LP215")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("default/fairlead.v1.shop.3"), Vec::<String>::new());
+    for (ticket, made_with) in [
+        ("elsewhere/fairlead.v1.shop.12", "--release shop --ledger-namespace elsewhere"),
+        ("default/fairlead.v1.other.1", "--release other --ledger-namespace default"),
+    ] {
+        let expected = format!(
+            "1 Trigger that delivers instead was made with {made_with}, and this is --release shop --ledger-namespace default"
+        );
+        let lines = warned(ticket);
+        assert!(lines.len() == 1 && lines[0].contains(&expected), "{lines:?}");
+    }
+}

@@ -164,4 +164,13 @@ crate::codes! {
          purged and of those under `dependents`; objects of other kinds would not come back.",
         "Set `owned: all` in the section `purge`: every kind that the cluster serves is looked at, which takes permission to list them. Or, \
          if these objects own nothing else, `owned: named`.";
+    pub UNSEEN_GROUP = "LP214", Done, "A part of the cluster's kinds could not be looked at",
+        "An aggregated API server does not answer, so nobody can tell which kinds it serves, or what purged objects own among them. The \
+         garbage collector deletes such objects with their owner once that server is back, and they are not in the snapshot.",
+        "See that the API is available (`kubectl get apiservices`), then run again. If its objects have no such owners (metrics have none), \
+         nothing is to be done.";
+    pub OTHER_LEDGER = "LP215", Done, "The Triggers that deliver instead belong to another ledger",
+        "Another release, or the same one with its ledger in another namespace, has made them. Whoever takes that release back deletes \
+         them, whatever this one has purged: then nothing delivers the events. Within one ledger runs are taken back in the right order.",
+        "Purge with the --release and --ledger-namespace that the message names. If it stays so: take the purge back before that other run.";
 }

@@ -51,6 +51,7 @@ fn found(entry: &PurgedKind, helm_owned: HelmOwned) -> Found {
         products: Vec::new(),
         helm_owned,
         fence: None,
+        silent: Vec::new(),
     }
 }
 
