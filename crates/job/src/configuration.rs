@@ -10,6 +10,9 @@ use crate::codes::shared;
 use crate::failure::Failure;
 use crate::manifests;
 
+/// What the file must be.
+const HEAD: &str = "must hold one document with apiVersion fairlead.dev/v1 and kind Configuration";
+
 /// What the file may hold beside the sections.
 const COMMON: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
@@ -28,29 +31,41 @@ pub struct Section<T> {
 
 /// Reads a section of the file; none when the file does not have it.
 pub fn section<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<Section<T>>, Failure> {
-    let documents = manifests::read(file).map_err(Failure::input)?;
-    read(&file.display().to_string(), &documents, name)
+    let path = file.display().to_string();
+    let documents = manifests::read(file).map_err(|error| unread(&path, error))?;
+    read(&path, &documents, name)
 }
 
 /// Reads a section of a text, which errors call `file`.
 pub fn section_of_text<T: DeserializeOwned>(file: &str, text: &str, name: &str) -> Result<Option<Section<T>>, Failure> {
-    let documents = manifests::parse(file, text).map_err(Failure::input)?;
+    let documents = manifests::parse(file, text).map_err(|error| unread(file, error))?;
     read(file, &documents, name)
 }
 
+/// What the file must begin with stands in no message about manifests.
+fn unread(file: &str, error: manifests::Error) -> Failure {
+    match error {
+        manifests::Error::NoObject { what, .. } => invalid(file, &format!("it {HEAD}, and {what}")),
+        other => Failure::input(other),
+    }
+}
+
+fn invalid(file: &str, what: &str) -> Failure {
+    Failure::new(&shared::INVALID_CONFIGURATION, format!("{file}: {what}"))
+}
+
 fn read<T: DeserializeOwned>(file: &str, documents: &[Value], name: &str) -> Result<Option<Section<T>>, Failure> {
-    let invalid = |what: String| Failure::new(&shared::INVALID_CONFIGURATION, format!("{file}: {what}"));
+    let invalid = |what: String| invalid(file, &what);
     let is_ours = |document: &&Value| document["apiVersion"] == "fairlead.dev/v1" && document["kind"] == "Configuration";
     let ours: Vec<&Value> = documents.iter().filter(is_ours).collect();
     let [document] = ours.as_slice() else {
-        let what = "must hold one document with apiVersion fairlead.dev/v1 and kind Configuration";
         let of = |document: &Value| format!("{} {}", document["apiVersion"], document["kind"]);
         let found = match (ours.len(), documents) {
             (0, []) => "no document".to_owned(),
             (0, others) => others.iter().map(of).collect::<Vec<_>>().join(", "),
             (count, _) => format!("{count} of them"),
         };
-        return Err(invalid(format!("{what}, and holds {found}")));
+        return Err(invalid(format!("{HEAD}, and holds {found}")));
     };
     for key in document.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
         if !COMMON.contains(&key) && !SECTIONS.contains(&key) {
@@ -94,6 +109,10 @@ mod tests {
             ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "and holds \"v1\" \"ConfigMap\""),
             (format!("{head}---\n{head}"), "and holds 2 of them"),
             (format!("{head}purge:\n"), "f.yaml: the section `purge` is empty"),
+            (
+                "purge: {a: 1}\n".to_owned(),
+                "f.yaml: it must hold one document with apiVersion fairlead.dev/v1 and kind Configuration, and it has no kind",
+            ),
             (format!("{head}purge: 3\n"), "f.yaml: purge: invalid type: integer `3`"),
         ] {
             let error = read(&text).expect_err(expected);

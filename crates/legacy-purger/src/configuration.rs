@@ -175,7 +175,13 @@ impl Purge {
             Some(file) => section::<Self>(file, SECTION)?,
             None => None,
         };
-        let Some(mut purge) = purge else { return Self::built_in() };
+        let Some(mut purge) = purge else {
+            if let Some(file) = file {
+                let what = "it has no section `purge`, so the purge is that of Kyma's legacy event bus, as without a file";
+                tracing::info!(file = %file.display(), "{what}");
+            }
+            return Self::built_in();
+        };
         purge.content.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
         purge.content.file = file.map(Path::to_owned);
         Ok(purge)
