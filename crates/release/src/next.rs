@@ -342,7 +342,7 @@ mod tests {
         let finish = "trigger-replicator apply --release shop --ledger-namespace shops --strict";
         assert_eq!(commands(&unfinished, &HelmRecords::default())[0], finish);
         let gate = RecordedRun { changes: 0, ..run(2, Phase::Committed, None) };
-        assert_eq!(commands(&[gate], &HelmRecords::default()), ["job plan --release shop --ledger-namespace shops"]);
+        assert_eq!(commands(&[gate], &HelmRecords::default()), ["kubectl fairlead check shop -n shops"]);
     }
 
     #[test]

@@ -222,3 +222,37 @@ fn a_command_leads_to_the_cluster_that_was_asked() {
     person.paste(&by_flag[0], None).expect(0);
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
 }
+
+#[test]
+fn the_page_of_plain_jobs_waits_for_the_end_of_a_job() {
+    let cluster = lease();
+    cluster.apply(&namespace("shop"));
+    let container = json!({"name": "main", "image": "example.com/main:1"});
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
+    cluster.apply(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "shop", "name": "work"},
+        "spec": {"suspend": true, "template": template}}));
+    let page = std::fs::read_to_string(root().join("docs/plain-jobs.md")).expect("a page");
+    let line = page.lines().find_map(|line| line.strip_prefix("$ has_ended()")).expect("the page has it");
+    let kubectl = root().join("target/tools/bin/kubectl");
+    let script = format!(
+        "kubectl() {{ {} --kubeconfig {} \"$@\"; }}\nhas_ended(){line}\nhas_ended work",
+        kubectl.display(),
+        cluster.kubeconfig()
+    );
+    let has_ended = || Command::new("bash").args(["-c", &script]).status().expect("bash runs").success();
+    let with = |status: Value| {
+        let patch = json!({"status": status}).to_string();
+        let args = ["patch", "job", "work", "-n", "shop", "--subresource", "status", "--type", "merge", "-p", &patch];
+        cluster.kubectl(&args).expect(0);
+        has_ended()
+    };
+    assert!(!has_ended());
+    let condition = |kind: &str, is: &str| json!({"type": kind, "status": is});
+    let paused = condition("Suspended", "True");
+    assert!(!with(json!({"conditions": [paused]})));
+    let resumed = condition("Suspended", "False");
+    let began = "2026-01-01T00:00:00Z";
+    cluster.kubectl(&["patch", "job", "work", "-n", "shop", "-p", "{\"spec\": {\"suspend\": false}}"]).expect(0);
+    assert!(!with(json!({"startTime": began, "conditions": [resumed, condition("FailureTarget", "True")]})));
+    assert!(with(json!({"conditions": [resumed, condition("FailureTarget", "True"), condition("Failed", "True")]})));
+}
