@@ -85,8 +85,8 @@ async fn open_again(session: &Session<'_>, failure: Option<&Failure>) -> Vec<Str
     let Some(failure) = failure else { return Vec::new() };
     // A rollback that has asked for the end does it; after an interruption the next pod goes on; what is dirty is for a person.
     let is_final = match failure.status() {
-        // Its runs are not here.
-        ExitStatus::Refused if *failure.code == shared::ELSEWHERE => false,
+        // Its runs are not here; or they stay in force as they are.
+        ExitStatus::Refused if [shared::ELSEWHERE.id, shared::RESTED_UPON.id].contains(&failure.code.id) => false,
         ExitStatus::Failed => *failure.code != shared::CANCELLED,
         ExitStatus::Usage | ExitStatus::Refused | ExitStatus::Drift | ExitStatus::Deadline => true,
         _ => false,

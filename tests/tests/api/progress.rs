@@ -93,7 +93,7 @@ fn left_behind(cluster: &Cluster, ready: usize) {
     scene(cluster);
     let made = thread::scope(|scope| {
         scope.spawn(|| make_ready(cluster, ready));
-        apply(cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "2"])
+        apply(cluster, &["--run-timeout", "30s", "--ready-timeout", "10m", "--helm-revision", "2"])
     });
     assert_eq!(made.expect(0).json()["outcome"], "Background");
 }
@@ -162,10 +162,9 @@ fn what_does_not_become_ready_in_the_background_is_taken_back_and_a_run_that_is_
     let cluster = lease();
     left_behind(&cluster, 1);
     // Its time is over: nothing is lost, and the next one goes on.
-    let late = run(&mut background(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m"]), "").expect(75);
+    let late = run(&mut background(&cluster, &["--run-timeout", "1ms", "--ready-timeout", "10m"]), "").expect(75);
     assert!(late.stderr.contains("error FL038: "), "{}", late.stderr);
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
-    assert_eq!(run(&mut background(&cluster, &["--run-timeout", "1ms"]), "").status, Some(75));
     // What came after it may rest on it: a drain that has closed an intake.
     drain(&cluster);
     let rested = run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "5s"]), "").expect(4);
@@ -181,7 +180,7 @@ fn what_does_not_become_ready_in_the_background_is_taken_back_and_a_run_that_is_
     let failed = run(&mut background(&cluster, &["--run-timeout", "1h", "--ready-timeout", "5s"]), "").expect(1);
     assert!(failed.stderr.contains("error FL014: waited in vain to see Trigger default/"), "{}", failed.stderr);
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
-    assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned())]);
+    assert_eq!(tickets(&cluster)[0], ("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned()));
 
     // A rollback does not wait for who watches.
     left_behind(&cluster, 1);
