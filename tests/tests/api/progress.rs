@@ -115,10 +115,10 @@ fn watched(cluster: &Cluster) -> Value {
 fn drain(cluster: &Cluster) {
     let pod = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "example.com/reports"}]}});
     cluster.apply(
-        &json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"namespace": "default", "name": "reports"},
+        &json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"namespace": "default", "name": "progress-reports"},
         "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": pod}}}}),
     );
-    let intake = json!([{"suspend": {"namespace": "default", "name": "reports"}}]);
+    let intake = json!([{"suspend": {"namespace": "default", "name": "progress-reports"}}]);
     let configuration = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "drain": {"intake": intake}});
     let mut file = tempfile::NamedTempFile::with_suffix(".json").expect("a temporary file");
     file.write_all(configuration.to_string().as_bytes()).expect("written");
