@@ -238,7 +238,8 @@ fn what_is_taken_back_leaves_no_dead_subscriber_behind() {
     assert!(becomes(all_subscribe), "{} subscribers", subscribers());
     let back = ["rollback", "--last", "--ledger-namespace", "default", "--release", "mesh-back"];
     run(&mut cluster.job("trigger-replicator", &back), "").expect(0);
-    assert_eq!((tenant.triggers().len(), subscribers()), (0, 0));
+    // A dead one stays; the last one may take a moment.
+    assert!(becomes(|| (tenant.triggers().len(), subscribers()) == (0, 0)), "{} subscribers", subscribers());
 
     // Somebody else is not so careful: what is left behind is warned of. The channel's controllers are asleep meanwhile, so that
     // it is left behind for certain.
