@@ -78,9 +78,7 @@ impl<S: Step> StepRun<'_, S> {
             Ok(Verified::InBackground(left)) | Err(Obstacle::OutOfTime { message: left, .. }) => {
                 Err(Failure::new(&shared::IN_BACKGROUND, left))
             }
-            Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. })) => {
-                Err(obstacle.into())
-            }
+            Err(obstacle) if obstacle.says_nothing() => Err(obstacle.into()),
             Err(failed) => Ok(Err(failed)),
         }
     }

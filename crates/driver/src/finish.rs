@@ -146,7 +146,7 @@ impl<S: Step> StepRun<'_, S> {
         let Some(newer) = runs.iter().find(|it| it.sequence > run.sequence && it.is_in_force()) else { return Ok(()) };
         match look.verify().await {
             Ok(_) | Err(Obstacle::OutOfTime { .. }) => Ok(()),
-            Err(Obstacle::Stopped(stop)) => Err(Obstacle::Stopped(stop).into()),
+            Err(cause) if cause.says_nothing() => Err(cause.into()),
             Err(cause) => {
                 let message = format!(
                     "run {} ({}) has not come to its end, and run {} ({}) came after it and is in force",
@@ -176,9 +176,9 @@ impl<S: Step> Proof for SecondLook<'_, S> {
         let seen = self.look.verify().await;
         self.watch.begin_again(left, Duration::ZERO);
         match seen {
-            // It has come after all, or nobody can say.
-            Ok(Verified::AsPlanned)
-            | Err(Obstacle::Stopped(_) | Obstacle::Unreachable { .. } | Obstacle::Forbidden { .. }) => seen,
+            // It has come after all.
+            Ok(Verified::AsPlanned) => seen,
+            Err(cause) if cause.says_nothing() => Err(cause),
             other => self.failed.take().map_or(other, Err),
         }
     }

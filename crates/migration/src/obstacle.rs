@@ -120,6 +120,14 @@ pub enum Obstacle {
     Stopped(Stop),
 }
 
+impl Obstacle {
+    /// Whether it says nothing of what was looked at: nobody could look.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Unreachable { .. } | Self::Forbidden { .. })
+    }
+}
+
 /// Why a run is told to end before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
