@@ -17,23 +17,22 @@
 //! Decision: our own. The crates for it (`kube-leader-election`, `kubert`) compare the clocks of two machines and elect for
 //! ever; a run has to know until when it may write.
 
+mod object;
+
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::store::{GOES_BACK, Holder, Lock, Scope, Terms};
-use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{GetParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::boot_clock;
 use crate::cluster::Cluster;
-use crate::operation::Operation;
-use crate::permission::Need;
 use crate::request::Error;
-use crate::resource::Resource;
+use object::LeaseObject;
+pub(crate) use object::needs;
 
 /// How often a run that waits looks whether the lease is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,12 +60,8 @@ const SEQUENCE_ANNOTATION: &str = "fairlead.dev/sequence";
 
 /// The lease of a release, held.
 pub(crate) struct Lease<'a> {
-    cluster: &'a Cluster,
-    /// Namespace of the ledger.
-    namespace: &'a str,
+    object: LeaseObject<'a>,
     terms: Terms<'a>,
-    resource: Resource,
-    name: String,
     resource_version: RefCell<String>,
     how_far: RefCell<Option<String>>,
     /// The last sequence of the ledger, as far as it is known: noted whenever the lease is written.
@@ -80,13 +75,6 @@ struct Seen {
     resource_version: String,
     /// By the boot clock.
     since: Duration,
-}
-
-/// What holding a lease takes.
-#[must_use]
-pub(crate) fn needs(namespace: &str) -> Vec<Need> {
-    let need = |verb| Need { resource: resource(), verb, subresource: None, namespaces: [namespace.to_owned()].into() };
-    ["get", "create", "patch"].map(need).into()
 }
 
 impl<'a> Lease<'a> {
@@ -104,9 +92,9 @@ impl<'a> Lease<'a> {
         sequence: &'a Cell<u64>,
         is_at_work: impl AsyncFn() -> Result<bool, Obstacle>,
     ) -> Result<Self, Obstacle> {
-        let (name, resource) = (name(release, terms.scope), resource());
+        let object = LeaseObject::of(cluster, namespace, release, terms.scope);
         let (resource_version, how_far, until) = (RefCell::default(), RefCell::default(), Cell::default());
-        let lease = Self { cluster, namespace, terms, resource, name, resource_version, how_far, sequence, until };
+        let lease = Self { object, terms, resource_version, how_far, sequence, until };
         let began = boot_clock::now();
         let waited = || boot_clock::since(began);
         let (mut seen, mut reported): (Option<Seen>, Option<Duration>) = (None, None);
@@ -114,7 +102,7 @@ impl<'a> Lease<'a> {
         let (mut asked, mut ours_from): (Option<String>, Option<Duration>) = (None, None);
         loop {
             let sent = boot_clock::now();
-            let Some(live) = lease.get().await? else {
+            let Some(live) = lease.object.get().await? else {
                 if lease.create(sent).await? {
                     // Asked now: from here on whoever has lost the lease cannot renew it.
                     if !is_at_work().await? {
@@ -122,7 +110,7 @@ impl<'a> Lease<'a> {
                     }
                     let patience = terms.duration + cluster.request_timeout;
                     tracing::warn!(
-                        lease = lease.name,
+                        lease = lease.object.name,
                         seconds = patience.as_secs(),
                         "a run is unfinished and has no lease: somebody may have deleted it; waiting until its process must have noticed"
                     );
@@ -167,7 +155,7 @@ impl<'a> Lease<'a> {
                 ours_from = Some(boot_clock::now() + longest);
                 tracing::warn!(
                     holder,
-                    lease = lease.name,
+                    lease = lease.object.name,
                     seconds = longest.as_secs(),
                     "it does not stop: taking over when its process must have noticed"
                 );
@@ -177,23 +165,20 @@ impl<'a> Lease<'a> {
             if waited() >= terms.patience {
                 let renewed = text(&live["spec"]["renewTime"]);
                 let holder = format!("{holder}, which has renewed it at {renewed},");
-                return Err(Obstacle::Held { name: format!("Lease {namespace}/{}", lease.name), holder });
+                return Err(Obstacle::Held { name: format!("Lease {namespace}/{}", lease.object.name), holder });
             }
             if reported.is_none_or(|at| waited().saturating_sub(at) >= REPORT_INTERVAL) {
                 reported = Some(waited());
                 let at_most = terms.patience.saturating_sub(waited()).as_secs();
-                tracing::info!(holder, lease = lease.name, at_most_seconds = at_most, "waiting for another run to end");
+                tracing::info!(
+                    holder,
+                    lease = lease.object.name,
+                    at_most_seconds = at_most,
+                    "waiting for another run to end"
+                );
             }
             tokio::time::sleep(POLL_INTERVAL.min(terms.patience)).await;
         }
-    }
-
-    fn operation(&self, verb: &'static str) -> Operation<'_> {
-        Operation { namespace: Some(self.namespace), name: Some(&self.name), ..Operation::new(verb, &self.resource) }
-    }
-
-    fn requests(&self) -> kube::core::Request {
-        kube::core::Request::new(self.resource.path(Some(self.namespace)))
     }
 
     fn spec(&self, transitions: i64, duration: Duration) -> Value {
@@ -222,37 +207,22 @@ impl<'a> Lease<'a> {
         annotations
     }
 
-    async fn get(&self) -> Result<Option<Value>, Obstacle> {
-        let request = self.requests().get(&self.name, &GetParams::default());
-        match self.cluster.send(self.request("get", request)?).await {
-            Ok(live) => Ok(Some(live)),
-            Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => Ok(None),
-            Err(error) => Err(self.cluster.obstacle(self.operation("get"), error).await),
-        }
-    }
-
     /// False when somebody else was quicker.
     async fn create(&self, sent: Duration) -> Result<bool, Obstacle> {
-        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": self.name, "namespace": self.namespace}, "spec": self.spec(0, self.terms.duration)});
-        let request = self.requests().create(&PostParams::default(), lease.to_string().into_bytes());
-        match self.cluster.send(self.request("create", request)?).await {
-            Ok(live) => {
-                self.note(&live, sent);
-                Ok(true)
-            }
-            Err(error) if error.status().is_some_and(kube::core::Status::is_already_exists) => Ok(false),
-            Err(error) => Err(self.cluster.obstacle(self.operation("create"), error).await),
+        let created = self.object.create(&self.spec(0, self.terms.duration)).await?;
+        if let Some(live) = &created {
+            self.note(live, sent);
         }
+        Ok(created.is_some())
     }
 
     /// False when somebody else was quicker.
     async fn ask_to_stop(&self, version: &str) -> Result<bool, Obstacle> {
         let annotations = json!({ CANCEL_ANNOTATION: self.terms.holder });
-        match self.patch(&json!({"metadata": {"resourceVersion": version, "annotations": annotations}})).await {
+        match self.object.patch(&json!({"metadata": {"resourceVersion": version, "annotations": annotations}})).await {
             Ok(_) => Ok(true),
             Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => Ok(false),
-            Err(error) => Err(self.cluster.obstacle(self.operation("patch"), error).await),
+            Err(error) => Err(self.object.obstacle("patch", error).await),
         }
     }
 
@@ -266,28 +236,34 @@ impl<'a> Lease<'a> {
         }
         let metadata = json!({"resourceVersion": version, "annotations": annotations});
         let patch = json!({"metadata": metadata, "spec": self.spec(transitions, duration)});
-        match self.patch(&patch).await {
+        match self.object.patch(&patch).await {
             Ok(live) => {
                 self.note(&live, sent);
                 Ok(true)
             }
             Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => Ok(false),
-            Err(error) => Err(self.cluster.obstacle(self.operation("patch"), error).await),
+            Err(error) => Err(self.object.obstacle("patch", error).await),
         }
     }
 
-    async fn patch(&self, patch: &Value) -> Result<Value, Error> {
-        let request = self.requests().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch));
-        // Not one of the writes that the lease allows: it is what allows them.
-        self.cluster.send(request.map_err(Error::Build)?).await
+    /// Renews it, and notes what it is to remember.
+    async fn prolong(&self) -> Result<Value, Error> {
+        let sent = boot_clock::now();
+        let version = self.resource_version.borrow().clone();
+        let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
+        let patch = json!({"metadata": metadata, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
+        let live = self.object.patch(&patch).await?;
+        self.note(&live, sent);
+        Ok(live)
     }
 
-    fn request(
-        &self,
-        verb: &'static str,
-        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Request<Vec<u8>>, Obstacle> {
-        request.map_err(|source| Obstacle::Refused { operation: self.operation(verb).to_string(), source: source.into() })
+    /// Stops if somebody asks for it, once. One that goes back already need not be asked to.
+    fn heed(&self, live: &Value, is_asked: &mut bool, cancelled: &dyn Fn()) {
+        let by = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str();
+        if let Some(by) = by.filter(|_| !self.terms.insists && !std::mem::replace(is_asked, true)) {
+            tracing::warn!(lease = self.object.name, by, "asked to stop");
+            cancelled();
+        }
     }
 }
 
@@ -298,34 +274,25 @@ impl Lock for Lease<'_> {
     }
 
     async fn is_held(&self) -> Result<bool, Obstacle> {
-        Ok(self.get().await?.is_some_and(|live| live["spec"]["holderIdentity"] == *self.terms.holder))
+        Ok(self.object.get().await?.is_some_and(|live| live["spec"]["holderIdentity"] == *self.terms.holder))
     }
 
     async fn keep(&self, cancelled: &dyn Fn()) {
         let interval = (self.terms.duration / RENEWALS).min(RENEWAL_INTERVAL);
-        let mut pause = interval;
+        let (mut pause, mut is_asked) = (interval, false);
         loop {
             tokio::time::sleep(pause).await;
             pause = interval;
-            let sent = boot_clock::now();
-            let version = self.resource_version.borrow().clone();
-            let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
-            let patch = json!({"metadata": metadata, "spec": {"renewTime": MicroTime(k8s_openapi::jiff::Timestamp::now())}});
-            match self.patch(&patch).await {
-                Ok(live) => self.note(&live, sent),
+            match self.prolong().await {
+                Ok(live) => self.heed(&live, &mut is_asked, cancelled),
                 Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
                     // Somebody wrote to it: ourselves, when an answer was lost, or a successor, or one who asks us to stop.
-                    match self.get().await {
+                    match self.object.get().await {
                         Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.terms.holder => {
                             // Not renewed yet: that comes at once.
                             self.adopt(&live);
                             pause = Duration::ZERO;
-                            let by = live["metadata"]["annotations"][CANCEL_ANNOTATION].as_str();
-                            // One that goes back already need not be asked to.
-                            if let Some(by) = by.filter(|_| !self.terms.insists) {
-                                tracing::warn!(lease = self.name, by, "asked to stop");
-                                cancelled();
-                            }
+                            self.heed(&live, &mut is_asked, cancelled);
                         }
                         Ok(live) => {
                             self.until.set(Duration::ZERO);
@@ -333,16 +300,31 @@ impl Lock for Lease<'_> {
                             if annotations[CANCELLED_ANNOTATION] == *self.terms.holder {
                                 cancelled();
                             }
-                            return tracing::warn!(lease = self.name, "another run has taken over");
+                            return tracing::warn!(lease = self.object.name, "another run has taken over");
                         }
-                        Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+                        Err(error) => tracing::warn!(lease = self.object.name, error = %error, "the lease is not renewed"),
                     }
                 }
                 Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => {
                     self.until.set(Duration::ZERO);
-                    return tracing::warn!(lease = self.name, "somebody has deleted the lease: it is lost");
+                    return tracing::warn!(lease = self.object.name, "somebody has deleted the lease: it is lost");
                 }
-                Err(error) => tracing::warn!(lease = self.name, error = %error, "the lease is not renewed"),
+                Err(error) => tracing::warn!(lease = self.object.name, error = %error, "the lease is not renewed"),
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<(), Obstacle> {
+        loop {
+            match self.prolong().await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {}
+                Err(error) => return Err(self.object.obstacle("patch", error).await),
+            }
+            match self.object.get().await? {
+                // A renewal of ours was on its way, or somebody has asked us to stop.
+                Some(live) if live["spec"]["holderIdentity"] == *self.terms.holder => self.adopt(&live),
+                _ => return Err(Obstacle::Stopped(Stop::LeaseOver)),
             }
         }
     }
@@ -357,12 +339,12 @@ impl Lock for Lease<'_> {
             let version = self.resource_version.borrow().clone();
             let metadata = json!({"resourceVersion": version, "annotations": self.annotations()});
             let patch = json!({"metadata": metadata, "spec": {"holderIdentity": ""}});
-            let Err(error) = self.patch(&patch).await else { return };
+            let Err(error) = self.object.patch(&patch).await else { return };
             if error.status().is_some_and(kube::core::Status::is_not_found) {
                 return;
             }
             if error.status().is_some_and(kube::core::Status::is_conflict) {
-                match self.get().await {
+                match self.object.get().await {
                     // Somebody has asked us to stop, or a renewal of ours was on its way.
                     Ok(Some(live)) if live["spec"]["holderIdentity"] == *self.terms.holder => {
                         self.adopt(&live);
@@ -373,7 +355,7 @@ impl Lock for Lease<'_> {
                     Err(_) => {}
                 }
             }
-            return tracing::warn!(lease = self.name, error = %error, "the lease is not given back; it runs out by itself");
+            return tracing::warn!(lease = self.object.name, error = %error, "the lease is not given back; it runs out by itself");
         }
     }
 }
@@ -385,29 +367,9 @@ pub(crate) async fn holder(
     release: &str,
     scope: Scope,
 ) -> Result<Option<Holder>, Obstacle> {
-    let (name, resource) = (name(release, scope), resource());
-    let operation = Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new("get", &resource) };
-    let request = kube::core::Request::new(resource.path(Some(namespace))).get(&name, &GetParams::default());
-    let request = request.map_err(|source| Obstacle::Refused { operation: operation.to_string(), source: source.into() })?;
-    let live = match cluster.send(request).await {
-        Ok(live) => live,
-        Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => return Ok(None),
-        Err(error) => return Err(cluster.obstacle(operation, error).await),
-    };
+    let Some(live) = LeaseObject::of(cluster, namespace, release, scope).get().await? else { return Ok(None) };
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let how_far = text(&live["metadata"]["annotations"][HOW_FAR_ANNOTATION]);
     let renewed = text(&live["spec"]["renewTime"]).unwrap_or_default();
     Ok(text(&live["spec"]["holderIdentity"]).map(|name| Holder { name, renewed, how_far }))
-}
-
-/// Of no two releases these are the same: the one prefix ends with a hyphen, the other has a dot there.
-fn name(release: &str, scope: Scope) -> String {
-    match scope {
-        Scope::Release => format!("fairlead-{release}"),
-        Scope::Background => format!("fairlead.background-{release}"),
-    }
-}
-
-fn resource() -> Resource {
-    Resource::v1("coordination.k8s.io", "Lease", "leases")
 }

@@ -102,6 +102,13 @@ pub trait Lock {
     /// stop.
     async fn keep(&self, cancelled: &dyn Fn());
 
+    /// Renews it now, so that what it remembers of the ledger is there before anything is done that rests on it.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Stopped`] when it is lost.
+    async fn renew(&self) -> Result<(), Obstacle>;
+
     /// Says with the next renewal how far its holder is, for whoever asks meanwhile.
     fn tell(&self, how_far: &str);
 

@@ -22,6 +22,10 @@ struct Unlocked;
 
 #[async_trait(?Send)]
 impl Lock for Unlocked {
+    async fn renew(&self) -> Result<(), fairlead_migration::obstacle::Obstacle> {
+        Ok(())
+    }
+
     fn tell(&self, _how_far: &str) {}
 
     fn lasts(&self, _within: Duration) -> bool {

@@ -23,6 +23,10 @@ struct Alone;
 
 #[async_trait(?Send)]
 impl Lock for Alone {
+    async fn renew(&self) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
     fn tell(&self, _how_far: &str) {}
 
     fn lasts(&self, _within: Duration) -> bool {

@@ -1,6 +1,7 @@
 //! A ledger whose Secrets are all gone, and runs that begin before anybody has noticed.
 
 use fairlead_tests::program::Ended;
+use fairlead_tests::proxy::{Asked, Fault, Moment};
 use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
@@ -55,6 +56,20 @@ fn its_numbers_are_not_given_again_and_an_export_is_imported_beside_later_runs()
     let again = Stage::new(&clusters()[1], "lost-ledger");
     again.reset();
     assert_eq!(differences(&again.state(), &lost.stage.state()), Vec::<String>::new());
+}
+
+/// Whoever is killed before has changed no object, so that nobody has heard of the number.
+#[test]
+fn a_number_is_remembered_before_an_object_is_changed() {
+    let stage = Stage::new(&clusters()[1], "lost-early");
+    stage.reset();
+    let changes = |asked: &Asked| asked.write.is_some() && asked.path.contains("/configmaps");
+    let (killed, _) = stage.run(Order::Apply, &[], move |asked| changes(asked).then_some(Fault::Kill(Moment::BeforeSent)));
+    assert_eq!(killed.status, None, "{}", killed.output());
+    let secrets = format!("{}?labelSelector=fairlead.dev/release=lost-early", stage.path("/api/v1", "secrets"));
+    stage.api.expect(&Method::DELETE, &secrets, &Value::Null);
+    stage.run_to_the_end(Order::Apply).expect(0);
+    assert_eq!(stage.phases().into_keys().collect::<Vec<_>>(), ["fairlead.v1.lost-early.2"]);
 }
 
 /// The namespace was made anew, say: nothing is there that knows the number.

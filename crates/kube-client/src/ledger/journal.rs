@@ -86,8 +86,10 @@ impl<'a> TicketJournal<'a> {
                 }
             }
         }
-        // Objects carry the address of their ticket: nobody may ever have it again, also when the whole ledger is gone.
+        // Objects carry the address of their ticket: nobody may ever have it again, also when the whole ledger is gone. No object has
+        // been written yet.
         ledger.sequence.set(sequence);
+        self.lock.renew().await?;
         ledger.register_sequence(sequence, self.lock).await
     }
 
