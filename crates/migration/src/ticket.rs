@@ -1,5 +1,7 @@
 //! The record of one run, from which it can be undone by a binary that has never seen the migration.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -71,6 +73,17 @@ pub struct Tool {
     /// The image it ran from, where it was told: the one that can take the run back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+}
+
+impl fmt::Display for Tool {
+    /// Its image, or else the binary: `trigger-replicator 0.1.0`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, image } = self;
+        match image {
+            Some(image) => out.write_str(image),
+            None => write!(out, "{name} {version}"),
+        }
+    }
 }
 
 /// What a run was told that changes its plan. Commands that finish the run carry it.

@@ -38,7 +38,7 @@ pub struct CommonArgs {
 }
 
 /// One run at a time.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Lease")]
 pub struct LeaseArgs {
     /// How long to wait for another run of the release; after that exit with 5, but `rollback` takes over from a run that goes forward. A run that was killed

@@ -13,7 +13,7 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::{Purpose, Store};
-use fairlead_migration::ticket::{KUBERNETES, Tool};
+use fairlead_migration::ticket::KUBERNETES;
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
@@ -215,9 +215,7 @@ async fn needs(
             reopened => reopened?,
         };
         if reopened.ticket.executor != KUBERNETES {
-            let Tool { name, version, image } = &reopened.ticket.tool;
-            let who = image.clone().unwrap_or_else(|| format!("{name} {version}"));
-            let (sequence, executor) = (run.sequence, &reopened.ticket.executor);
+            let (sequence, who, executor) = (run.sequence, &reopened.ticket.tool, &reopened.ticket.executor);
             served = served.and(Err(format!("run {sequence} is of executor {executor}: only {who} can take it back")));
             continue;
         }

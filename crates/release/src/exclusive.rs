@@ -108,20 +108,12 @@ impl Session<'_> {
     /// Before the first ticket in a store that is not the cluster's ledger: says so there.
     pub async fn claim_store(&self, tool: &Tool) -> Result<(), Failure> {
         let Some(other) = self.other_store else { return Ok(()) };
-        let (holder, args) = (holder(), &self.common.lease);
-        let terms = Terms {
-            scope: Scope::Release,
-            holder: &holder,
-            duration: args.lease_duration,
-            patience: args.lease_wait,
-            insists: false,
-        };
-        self.watch.guard(one_store::claim(self.cluster, self.place, other, tool, terms)).await
+        self.watch.guard(one_store::claim(self.cluster, self.common, self.place, other, tool)).await
     }
 }
 
 /// A name for this process: the pod's or the machine's, its number, and when it asked.
-fn holder() -> String {
+pub(crate) fn holder() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}/{}/{}", host.trim(), std::process::id(), now.as_nanos())

@@ -52,7 +52,9 @@ use std::time::Duration;
 
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
+use fairlead_job::manifests;
 use fairlead_kube_client::cluster::Cluster;
+use fairlead_migration::ticket::Tool;
 
 use crate::args::{CommonArgs, ReleaseCommand};
 use crate::binary::Binary;
@@ -105,8 +107,18 @@ async fn carry_out<'a>(
             transfer::export(cluster, &*store, place, args).await
         }
         ReleaseCommand::Import { file } => {
+            let (name, other) = (binary.name, binary.store.as_ref().map(|other| other.name));
             let store = binary.store(cluster, place).await?;
-            transfer::import(&*store, place, file).await
+            let documents = manifests::read(file).map_err(Failure::input)?;
+            // For nothing the release is not bound to another store.
+            if let Some(other) = other
+                && !store.read_exported(&documents).map_err(Failure::from)?.is_empty()
+            {
+                let [name, version] = [name, env!("CARGO_PKG_VERSION")].map(str::to_owned);
+                let tool = Tool { name, version, image: common.release.image.clone() };
+                one_store::claim(cluster, common, place, other, &tool).await?;
+            }
+            transfer::import(&*store, place, file, &documents).await
         }
     }
 }

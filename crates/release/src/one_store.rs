@@ -7,9 +7,11 @@ use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::run::RecordedRun;
-use fairlead_migration::store::{Store as _, Terms};
+use fairlead_migration::store::{Scope, Store as _, Terms};
 use fairlead_migration::ticket::Tool;
 
+use crate::args::{CommonArgs, LeaseArgs};
+use crate::exclusive::holder;
 use crate::missing::numbers;
 use crate::place::Place;
 
@@ -56,22 +58,23 @@ async fn said(ledger: &Ledger<'_>, place: Place<'_>, other: &str) -> Result<Said
 /// Before the first ticket in another store: says so in the cluster's ledger. Whoever is killed after that finds its own mark.
 pub(crate) async fn claim(
     cluster: &Cluster,
+    common: &CommonArgs,
     place: Place<'_>,
     other: &str,
     tool: &Tool,
-    terms: Terms<'_>,
 ) -> Result<(), Failure> {
     let ledger = Ledger::new(cluster, place.namespace, place.release);
     if said(&ledger, place, other).await? != Said::Free {
         return Ok(());
     }
+    let (holder, LeaseArgs { lease_duration, lease_wait }) = (holder(), common.lease);
+    let (scope, insists) = (Scope::Release, false);
+    let terms = Terms { scope, holder: &holder, duration: lease_duration, patience: lease_wait, insists };
     let lock = ledger.lock(terms).await?;
     let marked = async {
         // Again: who had the lock may have begun a run there.
         if said(&ledger, place, other).await? == Said::Free {
-            let Tool { name, version, image } = tool;
-            let who = image.clone().unwrap_or_else(|| format!("{name} {version}"));
-            ledger.mark_elsewhere(other, &who, &*lock).await?;
+            ledger.mark_elsewhere(other, &tool.to_string(), &*lock).await?;
         }
         Ok(())
     };

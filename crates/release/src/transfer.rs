@@ -110,10 +110,9 @@ async fn write_to(
     Ok((count, damages))
 }
 
-/// Creates what is missing.
-pub async fn import(store: &dyn Store, place: Place<'_>, file: &Path) -> anyhow::Result<ExitStatus> {
-    let documents = manifests::read(file).map_err(Failure::input)?;
-    let imported = store.import(&documents).await.map_err(|obstacle| {
+/// Creates what is missing of what the file holds.
+pub async fn import(store: &dyn Store, place: Place<'_>, file: &Path, documents: &[Value]) -> anyhow::Result<ExitStatus> {
+    let imported = store.import(documents).await.map_err(|obstacle| {
         let failure = Failure::from(obstacle);
         if *failure.code != shared::ANOTHER_RUN {
             return failure;

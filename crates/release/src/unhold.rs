@@ -20,7 +20,7 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::{OnDrift, Phase};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::StageKind;
-use fairlead_migration::ticket::{KUBERNETES, Tool};
+use fairlead_migration::ticket::KUBERNETES;
 
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
@@ -179,11 +179,9 @@ async fn end(
     let Reopened { mark, ticket, plan, mut progress } = reopened;
     if ticket.executor != KUBERNETES {
         // Its objects are none of a cluster: here they would only look as if they were gone.
-        let Tool { name, version, image } = ticket.tool;
-        let who = image.unwrap_or_else(|| format!("{name} {version}"));
         lines.push(format!(
-            "What run {} ({}) holds stays held: it is of executor {}, which {who} has.",
-            run.sequence, run.step, ticket.executor
+            "What run {} ({}) holds stays held: it is of executor {}, which {} has.",
+            run.sequence, run.step, ticket.executor, ticket.tool
         ));
         return Ok(None);
     }

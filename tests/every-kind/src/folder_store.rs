@@ -51,9 +51,8 @@ impl FolderStore {
     }
 
     fn load(&self, name: &str) -> Result<Record, Obstacle> {
-        let damaged = |source: Box<dyn std::error::Error + Send + Sync>| Obstacle::Damaged { name: name.to_owned(), source };
-        let text = std::fs::read(self.path(name)).map_err(|error| damaged(error.into()))?;
-        serde_json::from_slice(&text).map_err(|error| damaged(error.into()))
+        let text = std::fs::read(self.path(name)).map_err(|error| damaged(name, error))?;
+        serde_json::from_slice(&text).map_err(|error| damaged(name, error))
     }
 
     fn save(&self, name: &str, record: &Record) -> Result<(), Obstacle> {
@@ -87,32 +86,50 @@ impl FolderStore {
     }
 
     fn reopened(&self, name: &str) -> Result<Reopened, Obstacle> {
-        let Record { ticket, chunks, progress, .. } = self.load(name)?;
-        let plan = snapshot::read(&chunks, &ticket.snapshot);
-        let plan = plan.map_err(|error| Obstacle::Damaged { name: name.to_owned(), source: error.into() })?;
-        Ok(Reopened { mark: format!("folder/{name}"), ticket, plan, progress })
+        reopened(name, self.load(name)?)
     }
+}
+
+fn reopened(name: &str, record: Record) -> Result<Reopened, Obstacle> {
+    let Record { ticket, chunks, progress, .. } = record;
+    let plan = snapshot::read(&chunks, &ticket.snapshot).map_err(|error| damaged(name, error))?;
+    Ok(Reopened { mark: format!("folder/{name}"), ticket, plan, progress })
+}
+
+fn recorded(sequence: u64, name: String, record: &Record) -> RecordedRun {
+    let Record { ticket, progress, .. } = record;
+    RecordedRun {
+        name,
+        sequence,
+        step: ticket.step.clone(),
+        helm_revision: ticket.helm_revision,
+        installation: None,
+        created: String::new(),
+        changes: ticket.changes,
+        holds: ticket.holds,
+        progress: progress.clone(),
+    }
+}
+
+fn damaged(name: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
+    Obstacle::Damaged { name: name.to_owned(), source: error.into() }
+}
+
+/// The name and the content of an exported record.
+fn read(document: &Value) -> Result<(String, Record), Obstacle> {
+    let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let record = serde_json::from_value(document["record"].clone()).map_err(|error| damaged(&name, error))?;
+    Ok((name, record))
+}
+
+fn records(documents: &[Value]) -> impl Iterator<Item = &Value> {
+    documents.iter().filter(|document| document["kind"] == "Record")
 }
 
 #[async_trait(?Send)]
 impl Store for FolderStore {
     async fn runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
-        let run = |(sequence, name): (u64, String)| {
-            let Record { ticket, progress, .. } = self.load(&name)?;
-            let Ticket { step, helm_revision, changes, holds, .. } = ticket;
-            Ok(RecordedRun {
-                name,
-                sequence,
-                step,
-                helm_revision,
-                installation: None,
-                created: String::new(),
-                changes,
-                holds,
-                progress,
-            })
-        };
-        self.names().into_iter().map(run).collect()
+        self.names().into_iter().map(|(sequence, name)| Ok(recorded(sequence, name.clone(), &self.load(&name)?))).collect()
     }
 
     async fn missing(&self) -> Result<Vec<u64>, Obstacle> {
@@ -167,20 +184,23 @@ impl Store for FolderStore {
 
     async fn import(&self, documents: &[Value]) -> Result<Vec<Imported>, Obstacle> {
         let import = |document: &Value| {
-            let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let (name, record) = read(document)?;
             if self.path(&name).exists() {
                 return Ok(Imported::Same(name));
             }
-            let record = serde_json::from_value(document["record"].clone());
-            self.save(&name, &record.map_err(|error| Obstacle::Damaged { name: name.clone(), source: error.into() })?)?;
+            self.save(&name, &record)?;
             Ok(Imported::Created(name))
         };
-        documents.iter().filter(|document| document["kind"] == "Record").map(import).collect()
+        records(documents).map(import).collect()
     }
 
-    fn read_exported(&self, _documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle> {
-        let source = "a folder does not lose its numbers".into();
-        Err(Obstacle::Refused { operation: "read the file".into(), source })
+    fn read_exported(&self, documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle> {
+        let run = |document: &Value| {
+            let (name, record) = read(document)?;
+            let run = recorded(name.parse().unwrap_or_default(), name.clone(), &record);
+            Ok((run, reopened(&name, record)?))
+        };
+        records(documents).map(run).collect()
     }
 
     async fn require(&self, _purpose: Purpose, _user: Option<&str>) -> Result<(), Obstacle> {
@@ -220,6 +240,10 @@ struct FolderLock(File);
 
 #[async_trait(?Send)]
 impl Lock for FolderLock {
+    async fn renew(&self) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
     fn tell(&self, _how_far: &str) {}
 
     fn lasts(&self, _within: Duration) -> bool {

@@ -146,6 +146,29 @@ fn a_release_lives_in_one_store() {
     ask(&["rollback", "--last"]).expect(0);
 }
 
+/// A file that holds no ticket binds nobody; one that does binds the release before the first ticket is there.
+#[test]
+fn an_import_into_another_store_leaves_the_mark() {
+    let newer = Newer::new(0, "imported-once");
+    let (store, changes) = (folder(&newer), newer.file("changes.json").display().to_string());
+    let file = newer.file("exported").display().to_string();
+    ask(&newer, &store, &apply(&changes, &[])).expect(0);
+    ask(&newer, &store, &["export", &file]).expect(0);
+    let name = &newer.stage.name;
+    let mark = format!("{}/fairlead.v1.{name}.store", newer.stage.path("/api/v1", "secrets"));
+    newer.stage.api.expect(&Method::DELETE, &mark, &serde_json::Value::Null);
+    let elsewhere = newer.file("elsewhere").display().to_string();
+    fs::create_dir(&elsewhere).expect("created");
+    fs::write(newer.file("empty"), r#"{"apiVersion": "v1", "kind": "List", "items": []}"#).expect("written");
+    let nothing = ask(&newer, &elsewhere, &["import", &newer.file("empty").display().to_string()]);
+    assert_ne!(nothing.status, Some(0), "{}", nothing.output());
+    assert!(newer.stage.phases().is_empty());
+    ask(&newer, &elsewhere, &["import", &file]).expect(0);
+    let refused = newer.stage.ask(&["status"]).expect(4).output();
+    assert!(refused.contains(&format!("keeps its runs in folder {elsewhere}; every-kind 0.1.0 can read")), "{refused}");
+    ask(&newer, &elsewhere, &["rollback", "--last"]).expect(0);
+}
+
 /// Killed when the mark is there and no ticket: the same store goes on, and so does the cluster's ledger when the mark is taken away.
 #[test]
 fn a_mark_without_a_ticket_keeps_nobody_off_for_ever() {
