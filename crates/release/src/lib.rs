@@ -11,7 +11,7 @@
 //! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `next`: what to do; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back
 //! - [`certificate`]: what a gate has seen, as a document
-//! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `wait`: until the old side is there
+//! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -29,6 +29,7 @@ pub mod certificate;
 pub mod check;
 pub mod exclusive;
 pub mod executors;
+mod halves;
 pub mod helm;
 mod missing;
 mod next;

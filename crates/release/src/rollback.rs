@@ -22,8 +22,8 @@ use crate::args::RollbackArgs;
 use crate::between;
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
+use crate::halves::{require_first_half, require_helm_back};
 use crate::helm::HelmRecords;
-use crate::next::halves_by_hand;
 use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
@@ -93,41 +93,6 @@ async fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(HelmReco
     Ok((helm, chosen))
 }
 
-/// The second part comes after Helm: what is left is what the manifests of today use. By hand it may be asked for as such, or as all of it.
-async fn require_helm_back(
-    session: &Session<'_>,
-    args: &RollbackArgs,
-    helm: &HelmRecords,
-    runs: &[RecordedRun],
-) -> Result<(), Failure> {
-    let half = runs.iter().rev().find(|run| run.is_half()).filter(|_| args.undo_at.is_none());
-    let revision = match half {
-        Some(half) => helm.begun(std::slice::from_ref(half)),
-        None => args.goal.to_revision.filter(|_| args.undo_at == Some(UndoAt::PostRollback) && session.job.is_none()),
-    };
-    let Some(revision) = revision else { return Ok(()) };
-    let watch = &session.watch;
-    if watch.guard_patiently(helm.has_gone_back(session.cluster, revision)).await? != Some(false) {
-        return Ok(());
-    }
-    // Helm's hook has come so far, and waited in vain: the old manifests are there.
-    let endings = watch.guard_patiently(session.store.endings()).await?;
-    let last = endings.iter().rev().find(|ending| ending.command == "rollback");
-    if last.is_some_and(|last| last.code.as_deref() == Some(shared::NOT_READY_YET.id)) {
-        return Ok(());
-    }
-    let command = session.place.helm_rollback(revision);
-    let message = format!(
-        "what is left is taken back when the manifests of revision {revision} are there, and by Helm's records they are not: \
-         `{command}` brings them, or with --no-hooks where its hooks have failed for another reason"
-    );
-    let failure = Failure::new(&shared::NOT_GONE_BACK, message);
-    Err(match half.and_then(|half| halves_by_hand(half, session.place).pop()) {
-        Some(rest) => failure.with_aftermath(format!("If Helm is to stay where it is: {}\n", rest.command)),
-        None => failure,
-    })
-}
-
 /// One rollback, while nobody else works on the release.
 struct Rollback<'a> {
     session: &'a Session<'a>,
@@ -185,7 +150,7 @@ impl Rollback<'_> {
             return self.forget(&missing).await;
         }
         self.recorded(binary, session.look_again().await).await?;
-        if runs.len() > 1 || args.undo_at == Some(UndoAt::PreRollback) {
+        if runs.len() > 1 || args.undo_at.is_some() {
             self.look_at_all(&runs).await?;
         }
         for run in &runs {
@@ -287,6 +252,7 @@ impl Rollback<'_> {
             let by_hand = session.place.command(&format!("rollback {}", self.args.goal.written()));
             return Err(failure.with_aftermath(format!("By hand, in their order: {by_hand}\n")));
         }
+        require_first_half(session.place, self.args, run, plan, progress)?;
         if !is_one_of_several {
             return Ok(None);
         }

@@ -322,6 +322,10 @@ fn what_helm_has_created_again_gets_its_status_back() {
     let before = state();
     scene.playing(AT_ONCE, || {
         scene.run(&["apply", "--allow-unreplicated", "orders/charted", "--allow-helm-owned", "crm"]).expect(0);
+        let second = ["rollback", "--to", "0", "--undo-at", "post-rollback"];
+        let refused = scene.run(&second).expect(4).stderr;
+        let first = "First: kubectl fairlead rollback shop -n default --to 0 --undo-at pre-rollback";
+        assert!(refused.contains("error FL046: ") && refused.contains(first), "{refused}");
         scene.run(&["rollback", "--to", "0", "--undo-at", "pre-rollback"]).expect(0);
         // The fence is gone, and the API server forgets it a second later.
         let create = || {
@@ -331,7 +335,7 @@ fn what_helm_has_created_again_gets_its_status_back() {
         };
         assert!(becomes(create), "the fence is still there");
         assert_eq!(state(), Value::Null);
-        scene.run(&["rollback", "--to", "0", "--undo-at", "post-rollback"]).expect(0);
+        scene.run(&second).expect(0);
         assert_eq!((state(), before.is_null()), (before.clone(), false));
     });
 }

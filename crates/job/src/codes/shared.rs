@@ -169,6 +169,10 @@ crate::codes! {
          asked the other one. Nothing was changed.",
         "Give the command that the message names. Where that store has no run of the release any more, remove the mark that says so, with \
          the `kubectl delete secret` of the message.";
+    pub FIRST_HALF_FIRST = "FL046", Refused, "The first half of going back comes first",
+        "What was removed or held comes back before the old manifests do, and what was added goes after them. Nothing was changed.",
+        "Give the command that the message names, bring the old manifests, and then this command again. To take everything back at once, \
+         leave --undo-at out.";
     pub ANOTHER_RUN = "FL045", Refused, "The file holds another run of the same number",
         "The ledger was lost after the file was written, and runs since have numbers that the file has, too. The file cannot be imported beside \
          them. Nothing was changed.",
