@@ -183,6 +183,11 @@ pub struct CheckArgs {
     #[arg(long, env = "FAIRLEAD_WITHOUT_HELM")]
     pub without_helm: bool,
 
+    /// The manifests of the upgrade to come, as `helm template` renders them; `-` for standard input. Each job in them is asked whether its
+    /// plan would be blocked: by its binary on the PATH, with its configuration and your permissions. Nothing is changed.
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_UPGRADE")]
+    pub upgrade: Option<PathBuf>,
+
     /// Start a pod of each image of the jobs that the release has, to see that it can be pulled and runs; this writes to the cluster.
     #[arg(long, env = "FAIRLEAD_START_PODS")]
     pub start_pods: bool,

@@ -22,6 +22,7 @@ use crate::helm::HelmRecords;
 use crate::missing::numbers;
 use crate::place::Place;
 use crate::status::require_form;
+use crate::upcoming::{Foreseen, foresee};
 
 /// One answer: so it is, why it is not, or who knows.
 struct Answer {
@@ -56,7 +57,9 @@ pub async fn run<'a>(
     let binary = binary.into();
     let place = binary.place(common, cluster);
     let store = binary.store(cluster, place).await?;
-    let answers = ask(cluster, &*store, place, args).await.map_err(Failure::from)?;
+    // First: a file that cannot be read is no answer.
+    let plans = args.upgrade.as_ref().map(|file| foresee(file, place)).transpose()?;
+    let answers = ask(cluster, &*store, place, args, plans).await.map_err(Failure::from)?;
     report::say(&written(&answers, place, common.output.output)?)?;
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
@@ -68,7 +71,13 @@ pub async fn run<'a>(
     }
 }
 
-async fn ask(cluster: &Cluster, store: &dyn Store, place: Place<'_>, args: &CheckArgs) -> Result<Vec<Answer>, Obstacle> {
+async fn ask(
+    cluster: &Cluster,
+    store: &dyn Store,
+    place: Place<'_>,
+    args: &CheckArgs,
+    plans: Option<Vec<Foreseen>>,
+) -> Result<Vec<Answer>, Obstacle> {
     let helm = HelmRecords::of(cluster, place).await?;
     let armed = match helm.newest() {
         Some(newest) => helm.is_armed(cluster, newest).await?,
@@ -107,8 +116,14 @@ async fn ask(cluster: &Cluster, store: &dyn Store, place: Place<'_>, args: &Chec
         };
         answers.push(allowed_to(both(may, cluster.require_for(&user, &needs).await), account)?);
     }
-    let who_knows = "each job's own `plan`, with its configuration, says whether it would be blocked";
-    answers.push(Answer::unknown("plan", who_knows.to_owned()));
+    let who_knows =
+        "with --upgrade FILE, the manifests of the upgrade, each of its jobs is asked whether it would be blocked";
+    let plans = plans.unwrap_or_else(|| vec![Foreseen::Unknown(who_knows.to_owned())]);
+    answers.extend(plans.into_iter().map(|plan| match plan {
+        Foreseen::Good(what) => Answer::of("plan", Ok(what)),
+        Foreseen::Blocked(why) => Answer::of("plan", Err(why)),
+        Foreseen::Unknown(why) => Answer::unknown("plan", why),
+    }));
     if args.start_pods {
         answers.extend(start_pods(cluster, &helm, place, args).await?);
     } else {

@@ -9,7 +9,7 @@
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`cancelled`]: whether a run is wanted any more
 //! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `next`: what to do; `status_text`: all of it on one screen
-//! - [`check`]: whether an upgrade can run, and whether there is a way back
+//! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do
 //! - [`certificate`]: what a gate has seen, as a document
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
@@ -47,6 +47,7 @@ mod status_text;
 mod testing;
 pub mod transfer;
 pub mod unhold;
+mod upcoming;
 mod wait;
 
 use std::time::Duration;

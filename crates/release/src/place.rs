@@ -114,16 +114,26 @@ impl Place<'_> {
         format!("kubectl -n {} {what}{}", self.namespace, self.cluster(KUBECTL_FLAGS))
     }
 
-    /// The flags that lead to the cluster; Helm has names of its own for some.
+    /// The same for a process that is started.
+    pub(crate) fn cluster_arguments(&self) -> Vec<String> {
+        self.cluster_flags(KUBECTL_FLAGS)
+    }
+
     fn cluster(&self, names: [&str; 3]) -> String {
+        let words = self.cluster_flags(names);
+        words.iter().flat_map(|word| [" ".to_owned(), quoted(word)]).collect()
+    }
+
+    /// The flags that lead to the cluster; Helm has names of its own for some.
+    fn cluster_flags(&self, names: [&str; 3]) -> Vec<String> {
         let Access { kubeconfig, context, impersonate, impersonate_groups } = self.access;
         let [context_flag, user_flag, group_flag] = names;
-        let flag = |name: &str, value: &str| format!(" --{name} {}", quoted(value));
+        let flag = |name: &str, value: &str| [format!("--{name}"), value.to_owned()];
         let kubeconfig = kubeconfig.map(|path| flag("kubeconfig", &path.display().to_string()));
         let context = context.map(|context| flag(context_flag, context));
         let user = impersonate.map(|user| flag(user_flag, user));
         let groups = impersonate_groups.iter().map(|group| flag(group_flag, group));
-        [kubeconfig, context, user].into_iter().flatten().chain(groups).collect()
+        [kubeconfig, context, user].into_iter().flatten().chain(groups).flatten().collect()
     }
 
     fn helm(&self) -> String {

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fairlead_tests::cluster::lease;
-use fairlead_tests::program::{becomes, job, run};
+use fairlead_tests::program::{becomes, binaries, job, root, run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+
+use crate::person::Person;
 
 /// There is no node: the pod stays where it is.
 #[test]
@@ -45,4 +47,35 @@ fn a_check_that_is_told_to_end_leaves_no_pod() {
         assert_eq!(pods(), "");
     }
     cluster.kubectl(&["delete", "secret/sh.helm.release.v1.checked.v1", "sa/default", "-n", "default"]).expect(0);
+}
+
+/// The configuration stands in the manifests; the binaries are on the PATH, or they are not.
+#[test]
+fn each_job_of_the_upgrade_is_asked_for_its_plan() {
+    let (cluster, person) = (lease(), Person::new());
+    let kubeconfig = Some(cluster.kubeconfig().as_ref());
+    let chart = root().join("charts/fairlead").display().to_string();
+    let check = |values: &str, kind: &str| {
+        let configuration =
+            format!("configuration.purge.kinds[0].group={kind}.k8s.io,configuration.purge.kinds[0].kind=Nobody");
+        let rendered = format!("helm template plain {chart} -n default --set {values} --set {configuration}");
+        let check = "kubectl fairlead check plain -n default --without-helm --upgrade -";
+        person.paste(&format!("{rendered} | {check} 2>&1"), kubeconfig)
+    };
+    let jobs = "legacyPurger.enabled=true,triggerReplicator.enabled=false";
+    let refused = check(jobs, "nobody").expect(4).stdout;
+    assert!(refused.contains("NO  plan: legacy-purger: "), "{refused}");
+    assert!(refused.contains("must not be purged"), "{refused}");
+    let none = check("triggerReplicator.enabled=false", "nobody").expect(0).stdout;
+    assert!(none.contains("?   plan: the manifests have no Job that applies a step"), "{none}");
+    let only_plugin = person.home.path().join("only");
+    std::fs::create_dir(&only_plugin).expect("a folder");
+    let plugin = binaries().join("kubectl-fairlead").display().to_string();
+    let rendered = format!("helm template plain {chart} -n default --set {jobs}");
+    let check = format!("PATH={} {plugin} check plain -n default --without-helm --upgrade - 2>&1", only_plugin.display());
+    let unknown = person.paste(&format!("{rendered} | {check}"), kubeconfig).expect(0).stdout;
+    assert!(unknown.contains("?   plan: legacy-purger is not on the PATH"), "{unknown}");
+    let missing =
+        person.paste("kubectl fairlead check plain -n default --upgrade no-such-file 2>&1", kubeconfig).expect(2).stdout;
+    assert!(missing.contains("error FL042"), "{missing}");
 }

@@ -88,7 +88,9 @@ struct Stage {
 impl Stage {
     fn new(scene: &str) -> Self {
         let person = Person::new();
-        symlink(root().join("examples"), person.home.path().join("examples")).expect("a link");
+        for folder in ["examples", "charts"] {
+            symlink(root().join(folder), person.home.path().join(folder)).expect("a link");
+        }
         let prepare: fn(&Cluster, &Path) = match scene {
             "files" => {
                 fs::write(
