@@ -79,11 +79,14 @@ pub struct ReleaseName {
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
-    /// Show the runs of the release, of all steps, and the next command.
+    /// Show the runs of the release, of all steps, and the next command; without a release, which releases have runs.
     Status {
         /// The release.
-        #[command(flatten)]
-        place: ReleaseName,
+        #[arg(value_name = "RELEASE", value_parser = release)]
+        release: Option<String>,
+        /// What Helm calls the release, where that is another name.
+        #[arg(long, value_name = "NAME", env = "FAIRLEAD_HELM_RELEASE", value_parser = release)]
+        helm_release: Option<String>,
         /// Go on, and show it again whenever it has changed.
         #[arg(long, short, env = "FAIRLEAD_WATCH")]
         watch: bool,

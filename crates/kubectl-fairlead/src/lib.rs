@@ -13,9 +13,9 @@ use fairlead_job::{log, report};
 use fairlead_release::args::ReleaseCommand;
 use fairlead_release::place::PLUGIN;
 use fairlead_release::session::connect;
-use fairlead_release::{certificate, check};
+use fairlead_release::{certificate, check, releases};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, ReleaseName};
 
 /// The whole plugin.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
@@ -33,7 +33,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(&common).await?;
             return certificate::print(&cluster, &common, PLUGIN).await;
         }
-        Command::Status { place, watch } => (place, ReleaseCommand::Status { watch }),
+        Command::Status { release: None, .. } => {
+            let common = kubectl.common(&ReleaseName { release: String::new(), helm_release: None }, lease, output);
+            let cluster = connect(&common).await?;
+            return releases::run(&cluster, &common, PLUGIN).await;
+        }
+        Command::Status { release: Some(release), helm_release, watch } => {
+            (ReleaseName { release, helm_release }, ReleaseCommand::Status { watch })
+        }
         Command::Rollback { place, arguments } => (place, ReleaseCommand::Rollback(arguments)),
         Command::Unhold { place } => (place, ReleaseCommand::Unhold),
         Command::Export { place, arguments } => (place, ReleaseCommand::Export(arguments)),

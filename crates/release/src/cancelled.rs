@@ -10,7 +10,8 @@ use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 
 use crate::helm::HelmRecords;
-use crate::next::{Next, halves_by_hand};
+use crate::known::Next;
+use crate::next::halves_by_hand;
 use crate::place::Place;
 use crate::session::Session;
 

@@ -8,7 +8,8 @@
 //! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`cancelled`]: whether a run is wanted any more
-//! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `next`: what to do; `status_text`: all of it on one screen
+//! - [`releases`]: which releases have runs
+//! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `known`, `next`: what to do; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do
 //! - [`certificate`]: what a gate has seen, as a document
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
@@ -31,12 +32,14 @@ pub mod exclusive;
 pub mod executors;
 mod halves;
 pub mod helm;
+mod known;
 mod missing;
 mod next;
 mod one_store;
 mod order;
 pub mod place;
 mod rehearsal;
+pub mod releases;
 pub mod rollback;
 mod runs_to_undo;
 pub mod session;

@@ -6,46 +6,9 @@ use fairlead_migration::run::RecordedRun;
 
 use crate::args::{Goal, WITHOUT_MISSING};
 use crate::helm::{HelmRecords, HelmState};
-use crate::missing::{in_the_way, numbers};
+use crate::known::{Hooks, KEEP, Known, Next, runs_of};
+use crate::missing::in_the_way;
 use crate::place::Place;
-
-/// A command, and what it does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Next {
-    pub(crate) command: String,
-    pub(crate) what: String,
-}
-
-/// How the hooks of the way back have fared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Hooks {
-    /// Nothing speaks against them.
-    #[default]
-    Good,
-    /// They have met what others have changed since, and a person has to decide.
-    Drifted,
-    /// They can never succeed as they are stored: their image cannot be pulled, a permission is gone, a ticket is damaged.
-    InVain,
-}
-
-/// What is known when the next commands are looked for.
-pub(crate) struct Known<'a> {
-    /// The oldest first.
-    pub(crate) runs: &'a [RecordedRun],
-    /// Sequences of tickets that somebody has deleted.
-    pub(crate) missing: &'a [u64],
-    /// What is wrong with tickets that are there.
-    pub(crate) damages: &'a [String],
-    pub(crate) helm: &'a HelmRecords,
-    pub(crate) state: HelmState,
-    /// Whether the revision that is the way back brings our hooks; none when that is not known.
-    pub(crate) is_armed: Option<bool>,
-    /// How the hooks of that revision have fared.
-    pub(crate) hooks: Hooks,
-    /// What the newest run that a job could finish was told.
-    pub(crate) told: &'a [String],
-    pub(crate) place: Place<'a>,
-}
 
 /// The commands, the best first.
 pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
@@ -55,6 +18,14 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     if !known.damages.is_empty() || !known.missing.is_empty() {
         let what = "first, where there is a file that `export` has written: restores what is missing";
         next.push(Next { command: place.import(), what: what.to_owned() });
+    }
+    if let Some(run) = runs.iter().find(|run| run.may_be_undone() && known.has_lost_a_part(run)) {
+        let what = format!(
+            "where there is none: gives up what run {} ({}) has changed, and with it this way back to how it was; ask again then for what \
+             can be taken back without it",
+            run.sequence, run.step
+        );
+        next.push(Next { command: place.kubectl(&format!("delete secret {}", run.name)), what });
     }
     next.extend(with_helm(known));
     if let Some(half) = runs.iter().find(|run| run.is_half())
@@ -99,39 +70,6 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
     }
     next
-}
-
-impl Known<'_> {
-    /// Whether a run cannot be taken back because its ticket or a part of its snapshot is not as it was. Evidence is not needed for that.
-    fn is_unusable(&self, run: &RecordedRun) -> bool {
-        let is_of = |damage: &String| {
-            let rest = damage.split_once(&run.name).map(|(_, rest)| rest);
-            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e"))
-        };
-        self.damages.iter().any(is_of)
-    }
-
-    /// What a rollback has to be told to go so far, and what that means.
-    fn flags(&self, goal: &Goal) -> (String, String) {
-        let missing = in_the_way(self.missing, self.runs, goal, self.helm);
-        let drifted = if self.hooks == Hooks::Drifted { KEEP } else { "" };
-        let without = if missing.is_empty() { "" } else { WITHOUT_MISSING };
-        let mut what = String::new();
-        if !missing.is_empty() {
-            what.extend(["; what ", &runs_of(&missing), " changed stays, its ticket is missing"]);
-        }
-        if self.hooks == Hooks::Drifted {
-            what.extend(["; what others have changed since stays, too (or `overwrite`, `merge`)"]);
-        }
-        (format!("{drifted}{without}"), what)
-    }
-}
-
-/// As it is written in a command.
-const KEEP: &str = " --on-drift keep";
-
-fn runs_of(sequences: &[u64]) -> String {
-    format!("run{} {}", if sequences.len() == 1 { "" } else { "s" }, numbers(sequences))
 }
 
 /// The run that a job by hand would finish. A run of Helm's is finished by its Job, or by the next upgrade, with the settings of the
@@ -311,7 +249,9 @@ mod tests {
         let [import, last, all] =
             ["import shop -n shops FILE", "rollback shop -n shops --last", "rollback shop -n shops --to 0"]
                 .map(|command| format!("kubectl fairlead {command}"));
-        assert_eq!(told("40-0"), std::slice::from_ref(&import));
+        let give_up = "kubectl -n shops delete secret fairlead.v1.shop.40".to_owned();
+        assert_eq!(told("40-0"), [import.clone(), give_up]);
+        assert_eq!(told("40"), std::slice::from_ref(&import));
         assert_eq!(told("1"), [import.clone(), last.clone()]);
         // Nor does a number that only begins so, or evidence, keep anybody back.
         for other in ["4", "40-e0123abcd"] {

@@ -73,7 +73,9 @@ impl Place<'_> {
         if *failure.code != shared::DAMAGED || !failure.aftermath().is_empty() {
             return failure;
         }
-        let next = format!("If the Secret is gone, and there is an export: {}\n", self.import());
+        let (import, status) = (self.import(), self.command("status"));
+        let next =
+            format!("If the Secret is gone, and there is an export: {import}\nHow it goes on without one: {status}\n");
         failure.with_aftermath(next)
     }
 

@@ -15,7 +15,7 @@ use fairlead_migration::store::{Holder, Store};
 use serde_json::{Value, json};
 
 use crate::helm::HelmRecords;
-use crate::next::Next;
+use crate::known::Next;
 use crate::place::Place;
 use crate::status_facts::Overview;
 use crate::status_text::text;
@@ -121,7 +121,7 @@ fn document(status: &Overview<'_>) -> Value {
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
-            "helmRevision": run.helm_revision, "began": run.created, "inForce": run.is_in_force(),
+            "helmRevision": run.helm_revision, "isOfThisInstallation": helm.is_ours(run), "began": run.created, "inForce": run.is_in_force(),
             "changes": run.changes, "begun": run.progress.begun.min(run.changes), "cause": cause,
             "undoneBeforeHelm": run.progress.is_undone_before_helm(), "hasEvidence": run.progress.evidence.is_some()})
     });

@@ -9,7 +9,8 @@ use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::{Holder, Scope, Store};
 
 use crate::helm::{HelmRecords, HelmState};
-use crate::next::{Hooks, Known, Next, next, to_finish};
+use crate::known::{Hooks, Known, Next};
+use crate::next::{next, to_finish};
 use crate::place::Place;
 
 /// All that is known of a release.

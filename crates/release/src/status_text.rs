@@ -8,7 +8,8 @@ use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::Holder;
 use textwrap::Options;
 
-use crate::next::Next;
+use crate::helm::HelmRecords;
+use crate::known::Next;
 use crate::place::Place;
 use crate::status_facts::Overview;
 
@@ -40,7 +41,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     let mut out = if runs.is_empty() {
         format!("Release {release} has no runs in namespace {namespace}.\n")
     } else {
-        format!("Release {release} in namespace {namespace}\n\n{}", table(runs))
+        format!("Release {release} in namespace {namespace}\n\n{}", table(runs, helm))
     };
     if let Some(holder) = &status.at_work {
         out.extend(["\n", &wrapped(&format!("At work: {}", held(holder)))]);
@@ -109,7 +110,7 @@ fn seconds(time: &str) -> String {
 }
 
 /// A line per run; what the phase means stands at its end where there is room, else below.
-fn table(runs: &[RecordedRun]) -> String {
+fn table(runs: &[RecordedRun], helm: &HelmRecords) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(["#", "STEP", "PHASE", "CHANGES", "REVISION", "BEGAN"]);
     for run in runs {
@@ -125,7 +126,8 @@ fn table(runs: &[RecordedRun]) -> String {
     // Columns are filled up with blanks, the last one, too.
     let mut out = lines.next().unwrap_or_default().trim_end().to_owned() + "\n";
     for (line, run) in lines.zip(runs) {
-        let remark = remark(run);
+        let earlier = if helm.is_ours(run) { "" } else { ", of an earlier installation or another release" };
+        let remark = remark(run) + earlier;
         if line.chars().count() + 1 + remark.chars().count() <= WIDTH {
             out.extend([line, " ", &remark, "\n"]);
         } else {
@@ -201,7 +203,7 @@ mod tests {
         let why_back = Some(WhyBack::Failed(Cause { code: None, message }));
         let failed = Progress { phase: Phase::RolledBack, why_back, begun: 3, ..Progress::planned() };
         let runs = [run(1, Phase::Committed), RecordedRun { progress: failed, ..run(2, Phase::RolledBack) }];
-        let table = table(&runs);
+        let table = table(&runs, &HelmRecords::default());
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].ends_with(" in force"), "{table}");
         assert!(lines[3].starts_with("   taken back, because it failed: failed to create") && lines.len() > 7, "{table}");

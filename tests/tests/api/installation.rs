@@ -87,6 +87,10 @@ fn a_run_of_an_earlier_installation_or_of_another_release_stays() {
     helm(&cluster, chart.path(), &["uninstall", "shop"]);
     helm(&cluster, chart.path(), &["install", "shop"]);
     assert!(back(&cluster, "shop").stdout.contains(nothing), "it is of the installation before");
+    let mut status: Command =
+        cluster.job("trigger-replicator", &["status", "--helm-release", "shop", "--ledger-namespace", "default"]);
+    let status = run(&mut status, "").expect(0).stdout;
+    assert!(status.contains("in force, of an earlier installation or another release"), "{status}");
     // Whoever exports, and imports, to be safe makes the Secrets younger than the installation.
     let secrets = backup(&cluster);
     let ours = secrets.iter().filter(|secret| secret["metadata"]["labels"]["fairlead.dev/release"] == "fairlead");

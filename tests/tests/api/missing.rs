@@ -3,7 +3,7 @@
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, Ended, run};
 use fairlead_tests::{access, state};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fixtures::{apply, subscription};
 
@@ -97,6 +97,39 @@ fn a_ledger_that_is_not_whole_says_so_wherever_it_is_asked() {
     plugin(&cluster, "import", &[&path("whole")]).expect(0);
     plugin(&cluster, "rollback", &["--to", "0"]).expect(0);
     assert_eq!(cluster.list("triggers"), Vec::<Value>::new());
+}
+
+/// A chunk is lost for good: its ticket keeps everybody from going back until somebody gives it up.
+#[test]
+fn without_an_export_a_damaged_run_is_given_up_and_the_others_go_back() {
+    let cluster = lease();
+    applied(&cluster, &["one", "two"]);
+    delete(&cluster, "fairlead.v1.fairlead.2-0");
+    let refused = plugin(&cluster, "rollback", &["--to", "0"]).expect(4).stderr;
+    assert!(refused.contains("How it goes on without one: kubectl fairlead status fairlead -n default"), "{refused}");
+    let status = plugin(&cluster, "status", &[]).expect(0).stdout;
+    assert!(status.contains("  kubectl -n default delete secret fairlead.v1.fairlead.2 "), "{status}");
+    delete(&cluster, "fairlead.v1.fairlead.2");
+    let status = plugin(&cluster, "status", &[]).expect(0).stdout;
+    assert!(status.contains("  kubectl fairlead rollback fairlead -n default --last"), "{status}");
+    plugin(&cluster, "rollback", &["--to", "0", "--without-missing"]).expect(0);
+    assert_eq!(cluster.list("triggers").len(), 1);
+}
+
+#[test]
+fn releases_with_runs_are_listed_where_none_is_named() {
+    let cluster = lease();
+    let ask = |args: &[&str]| {
+        run(program::job("kubectl-fairlead").arg("status").args(args).args(["--kubeconfig", cluster.kubeconfig()]), "")
+    };
+    applied(&cluster, &["one"]);
+    let listed = ask(&["-n", "default"]).expect(0).stdout;
+    assert!(listed.contains("default    fairlead\n") && listed.contains("  kubectl fairlead status "), "{listed}");
+    let all = ask(&["-o", "json"]).expect(0).json();
+    let ours = json!({"namespace": "default", "release": "fairlead"});
+    assert!(all["releases"].as_array().expect("a list").contains(&ours), "{all}");
+    let none = ask(&["-n", "nobody"]).expect(2).stderr;
+    assert!(none.contains("error FL032: no release has runs in namespace nobody"), "{none}");
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! What is known of a release when the next command is looked for, and what one is.
+
+use fairlead_migration::run::RecordedRun;
+
+use crate::args::{Goal, WITHOUT_MISSING};
+use crate::helm::{HelmRecords, HelmState};
+use crate::missing::{in_the_way, numbers};
+use crate::place::Place;
+
+/// A command, and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) command: String,
+    pub(crate) what: String,
+}
+
+/// How the hooks of the way back have fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hooks {
+    /// Nothing speaks against them.
+    #[default]
+    Good,
+    /// They have met what others have changed since, and a person has to decide.
+    Drifted,
+    /// They can never succeed as they are stored: their image cannot be pulled, a permission is gone, a ticket is damaged.
+    InVain,
+}
+
+/// What is known when the next commands are looked for.
+pub(crate) struct Known<'a> {
+    /// The oldest first.
+    pub(crate) runs: &'a [RecordedRun],
+    /// Sequences of tickets that somebody has deleted.
+    pub(crate) missing: &'a [u64],
+    /// What is wrong with tickets that are there.
+    pub(crate) damages: &'a [String],
+    pub(crate) helm: &'a HelmRecords,
+    pub(crate) state: HelmState,
+    /// Whether the revision that is the way back brings our hooks; none when that is not known.
+    pub(crate) is_armed: Option<bool>,
+    /// How the hooks of that revision have fared.
+    pub(crate) hooks: Hooks,
+    /// What the newest run that a job could finish was told.
+    pub(crate) told: &'a [String],
+    pub(crate) place: Place<'a>,
+}
+
+impl Known<'_> {
+    /// Whether a run cannot be taken back because its ticket or a part of its snapshot is not as it was. Evidence is not needed for that.
+    pub(crate) fn is_unusable(&self, run: &RecordedRun) -> bool {
+        self.is_damaged(run, |rest| !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e"))
+    }
+
+    /// Whether a part of its snapshot is not as it was. A ticket itself may be of a later version, which can still use it.
+    pub(crate) fn has_lost_a_part(&self, run: &RecordedRun) -> bool {
+        self.is_damaged(run, |rest| {
+            rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    }
+
+    /// Whether a damage names this run, with this behind its name.
+    fn is_damaged(&self, run: &RecordedRun, is_meant: impl Fn(&str) -> bool) -> bool {
+        let is_of = |damage: &String| damage.split_once(&run.name).is_some_and(|(_, rest)| is_meant(rest));
+        self.damages.iter().any(is_of)
+    }
+
+    /// What a rollback has to be told to go so far, and what that means.
+    pub(crate) fn flags(&self, goal: &Goal) -> (String, String) {
+        let missing = in_the_way(self.missing, self.runs, goal, self.helm);
+        let drifted = if self.hooks == Hooks::Drifted { KEEP } else { "" };
+        let without = if missing.is_empty() { "" } else { WITHOUT_MISSING };
+        let mut what = String::new();
+        if !missing.is_empty() {
+            what.extend(["; what ", &runs_of(&missing), " changed stays, its ticket is missing"]);
+        }
+        if self.hooks == Hooks::Drifted {
+            what.extend(["; what others have changed since stays, too (or `overwrite`, `merge`)"]);
+        }
+        (format!("{drifted}{without}"), what)
+    }
+}
+
+/// As it is written in a command.
+pub(crate) const KEEP: &str = " --on-drift keep";
+
+pub(crate) fn runs_of(sequences: &[u64]) -> String {
+    format!("run{} {}", if sequences.len() == 1 { "" } else { "s" }, numbers(sequences))
+}
