@@ -49,14 +49,19 @@ fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
         Some(format!("pod {}: {why}", name(pod)))
     });
     let is_in_vain = pod.is_some();
+    let namespace = job["metadata"]["namespace"].as_str().unwrap_or_default();
     let has_begun =
         ["active", "failed", "succeeded"].iter().any(|count| job["status"][count].as_u64().unwrap_or_default() > 0);
     let (has_failed, why) = match (JobState::of(job), pod) {
         (JobState::Failed(why), pod) => (true, [Some(why), pod].into_iter().flatten().collect::<Vec<_>>().join("; ")),
         (JobState::Open, Some(pod)) => (false, pod),
+        (JobState::Open, None)
+            if let Some(pod) = pods.iter().filter(owns).find(|pod| pod["status"]["phase"] == "Pending") =>
+        {
+            (false, format!("pod {0} has not started: `kubectl -n {namespace} describe pod {0}` says why", name(pod)))
+        }
         // Without a pod nothing has been begun; with one that runs, or has run, the ledger knows more.
         (JobState::Open, None) if !has_begun => {
-            let namespace = job["metadata"]["namespace"].as_str().unwrap_or_default();
             (false, format!("it has no pod yet: `kubectl -n {namespace} describe job {}` says why", name(job)))
         }
         _ => return None,
@@ -78,15 +83,18 @@ mod tests {
 
     #[test]
     fn a_job_whose_pod_cannot_pull_its_image_is_stuck() {
-        let job =
-            json!({"metadata": {"name": "j", "uid": "u"}, "status": {"startTime": "2026-01-01T00:00:00Z", "active": 1}});
+        let job = json!({"metadata": {"name": "j", "uid": "u", "namespace": "n"}, "status": {"startTime": "2026-01-01T00:00:00Z", "active": 1}});
         let pod = |reason: &str| {
             json!({"metadata": {"name": "p", "ownerReferences": [{"uid": "u"}]}, "status": {"phase": "Pending",
                 "containerStatuses": [{"state": {"waiting": {"reason": reason, "message": "not found"}}}]}})
         };
         let why = |pods: &[Value]| stuck(&job, pods).map(|stuck| stuck.why);
         assert_eq!(why(&[pod("ImagePullBackOff")]).as_deref(), Some("pod p: ImagePullBackOff not found"));
-        assert_eq!(why(&[pod("ContainerCreating")]), None);
+        let pending = "pod p has not started: `kubectl -n n describe pod p` says why";
+        assert_eq!(why(&[pod("ContainerCreating")]).as_deref(), Some(pending));
+        let mut running = pod("");
+        running["status"]["phase"] = "Running".into();
+        assert_eq!(why(&[running]), None);
         let mut of_another = pod("ImagePullBackOff");
         of_another["metadata"]["ownerReferences"][0]["uid"] = "v".into();
         assert_eq!(why(&[of_another]), None);
