@@ -121,6 +121,7 @@ impl<S: Step> StepRun<'_, S> {
             cancelled::check(self.session, S::NAME).await?;
             seen = self.session.runs().await?;
         }
+        self.warn_of_others(&seen);
         let plan = self.plan().await?;
         if self.session.common.output.output == Output::Text
             && let Err(error) = report::print_plan(Output::Text, &plan)
@@ -207,6 +208,16 @@ impl<S: Step> StepRun<'_, S> {
                 Ok(session.ended(outcome, plan, &mark).lacking(world.lacking()))
             })
             .await?
+    }
+
+    /// What another step has begun, and not ended, this one may build upon.
+    fn warn_of_others(&self, runs: &[RecordedRun]) {
+        let is_open = |run: &&RecordedRun| run.is_unfinished() && !matches!(run.phase(), Phase::Planned | Phase::Background);
+        for run in runs.iter().filter(|run| run.step != S::NAME).filter(is_open) {
+            let next = self.session.place.command("status");
+            let (phase, run, step) = (run.phase().as_str(), run.sequence, &run.step);
+            tracing::warn!(run, step, phase, next, "a run of another step is unfinished, and its process may have died");
+        }
     }
 
     /// A way back that is not there is better known before the way there is gone.
