@@ -14,7 +14,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
 use fairlead_migration::executor::{Outcome, Proof as _, Verified};
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
@@ -73,22 +73,26 @@ impl<S: Step> StepRun<'_, S> {
         let session = self.session;
         let plan = session.watch.guard_patiently(session.store.read(name)).await?.plan;
         let proof = Look { step: self.step, plan: &plan, watch: &session.watch };
-        match self.telling(lock, proof.verify()).await {
+        match self.telling(lock, proof.verify()).await.unwrap_or(Err(Obstacle::Stopped(Stop::LeaseOver))) {
             Ok(Verified::AsPlanned) => Ok(Ok(())),
             Ok(Verified::InBackground(left)) | Err(Obstacle::OutOfTime { message: left, .. }) => {
-                Err(Failure::new(&shared::IN_BACKGROUND, left))
+                let again = session.place.job_command(S::NAME, "background", &self.told().flags);
+                Err(Failure::new(&shared::IN_BACKGROUND, left).with_aftermath(format!("Next: {again}\n")))
             }
             Err(obstacle) if obstacle.says_nothing() => Err(obstacle.into()),
             Err(failed) => Ok(Err(failed)),
         }
     }
 
-    /// Waits for a look, and says meanwhile how far it is.
-    async fn telling<T>(&self, lock: &dyn Lock, seen: impl Future<Output = T>) -> T {
+    /// Waits for a look, and says meanwhile how far it is. None when the lock is lost: another process may watch as well.
+    async fn telling<T>(&self, lock: &dyn Lock, seen: impl Future<Output = T>) -> Option<T> {
         let tell = async {
             let (mut told, mut published) = (None, tokio::time::Instant::now());
             loop {
                 tokio::time::sleep(REPORT_INTERVAL).await;
+                if !lock.lasts(Duration::ZERO) {
+                    return;
+                }
                 let Some(how_far) = self.session.watch.waits_for().filter(|how_far| told.as_ref() != Some(how_far)) else {
                     continue;
                 };
@@ -101,8 +105,8 @@ impl<S: Step> StepRun<'_, S> {
             }
         };
         tokio::select! {
-            seen = seen => seen,
-            () = tell => unreachable!("it tells for as long as it is asked to"),
+            seen = seen => Some(seen),
+            () = tell => None,
         }
     }
 

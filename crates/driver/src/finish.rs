@@ -19,6 +19,7 @@ use fairlead_migration::ticket::Ticket;
 use fairlead_release::cancelled::{self, cancelled_by_rollback};
 use fairlead_release::exclusive::{Exclusive, Waiting};
 use fairlead_release::executors::Way;
+use fairlead_release::helm::HelmRecords;
 use serde_json::Value;
 
 use crate::approved::Approved;
@@ -76,12 +77,15 @@ impl<S: Step> StepRun<'_, S> {
         let GoneOn { outcome, plan, mark, ticket, lacking } =
             self.go_on(run, approved, Way::Forward, None, exclusive).await?;
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
-        let is_other_upgrade = run.helm_revision != session.common.release.helm_revision;
+        let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, session.place)).await?;
+        let is_other_upgrade = !helm.is_of_upgrade(run, session.common.release.helm_revision);
         if let Outcome::Background(left) = &outcome
             && is_other_upgrade
         {
             let message = format!("run {} of an earlier upgrade goes on in the background: {left}", run.sequence);
-            return Err(Failure::new(&shared::HELD, message));
+            let next = session.place.job_command(S::NAME, "background", &ticket.told.flags);
+            let failure = Failure::new(&shared::HELD, message);
+            return Err(failure.with_aftermath(format!("If nobody watches it any more: {next}\n")));
         }
         // A gate has just looked, as it was told to: it need not look again.
         let has_passed = S::KIND == StepKind::Gate && !is_other_upgrade && ticket.told == self.told();

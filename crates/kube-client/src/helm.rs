@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fairlead_migration::obstacle::Obstacle;
 use flate2::read::GzDecoder;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::GetParams;
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,6 +61,12 @@ impl Cluster {
     /// When the release was installed, as a revision says it: the same in all of one installation. None when it cannot be read.
     pub async fn helm_installed(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<String>, Obstacle> {
         Ok(self.helm_record(namespace, release, revision).await?.and_then(|record| record.info.first_deployed))
+    }
+
+    /// The same as a time of UTC that can be compared with those of the API server; RFC 3339.
+    #[must_use]
+    pub fn helm_time(first_deployed: &str) -> Option<String> {
+        first_deployed.parse::<Timestamp>().ok().map(|time| time.to_string())
     }
 
     /// Whether the record of a revision holds a Job of ours that Helm runs when it goes back there. None when it cannot be read.

@@ -65,7 +65,8 @@ impl Session<'_> {
         self.holding(Scope::Release, waiting, work).await
     }
 
-    /// Does `work`, which writes nothing, while nobody else watches what goes on in the background.
+    /// Does `work`, which writes nothing, while nobody else watches what goes on in the background. Waits for whoever does as long as the
+    /// run may take.
     pub async fn in_background<T>(&self, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
         self.holding(Scope::Background, Waiting::Patient, work).await
     }
@@ -84,7 +85,9 @@ impl Session<'_> {
         }
         let insists = waiting == Waiting::Insisting;
         let holder = holder() + if insists { GOES_BACK } else { "" };
-        let terms = Terms { scope, holder: &holder, duration: args.lease_duration, patience: args.lease_wait, insists };
+        // Who watches what another process watches has nothing else to do.
+        let patience = if scope == Scope::Background { args.lease_wait.max(watch.time_left()) } else { args.lease_wait };
+        let terms = Terms { scope, holder: &holder, duration: args.lease_duration, patience, insists };
         let acquire = self.store.lock(terms);
         let lock = match waiting {
             Waiting::UntilDeadline => watch.guard(acquire).await,

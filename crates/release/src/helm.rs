@@ -138,7 +138,17 @@ impl HelmRecords {
         if let Some((its, ours)) = run.installation.as_ref().zip(self.installation.as_ref()) {
             return its == ours;
         }
-        oldest.created <= run.created || revision < oldest.number
+        // Records that were copied, from ConfigMaps to Secrets say, are younger than the installation. Helm's clock is another one.
+        let installed = self.installation.as_ref().and_then(|it| Cluster::helm_time(&it.first_deployed));
+        oldest.created <= run.created || installed.is_some_and(|at| at <= run.created) || revision < oldest.number
+    }
+
+    /// Whether a run is of the upgrade to this revision, and not of one whose number Helm has used again: the release was installed anew,
+    /// or somebody has deleted the record of a stuck one.
+    #[must_use]
+    pub fn is_of_upgrade(&self, run: &RecordedRun, revision: Option<u32>) -> bool {
+        let record = self.revisions.iter().find(|record| revision == Some(record.number));
+        run.helm_revision == revision && self.is_ours(run) && record.is_none_or(|record| record.created <= run.created)
     }
 
     /// The revision that an unfinished rollback of these runs was heading for. A manual rollback may have started before Helm's.
@@ -221,6 +231,8 @@ mod tests {
         assert!(!helm.is_ours(&of(installed("other", "a"), after)), "of another release");
         assert!(helm.is_ours(&of(None, after)) && !helm.is_ours(&of(None, before)), "of an older version");
         assert!(records(None).is_ours(&of(installed("shop", "a"), after)), "Helm's record cannot be read");
+        let copied = records(installed("shop", "2026-11-19T10:59:00.5+01:00"));
+        assert!(copied.is_ours(&of(None, before)) && !copied.is_ours(&of(None, "2026-11-19T09:58:00Z")));
     }
 
     #[test]
@@ -239,6 +251,10 @@ mod tests {
         assert!(!helm.is_ours(&of(Some(5), "2026-11-19T11:00:07Z")));
         // Somebody has deleted the record of a stuck upgrade, and Helm has used its number again.
         assert!(helm.is_ours(&of(Some(5), "2026-11-20T10:30:00Z")));
+        let is_of_upgrade = |created: &str, of_run| helm.is_of_upgrade(&of(of_run, created), Some(5));
+        assert!(is_of_upgrade("2026-11-20T11:00:00Z", Some(5)) && !is_of_upgrade("2026-11-20T10:30:00Z", Some(5)));
+        assert!(!is_of_upgrade("2026-11-20T11:00:00Z", Some(4)) && !is_of_upgrade("2026-11-20T11:00:00Z", None));
+        assert!(helm.is_of_upgrade(&of(None, ""), None) && HelmRecords::default().is_of_upgrade(&of(Some(5), ""), Some(5)));
         // Helm has forgotten the revision, or has not come to it yet.
         assert!(helm.is_ours(&of(Some(2), "2026-11-19T11:00:07Z")));
         assert!(!helm.is_ours(&of(Some(7), "2026-11-19T11:00:07Z")));

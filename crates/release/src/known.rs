@@ -40,7 +40,7 @@ pub(crate) struct Known<'a> {
     pub(crate) is_armed: Option<bool>,
     /// How the hooks of that revision have fared.
     pub(crate) hooks: Hooks,
-    /// What the newest run that a job could finish was told.
+    /// What the newest run that a job could finish was told, or the one that goes on in the background.
     pub(crate) told: &'a [String],
     pub(crate) place: Place<'a>,
 }

@@ -33,7 +33,11 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     {
         next.extend(halves_by_hand(half, *place));
     }
-    if let Some(run) = to_finish(runs, helm).filter(|run| !known.is_unusable(run)) {
+    if let Some(run) = to_watch(runs).filter(|run| !known.is_unusable(run)) {
+        let command = place.job_command(&run.step, "background", known.told);
+        let what = format!("watches run {} to its end, if nobody does: the next upgrade waits for that", run.sequence);
+        next.push(Next { command, what });
+    } else if let Some(run) = to_finish(runs, helm).filter(|run| !known.is_unusable(run)) {
         let command = place.job_command(&run.step, "apply", known.told);
         let what = format!("finishes run {}, if nobody is at it, and then does what there is to do", run.sequence);
         next.push(Next { command, what });
@@ -78,6 +82,11 @@ pub(crate) fn to_finish<'r>(runs: &'r [RecordedRun], helm: &HelmRecords) -> Opti
     let was_asked_for = |run: &RecordedRun| run.phase() == Phase::RollingBack && run.progress.asked().is_some();
     let is_ours = |run: &RecordedRun| run.helm_revision.is_none() || helm.revisions.is_empty();
     runs.iter().rev().find(|run| run.is_unfinished() && !was_asked_for(run) && is_ours(run))
+}
+
+/// The run that goes on in the background, whoever has begun it: to watch it takes no revision.
+pub(crate) fn to_watch(runs: &[RecordedRun]) -> Option<&RecordedRun> {
+    runs.iter().rev().find(|run| run.phase() == Phase::Background)
 }
 
 /// What ends a rollback whose oldest run that has come half its way is this one, outside Helm. All newer runs are part of it.

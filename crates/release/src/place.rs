@@ -113,7 +113,12 @@ impl Place<'_> {
     /// A command of kubectl's own in the release's namespace.
     #[must_use]
     pub fn kubectl(&self, what: &str) -> String {
-        format!("kubectl -n {} {what}{}", self.namespace, self.cluster(KUBECTL_FLAGS))
+        self.kubectl_in(self.namespace, what)
+    }
+
+    /// The same in another namespace.
+    pub(crate) fn kubectl_in(&self, namespace: &str, what: &str) -> String {
+        format!("kubectl -n {namespace} {what}{}", self.cluster(KUBECTL_FLAGS))
     }
 
     /// The same for a process that is started.

@@ -10,7 +10,7 @@ use fairlead_migration::store::{Holder, Scope, Store};
 
 use crate::helm::{HelmRecords, HelmState};
 use crate::known::{Hooks, Known, Next};
-use crate::next::{next, to_finish};
+use crate::next::{next, to_finish, to_watch};
 use crate::place::Place;
 
 /// All that is known of a release.
@@ -50,7 +50,7 @@ impl<'a> Overview<'a> {
             Some(revision) => helm.is_armed(cluster, revision).await?,
             None => None,
         };
-        let told = match to_finish(&runs, &helm) {
+        let told = match to_watch(&runs).or_else(|| to_finish(&runs, &helm)) {
             // One that is damaged is told of there.
             Some(run) if damages.is_empty() => store.ticket(&run.name).await?.told.flags,
             _ => Vec::new(),

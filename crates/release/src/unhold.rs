@@ -25,6 +25,7 @@ use fairlead_migration::ticket::KUBERNETES;
 use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::helm::HelmRecords;
+use crate::place::Place;
 use crate::session::Session;
 use crate::status::{require_known, require_text};
 
@@ -60,25 +61,26 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     require_text(session.common.output.output)?;
     let work = async |exclusive: &Exclusive<'_>| {
         let runs = session.watch.guard(session.store.runs()).await.map_err(Failure::from)?;
+        let Session { cluster, place, .. } = session;
+        let helm = session.watch.guard(HelmRecords::of(cluster, *place)).await.map_err(Failure::from)?;
         if runs.is_empty() && session.common.release.helm_revision.is_none() {
-            let Session { cluster, place, .. } = session;
-            let helm = HelmRecords::of(cluster, *place).await.map_err(Failure::from)?;
             require_known(cluster, &*session.store, *place, &helm).await?;
         }
         // Where somebody deletes the Job of a hook, Helm 3 goes on as if it had succeeded (helm/helm#8146).
         let revision = session.common.release.helm_revision;
         // A gate may go on in the background.
         let is_open = |run: &&RecordedRun| run.is_unfinished() && !run.is_in_force() && run.phase() != Phase::Background;
-        let is_ours = |run: &&RecordedRun| revision.is_some() && run.helm_revision == revision || run.holds;
+        let is_of_upgrade = |run: &RecordedRun| helm.is_of_upgrade(run, revision);
+        let is_ours = |run: &&RecordedRun| revision.is_some() && is_of_upgrade(run) || run.holds;
         if let Some(run) = runs.iter().filter(is_open).find(is_ours) {
             let of = match run.helm_revision {
                 None => String::new(),
-                its if its == revision => " of this upgrade".to_owned(),
+                Some(_) if is_of_upgrade(run) => " of this upgrade".to_owned(),
                 Some(its) => format!(" of revision {its}"),
             };
-            let (phase, held) = (run.phase().as_str(), if run.holds { ", and may hold what it has closed" } else { "" });
+            let (phase, closed) = (run.phase().as_str(), if run.holds { ", and may hold what it has closed" } else { "" });
             let message = format!(
-                "run {} ({}){of} is in phase {phase}{held}, and nobody is at it; `{}` has the way back",
+                "run {} ({}){of} is in phase {phase}{closed}, and nobody is at it; `{}` has the way back",
                 run.sequence,
                 run.step,
                 session.place.command("status")
@@ -91,7 +93,7 @@ pub async fn run(session: &Session<'_>) -> anyhow::Result<ExitStatus> {
             let when = When::Upgraded { is_something_gone };
             let first = end(session, run, exclusive, when, &mut lines).await?;
             // What an earlier upgrade has left, and this one's account may not look at, is no failure of this one.
-            failure = failure.or(first.filter(|_| run.helm_revision == revision));
+            failure = failure.or(first.filter(|_| is_of_upgrade(run)));
         }
         if lines.is_empty() {
             lines.push("No run in force holds a workload.".to_owned());
@@ -118,13 +120,14 @@ pub async fn end_of_failed_upgrade(session: &Session<'_>) -> Result<Vec<String>,
     }
     let work = async |exclusive: &Exclusive<'_>| {
         let runs = session.runs().await?;
+        let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, session.place)).await?;
         let mut lines = Vec::new();
         for run in runs.iter().rev().filter(|run| is_ours(run)) {
             if is_something_gone_since(session, &runs, run.sequence).await? {
                 continue;
             }
             // Where an earlier upgrade has led a Service, it stays.
-            let is_this_one = run.helm_revision == Some(revision);
+            let is_this_one = helm.is_of_upgrade(run, Some(revision));
             let when = if is_this_one { When::Failed } else { When::Upgraded { is_something_gone: false } };
             // What cannot be opened is in the lines.
             end(session, run, exclusive, when, &mut lines).await?;
@@ -215,7 +218,7 @@ async fn end(
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
             Hold::Ended => format!("is not held any more: somebody has written {}", written(before, after, live.as_ref())),
-            Hold::Unchanged if stays => stays_held(&change.target, before),
+            Hold::Unchanged if stays => stays_held(&change.target, before, session.place),
             Hold::Changed | Hold::Unchanged | Hold::Half => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
@@ -246,19 +249,17 @@ async fn end(
 }
 
 /// What stays held, why, and what whoever knows better does.
-fn stays_held(target: &Target, before: &Image) -> String {
+fn stays_held(target: &Target, before: &Image, place: Place<'_>) -> String {
     let what = "stays held: your upgrade has not changed it, and what it works with may be gone. Upgrade it or remove it";
     match (target.kind.as_str(), &target.namespace, before["spec"]["replicas"].as_u64()) {
         ("CronJob", Some(namespace), _) => {
             let patch = r#"{"spec":{"suspend":false}}"#;
-            format!(
-                "{what}; if it needs nothing of that, `kubectl -n {namespace} patch cronjob {} -p '{patch}'` starts it",
-                target.name
-            )
+            let command = place.kubectl_in(namespace, &format!("patch cronjob {} -p '{patch}'", target.name));
+            format!("{what}; if it needs nothing of that, `{command}` starts it")
         }
         ("Deployment" | "StatefulSet" | "ReplicaSet", Some(namespace), Some(replicas)) => {
             let (kind, name) = (target.kind.to_lowercase(), &target.name);
-            let command = format!("kubectl -n {namespace} scale {kind} {name} --replicas={replicas}");
+            let command = place.kubectl_in(namespace, &format!("scale {kind} {name} --replicas={replicas}"));
             format!("{what}; if it needs nothing of that, `{command}` starts it")
         }
         _ => what.to_owned(),

@@ -5,19 +5,12 @@ use fairlead_tests::program::{Ended, becomes, run};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, job, subscription, tickets};
+use crate::fixtures::{apply, job, recorded, subscription, tickets};
 
 /// Before or after Helm's manifests, back to revision 1.
 fn back(cluster: &Cluster, at: &str, more: &[&str]) -> Ended {
     let args = ["rollback", "--to-revision", "1", "--undo-at", at, "--ledger-namespace", "default"];
     run(&mut cluster.job("trigger-replicator", &[&args, more].concat()), "")
-}
-
-/// What Helm records of a revision.
-fn recorded(cluster: &Cluster, revision: u32, status: &str) {
-    cluster.apply(&json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1",
-        "metadata": {"namespace": "default", "name": format!("sh.helm.release.v1.fairlead.v{revision}"),
-            "labels": {"owner": "helm", "name": "fairlead", "version": revision.to_string(), "status": status}}}));
 }
 
 /// Three that ask for the same delivery: each upgrade adds its name to the one Trigger.

@@ -138,3 +138,10 @@ pub(crate) fn job(cluster: &Cluster, minutes: u64) -> Value {
         .expect(0);
     cluster.get("job", "default", "it")["metadata"]["uid"].clone()
 }
+
+/// A revision of release `fairlead`, as Helm records it, but for what it holds.
+pub(crate) fn recorded(cluster: &Cluster, revision: u32, status: &str) {
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1",
+        "metadata": {"namespace": "default", "name": format!("sh.helm.release.v1.fairlead.v{revision}"),
+            "labels": {"owner": "helm", "name": "fairlead", "version": revision.to_string(), "status": status}}}));
+}

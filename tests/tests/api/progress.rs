@@ -11,7 +11,7 @@ use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{Ended, becomes, job, run};
 use serde_json::{Value, json};
 
-use crate::fixtures::{apply, subscription, tickets};
+use crate::fixtures::{apply, recorded, subscription, tickets};
 
 const COUNT: usize = 4;
 
@@ -79,6 +79,14 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     let held = apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "3"]);
     let held = held.expect(5).stderr;
     assert!(held.contains("error FL015: run 1 of an earlier upgrade goes on in the background: 2 of 4 are not"), "{held}");
+    let watch = "trigger-replicator background --release fairlead --ledger-namespace default";
+    assert!(held.contains(&format!("If nobody watches it any more: {watch}")), "{held}");
+    assert!(status(&cluster).expect(0).stdout.contains(watch));
+    // Nor one whose number Helm has used again: somebody has deleted its record.
+    recorded(&cluster, 2, "pending-upgrade");
+    let held = apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "2"]);
+    assert!(held.expect(5).stderr.contains("error FL015: run 1 of an earlier upgrade"));
+    cluster.kubectl(&["delete", "secret", "sh.helm.release.v1.fairlead.v2", "-n", "default"]).expect(0);
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Background".to_owned())]);
 
     make_ready(&cluster, COUNT);
