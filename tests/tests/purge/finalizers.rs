@@ -101,6 +101,9 @@ fn an_owner_that_stops_in_the_middle_is_named_and_when_it_is_back_everything_com
     let words =
         "whose owner Deployment kyma-system/event-bus-subscription-controller has 0 replicas: kubectl -n kyma-system scale";
     assert!(said.contains(words), "{said}");
+    // One time is said: the one that was asked for.
+    assert!(said.contains("go within 8s: ") && said.contains("go on the way back: "), "{said}");
+    assert!(!said.contains("restored action=delete") && said.contains("as before target="), "{said}");
     scene.run_controller(1);
     scene.playing(AT_ONCE, || {
         let is_gone = || scene.cluster.kubectl(&["get", ACTIVATIONS, "-n", "orders", "shop-events"]).status != Some(0);

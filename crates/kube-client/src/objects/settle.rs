@@ -63,7 +63,12 @@ impl Objects<'_> {
             _ => Ok(Look::Done(())),
         };
         self.poll(patience, task, look).await?.map_err(|why| Obstacle::Late {
-            operation: format!("see {} go within {patience:?}", subject.target),
+            // Going back an object is waited for longer, or again for a moment: another time beside the first would say nothing.
+            operation: if task.is_undo {
+                format!("see {} go on the way back", subject.target)
+            } else {
+                format!("see {} go within {patience:?}", subject.target)
+            },
             source: why.into(),
         })
     }

@@ -205,7 +205,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             let cause = self.progress.cause().is_some();
             let may_end = |stop| may_end(stop, cause, way.ends_at_deadline);
             match self.sweep(position, &change, true, &may_end).await {
-                Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
+                Ok(()) => tracing::info!(target = %change.target, "as before"),
                 Err(obstacle @ (Obstacle::Unreachable { .. } | Obstacle::Stopped(_))) => {
                     way.ended.borrow_mut().get_or_insert(obstacle);
                 }
@@ -285,7 +285,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             return;
         }
         match self.world.bring(&self.task(&change, true, way.on_drift)).await {
-            Ok(()) => tracing::info!(action = %change.action(), target = %change.target, "restored"),
+            Ok(()) => tracing::info!(target = %change.target, "as before"),
             Err(Obstacle::Drift { target, what }) if way.on_drift == OnDrift::Keep => {
                 tracing::info!(%target, what, "kept");
                 way.kept.borrow_mut().push((target, what));
