@@ -70,6 +70,11 @@ impl Discovery {
         self.resources.iter().filter(move |resource| resource.group == group).map(|resource| resource.kind.as_str())
     }
 
+    /// All groups that are served.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().map(|resource| resource.group.as_str())
+    }
+
     /// Groups with their versions, `metrics.k8s.io/v1beta1`, of aggregated servers that do not answer: nobody knows what they serve.
     #[must_use]
     pub fn silent(&self) -> &[String] {
@@ -87,6 +92,11 @@ impl Cluster {
     /// Asks for all kinds outside the core group, in one request.
     pub async fn discover(&self) -> Result<Discovery, Obstacle> {
         self.discover_at("/apis").await
+    }
+
+    /// Asks for all kinds of the core group, in one request.
+    pub async fn discover_core(&self) -> Result<Discovery, Obstacle> {
+        self.discover_at("/api").await
     }
 
     /// What carrying out or taking back `plan` may meet: what was found before, the core group where the plan touches it, and

@@ -25,6 +25,9 @@ pub(crate) struct Purge {
     /// The file that says so; none for what is built in.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
+    /// A file that has no section `purge`, so that what is built in stands in for it.
+    #[serde(skip)]
+    pub(crate) lacking: Option<PathBuf>,
     /// Custom kinds, each with its definition.
     pub(crate) kinds: Vec<PurgedKind>,
     /// Workloads that break without them, or make their objects.
@@ -176,11 +179,9 @@ impl Purge {
             None => None,
         };
         let Some(mut purge) = purge else {
-            if let Some(file) = file {
-                let what = "it has no section `purge`, so the purge is that of Kyma's legacy event bus, as without a file";
-                tracing::info!(file = %file.display(), "{what}");
-            }
-            return Self::built_in();
+            let mut built_in = Self::built_in()?;
+            built_in.content.lacking = file.map(Path::to_owned);
+            return Ok(built_in);
         };
         purge.content.check().map_err(|what| invalid(&format!("{}: {what}", file.unwrap_or(Path::new("-")).display())))?;
         purge.content.file = file.map(Path::to_owned);
@@ -226,6 +227,9 @@ impl Purge {
             self.finalizers.iter().find(|it| it.deletes.iter().any(|product| product.selector.is_empty()))
         {
             return Err(format!("purge.finalizers: an empty selector below {} would mean everything", finalizer.name));
+        }
+        if self.drained_by.as_ref().is_some_and(|step| step.trim().is_empty()) {
+            return Err("purge.drainedBy: it names no step; leave it out where nothing has to be drained".to_owned());
         }
         let owners: Vec<&Workload> = self.finalizers.iter().map(|finalizer| &finalizer.owner).collect();
         if let Some(consumer) = self.consumers.iter().find(|consumer| consumer.hold && owners.contains(&&consumer.workload))
@@ -287,6 +291,7 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C, colour: red}]", "purge.kinds[0].colour: unknown field `colour`"),
             ("  kinds: [{group: a.b}]", "missing field `kind`"),
             ("  kinds: [{group: a.b, kind: C, namespaces: []}]", "it names none; leave it out where all are meant"),
+            ("  kinds: [{group: a.b, kind: C}]\n  drainedBy: ''", "purge.drainedBy: it names no step"),
             ("  consumers: []", "missing field `kinds`"),
             ("  kinds: []", "purge.kinds: it is empty, so nothing would be removed"),
             (

@@ -236,6 +236,12 @@ pub(crate) fn helm_owned(object: &Value, target: &Target, allowed: &HashSet<Stri
     }
 }
 
+/// How the command line may name the Helm release of an object.
+pub(crate) fn helm_names(object: &Value) -> Vec<String> {
+    helm_release(object)
+        .map_or_else(Vec::new, |(release, namespace, _)| vec![release.to_owned(), format!("{namespace}/{release}")])
+}
+
 /// The Helm release of an object, its namespace, and how that is known.
 fn helm_release(object: &Value) -> Option<(&str, &str, String)> {
     if let Some(release) = object::annotation(object, HELM_RELEASE) {

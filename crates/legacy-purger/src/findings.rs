@@ -65,12 +65,22 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
         workloads.guard_stripped(finalizer, first).into_iter().for_each(|finding| plan.refuse(finding));
         let makes = options.purge.finalizer(finalizer).is_some_and(|finalizer| !finalizer.deletes.is_empty());
         if makes && not_selected > 0 {
-            let message = format!("{} of the same kinds stay", count_of(not_selected, "object"));
+            let stay = if not_selected == 1 { "stays" } else { "stay" };
+            let message = format!("{} of the same kinds {stay}", count_of(not_selected, "object"));
             plan.refuse(codes::SHARED_PRODUCTS.finding(first.clone(), message));
         }
     }
-    if let Some(earlier) = earlier {
-        add_steps(plan, options, earlier);
+    if let Some(first) = first_purged(found) {
+        let names =
+            index.unmatched.names().map(|name| codes::UNMATCHED.finding(first.clone(), format!("nothing fits {name}")));
+        names.for_each(|finding| plan.warn(finding));
+    }
+    match earlier {
+        Some(earlier) => add_steps(plan, options, earlier),
+        None => options.required_steps.iter().for_each(|step| {
+            let message = format!("whether --require-step {step} has run is not known: files have no ledger");
+            plan.warn(codes::UNMATCHED.finding(earlier_steps::target(step), message));
+        }),
     }
 }
 
@@ -89,7 +99,9 @@ fn owned_unseen(options: &Options<'_>, found: &Found) -> Option<Finding> {
 fn first_purged(found: &Found) -> Option<Target> {
     let position = found.index.tallies.iter().position(|tally| tally.purged > 0)?;
     let definition = &found.definitions[position];
-    Some(definition.target().unwrap_or_else(|| definition.kind.target("", "", "*")))
+    // Files may hold objects without their definition.
+    let every = || Target { namespace: None, ..definition.kind.target(&definition.kind.group, "", "*") };
+    Some(definition.target().unwrap_or_else(every))
 }
 
 /// Says in which groups nobody can look for what purged objects own.

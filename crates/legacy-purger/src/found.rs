@@ -1,6 +1,7 @@
 //! The result of the first reading: plain data, and what follows from it without another request.
 
 use fairlead_apis::object;
+use fairlead_migration::finding::Finding;
 use fairlead_observe::kind::Kind;
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) fence: Option<Fence>,
     /// Groups with their versions in which nobody can look for what purged objects own.
     pub(crate) silent: Vec<String>,
+    /// Warnings about what stays around the purge, also where nothing is to be purged.
+    pub(crate) around: Vec<Finding>,
 }
 
 /// A kind of which owners of finalizers delete objects.

@@ -13,6 +13,7 @@ use crate::decide::{Known, Verdict, decide, decide_along};
 use crate::finalizers::foreign_finalizers;
 use crate::owned::{Fate, Owned};
 use crate::tracked::Tracked;
+use crate::unmatched::Unmatched;
 
 /// The objects of one kind.
 #[derive(Clone, Default)]
@@ -45,6 +46,8 @@ pub(crate) struct Index {
     pub(crate) finalizers: BTreeMap<String, (Target, usize)>,
     /// Objects to delete that Argo CD or Flux has put there.
     pub(crate) tracked: Tracked,
+    /// Names on the command line that no object has.
+    pub(crate) unmatched: Unmatched,
     /// What becomes of objects that purged objects own. Known only where there may be such objects.
     pub(crate) owned: Owned,
 }
@@ -63,6 +66,7 @@ impl Index {
     /// Counts an object of the kind that was begun last; `keeps_uids` is whether the uids of what goes will be asked for.
     pub(crate) fn add(&mut self, object: &Value, kind: &PurgedKind, known: &Known<'_>, keeps_uids: bool) {
         let Some(position) = self.tallies.len().checked_sub(1) else { return };
+        self.unmatched.see(object);
         let verdict = decide(object, kind, known);
         if keeps_uids && matches!(verdict, Verdict::Purge { .. }) {
             self.owned.going.extend(object["metadata"]["uid"].as_str().map(Into::into));

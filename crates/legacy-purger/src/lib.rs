@@ -5,7 +5,7 @@
 //!   - `observe`: reads, and keeps what it has `found`: `definitions`, `index`, `workloads`
 //!   - `decide`: whether one object goes; `findings`: what speaks against the purge, all guards put together; `earlier`: the steps that must
 //!     have run before
-//!   - `tracked`: what Argo CD and Flux put back
+//!   - `tracked`: what Argo CD and Flux put back; `unmatched`: names on the command line that nothing has
 //!   - `order`: what goes in which of the `stages`; `fence`: what keeps others from creating objects meanwhile
 //!   - `rehearse`: whether what goes could be created again
 //! - `ready`: waits where only Triggers that are not Ready speak against it
@@ -56,6 +56,7 @@ mod rehearse;
 mod stages;
 mod step;
 mod tracked;
+mod unmatched;
 mod verify;
 mod workloads;
 mod world;

@@ -2,14 +2,17 @@
 //! to find what speaks against a purge, and once more for its snapshot, by the passes of the order.
 
 mod definitions;
+mod left;
 pub(crate) mod mesh;
 pub(crate) mod named;
+mod older;
 mod owned;
+mod served_kinds;
 mod workloads;
 
 use std::collections::BTreeMap;
 
-use fairlead_migration::finding::Unchanged;
+use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::PlanBuilder;
 use fairlead_observe::address::target;
@@ -27,6 +30,7 @@ use crate::kinds;
 use crate::options::Options;
 use crate::order::Pass;
 use crate::stages::HelmOwned;
+use crate::unmatched::Unmatched;
 use crate::workloads::Workloads;
 
 pub(crate) use workloads::get;
@@ -37,25 +41,36 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
     let mesh = mesh::read(source, options, &definitions).await?;
     let known = options.known(&mesh);
     let mut dependents = owned::kinds(source, options, &definitions).await?;
-    let mut index = read_index(source, &definitions, &known, !dependents.is_empty()).await?;
+    let unmatched = Unmatched::new(options);
+    let mut index = read_index(source, &definitions, &known, &unmatched, !dependents.is_empty()).await?;
     let has_open = index.tallies.iter().any(|tally| tally.open > 0);
     if has_open && dependents.is_empty() {
         // Whether they go depends on what goes. That they have owners at all is rare, so uids are not kept before.
-        index = read_index(source, &definitions, &known, true).await?;
+        index = read_index(source, &definitions, &known, &unmatched, true).await?;
     }
     if has_open || !dependents.is_empty() {
         index.owned.named.clone_from(&options.purge.dependents);
         let readable: Vec<&Definition> = definitions.iter().filter(|it| !it.is_unreadable()).collect();
         owned::follow(source, &mut index.owned, &readable, &mut dependents).await?;
     }
-    let index = settle_open(source, index, &definitions, &known).await?;
+    let mut index = settle_open(source, index, &definitions, &known).await?;
     let workloads =
         if definitions.is_empty() { Workloads::default() } else { workloads::read(source, options.purge).await? };
     let products = products(source, options, &index);
     let helm_owned = helm_owned(&definitions, &index, options);
     let fence = fence(source, &definitions, options);
+    if index.unmatched.has_finalizers() {
+        // Objects that go with their owners have finalizers of their own.
+        for (_, kind) in &dependents {
+            let before = index.unmatched;
+            index.unmatched = source.fold(kind, || before.clone(), |unmatched, object| unmatched.see(&object)).await?;
+        }
+    }
+    definitions.iter().filter_map(|it| it.image.as_ref()).for_each(|image| index.unmatched.see(image));
+    let mut around: Vec<Finding> = older::warning(source, options.purge).await?.into_iter().collect();
+    around.extend(left::read(source, options, &index).await?);
     let silent = if options.purge.owned == Some(Owned::All) { source.silent().to_vec() } else { Vec::new() };
-    Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence, silent })
+    Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence, silent, around })
 }
 
 /// The second reading of one kind: adds a change for each object of which the pass makes one.
@@ -87,9 +102,10 @@ async fn read_index(
     source: &Source<'_>,
     definitions: &[Definition],
     known: &Known<'_>,
+    unmatched: &Unmatched,
     keeps_uids: bool,
 ) -> Result<Index, Obstacle> {
-    let mut index = Index::default();
+    let mut index = Index { unmatched: unmatched.clone(), ..Index::default() };
     for definition in definitions {
         index.begin_kind();
         if definition.is_unreadable() {

@@ -10,7 +10,7 @@ use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use serde_json::{Value, json};
 
-use crate::count::count_of;
+use crate::count::count_that;
 use crate::decide::{Verdict, decide, decide_along};
 use crate::definitions::Definition;
 use crate::finalizers::{has_finalizer_of, without_finalizers};
@@ -138,7 +138,7 @@ fn definitions(options: &Options<'_>, found: &Found, is_helm_owned: bool) -> Vec
         if definition.is_helm_owned(&options.helm_releases) == is_helm_owned {
             let reason = match found.index.tallies[position].purged {
                 0 => "it has no objects".to_owned(),
-                purged => format!("its {} go before", count_of(purged, &definition.entry.kind)),
+                purged => format!("its {} before", count_that(purged, &definition.entry.kind, "goes", "go")),
             };
             changes.push(deletion(stage, image, reason));
         }

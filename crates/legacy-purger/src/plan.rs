@@ -1,7 +1,11 @@
 //! Puts a plan together: observes, orders, and says what speaks against it. The same for a cluster and for files, and whatever the order
 //! of the input.
 
+use std::path::Path;
+
 use fairlead_job::codes::legacy_purger as codes;
+use fairlead_migration::change::Target;
+use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::store::Store;
@@ -27,6 +31,8 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
     let found = observe(source, options).await?;
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, found.helm_owned));
     found.index.unchanged.iter().for_each(|unchanged| plan.keep(&unchanged));
+    options.purge.lacking.iter().for_each(|file| plan.warn(no_section(file)));
+    found.around.iter().for_each(|finding| plan.warn(finding.clone()));
     if found.is_idle() {
         return Ok(plan.build());
     }
@@ -53,6 +59,17 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
         plan.block(codes::NOT_SAFE.blocked(message));
     }
     Ok(plan.build())
+}
+
+/// Says of a file that it does not say what is purged.
+fn no_section(file: &Path) -> Finding {
+    let target = Target {
+        api_version: "fairlead.dev/v1".to_owned(),
+        kind: "Configuration".to_owned(),
+        namespace: None,
+        name: file.display().to_string(),
+    };
+    codes::NO_SECTION.finding(target, "it has no section `purge`, so this is the purge of Kyma's legacy event bus")
 }
 
 /// Why so many refusals keep the rest from being purged, too.

@@ -12,11 +12,16 @@ use crate::configuration::Workload;
 use crate::definitions::Findings;
 use fairlead_job::codes::legacy_purger as codes;
 
+/// Kinds whose objects have one pod unless they say how many.
+const SCALED: [&str; 4] = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+
 /// Whether a workload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Running {
     /// The numbers of pods that are wanted and ready.
     Pods { wanted: u64, ready: u64 },
+    /// The object is there, and of a kind whose pods nobody counts.
+    Uncounted,
     /// The workload does not exist.
     Gone,
 }
@@ -24,9 +29,15 @@ pub(crate) enum Running {
 impl Running {
     pub(crate) fn of(image: Option<&Value>) -> Self {
         let Some(image) = image else { return Self::Gone };
-        // Kubernetes' default is one.
-        let wanted = image["spec"]["replicas"].as_u64().unwrap_or(1);
-        Self::Pods { wanted, ready: image["status"]["readyReplicas"].as_u64().unwrap_or(0) }
+        let count = |part: &str, field: &str| image[part][field].as_u64();
+        let (wanted, ready) = match (object::kind(image), count("spec", "replicas")) {
+            ("DaemonSet", _) => (count("status", "desiredNumberScheduled").unwrap_or(1), count("status", "numberReady")),
+            (_, Some(wanted)) => (wanted, count("status", "readyReplicas")),
+            // Kubernetes' default is one.
+            (kind, None) if SCALED.contains(&kind) => (1, count("status", "readyReplicas")),
+            _ => return Self::Uncounted,
+        };
+        Self::Pods { wanted, ready: ready.unwrap_or(0) }
     }
 
     /// What to do so that objects with its finalizer can go.
@@ -34,6 +45,7 @@ impl Running {
         match self {
             Self::Gone => format!("when it is gone for good, --strip-finalizers {finalizer}"),
             Self::Pods { .. } => owner.start_command(),
+            Self::Uncounted => "name the workload whose pods take it away".to_owned(),
         }
     }
 
@@ -44,6 +56,7 @@ impl Running {
             Self::Pods { wanted: 0, .. } => Some("has 0 replicas".to_owned()),
             Self::Pods { wanted, ready: 0 } => Some(format!("has no pod that is ready, of {wanted}")),
             Self::Pods { .. } => None,
+            Self::Uncounted => Some("has no pods that are counted".to_owned()),
         }
     }
 }
@@ -73,8 +86,12 @@ impl Workloads {
     /// Adds a consumer as it is found.
     pub(crate) fn add_consumer(&mut self, workload: &Workload, is_held: bool, image: Option<Image>) {
         let Some(image) = image else { return };
-        let Running::Pods { wanted, .. } = Running::of(Some(&image)) else { return };
         let target = workload.target();
+        let Running::Pods { wanted, .. } = Running::of(Some(&image)) else {
+            let message = "it is there, and needs the kinds that are purged; it has no replicas that could be held at 0";
+            self.findings.refusals.push(codes::CONSUMER_RUNS.finding(target, message));
+            return;
+        };
         if wanted == 0 && pods(&image) == 0 {
             self.unchanged.push(Unchanged { target, reason: "stands still already, with 0 replicas".to_owned() });
         } else if is_held {
@@ -167,6 +184,13 @@ mod tests {
         let still = add(true, Some(json!({"spec": {"replicas": 0}, "status": {}})));
         assert_eq!((still.held.len(), still.unchanged.len()), (0, 1));
         assert!(add(true, None).unchanged.is_empty());
+        // What has no replicas is no number of them.
+        for (kind, message) in [("ConfigMap", "it is there, and needs"), ("DaemonSet", "it has 3 replicas, and needs")] {
+            let image = json!({"kind": kind, "data": {"replicas": "2"}, "status": {"desiredNumberScheduled": 3}});
+            let refused = add(false, Some(image));
+            assert!(refused.findings.refusals[0].message.starts_with(message), "{:?}", refused.findings.refusals);
+        }
+        assert!(add(true, Some(json!({"kind": "ConfigMap"}))).held.is_empty());
     }
 
     #[test]
@@ -178,7 +202,7 @@ mod tests {
             workloads.owners.insert("f".into(), (broker(), Running::of(image.as_ref())));
             workloads.guard_finalizer("f", &object, 3).map_err(|finding| format!("{}: {}", finding.code, finding.message))
         };
-        assert_eq!(guard(Some(json!({"spec": {}, "status": {"readyReplicas": 1}}))), Ok(()));
+        assert_eq!(guard(Some(json!({"kind": "Deployment", "spec": {}, "status": {"readyReplicas": 1}}))), Ok(()));
         let stopped = guard(Some(json!({"spec": {"replicas": 0}}))).expect_err("it is stopped");
         assert_eq!(
             stopped,
@@ -194,7 +218,10 @@ mod tests {
             workloads.owners.insert("f".into(), (broker(), Running::of(image.as_ref())));
             workloads.guard_stripped("f", &object).map(|finding| finding.code)
         };
-        assert_eq!(stripped(Some(json!({"spec": {}, "status": {"readyReplicas": 1}}))).as_deref(), Some("LP115"));
+        assert_eq!(
+            stripped(Some(json!({"kind": "Deployment", "spec": {}, "status": {"readyReplicas": 1}}))).as_deref(),
+            Some("LP115")
+        );
         assert_eq!(stripped(None), None);
         let unknown = Workloads::default().guard_finalizer("f", &object, 1).expect_err("nobody owns it");
         assert_eq!(unknown.code, "LP121");

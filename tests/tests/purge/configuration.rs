@@ -77,11 +77,11 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
         ("\n  kinds: []\n", "error FL022: "),
         (
             "\n  kinds: [{group: example.com, kind: widget}]\n",
-            "error LP002: FILE: purge.kinds[0]: there is no kind widget of example.com; example.com has Widget",
+            "error LP002: FILE: purge.kinds[0]: there is no kind widget of example.com; did you mean Widget?",
         ),
         (
             "\n  kinds: [{group: example.com, kind: Widget}, {group: exampel.com, kind: Widget}]\n",
-            "purge.kinds[1]: there is no kind Widget of exampel.com; `kubectl api-resources --api-group=exampel.com` lists what there is",
+            "purge.kinds[1]: there is no kind Widget of exampel.com; did you mean example.com?",
         ),
         (
             "\n  kinds: [{group: example.com, kind: Widget, namespaces: [default, typo]}]\n",
@@ -93,8 +93,9 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
         ),
         (
             "\n  kinds: [{group: example.com, kind: Widget}]\n  consumers:\n  - workload: {apiVersion: apps/v1, kind: Deployement, namespace: default, name: a}\n",
-            "purge.consumers[0].workload: there is no kind Deployement of apps/v1",
+            "purge.consumers[0].workload: there is no kind Deployement of apps/v1; did you mean Deployment?",
         ),
+        ("\n  kinds: [{group: example.com, kind: Widget}]\n  drainedBy: ''\n", "error FL022: "),
     ] {
         write(purge);
         for command in ["plan", "apply"] {
@@ -120,6 +121,45 @@ fn any_custom_kind_goes_as_the_file_says_and_comes_back() {
 }
 
 #[test]
+fn slips_in_names_are_told_wherever_they_stand() {
+    let cluster = lease();
+    cluster.define(&root().join("tests/definitions/widgets.yaml"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fairlead.yaml");
+    for (purge, said) in [
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  consumers:\n  - workload: {apiVersion: apps/v1beta1, kind: Deployment, namespace: default, name: a}\n",
+            "purge.consumers[0].workload: there is no kind Deployment of apps/v1beta1; did you mean apps/v1?",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  consumers:\n  - workload: {apiVersion: v1, kind: ConfigMpa, namespace: default, name: a}\n",
+            "purge.consumers[0].workload: there is no kind ConfigMpa of v1; did you mean ConfigMap?",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  dependents: [{group: '', kind: Secrets}]\n",
+            "purge.dependents[0]: there is no kind Secrets of the core group; did you mean Secret?",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  stays: [{group: apps, kind: Daemonset, reason: r}, {group: nowhere.io, kind: Thing, reason: r}]\n",
+            "purge.stays[0]: there is no kind Daemonset of apps; did you mean DaemonSet?",
+        ),
+        (
+            "\n  kinds: [{group: example.com, kind: Widget}]\n  finalizers:\n  - name: example.com/f\n    owner: {apiVersion: apps/v1, kind: Deploymnt, namespace: default, name: a}\n    \
+             deletes: [{group: exmple.com, kind: Widget, namespace: default, selector: {matchLabels: {a: b}}}]\n",
+            "purge.finalizers[0].owner: there is no kind Deploymnt of apps/v1; did you mean Deployment?; \
+             purge.finalizers[0].deletes[0]: there is no kind Widget of exmple.com; did you mean example.com?",
+        ),
+    ] {
+        std::fs::write(&file, format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:{purge}")).expect("written");
+        let mut command = job("legacy-purger");
+        command.args(["plan", "--kubeconfig", cluster.kubeconfig(), "--ledger-namespace", "default", "--config"]);
+        let refused = run(command.arg(&file), "").expect(2).stderr;
+        assert!(refused.contains("error LP002: ") && refused.contains(said), "{said}\n{refused}");
+    }
+    cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+}
+
+#[test]
 fn files_of_which_a_kind_is_not_named_as_they_have_it_are_no_plan() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (file, dump) = (folder.path().join("fairlead.yaml"), widget("a", "old").to_string());
@@ -132,7 +172,41 @@ fn files_of_which_a_kind_is_not_named_as_they_have_it_are_no_plan() {
     };
     plan("Widget", &dump).expect(0);
     let said = plan("widgets", &dump).expect(2).stderr;
-    assert!(said.contains("purge.kinds[0]: there is no kind widgets of example.com; example.com has Widget"), "{said}");
+    assert!(said.contains("purge.kinds[0]: there is no kind widgets of example.com; did you mean Widget?"), "{said}");
+}
+
+#[test]
+fn a_file_without_a_section_and_names_that_nothing_has_are_said_in_the_plan() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fairlead.yaml");
+    std::fs::write(&file, "apiVersion: fairlead.dev/v1\nkind: Configuration\n").expect("written");
+    let older = json!({"apiVersion": "eventing.kyma.cx/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": "orders", "name": "older"}, "spec": {}});
+    let activation = json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": "EventActivation",
+        "metadata": {"namespace": "orders", "name": "shop", "finalizers": ["example.com/theirs"]}, "spec": {"sourceId": "shop"}});
+    // Its Subscription has gone, and its owner does not come back to it.
+    let left = json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Subscription", "metadata": {"namespace": "kyma-system",
+        "name": "paid--orders", "finalizers": ["subscription.finalizers.kyma-project.io"]}, "spec": {}});
+    let items = json!({"apiVersion": "v1", "kind": "List", "items": [older, activation, left]}).to_string();
+    let flags = ["--allow-unreplicated", "orders/typo", "--allow-helm-owned", "shop", "--allow-finalizers"];
+    let mut command = job("legacy-purger");
+    command.args(["plan", "--from", "-", "--require-step", "drain-waitr"]).args(flags);
+    let said = run(command.arg("example.com/theirs,example.com/tehirs").arg("--config").arg(&file), &items).expect(0).stdout;
+    let name = file.display().to_string();
+    let warned: Vec<String> =
+        said.lines().filter_map(|line| line.strip_prefix("! warning ")).map(|line| line.replace(&name, "FILE")).collect();
+    let warned: Vec<&str> = warned.iter().map(String::as_str).filter(|line| !line.starts_with("LP202")).collect();
+    let expected = [
+        "LP218 CustomResourceDefinition subscriptions.eventing.kyma.cx: Subscriptions of the older group eventing.kyma.cx stay: 1",
+        "LP216 EventActivation *: nothing fits --allow-finalizers example.com/tehirs",
+        "LP216 EventActivation *: nothing fits --allow-helm-owned shop",
+        "LP216 EventActivation *: nothing fits --allow-unreplicated orders/typo",
+        "LP217 Configuration FILE: it has no section `purge`, so this is the purge of Kyma's legacy event bus",
+        "LP216 Step drain-waitr: whether --require-step drain-waitr has run is not known: files have no ledger",
+        "LP219 Subscription kyma-system/paid--orders: 1 object of this kind in kyma-system carries \
+         subscription.finalizers.kyma-project.io, and what it was made for has gone",
+    ];
+    assert_eq!(warned, expected, "{said}");
 }
 
 #[test]

@@ -173,4 +173,20 @@ crate::codes! {
         "Another release, or the same one with its ledger in another namespace, has made them. Whoever takes that release back deletes \
          them, whatever this one has purged: then nothing delivers the events. Within one ledger runs are taken back in the right order.",
         "Purge with the --release and --ledger-namespace that the message names. If it stays so: take the purge back before that other run.";
+    pub UNMATCHED = "LP216", Done, "A name on the command line fits nothing",
+        "A flag that allows something names a Subscription, a Helm release or a finalizer, and nothing of what is purged has that name. \
+         It may be misspelt, or not be needed any more. Files have no ledger, so of --require-step nothing can be told from them.",
+        "Compare the name with what the report refuses; take it away where nothing has it.";
+    pub NO_SECTION = "LP217", Done, "The configuration does not say what is purged",
+        "The file given with --config has no section `purge`. Then the built-in one holds, which is Kyma's legacy event bus.",
+        "Nothing to do, if that is meant. Otherwise write the section, or give the file that has it.";
+    pub OLDER_GROUP = "LP218", Done, "There are Subscriptions of an older group",
+        "Before Kyma 1.0 Subscriptions had the group eventing.kyma.cx. The legacy bus of Kyma 1.x does not deliver for them, and the purge \
+         leaves them and their definition.",
+        "If nobody wants them any more, delete them and their definition: kubectl delete crd subscriptions.eventing.kyma.cx.";
+    pub LEFT_BEHIND = "LP219", Done, "Something that a finalizer's owner has made is left behind",
+        "The object that it was made for has gone, so its owner does not come back to it. It stays, and when somebody deletes it after the \
+         owner has gone, its finalizer keeps it for ever.",
+        "While the owner runs, look whether events wait there, then delete it. When nobody is left who takes its finalizer away: kubectl -n \
+         NAMESPACE patch KIND.GROUP NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}'.";
 }

@@ -9,7 +9,8 @@ use fairlead_migration::store::Store;
 use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 
-use crate::configuration::{Purge, PurgedKind, Workload};
+use super::served_kinds::Served;
+use crate::configuration::{Purge, PurgedKind};
 use crate::options::STEP;
 
 /// The runs of a release, where there is a ledger to ask.
@@ -22,12 +23,14 @@ pub(crate) struct Earlier<'a> {
 /// Fails with everything that the file names and that is not there. What is built in may find nothing.
 pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Earlier<'_>>) -> Result<(), Obstacle> {
     let Some(file) = &purge.file else { return Ok(()) };
+    let named = named(purge);
+    let served = Served::of(source, named.iter().map(|it| &it.kind)).await?;
     let mut wrong = Vec::new();
     let mut purged = 0;
     for (position, entry) in purge.kinds.iter().enumerate() {
         let at = format!("purge.kinds[{position}]");
         let kind = entry.observed_kind();
-        match unserved(source, &kind) {
+        match served.lacks(&kind) {
             Some(what) if !is_purged(&kind, earlier).await? => wrong.push(format!("{at}: {what}")),
             Some(_) => purged += 1,
             None => wrong.extend(wrong_namespaces(source, entry, &kind, &at).await?),
@@ -37,18 +40,16 @@ pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Ea
     if purged == purge.kinds.len() {
         return Ok(());
     }
-    for (position, named) in purge.dependents.iter().enumerate() {
-        let kind = Kind::named(&named.group, &named.kind);
-        if let Some(what) = unserved(source, &kind)
+    for Named { at, kind, may_be_absent } in named {
+        // Files seldom hold everything.
+        let may_be_absent = may_be_absent || matches!(source, Source::Manifests(_));
+        let lacks = served.lacks(&kind).filter(|_| !may_be_absent || served.is_slip(&kind));
+        if let Some(what) = lacks
             && !is_purged(&kind, earlier).await?
         {
-            wrong.push(format!("purge.dependents[{position}]: {what}"));
+            wrong.push(format!("{at}: {what}"));
         }
     }
-    let consumers =
-        purge.consumers.iter().enumerate().map(|(at, it)| (format!("purge.consumers[{at}].workload"), &it.workload));
-    let owners = purge.finalizers.iter().enumerate().map(|(at, it)| (format!("purge.finalizers[{at}].owner"), &it.owner));
-    wrong.extend(consumers.chain(owners).filter_map(|(at, workload)| unserved_workload(source, &at, workload)));
     if wrong.is_empty() {
         return Ok(());
     }
@@ -56,24 +57,35 @@ pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Ea
     Err(Obstacle::Verdict { code: codes::NOT_THERE.id.into(), message })
 }
 
-/// What is wrong with a kind that is not served. Files may hold none of its objects; if they hold others of its group, its name is wrong.
-fn unserved(source: &Source<'_>, kind: &Kind) -> Option<String> {
-    let others = source.kinds_of(&kind.group);
-    let is_unknown = source.api_version(kind).is_none() && (matches!(source, Source::Cluster(..)) || !others.is_empty());
-    is_unknown.then(|| {
-        let served = if others.is_empty() {
-            format!("`kubectl api-resources --api-group={}` lists what there is", kind.group)
-        } else {
-            format!("{} has {}", kind.group, others.into_iter().collect::<Vec<_>>().join(", "))
-        };
-        format!("there is no kind {} of {}; {served}", kind.kind, kind.group)
-    })
+/// A kind that the file names beside those that are purged.
+struct Named {
+    at: String,
+    kind: Kind,
+    /// Whether the file may name the kind of an add-on that this cluster does not have.
+    may_be_absent: bool,
 }
 
-fn unserved_workload(source: &Source<'_>, at: &str, workload: &Workload) -> Option<String> {
-    let is_unknown = source.api_version(&workload.observed_kind()).is_none();
-    let Workload { api_version, kind, .. } = workload;
-    is_unknown.then(|| format!("{at}: there is no kind {kind} of {api_version}"))
+fn named(purge: &Purge) -> Vec<Named> {
+    let must = |at: String, kind: Kind| Named { at, kind, may_be_absent: false };
+    let mut all = Vec::new();
+    for (position, named) in purge.dependents.iter().enumerate() {
+        all.push(must(format!("purge.dependents[{position}]"), Kind::named(&named.group, &named.kind)));
+    }
+    for (position, consumer) in purge.consumers.iter().enumerate() {
+        all.push(must(format!("purge.consumers[{position}].workload"), consumer.workload.observed_kind()));
+    }
+    for (position, finalizer) in purge.finalizers.iter().enumerate() {
+        let at = format!("purge.finalizers[{position}]");
+        all.push(must(format!("{at}.owner"), finalizer.owner.observed_kind()));
+        for (position, product) in finalizer.deletes.iter().enumerate() {
+            all.push(must(format!("{at}.deletes[{position}]"), Kind::named(&product.group, &product.kind)));
+        }
+    }
+    for (position, staying) in purge.stays.iter().enumerate() {
+        let kind = Kind::named(&staying.group, &staying.kind);
+        all.push(Named { at: format!("purge.stays[{position}]"), kind, may_be_absent: true });
+    }
+    all
 }
 
 /// What is wrong with the namespaces of an entry. Of files nobody knows which namespaces there are.

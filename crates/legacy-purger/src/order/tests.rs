@@ -52,6 +52,7 @@ fn found(entry: &PurgedKind, helm_owned: HelmOwned) -> Found {
         helm_owned,
         fence: None,
         silent: Vec::new(),
+        around: Vec::new(),
     }
 }
 
