@@ -11,6 +11,7 @@ use fairlead_migration::obstacle::Stop;
 use fairlead_migration::store::{GOES_BACK, Lock, Scope, Terms};
 use fairlead_migration::ticket::Tool;
 
+use crate::holder::holder;
 use crate::one_store;
 use crate::session::Session;
 
@@ -113,11 +114,4 @@ impl Session<'_> {
         let Some(other) = self.other_store else { return Ok(()) };
         self.watch.guard(one_store::claim(self.cluster, self.common, self.place, other, tool)).await
     }
-}
-
-/// A name for this process: the pod's or the machine's, its number, and when it asked.
-pub(crate) fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{}/{}/{}", host.trim(), std::process::id(), now.as_nanos())
 }

@@ -3,7 +3,7 @@
 //! - [`args`]: arguments that every program has which works on a release
 //! - [`binary`]: which binary is at work, and what it has; `one_store`: whether the release keeps its runs there
 //! - [`session`]: one process at work, and its last word
-//! - [`exclusive`]: one run at a time
+//! - [`exclusive`]: one run at a time; `holder`: its name
 //! - [`executors`]: what carries changes out
 //! - [`mod@place`]: where the ledger is, and the commands that are printed for it
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
@@ -32,6 +32,7 @@ pub mod exclusive;
 pub mod executors;
 mod halves;
 pub mod helm;
+mod holder;
 mod known;
 mod missing;
 mod next;

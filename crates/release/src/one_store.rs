@@ -11,7 +11,7 @@ use fairlead_migration::store::{Scope, Store as _, Terms};
 use fairlead_migration::ticket::Tool;
 
 use crate::args::{CommonArgs, LeaseArgs};
-use crate::exclusive::holder;
+use crate::holder::holder;
 use crate::missing::numbers;
 use crate::place::Place;
 
