@@ -118,8 +118,8 @@ fn hide_all(entry: &mut Value) {
     }
 }
 
-/// Takes credentials out of every address in a text, in quotes or without: user and password, and parameters that are named
-/// like one.
+/// Takes credentials out of every address in a text, in quotes or without: user and password, parameters that are named
+/// like one, and the paths of webhooks.
 #[must_use]
 pub fn text(written: &str) -> String {
     prose(written).into_owned()
@@ -147,7 +147,7 @@ impl std::error::Error for Cause {}
 
 fn prose(written: &str) -> Cow<'_, str> {
     // Nearly no text has any.
-    if !written.contains(['@', '=', '%']) {
+    if !may_have_any(written) {
         return Cow::Borrowed(written);
     }
     let mut out = String::with_capacity(written.len());
@@ -169,6 +169,10 @@ fn prose(written: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+fn may_have_any(written: &str) -> bool {
+    written.contains(['@', '=', '%']) || written.contains("://")
+}
+
 /// Where a quote ends that is not escaped.
 fn end_of_quoted(quoted: &str) -> Option<usize> {
     let mut is_escaped = false;
@@ -181,7 +185,7 @@ fn end_of_quoted(quoted: &str) -> Option<usize> {
 
 /// Text outside of quotes, where an address ends with the word, but for one that goes on behind a space.
 fn words(written: &str) -> Cow<'_, str> {
-    if !written.contains(['@', '=', '%']) {
+    if !may_have_any(written) {
         return Cow::Borrowed(written);
     }
     let mut out = String::with_capacity(written.len());

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::{REDACTED, ends_with};
+use super::{CREDENTIALS, REDACTED, ends_with};
 
 /// Ends of the names of parameters that hold a credential.
-const PARAMETERS: [&str; 20] = [
+const PARAMETERS: [&str; 32] = [
     "password",
     "passwd",
     "passphrase",
@@ -27,21 +27,75 @@ const PARAMETERS: [&str; 20] = [
     "hmac",
     "session",
     "assertion",
+    "bearer",
+    "sid",
+    "sessionid",
+    "sessid",
+    "sas",
+    "sign",
+    "cookie",
+    "csrf",
+    "xsrf",
+    "nonce",
+    "ticket",
+    "pat",
 ];
+
+/// Parts of a path whose followers are the credential: who knows the address of a webhook may post to it.
+const WEBHOOKS: [&str; 7] = ["hook", "hooks", "webhook", "webhooks", "webhookb2", "incomingwebhook", "incomingwebhooks"];
+
+/// Ends of the names of hosts within a cluster, beside those of one or two labels.
+const CLUSTER_HOSTS: [&str; 3] = [".svc", ".local", ".internal"];
 
 /// What is before the host in an address, and what separates one parameter from the next.
 const AUTHORITY_END: [char; 4] = ['/', '?', '#', '\\'];
 const SEPARATORS: [char; 4] = ['?', '&', ';', '#'];
 
-/// Takes user and password out of a text that is an address as a whole, valid or not, and the values of parameters that are named
-/// like a credential.
+/// Takes user and password out of a text that is an address as a whole, valid or not, the values of parameters that are named
+/// like a credential, and the paths of webhooks.
 #[must_use]
 pub fn address(written: &str) -> Cow<'_, str> {
     let begin = written.find("://").map_or(0, |position| position + 3);
-    match end_of_user(written, begin) {
-        None => without_parameters(written),
-        Some(end) => Cow::Owned(format!("{}{REDACTED}{}", &written[..begin], without_parameters(&written[end..]))),
+    let (user, rest) = match end_of_user(written, begin) {
+        None => ("", &written[begin..]),
+        Some(end) => (REDACTED, &written[end..]),
+    };
+    let (path, parameters) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let secret = begin_of_secret(path);
+    if user.is_empty() && secret.is_none() {
+        return without_parameters(written);
     }
+    let (path, hidden) = secret.map_or((path, ""), |secret| (&path[..secret], REDACTED));
+    let shown = format!("{}{user}{path}{hidden}{parameters}", &written[..begin]);
+    Cow::Owned(without_parameters(&shown).into_owned())
+}
+
+/// Where the credential begins in `host/path`, which then goes to the end of the path: behind a part that is named like one, in
+/// everything that a webhook's host is asked for, and in the token of a bot.
+fn begin_of_secret(path: &str) -> Option<usize> {
+    let (mut begin, mut is_announced) = (0, false);
+    for part in path.split_inclusive('/') {
+        let name = decode(part.trim_end_matches('/')).to_ascii_lowercase();
+        let is_bot = name.strip_prefix("bot").and_then(|token| token.split_once(':'));
+        let is_token = begin > 0 && is_bot.is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_token || is_announced && !name.is_empty() {
+            return Some(begin);
+        }
+        is_announced |= if begin == 0 {
+            is_webhook_host(&name)
+        } else {
+            WEBHOOKS.contains(&&*name) || name == "key" || ends_with(&name, &CREDENTIALS)
+        };
+        begin += part.len();
+    }
+    None
+}
+
+/// Whether a host takes webhooks for the whole world; a Service of this cluster may be named like one.
+fn is_webhook_host(authority: &str) -> bool {
+    let (host, _) = split_port(authority.rsplit('@').next().unwrap_or(authority));
+    let is_public = host.split('.').count() > 2 && !CLUSTER_HOSTS.iter().any(|end| host.ends_with(end));
+    is_public && host.split(['.', '-']).any(|label| WEBHOOKS.contains(&label))
 }
 
 /// Where the `@` is that ends user and password, if there are any.

@@ -53,7 +53,7 @@ fn credentials_in_urls_are_hidden_wherever_they_stand() {
 }
 
 /// Every address with `hunter2` in it, as it is shown.
-const SECRETS: [(&str, &str); 24] = [
+const SECRETS: [(&str, &str); 38] = [
     ("http://carrier:hunter2/slash@hook.depot/in", "http://(redacted)@hook.depot/in"),
     ("http://carrier:hunter2?question@hook.depot/in", "http://(redacted)@hook.depot/in"),
     ("http://carrier:hunter2#hash@hook.depot/in", "http://(redacted)@hook.depot/in"),
@@ -78,6 +78,23 @@ const SECRETS: [(&str, &str); 24] = [
     ("http://a.b/?X-Amz-Signature=hunter2#f", "http://a.b/?X-Amz-Signature=(redacted)#"),
     ("http://a.b/?co%64e=hunter2;api_key=hunter2", "http://a.b/?co%64e=(redacted);api_key=(redacted)"),
     ("http://a.b/#access_token=x&hunter2", "http://a.b/#access_token=(redacted)&"),
+    ("http://a.b/?bearer=hunter2&x=y", "http://a.b/?bearer=(redacted)&x=y"),
+    ("http://a.b/?PHPSESSID=hunter2&sid=hunter2", "http://a.b/?PHPSESSID=(redacted)&sid=(redacted)"),
+    ("http://a.b/?sv=1&sas=hunter2", "http://a.b/?sv=1&sas=(redacted)"),
+    ("http://a.b/in;jsessionid=hunter2", "http://a.b/in;jsessionid=(redacted)"),
+    ("https://hooks.slack.com/services/T0/B0/hunter2", "https://hooks.slack.com/(redacted)"),
+    ("https://discord.com/api/webhooks/123/hunter2?wait=true", "https://discord.com/api/webhooks/(redacted)?wait=true"),
+    (
+        "https://depot.webhook.office.com/webhookb2/a@b/IncomingWebhook/hunter2/c",
+        "https://depot.webhook.office.com/(redacted)",
+    ),
+    ("https://outlook.office.com/webhook/hunter2", "https://outlook.office.com/webhook/(redacted)"),
+    ("https://chat.depot.example/hooks/hunter2", "https://chat.depot.example/hooks/(redacted)"),
+    ("https://hook.eu1.make.com/hunter2", "https://hook.eu1.make.com/(redacted)"),
+    ("https://open.feishu.cn/open-apis/bot/v2/hook/hunter2", "https://open.feishu.cn/open-apis/bot/v2/hook/(redacted)"),
+    ("https://api.telegram.org/bot12:hunter2/sendMessage", "https://api.telegram.org/(redacted)"),
+    ("https://maker.ifttt.com/trigger/x/with/key/hunter2", "https://maker.ifttt.com/trigger/x/with/key/(redacted)"),
+    ("http://me:x@a.b/api-token/hunter2?sid=hunter2", "http://(redacted)@a.b/api-token/(redacted)?sid=(redacted)"),
 ];
 
 #[test]
@@ -102,6 +119,10 @@ fn what_is_no_credential_is_shown() {
         "http://10.0.0.1:8080/x?a=b@c",
         "http://mail.orders:8080/in?type=order.created",
         "http://[::1]:8080/in",
+        "http://hooks.depot/in/here",
+        "http://webhook.depot.svc.cluster.local:80/in/here",
+        "https://mail.orders.example/webhooks",
+        "https://mail.orders.example/token/",
         "ghcr.io/fairlead/job:0.1.0@sha256:0123",
         "failed to get http://a.b:443: connection refused: ask admin@example.com",
         "a=b, 100%",
