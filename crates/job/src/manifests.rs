@@ -140,8 +140,9 @@ pub fn stream(
     take: &mut dyn FnMut(&Place, Value) -> Result<(), String>,
 ) -> Result<(), Error> {
     let mut reading = Reading::new(wants, take);
-    reading.read_path(path)?;
+    let read = reading.read_path(path);
     reading.passed.say();
+    read?;
     if reading.found == 0 {
         let path = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
         return Err(Error::Empty { path });

@@ -13,7 +13,7 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// The files that `path` means, in the order of their names.
 pub(super) fn files(path: &Path, passed: &mut Passed) -> Result<Vec<PathBuf>, Error> {
-    if !metadata(path)?.is_dir() {
+    if !fs::metadata(path).map_err(|source| failed(path, source))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut walk = Walk { seen: HashSet::new(), files: Vec::new(), passed };
@@ -46,7 +46,7 @@ impl Walk<'_> {
             let is_manifest = entry.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
             if entry.is_dir() {
                 self.folder(&entry)?;
-            } else if is_manifest {
+            } else if is_manifest || entry.is_symlink() && !entry.exists() {
                 self.file(entry)?;
             }
         }
@@ -54,11 +54,16 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: PathBuf) -> Result<(), Error> {
-        // Whoever opens a pipe waits for its other end.
-        if !metadata(&path)?.is_file() {
-            self.passed.add_file(&path.display().to_string(), "no regular file");
-        } else if self.is_new(&path)? {
-            self.files.push(path);
+        match fs::metadata(&path) {
+            // Whoever opens a pipe waits for its other end.
+            Ok(metadata) if !metadata.is_file() => self.passed.add_file(&path.display().to_string(), "no regular file"),
+            Ok(_) => {
+                if self.is_new(&path)? {
+                    self.files.push(path);
+                }
+            }
+            Err(_) if path.is_symlink() => self.passed.add_file(&path.display().to_string(), "a link that leads nowhere"),
+            Err(source) => return Err(failed(&path, source)),
         }
         Ok(())
     }
@@ -66,10 +71,6 @@ impl Walk<'_> {
     fn is_new(&mut self, path: &Path) -> Result<bool, Error> {
         Ok(self.seen.insert(fs::canonicalize(path).map_err(|source| failed(path, source))?))
     }
-}
-
-fn metadata(path: &Path) -> Result<fs::Metadata, Error> {
-    fs::metadata(path).map_err(|source| failed(path, source))
 }
 
 pub(super) fn failed(path: &Path, source: io::Error) -> Error {

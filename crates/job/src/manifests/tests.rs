@@ -208,6 +208,23 @@ fn each_file_is_read_once_whatever_leads_to_it() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_passed_over_and_said() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    folder.write("a.yaml", "apiVersion: v1\nkind: A\n");
+    for name in [".#a.yaml", "gone.yaml", "overlays", "turns.json"] {
+        symlink(if name == "turns.json" { name } else { "nowhere" }, folder.path().join(name)).expect("a link");
+    }
+    let mut take = |_: &Place, _| Ok(());
+    let mut reading = Reading::new(&|_, _| true, &mut take);
+    reading.read_path(folder.path()).expect("a.yaml can be read");
+    let passed = reading.passed.to_string();
+    assert_eq!((reading.found, passed.matches("(a link that leads nowhere)").count()), (1, 4), "{passed}");
+    std::fs::remove_file(folder.path().join("a.yaml")).expect("it is there");
+    assert!(matches!(read(folder.path()), Err(Error::NoFiles { .. })));
+}
+
+#[test]
 fn what_is_written_is_read_back() {
     let object = serde_json::json!({"apiVersion": "v1", "kind": "A", "labels": {"on": "yes", "n": "1", "e": ""}});
     let mut text = Vec::new();
