@@ -16,8 +16,9 @@ crate::codes! {
     pub REFUSED_BY_API = "FL003", Failed, "A change was refused",
         "Admission (a webhook or a policy), the schema of the kind, or a quota said no, or the job's own last look. The words are in the \
          message. What the run had changed before has been taken back.",
-        "Fix what the message names: create a namespace that is not there, or leave an object out (trigger-replicator: --exclude-namespace). \
-         Then run again.";
+        "Fix what the message names, then run again: create a namespace that is missing, raise a quota, or have the policy or the webhook \
+         allow the change or the deletion. If it must not, leave the object out (trigger-replicator: --exclude-namespace; legacy-purger: \
+         the configuration).";
     pub DRIFT = "FL004", Drift, "Somebody else wrote what we would write",
         "Between the plan and the write another client created or changed the same fields of the same object.",
         "Look at the object and who manages it (`kubectl get … --show-managed-fields -o yaml`), then run again.";
