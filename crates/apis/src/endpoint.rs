@@ -38,10 +38,17 @@ pub enum Error {
     Port,
 }
 
+impl Error {
+    /// Without the position: of what is shown, credentials are taken out, and it is another one there.
+    fn malformed(why: &str) -> Self {
+        Self::Malformed(why.split(" at index ").next().unwrap_or_default().to_owned())
+    }
+}
+
 impl Endpoint {
     /// Reads an endpoint as somebody wrote it.
     pub fn parse(written: &str) -> Result<Self, Error> {
-        let uri = Uri::parse(written).map_err(|error| Error::Malformed(error.to_string()))?;
+        let uri = Uri::parse(written).map_err(|error| Error::malformed(&error.to_string()))?;
         let default_port = match uri.scheme().as_str() {
             "http" => "80",
             "https" => "443",
@@ -161,6 +168,8 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_says_why() {
+        let unplaced = "is not a URL: unexpected character".to_owned();
+        assert_eq!(Endpoint::parse("http://me:hunter2 x@a.b/").map_err(|error| error.to_string()), Err(unplaced));
         assert!(matches!(Endpoint::parse("a b"), Err(Error::Malformed(_))));
         assert!(matches!(Endpoint::parse("svc.ns/path"), Err(Error::Malformed(_))));
         assert_eq!(Endpoint::parse("ftp://a.b/"), Err(Error::Scheme("ftp".into())));
