@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
 use crate::object;
+use crate::readiness::unready;
 
 /// The group of Subscription and Channel.
 pub const GROUP: &str = "messaging.knative.dev";
@@ -27,6 +28,8 @@ pub struct Channel {
     pub name: String,
     /// Label [`APPLICATION_LABEL`].
     pub application: Option<String>,
+    /// Why the Channel is not Ready, as far as it says so.
+    pub unready: Option<String>,
 }
 
 /// A Subscription between a Channel and a Broker.
@@ -44,6 +47,8 @@ pub struct Subscription {
     pub subscriber: Option<Endpoint>,
     /// Whether it is being deleted.
     pub is_terminating: bool,
+    /// Why the Subscription is not Ready, as far as it says so.
+    pub unready: Option<String>,
 }
 
 impl Channel {
@@ -54,6 +59,7 @@ impl Channel {
             api_version: object::api_version(object).to_owned(),
             name: object::name(object).to_owned(),
             application: label(object, APPLICATION_LABEL),
+            unready: unready(object),
         }
     }
 }
@@ -70,6 +76,7 @@ impl Subscription {
             channel: spec["channel"]["name"].as_str().unwrap_or_default().to_owned(),
             subscriber: spec["subscriber"]["uri"].as_str().and_then(|uri| Endpoint::parse(uri).ok()),
             is_terminating: object::is_terminating(object),
+            unready: unready(object),
         }
     }
 }
@@ -93,7 +100,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let channel = Channel { api_version: "messaging.knative.dev/v1".into(), name: "shop".into(), application: None };
+        let channel = Channel {
+            api_version: "messaging.knative.dev/v1".into(),
+            name: "shop".into(),
+            application: None,
+            unready: None,
+        };
         let address = Endpoint::parse("http://default-broker.orders").expect("an address");
         let labels = json!({APPLICATION_LABEL: "shop", BROKER_NAMESPACE_LABEL: "orders"});
         let object = json!({"metadata": {"name": "a", "labels": labels}, "spec": spec(&channel, &address)});

@@ -30,6 +30,12 @@ pub fn readiness(object: &Value) -> Option<Result<(), String>> {
     Some(if ready["status"] == "True" { Ok(()) } else { Err(format!("{KYMA_READY}: {reason}")) })
 }
 
+/// Why an object is not ready; none where it is, or does not say.
+#[must_use]
+pub fn unready(object: &Value) -> Option<String> {
+    readiness(object).and_then(Result::err)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

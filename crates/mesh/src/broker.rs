@@ -2,6 +2,7 @@
 
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::object;
+use fairlead_apis::readiness::unready;
 pub use fairlead_apis::trigger::DEFAULT_BROKER as BROKER;
 use fairlead_migration::change::Target;
 use serde_json::Value;
@@ -14,6 +15,8 @@ pub struct Broker {
     pub is_terminating: bool,
     /// `status.address.url`, where its controller has given it one.
     pub address: Option<Endpoint>,
+    /// Why the Broker is not Ready, as far as it says so.
+    pub unready: Option<String>,
 }
 
 impl Broker {
@@ -22,7 +25,7 @@ impl Broker {
         let url = &object["status"]["address"]["url"];
         // v1alpha1 also had `hostname`, which says the same with less.
         let address = url.as_str().and_then(|url| Endpoint::parse(url).ok());
-        let broker = Self { is_terminating: object::is_terminating(object), address };
+        let broker = Self { is_terminating: object::is_terminating(object), address, unready: unready(object) };
         (object::name(object) == BROKER).then(|| (object::namespace(object).to_owned(), broker))
     }
 }

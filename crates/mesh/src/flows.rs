@@ -24,6 +24,8 @@ pub struct Flow {
     pub activation: Target,
     /// The Channel that carries them.
     pub channel: Channel,
+    /// Whether the Channel is there: it may come later.
+    pub has_channel: bool,
 }
 
 /// The flows that should be, and what was found on the way.
@@ -143,6 +145,7 @@ fn flow(observed: &Observed, application: &str, activation: &Activation) -> Resu
             api_version: observed.versions.channel.clone().unwrap_or_default(),
             name: application.to_owned(),
             application: Some(application.to_owned()),
+            unready: None,
         },
         [] => {
             let message = format!("there is no Application {application}, and no Channel of it");
@@ -161,6 +164,7 @@ fn flow(observed: &Observed, application: &str, activation: &Activation) -> Resu
         service: activation.service.clone(),
         activation: target(activation),
         channel,
+        has_channel: !channels.is_empty(),
     })
 }
 

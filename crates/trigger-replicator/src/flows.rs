@@ -1,6 +1,7 @@
 //! Compares the desired flows with those that exist. Pure: `fairlead_mesh` reads flows, and decides which are desired.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use fairlead_apis::endpoint::Endpoint;
 use fairlead_apis::limits;
@@ -73,8 +74,9 @@ impl FlowChanges {
                 let message = format!("it is being deleted, and the events of {} need it", flow.application);
                 return Err(codes::TERMINATING.finding(target, message));
             }
-            Some(_) => {
-                self.unchanged.insert(target, "is there".to_owned());
+            Some(broker) => {
+                let unready = broker.unready.as_ref().map(|why| format!(", but is not Ready: {why}"));
+                self.unchanged.insert(target, format!("is there{}", unready.unwrap_or_default()));
                 return Ok(());
             }
             None => {}
@@ -160,7 +162,11 @@ impl FlowChanges {
         let labels = json!({BROKER_NAMESPACE_LABEL: namespace, APPLICATION_LABEL: application, SERVICE_LABEL: service});
         let mut image = object(&target(&name), Some(labels));
         image["spec"] = messaging::spec(channel, &address(flow, observed)?);
-        let reason = format!("carries the events of {application} to {namespace}");
+        let mut reason = format!("carries the events of {application} to {namespace}");
+        if !flow.has_channel {
+            // Writing to a String cannot fail.
+            let _ = write!(reason, ", once Channel {INTEGRATION_NAMESPACE}/{} is there: it is missing", channel.name);
+        }
         self.create(TRIGGERS, target(&name), image, reason, flow)
     }
 
@@ -183,7 +189,11 @@ impl FlowChanges {
         let address = observed.brokers.get(namespace).and_then(|broker| broker.address.as_ref());
         let moved = existing.subscriber.as_ref().zip(address).filter(|(now, address)| now != address);
         let Some((_, address)) = moved else {
-            self.unchanged.insert(target, format!("already carries the events of {application} to {namespace}"));
+            let mut reason = format!("already carries the events of {application} to {namespace}");
+            if let Some(unready) = unready(flow, observed, existing) {
+                reason.extend([", but ", &unready]);
+            }
+            self.unchanged.insert(target, reason);
             return Ok(());
         };
         if let Some(other) = other_release(image, release) {
@@ -250,6 +260,21 @@ impl FlowChanges {
         changes.insert(target.clone(), Change { stage, target, images: Images::Create(image), reason });
         Ok(())
     }
+}
+
+/// The first link of a way that says it is not Ready, causes before what follows from them.
+fn unready(flow: &Flow, observed: &Observed, existing: &messaging::Subscription) -> Option<String> {
+    let Flow { namespace, channel, has_channel, .. } = flow;
+    let broker = observed.brokers.get(namespace).and_then(|broker| broker.unready.as_ref());
+    if !has_channel {
+        return Some(format!("Channel {INTEGRATION_NAMESPACE}/{} is missing", channel.name));
+    }
+    broker
+        .map(|why| format!("Broker {namespace}/{BROKER} is not Ready: {why}"))
+        .or_else(|| {
+            Some(format!("Channel {INTEGRATION_NAMESPACE}/{} is not Ready: {}", channel.name, channel.unready.as_ref()?))
+        })
+        .or_else(|| Some(format!("is not Ready: {}", existing.unready.as_ref()?)))
 }
 
 fn object(target: &Target, labels: Option<Value>) -> Image {

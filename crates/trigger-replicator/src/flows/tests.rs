@@ -113,11 +113,56 @@ fn the_second_run_has_nothing_to_do() {
     assert_eq!((second.len(), second.unchanged().len()), (0, 2));
 }
 
+#[test]
+fn a_way_that_is_there_and_not_ready_says_so_with_the_first_cause() {
+    let unready = |object: Value, why: &str| {
+        let ready = json!({"type": "Ready", "status": "False", "reason": "Broken", "message": why});
+        let mut object = object;
+        object["status"]["conditions"] = json!([ready]);
+        object
+    };
+    let (bare, subscription) = (broker(Some("http://new.orders/")), brokersub("it", "shop", "http://new.orders/"));
+    let carries = "Subscription kyma-integration/it: already carries the events of shop to orders";
+    let is_there = "Broker orders/default: is there";
+    for (more, expected) in [
+        (vec![channel("shop"), bare.clone(), subscription.clone()], [is_there.to_owned(), carries.to_owned()]),
+        (
+            vec![channel("shop"), bare.clone(), unready(subscription.clone(), "not bound")],
+            [is_there.to_owned(), format!("{carries}, but is not Ready: Ready: Broken: not bound")],
+        ),
+        (
+            vec![unready(channel("shop"), "no backend"), bare.clone(), unready(subscription.clone(), "follows")],
+            [
+                is_there.to_owned(),
+                format!("{carries}, but Channel kyma-integration/shop is not Ready: Ready: Broken: no backend"),
+            ],
+        ),
+        (
+            vec![unready(bare.clone(), "no ingress"), channel("shop"), subscription.clone()],
+            [
+                format!("{is_there}, but is not Ready: Ready: Broken: no ingress"),
+                format!("{carries}, but Broker orders/default is not Ready: Ready: Broken: no ingress"),
+            ],
+        ),
+        (
+            vec![bare, subscription],
+            [is_there.to_owned(), format!("{carries}, but Channel kyma-integration/shop is missing")],
+        ),
+    ] {
+        let plan = plan(&more);
+        let said: Vec<String> = plan.unchanged().iter().map(|it| format!("{}: {}", it.target, it.reason)).collect();
+        assert_eq!((said, warnings(&plan).len()), (expected.to_vec(), 0));
+    }
+}
+
 /// kyma-project/kyma#7193: provisioning failed for good, because the Channel was not there yet.
 #[test]
 fn a_channel_that_is_not_there_yet_is_named_like_its_application() {
     let subscription = created(&plan(&[broker(Some("http://broker.example/orders"))])).remove(0);
     assert_eq!(subscription["spec"]["channel"]["name"], "shop");
+    let reasons: Vec<String> = plan(&[]).changes().map(|change| change.reason).collect();
+    let missing = "carries the events of shop to orders, once Channel kyma-integration/shop is there: it is missing";
+    assert!(reasons.iter().any(|reason| reason == missing), "{reasons:?}");
     assert_eq!(subscription["spec"]["subscriber"]["uri"], "http://broker.example/orders");
 }
 
