@@ -57,7 +57,7 @@ impl Namespaces {
         };
         let known = source.fold(&kinds::NAMESPACE, BTreeMap::new, add).await?;
         // Files need not hold the namespaces of their objects.
-        let unknown = excluded.iter().filter(|name| matches!(source, Source::Cluster(..)) && !known.contains_key(*name));
+        let unknown = excluded.iter().filter(|name| !known.contains_key(*name) && !source.mentions_namespace(name));
         for namespace in unknown {
             tracing::warn!(namespace, "--exclude-namespace names one that is not there");
         }

@@ -18,6 +18,8 @@ pub struct Manifests<'a> {
     asked: Asked<'a>,
     /// By group and kind.
     shelves: BTreeMap<(String, String), Shelf>,
+    /// In which objects are, or that are there themselves.
+    namespaces: BTreeSet<String>,
     /// The versions that a definition says are served, by group and kind.
     served: BTreeMap<(String, String), Vec<String>>,
     /// In which version kinds are served that have had several, where their definition is not among the files.
@@ -29,7 +31,8 @@ impl<'a> Manifests<'a> {
     /// one is served in `assumed_version`. Which of the kinds that are asked for are in namespaces is known without a server.
     #[must_use]
     pub fn new(asked: impl Into<Asked<'a>>, assumed_version: &'static str) -> Self {
-        Self { asked: asked.into(), shelves: BTreeMap::new(), served: BTreeMap::new(), assumed_version }
+        let (shelves, namespaces, served) = Default::default();
+        Self { asked: asked.into(), shelves, namespaces, served, assumed_version }
     }
 
     /// Adds an object of a document of a file.
@@ -51,6 +54,11 @@ impl<'a> Manifests<'a> {
             let spec = &object["spec"];
             self.served.entry((text(&spec["group"]), text(&spec["names"]["kind"]))).or_insert_with(|| served(spec));
         }
+        let is_namespace = object::api_version(&object) == "v1" && object::kind(&object) == "Namespace";
+        let namespace = if is_namespace { object::name(&object) } else { object::namespace(&object) };
+        if !self.namespaces.contains(namespace) {
+            self.namespaces.insert(namespace.to_owned());
+        }
         let key = (object::group(&object).to_owned(), object::kind(&object).to_owned());
         self.shelves.entry(key).or_default().add(&object, Place { file: file.clone(), document })
     }
@@ -64,6 +72,10 @@ impl<'a> Manifests<'a> {
 
     pub(crate) fn of(&self, kind: &Kind) -> impl Iterator<Item = Value> {
         self.shelves.get(&key(kind)).into_iter().flat_map(Shelf::objects)
+    }
+
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains(name)
     }
 
     pub(crate) fn kinds(&self) -> Vec<Kind> {

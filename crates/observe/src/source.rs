@@ -53,6 +53,15 @@ impl Source<'_> {
         }
     }
 
+    /// Whether files hold this namespace, or anything in it; a cluster is asked for its namespaces.
+    #[must_use]
+    pub fn mentions_namespace(&self, name: &str) -> bool {
+        match self {
+            Self::Cluster(..) => false,
+            Self::Manifests(manifests) => manifests.has_namespace(name),
+        }
+    }
+
     /// Groups with their versions of which nobody knows what they serve: their server does not answer.
     #[must_use]
     pub fn silent(&self) -> &[String] {

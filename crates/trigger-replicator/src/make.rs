@@ -8,6 +8,7 @@ use fairlead_mesh::namespaces::Namespaces;
 use fairlead_mesh::observed;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
+use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
 use crate::args::{Args, Command};
@@ -55,10 +56,34 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
         let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
         return Err(Unplannable::NotServed(Failure::new(&codes::NO_FLOW_KIND, message)));
     }
+    if let Source::Manifests(_) = source {
+        say_absent(source, !replicas.is_empty());
+    }
     let (triggers, older) = (Existing::of(source, &replicas, &namespaces).await?, older::warning(source).await?);
     let observed = Observed { namespaces, flows: observed, triggers, older };
     let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
     let is_shown = matches!(args.command, Command::Plan(_));
     let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into(), is_shown };
     Ok(plan(desired, &observed, &limits))
+}
+
+/// Somebody may have left a kind out of a dump; a cluster says which kinds it serves.
+fn say_absent(source: &Source<'_>, has_replicas: bool) {
+    for (kinds, consequence) in absent(source).into_iter().filter(|_| has_replicas) {
+        tracing::warn!("the input has neither objects nor the definition of {kinds}: {consequence}");
+    }
+}
+
+/// Kinds that no file mentions, and what follows.
+fn absent(source: &Source<'_>) -> Vec<(String, &'static str)> {
+    let is_absent = |kind: &&&Kind| !source.kinds_of(&kind.group).contains(&*kind.kind);
+    let name = |kind: &&Kind| format!("{}.{}", kind.kind, kind.group);
+    let among = |kinds: &[&Kind]| kinds.iter().filter(is_absent).map(name).collect::<Vec<_>>().join(", ");
+    let mesh = among(&[&kinds::TRIGGER, &kinds::BROKER, &kinds::CHANNEL, &kinds::SUBSCRIPTION]);
+    let legacy = among(&[&kinds::ACTIVATION]);
+    let said = [
+        (mesh, "what a cluster has of them already, the plan creates or waits for"),
+        (legacy, "the plan has Triggers, and no way of events to them"),
+    ];
+    said.into_iter().filter(|(kinds, _)| !kinds.is_empty()).collect()
 }
