@@ -32,13 +32,14 @@ Examples:
   See what would happen in the cluster of the current context:
     trigger-replicator plan
 
-  The same without the cluster, for a pull request (leave out kinds that it
-  does not serve):
-    legacy=subscriptions.eventing.kyma-project.io,eventactivations
-    legacy+=,applications,applicationmappings,serviceinstances
-    mesh=triggers,brokers,channels,inmemorychannels,httpsources,policies
-    mesh+=,subscriptions.messaging.knative.dev
-    kubectl get -A -o yaml ns,crds,$legacy,$mesh > dump.yaml
+  The same without the cluster, for a pull request (kubectl complains of a kind
+  that the cluster does not serve, and the dump goes on):
+    for kind in subscriptions.eventing.kyma-project.io eventactivations \\
+      applications applicationmappings serviceinstances \\
+      triggers.eventing.knative.dev brokers.eventing.knative.dev \\
+      channels.messaging.knative.dev subscriptions.messaging.knative.dev \\
+      inmemorychannels httpsources policies.authentication.istio.io ns crds
+    do echo ---; kubectl get -A -o yaml $kind; done > dump.yaml
     trigger-replicator plan --from dump.yaml
 
   The same as a comment on it:
@@ -59,12 +60,25 @@ Examples:
   What does a code mean?
     trigger-replicator explain TR101";
 
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  trigger-replicator plan
+  trigger-replicator plan --from manifests/ -o github
+  trigger-replicator plan --exclude-namespace sandbox,attic -o json > plan.json";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  trigger-replicator apply --release shop --ledger-namespace shop
+  trigger-replicator apply --plan plan.json --release shop --ledger-namespace shop";
+
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
     /// Show what `apply` would do; change nothing.
+    #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Create the Triggers that are missing; take everything back when one of them fails.
+    #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
     /// Go on with what `apply` has left to the background: wait until all of it is ready, and take it back when nothing becomes ready any more.
     Background(ApplyArgs),

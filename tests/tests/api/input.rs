@@ -6,10 +6,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fairlead_tests::cluster::lease;
 use fairlead_tests::program::{Ended, job, root, run};
 use serde_json::{Value, json};
 
 use crate::fixtures::subscription;
+use crate::person::Person;
 
 fn case(name: &str) -> PathBuf {
     root().join("tests/tests/api/cases").join(name)
@@ -52,6 +54,54 @@ fn an_object_is_planned_once_however_many_links_lead_to_its_file() {
     symlink(".", path("loop")).expect("a link");
     symlink("turns", path("turns")).expect("a link");
     assert_eq!(plan_from(folder.path()).expect(0).stdout, once);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_passed_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::copy(case("configmap-mount/data/legacy.yaml"), folder.path().join("legacy.yaml")).expect("copied");
+    let once = plan_from(folder.path()).expect(0).stdout;
+    symlink("nowhere", folder.path().join("gone.yaml")).expect("a link");
+    let ended = plan_from(folder.path()).expect(0);
+    assert_eq!(ended.stdout, once);
+    assert!(ended.stderr.contains("gone.yaml (a link that leads nowhere)"), "{}", ended.stderr);
+}
+
+#[test]
+fn kinds_and_namespaces_that_the_input_does_not_have_are_said() {
+    let input = subscription("default", "one", "order.one").to_string();
+    let plan = |args: &[&str], input: &str| {
+        run(job("trigger-replicator").args(["plan", "--from", "-"]).args(args), input).expect(0).stderr
+    };
+    let said = plan(&["--exclude-namespace", "nope"], &input);
+    for word in [
+        "--exclude-namespace names one that is not there",
+        "namespace=\"nope\"",
+        "neither objects nor the definition of Trigger.eventing.knative.dev, Broker.eventing.knative.dev, ",
+        "neither objects nor the definition of EventActivation.applicationconnector.kyma-project.io: ",
+    ] {
+        assert!(said.contains(word), "{word}\n{said}");
+    }
+    assert!(!plan(&["--exclude-namespace", "default"], &input).contains("not there"));
+    let broker = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"namespace": "a", "name": "default"}});
+    let said = plan(&[], &format!("{input}\n---\n{broker}"));
+    assert!(said.contains("the definition of Trigger.eventing.knative.dev, Channel."), "{said}");
+}
+
+#[test]
+fn the_dump_that_help_shows_is_made_also_where_a_kind_is_not_served() {
+    let (cluster, person) = (lease(), Person::new());
+    cluster.apply(&subscription("default", "one", "order.one"));
+    let help = person.paste("trigger-replicator --help", None).expect(0).stdout;
+    let end = "done > dump.yaml\n";
+    let begin = help.find("    for kind in ").expect("the loop is shown");
+    let shown = &help[begin..begin + help[begin..].find(end).expect("the loop ends") + end.len()];
+    let shown = shown.replace("for kind in ", "for kind in nosuch.example.com ");
+    let dumped = person.paste(&shown, Some(Path::new(cluster.kubeconfig()))).expect(0);
+    assert!(dumped.stderr.contains("doesn't have a resource type \"nosuch\""), "{}", dumped.stderr);
+    let plan = person.paste("trigger-replicator plan --from dump.yaml -o json", None).expect(0);
+    assert!(!plan.stderr.contains("neither objects"), "{}", plan.stderr);
+    assert_eq!(created(plan), 1);
 }
 
 #[test]
