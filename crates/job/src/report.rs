@@ -53,7 +53,8 @@ pub fn say(text: &str) -> Result<bool, Failure> {
 
 /// Writes to stdout what would happen. Colours only on a terminal.
 pub fn print_plan(output: Output, plan: &Plan) -> Result<(), Failure> {
-    print(|out, colours| write(out, colours, output, plan, None))
+    // Text has escaped all that would have to be stripped, and may be long.
+    print(output != Output::Text, |out, colours| write(out, colours, output, plan, None))
         .map_err(|error| Failure::new(&shared::OUTPUT, format!("failed to write the plan to stdout: {error:#}")))
 }
 
@@ -69,7 +70,7 @@ pub fn print_end(output: Output, plan: &Plan, ended: &Ended, release: &str) -> a
     if output == Output::Yaml && !is_first {
         say("---\n")?;
     }
-    print(|out, colours| write(out, colours, output, plan, Some((ended, release))))
+    print(true, |out, colours| write(out, colours, output, plan, Some((ended, release))))
         .context("failed to write the report to stdout")
 }
 
@@ -112,7 +113,7 @@ enum Colours {
     None,
 }
 
-fn print(write: impl FnOnce(&mut dyn Write, Colours) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn print(may_have_escapes: bool, write: impl FnOnce(&mut dyn Write, Colours) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let stdout = std::io::stdout().lock();
     let colours = match anstream::AutoStream::choice(&stdout) {
         anstream::ColorChoice::Never => Colours::None,
@@ -120,7 +121,8 @@ fn print(write: impl FnOnce(&mut dyn Write, Colours) -> anyhow::Result<()>) -> a
     };
     // Standard output itself writes line by line.
     let buffer = BufWriter::with_capacity(OUTPUT_BUFFER, stdout);
-    let mut out = Stdout { buffer, strip: (colours == Colours::None).then(StripBytes::new) };
+    let strip = (colours == Colours::None && may_have_escapes).then(StripBytes::new);
+    let mut out = Stdout { buffer, strip };
     match write(&mut out, colours).and_then(|()| Ok(out.flush()?)) {
         // `plan | head` is no failure.
         Err(error) if is_broken_pipe(&error) => Ok(()),
@@ -128,7 +130,7 @@ fn print(write: impl FnOnce(&mut dyn Write, Colours) -> anyhow::Result<()>) -> a
     }
 }
 
-/// Standard output, where there is no terminal without colours.
+/// Standard output, where there is no terminal without colours and other sequences.
 struct Stdout {
     buffer: BufWriter<StdoutLock<'static>>,
     strip: Option<StripBytes>,
@@ -288,6 +290,25 @@ mod tests {
             all.extend([&format!("=== {output:?}\n"), text.as_str(), "\n"]);
         }
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_long_plan_is_written_in_its_order() {
+        let stage = |name| Stage::new(name, StageKind::Expand, UndoAt::PostRollback, 8);
+        let mut builder = PlanBuilder::new("step", vec![stage("First"), stage("Second")]);
+        let change = plan().changes().next().expect("it has one");
+        let named = |stage, number: usize| Change {
+            stage,
+            target: Target { name: format!("n{number:04}"), ..change.target.clone() },
+            ..change.clone()
+        };
+        (0..3_000).map(|number| named(0, number)).chain([named(1, 0)]).for_each(|change| builder.push(&change));
+        let text = written(Output::Text, &builder.build());
+        let lines = text.lines().filter(|line| line.starts_with(['+', 'S'])).map(str::to_owned);
+        let expected = (0..3_000).map(|number| format!("+ create Trigger orders/n{number:04}"));
+        let [first, second] = ["Stage 1 of 2: First (expand)", "Stage 2 of 2: Second (expand)"].map(str::to_owned);
+        let expected = std::iter::once(first).chain(expected).chain([second, "+ create Trigger orders/n0000".to_owned()]);
+        assert!(lines.eq(expected), "{}", text.len());
     }
 
     #[test]

@@ -74,6 +74,13 @@ impl<'a> Manifests<'a> {
         self.shelves.get(&key(kind)).into_iter().flat_map(Shelf::objects)
     }
 
+    /// Takes what `make` makes of each object of a kind, in their order.
+    pub(crate) fn each<T: Send>(&self, kind: &Kind, make: impl Fn(Value) -> T + Sync, take: impl FnMut(T)) {
+        if let Some(shelf) = self.shelves.get(&key(kind)) {
+            shelf.each(make, take);
+        }
+    }
+
     pub(crate) fn has_namespace(&self, name: &str) -> bool {
         self.namespaces.contains(name)
     }

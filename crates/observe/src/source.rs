@@ -97,7 +97,29 @@ impl Source<'_> {
         self.fold_in(kind, None, begin, add).await
     }
 
-    /// The same for the objects of one namespace.
+    /// The same, where `read` makes something of each object without looking at any other: of files, two threads share that.
+    pub async fn fold_read<T: Send, S>(
+        &self,
+        kind: &Kind,
+        read: impl Fn(Value) -> T + Sync,
+        begin: impl Fn() -> S,
+        mut add: impl FnMut(&mut S, T),
+    ) -> Result<S, Obstacle> {
+        let Self::Manifests(manifests) = self else {
+            return self.fold(kind, begin, |found, object| add(found, read(object))).await;
+        };
+        let mut found = begin();
+        if let Some(api_version) = manifests.api_version(kind) {
+            let read = |mut object: Value| {
+                object["apiVersion"] = api_version.as_str().into();
+                read(object)
+            };
+            manifests.each(kind, read, |made| add(&mut found, made));
+        }
+        Ok(found)
+    }
+
+    /// The same as [`Self::fold`] for the objects of one namespace.
     async fn fold_in<S>(
         &self,
         kind: &Kind,

@@ -7,7 +7,7 @@ use fairlead_mesh::broker::broker;
 use fairlead_mesh::flows::Flows;
 use fairlead_mesh::namespaces::Namespaces;
 use fairlead_mesh::{kinds, observed};
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
@@ -73,17 +73,18 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
-    for index in 0..replicas.len() {
-        let (replica, findings) = replicas.get(index, &trigger_version);
+    let made = |index| Made::of(&replicas, index, &trigger_version, observed.triggers.get(index));
+    replicas.each(made, |made| {
+        let Made { replica, findings, found, image } = made;
         for finding in findings {
             if finding.code == codes::NAME_TAKEN.id { plan.refuse(finding) } else { plan.warn(finding) }
         }
-        let is_created = compare(&mut plan, &replica, observed.triggers.get(index), limits.release);
+        let is_created = compare(&mut plan, &replica, found, image, limits.release);
         let namespace = &replica.delivery.namespace;
         let has_broker = observed.flows.has_broker(namespace) || changes.with_broker.contains(namespace);
         awaited += usize::from(is_created && has_broker);
         *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
-    }
+    });
     // The group of Subscriptions sorts after that of Triggers, so a Trigger exists before its events begin to flow.
     changes.subscriptions.values().for_each(|change| plan.push(change));
     warn_of_waiting(&mut plan, awaited);
@@ -145,8 +146,34 @@ fn pacing() -> Vec<Pacing> {
     vec![trigger, subscription]
 }
 
+/// A replica, and all that is known of it before it is compared.
+struct Made<'a> {
+    replica: Replica,
+    findings: Vec<Finding>,
+    found: &'a Found,
+    /// The Trigger where none has its name; or what the API server would not take.
+    image: Option<Result<Image, Violation>>,
+}
+
+impl<'a> Made<'a> {
+    fn of(replicas: &Replicas, index: usize, trigger_version: &str, found: &'a Found) -> Self {
+        let (replica, findings) = replicas.get(index, trigger_version);
+        let image = (found.namesake == Namesake::Absent).then(|| {
+            let image = replica.image();
+            limits::violation(&image).map_or(Ok(image), Err)
+        });
+        Self { replica, findings, found, image }
+    }
+}
+
 /// Whether a Trigger is created.
-fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &str) -> bool {
+fn compare(
+    plan: &mut PlanBuilder,
+    replica: &Replica,
+    found: &Found,
+    image: Option<Result<Image, Violation>>,
+    release: &str,
+) -> bool {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
@@ -164,26 +191,22 @@ fn compare(plan: &mut PlanBuilder, replica: &Replica, found: &Found, release: &s
         keep(plan, replica, found, name, *is_replica, release);
         return false;
     }
-    match found.namesake {
-        Namesake::Terminating => {
+    match (found.namesake, image) {
+        (Namesake::Terminating, _) => {
             let message = format!("it is being deleted, and {} needs it", subscriptions_of(replica));
             plan.refuse(codes::TERMINATING.finding(target.clone(), message));
         }
-        Namesake::Different => {
-            let difference = found.difference().unwrap_or("its spec is another");
-            let message = format!("{difference}, so it is not the replica of {}", subscriptions_of(replica));
-            plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
-        }
-        _ => {
-            let image = replica.image();
-            if let Some(violation) = limits::violation(&image) {
-                plan.refuse(not_taken(target, &violation, replica));
-                return false;
-            }
+        (_, Some(Ok(image))) => {
             warn(plan, &target.name);
             let (images, reason) = (Images::Create(image), format!("replicates {}", subscriptions_of(replica)));
             plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
             return true;
+        }
+        (_, Some(Err(violation))) => plan.refuse(not_taken(target, &violation, replica)),
+        _ => {
+            let difference = found.difference().unwrap_or("its spec is another");
+            let message = format!("{difference}, so it is not the replica of {}", subscriptions_of(replica));
+            plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
         }
     }
     false

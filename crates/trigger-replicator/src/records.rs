@@ -3,10 +3,9 @@
 //! A server lists namespace by namespace, so each is sorted for itself as soon as it is complete. Files may have any order: then all are
 //! sorted again at the end.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fairlead_migration::packed::Frame;
 
@@ -54,7 +53,7 @@ pub(crate) struct Records {
     /// Whether a namespace came that belongs before another one.
     is_mixed: bool,
     /// The block that was read last, with its number.
-    read: RefCell<Option<(usize, Rc<Lines>)>>,
+    read: Mutex<Option<(usize, Arc<Lines>)>>,
 }
 
 struct Block {
@@ -161,13 +160,13 @@ impl Records {
         look(self.lines(block).get((line - self.blocks[block].begin) as usize))
     }
 
-    fn lines(&self, block: usize) -> Rc<Lines> {
-        let mut read = self.read.borrow_mut();
+    fn lines(&self, block: usize) -> Arc<Lines> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, lines)) = read.as_ref().filter(|(number, _)| *number == block) {
-            return Rc::clone(lines);
+            return Arc::clone(lines);
         }
-        let lines = Rc::new(Lines::of(text(&self.blocks[block].frame)));
-        *read = Some((block, Rc::clone(&lines)));
+        let lines = Arc::new(Lines::of(text(&self.blocks[block].frame)));
+        *read = Some((block, Arc::clone(&lines)));
         lines
     }
 

@@ -5,6 +5,7 @@
 //! [`Replica`] is made when it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::sync_channel;
 
 use fairlead_apis::delivery::{Delivery, Undeliverable};
 use fairlead_apis::endpoint::Endpoint;
@@ -28,6 +29,9 @@ use fairlead_job::codes::trigger_replicator as codes;
 
 /// Names the Subscriptions that a replica serves: `namespace/name`, sorted, with commas.
 pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";
+
+/// So many replicas go from one thread to the other at once.
+const BATCH: usize = 256;
 
 /// Labels by which tools find what they manage: on a Trigger that is not in their source they would have it pruned.
 /// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`, Rancher's
@@ -109,8 +113,8 @@ impl Replica {
 impl Replicas {
     /// Reads the legacy Subscriptions, and decides what should be.
     pub async fn of(source: &Source<'_>, namespaces: &Namespaces) -> Result<Self, Obstacle> {
-        let add = |replicas: &mut Self, object: Value| replicas.add(&object, namespaces);
-        let mut replicas = source.fold(&kinds::LEGACY_SUBSCRIPTION, Self::default, add).await?;
+        let read = |object: Value| Asked::by(&object, namespaces);
+        let mut replicas = source.fold_read(&kinds::LEGACY_SUBSCRIPTION, read, Self::default, Self::add).await?;
         // The first by name gives a replica its spelling of the endpoint and its labels.
         replicas.records.finish();
         Ok(replicas)
@@ -143,11 +147,10 @@ impl Replicas {
         };
         let mut replica =
             Replica { delivery: delivery(first), target, subscriptions: BTreeSet::new(), labels: BTreeMap::new() };
-        for record in &records {
+        for (position, record) in records.iter().enumerate() {
             let Record { namespace, trigger, name, content: Content { labels, .. } } = record;
             let subscription = || kinds::LEGACY_SUBSCRIPTION.target("v1alpha1", namespace, name);
-            let delivery = delivery(record);
-            if delivery != replica.delivery {
+            if position > 0 && delivery(record) != replica.delivery {
                 let message = format!("its Trigger would have the name {trigger}, which another Subscription's has");
                 findings.push(codes::NAME_TAKEN.finding(subscription(), message));
                 continue;
@@ -162,6 +165,20 @@ impl Replicas {
             }
         }
         (replica, findings)
+    }
+
+    /// Takes what `make` makes of each position, in their order. Of many replicas, a second thread makes the next ones.
+    pub(crate) fn each<T: Send>(&self, make: impl Fn(usize) -> T + Sync, take: impl FnMut(T)) {
+        if self.len() <= BATCH {
+            return (0..self.len()).map(make).for_each(take);
+        }
+        let make = &make;
+        std::thread::scope(|scope| {
+            let (sender, batches) = sync_channel::<Vec<T>>(2);
+            let batch = move |begin| (begin..self.len().min(begin + BATCH)).map(make).collect();
+            scope.spawn(move || (0..self.len()).step_by(BATCH).all(|begin| sender.send(batch(begin)).is_ok()));
+            batches.iter().flatten().for_each(take);
+        });
     }
 
     /// The position of the replica with this address.
@@ -186,62 +203,86 @@ impl Replicas {
         naming::name(&delivery.event_type, &delivery.key())
     }
 
-    fn add(&mut self, object: &Value, namespaces: &Namespaces) {
+    fn add(&mut self, asked: Asked) {
+        match asked {
+            Asked::Replica(record, warning) => {
+                self.records.add(&record);
+                self.warnings.extend(warning);
+            }
+            Asked::Refused(refusal) => self.refusals.push(refusal),
+            Asked::LeftOut(unchanged) => self.left_out.push(&unchanged),
+            Asked::Apart(namespace) => *self.left_out_in.entry(namespace).or_default() += 1,
+        }
+    }
+}
+
+/// What a Subscription asks for, as far as it alone says.
+enum Asked {
+    /// A replica, and what is to be said about it.
+    Replica(Record, Option<Finding>),
+    /// A replica that it cannot have.
+    Refused(Finding),
+    /// Nothing of ours.
+    LeftOut(Unchanged),
+    /// Nothing: its namespace does not take part.
+    Apart(String),
+}
+
+impl Asked {
+    fn by(object: &Value, namespaces: &Namespaces) -> Self {
         let namespace = object::namespace(object);
         if namespaces.left_out(namespace).is_some() {
-            *self.left_out_in.entry(namespace.to_owned()).or_default() += 1;
-            return;
+            return Self::Apart(namespace.to_owned());
         }
         let target = target(object);
         match Shape::of(object) {
             Shape::Legacy => {}
             Shape::Unknown => {
-                return self.refusals.push(codes::UNKNOWN_SHAPE.finding(target, "spec has none of the known shapes"));
+                return Self::Refused(codes::UNKNOWN_SHAPE.finding(target, "spec has none of the known shapes"));
             }
             Shape::Filter | Shape::Types => {
                 let reason = "left out, it is not of the legacy bus but of later Kyma".to_owned();
-                return self.left_out.push(&Unchanged { target, reason });
+                return Self::LeftOut(Unchanged { target, reason });
             }
         }
-        if let Err(refusal) = self.replicate(object, &target, namespaces) {
-            self.refusals.push(refusal);
+        match replica(object, &target, namespaces) {
+            Ok((record, warning)) => Self::Replica(record, warning),
+            Err(refusal) => Self::Refused(refusal),
         }
     }
+}
 
-    fn replicate(&mut self, object: &Value, target: &Target, namespaces: &Namespaces) -> Result<(), Finding> {
-        let (namespace, name) = (object::namespace(object), object::name(object));
-        let legacy = Legacy::read(object).map_err(|errors| {
-            let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            codes::BAD_FIELDS.finding(target.clone(), message)
-        })?;
-        // No server has such names; files may.
-        if [namespace, name].iter().any(|name| name.contains(|c: char| c.is_control() || c == '/')) {
-            return Err(codes::BAD_FIELDS.finding(target.clone(), "its name has characters that no name can have"));
-        }
-        if namespaces.is_terminating(namespace) {
-            let message = format!("namespace {namespace} is being deleted");
-            return Err(codes::NAMESPACE_TERMINATING.finding(target.clone(), message));
-        }
-        if object::is_terminating(object) {
-            return Err(codes::SUBSCRIPTION_TERMINATING.finding(target.clone(), "it is being deleted"));
-        }
-        let delivery = Delivery::asked_for(namespace, &legacy).map_err(|error| {
-            let code = if error == Undeliverable::NoEndpoint { &codes::NO_ENDPOINT } else { &codes::BAD_ENDPOINT };
-            code.finding(target.clone(), error.to_string())
-        })?;
-        if legacy.include_subscription_name_header {
-            let message = "include_subscription_name_header is set and has no counterpart";
-            self.warnings.push(codes::NAME_HEADER.finding(target.clone(), message));
-        }
-        let labels = object::labels(object).filter(|(label, _)| !is_tracking(label));
-        let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
-        let trigger = Self::name(&delivery);
-        let Delivery { source, event_type, event_type_version, endpoint, .. } = delivery;
-        let content = Content { source, event_type, event_type_version, endpoint: endpoint.as_str().to_owned(), labels };
-        let record = Record { namespace: namespace.to_owned(), trigger, name: name.to_owned(), content };
-        self.records.add(&record);
-        Ok(())
+fn replica(object: &Value, target: &Target, namespaces: &Namespaces) -> Result<(Record, Option<Finding>), Finding> {
+    let (namespace, name) = (object::namespace(object), object::name(object));
+    let legacy = Legacy::read(object).map_err(|errors| {
+        let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        codes::BAD_FIELDS.finding(target.clone(), message)
+    })?;
+    // No server has such names; files may.
+    if [namespace, name].iter().any(|name| name.contains(|c: char| c.is_control() || c == '/')) {
+        return Err(codes::BAD_FIELDS.finding(target.clone(), "its name has characters that no name can have"));
     }
+    if namespaces.is_terminating(namespace) {
+        let message = format!("namespace {namespace} is being deleted");
+        return Err(codes::NAMESPACE_TERMINATING.finding(target.clone(), message));
+    }
+    if object::is_terminating(object) {
+        return Err(codes::SUBSCRIPTION_TERMINATING.finding(target.clone(), "it is being deleted"));
+    }
+    let delivery = Delivery::asked_for(namespace, &legacy).map_err(|error| {
+        let code = if error == Undeliverable::NoEndpoint { &codes::NO_ENDPOINT } else { &codes::BAD_ENDPOINT };
+        code.finding(target.clone(), error.to_string())
+    })?;
+    let warning = legacy.include_subscription_name_header.then(|| {
+        let message = "include_subscription_name_header is set and has no counterpart";
+        codes::NAME_HEADER.finding(target.clone(), message)
+    });
+    let labels = object::labels(object).filter(|(label, _)| !is_tracking(label));
+    let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
+    let trigger = Replicas::name(&delivery);
+    let Delivery { source, event_type, event_type_version, endpoint, .. } = delivery;
+    let content = Content { source, event_type, event_type_version, endpoint: endpoint.as_str().to_owned(), labels };
+    Ok((Record { namespace: namespace.to_owned(), trigger, name: name.to_owned(), content }, warning))
 }
 
 fn delivery(record: &Record) -> Delivery {

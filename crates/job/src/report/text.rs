@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
 
 use anstyle::{AnsiColor, Style};
 use fairlead_migration::change::{Action, Change, Images};
@@ -22,6 +24,9 @@ const DELETE: Style = AnsiColor::Red.on_default();
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
+/// So many changes are rendered at once: a few blocks of the plan.
+const CHUNK: usize = 512;
+
 /// What the line of the change says already.
 const NAMED_ABOVE: [&str; 4] = ["apiVersion", "kind", "metadata.namespace", "metadata.name"];
 
@@ -33,12 +38,9 @@ pub(super) fn write(out: &mut dyn Write, colours: Colours, plan: &Plan) -> io::R
         out.empty()?;
     }
     let used: Vec<usize> = (0..plan.stages().len()).filter(|stage| !plan.positions(*stage).is_empty()).collect();
-    let mut stages = used.iter().copied().enumerate().peekable();
-    for change in plan.changes().map(redact::change) {
-        if let Some((number, index)) = stages.next_if(|(_, index)| *index == change.stage) {
-            out.stage(plan, number + 1, used.len(), index)?;
-        }
-        out.change(&change)?;
+    for (number, index) in used.iter().enumerate() {
+        out.stage(plan, number + 1, used.len(), *index)?;
+        out.changes(plan, plan.positions(*index))?;
     }
     findings(out, DELETE, "refused", plan.refusals())?;
     findings(out, UPDATE, "warning", plan.warnings())?;
@@ -72,6 +74,29 @@ impl Lines<'_> {
             }
         }
         self.empty()
+    }
+
+    /// Renders changes in two threads, and writes them in their order.
+    fn changes(&mut self, plan: &Plan, positions: Range<usize>) -> io::Result<()> {
+        let colours = self.colours;
+        let begins = positions.clone().step_by(CHUNK);
+        let chunks: Vec<_> = begins.map(|begin| begin..positions.end.min(begin + CHUNK)).collect();
+        let render = |chunk: &Range<usize>| render(plan, colours, chunk.clone());
+        std::thread::scope(|scope| {
+            let (sender, rendered) = sync_channel(1);
+            let mut others = chunks.iter().skip(1).step_by(2);
+            if others.len() > 0 {
+                // It ends early where nobody reads any more.
+                scope.spawn(move || others.all(|chunk| sender.send(render(chunk)).is_ok()));
+            }
+            for pair in chunks.chunks(2) {
+                self.out.write_all(&render(&pair[0])?)?;
+                if pair.len() == 2 {
+                    self.out.write_all(&rendered.recv().map_err(io::Error::other)??)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn change(&mut self, change: &Change) -> io::Result<()> {
@@ -134,6 +159,21 @@ impl Lines<'_> {
     fn empty(&mut self) -> io::Result<()> {
         self.out.write_all(b"\n")
     }
+}
+
+/// The text of the changes at these positions. A plan is read backwards where it is not read from its beginning.
+fn render(plan: &Plan, colours: Colours, positions: Range<usize>) -> io::Result<Vec<u8>> {
+    let mut texts = Vec::with_capacity(positions.len());
+    let mut line = String::new();
+    for (_, change) in plan.changes_rev(positions) {
+        let mut text = Vec::new();
+        let mut lines = Lines { out: &mut text, colours, text: line };
+        lines.change(&redact::change(change))?;
+        line = lines.text;
+        texts.push(text);
+    }
+    texts.reverse();
+    Ok(texts.concat())
 }
 
 /// How many objects of each kind a stage deletes; what it only changes, it does not destroy.

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use fairlead_apis::object;
 use fairlead_migration::packed::Packed;
@@ -13,6 +15,12 @@ use serde_json::value::RawValue;
 /// So many bytes of objects are brought into order at once, at most and at least; what is read later is merged with them when all are asked
 /// for. A dump has many kinds of a few objects: of each only a part is not compressed.
 const RUN: std::ops::RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
+
+/// So many objects go from one thread to the other at once.
+const BATCH: usize = 256;
+
+/// So many batches wait for a thread.
+const AHEAD: usize = 2;
 
 /// Where an object was read.
 #[derive(Clone)]
@@ -29,6 +37,8 @@ type Keyed = (String, Box<RawValue>);
 pub(super) struct Shelf {
     /// Each in order.
     runs: Vec<Packed<Keyed>>,
+    /// Brings the next one into order, meanwhile.
+    packing: Option<JoinHandle<Packed<Keyed>>>,
     /// What will be the next of them.
     open: Vec<Keyed>,
     /// Bytes of that.
@@ -77,21 +87,57 @@ impl Shelf {
     }
 
     fn end_run(&mut self) {
+        self.finish_run();
         self.ordered += std::mem::take(&mut self.size);
-        self.open.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let mut run = Packed::passing();
-        run.extend(self.open.drain(..));
-        self.runs.push(run);
+        let open = std::mem::take(&mut self.open);
+        self.packing = Some(std::thread::spawn(|| pack(open)));
+    }
+
+    fn finish_run(&mut self) {
+        let run = self.packing.take().map(|packing| packing.join().expect("to sort and to compress does not fail"));
+        self.runs.extend(run);
     }
 
     /// Ends the adding, and forgets what only that needs.
     pub(super) fn sort(&mut self) {
-        self.end_run();
-        (self.open, self.entries) = (Vec::new(), HashMap::new());
+        self.finish_run();
+        self.ordered += std::mem::take(&mut self.size);
+        self.runs.push(pack(std::mem::take(&mut self.open)));
+        self.entries = HashMap::new();
+    }
+
+    /// Takes what `make` makes of each object, in the order of [`Self::objects`]. Of many objects, other threads unpack them, and make
+    /// every second batch.
+    pub(super) fn each<T: Send>(&self, make: impl Fn(Value) -> T + Sync, mut take: impl FnMut(T)) {
+        if self.ordered < *RUN.end() {
+            return self.objects().map(make).for_each(take);
+        }
+        let make = &|batch: Vec<Box<RawValue>>| batch.iter().map(|raw| make(read(raw))).collect::<Vec<T>>();
+        std::thread::scope(|scope| {
+            let ((to_us, ours), (to_other, others)) = (sync_channel(AHEAD), sync_channel(AHEAD));
+            let (sender, theirs) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                let mut texts = self.texts();
+                let mut send = |to: &SyncSender<_>| {
+                    let batch: Vec<_> = texts.by_ref().take(BATCH).collect();
+                    !batch.is_empty() && to.send(batch).is_ok()
+                };
+                while send(&to_us) && send(&to_other) {}
+            });
+            scope.spawn(move || others.iter().all(|batch| sender.send(make(batch)).is_ok()));
+            for batch in ours {
+                make(batch).into_iter().for_each(&mut take);
+                theirs.recv().into_iter().flatten().for_each(&mut take);
+            }
+        });
     }
 
     /// In the order of their keys in etcd, once they are [sorted](Self::sort).
     pub(super) fn objects(&self) -> impl Iterator<Item = Value> + use<'_> {
+        self.texts().map(|raw| read(&raw))
+    }
+
+    fn texts(&self) -> impl Iterator<Item = Box<RawValue>> + use<'_> {
         let mut runs: Vec<_> = self.runs.iter().map(Packed::iter).collect();
         let mut firsts: Vec<Option<Box<RawValue>>> = Vec::new();
         let mut keys = BinaryHeap::new();
@@ -104,9 +150,16 @@ impl Shelf {
             let Reverse((_, index)) = keys.pop()?;
             let (key, next) = runs[index].next().unzip();
             keys.extend(key.map(|key| Reverse((key, index))));
-            std::mem::replace(&mut firsts[index], next).map(|raw| read(&raw))
+            std::mem::replace(&mut firsts[index], next)
         })
     }
+}
+
+fn pack(mut open: Vec<Keyed>) -> Packed<Keyed> {
+    open.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let mut run = Packed::passing();
+    run.extend(open);
+    run
 }
 
 fn read(raw: &RawValue) -> Value {

@@ -37,6 +37,9 @@ fn objects_come_in_the_order_of_their_keys_however_many_there_are() {
     let manifests = read(objects).expect("valid");
     let names: Vec<String> = manifests.of(&THING).map(|object| object::name(&object).to_owned()).collect();
     assert!(names.len() == 10_000 && names.is_sorted(), "{}", names.len());
+    let mut side_by_side = Vec::new();
+    manifests.each(&THING, |object| object::name(&object).to_owned(), |name| side_by_side.push(name));
+    assert_eq!(side_by_side, names);
 }
 
 #[test]
