@@ -99,6 +99,7 @@ STATIC := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)
 
 .PHONY: images
 images: $(TOOLS)/cluster ## one OCI image per job in target/images, from static binaries, and the kubectl plugin
+	@echo 'Building the jobs (the first time about 4 minutes)'
 	@$(STATIC) cargo build --quiet --release --target $(HOST) $(addprefix -p ,$(JOBS) kubectl-fairlead)
 	@mkdir -p $(IMAGES)
 	@for job in $(JOBS); do \

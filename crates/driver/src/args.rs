@@ -58,7 +58,7 @@ pub struct StepArgs {
     pub after_job: Vec<String>,
 
     /// How long the run may take, in a Job from the start of its first pod; after that it restores what it changed and exits
-    /// with 124. Leave time to restore before the Job's activeDeadlineSeconds.
+    /// with 124. Leave time to restore before the Job's activeDeadlineSeconds. `background` takes nothing back then: it exits with 75.
     #[arg(long, value_name = "DURATION", default_value = "3m", env = "FAIRLEAD_RUN_TIMEOUT",
         value_parser = humantime::parse_duration)]
     pub run_timeout: Duration,

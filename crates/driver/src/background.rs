@@ -21,7 +21,9 @@ use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Lock;
 use fairlead_release::exclusive::Waiting;
 use fairlead_release::executors::Way;
+use fairlead_release::helm::HelmRecords;
 use fairlead_release::session::Session;
+use fairlead_release::status::require_known;
 
 use crate::after_jobs;
 use crate::apply::conclude;
@@ -46,6 +48,9 @@ impl<S: Step> StepRun<'_, S> {
         let session = self.session;
         after_jobs::wait(session, &self.args.after_job, self.args.run_timeout).await?;
         let Some(run) = session.runs().await?.into_iter().find(is_open::<S>) else {
+            let Session { cluster, store, place, .. } = session;
+            let helm = session.watch.guard_patiently(HelmRecords::of(cluster, *place)).await?;
+            session.watch.guard_patiently(require_known(cluster, &**store, *place, &helm)).await?;
             tracing::info!("nothing goes on in the background");
             return Ok(nothing(S::NAME));
         };

@@ -124,6 +124,11 @@ impl HelmRecords {
         self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
     }
 
+    /// The revision that was good before the newest one.
+    pub(crate) fn before_newest(&self) -> Option<u32> {
+        self.good_before(self.newest()?)
+    }
+
     /// Which installation of the release this is, where Helm's records say it.
     #[must_use]
     pub fn installation(&self) -> Option<&Installation> {

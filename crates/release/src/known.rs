@@ -51,6 +51,12 @@ impl Known<'_> {
         self.is_damaged(run, |rest| !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e"))
     }
 
+    /// Whether a run that Helm's way back would take back cannot be.
+    pub(crate) fn is_in_vain(&self, revision: u32) -> bool {
+        let is_taken_back = |run: &RecordedRun| run.may_be_undone() && run.helm_revision.is_some_and(|its| its > revision);
+        self.runs.iter().any(|run| is_taken_back(run) && self.is_unusable(run))
+    }
+
     /// Whether a part of its snapshot is not as it was. A ticket itself may be of a later version, which can still use it.
     pub(crate) fn has_lost_a_part(&self, run: &RecordedRun) -> bool {
         self.is_damaged(run, |rest| {

@@ -69,6 +69,14 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = "after the upgrade: starts what was held, and names what stays held";
         next.push(command("unhold", what.to_owned()));
     }
+    if let (Some(run), Some(revision)) = (lost_by_deployed(runs, helm), helm.before_newest()) {
+        let what = format!(
+            "what run {} ({}) had made for the revision that is deployed has been taken back: this takes that revision back, too. Or \
+             mend the cause, and upgrade again",
+            run.sequence, run.step
+        );
+        next.push(Next { command: place.helm_rollback(revision), what });
+    }
     // Whatever the binary: a plan of its own would need what it was told the last time, a configuration for example.
     if next.is_empty() {
         next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
@@ -82,6 +90,15 @@ pub(crate) fn to_finish<'r>(runs: &'r [RecordedRun], helm: &HelmRecords) -> Opti
     let was_asked_for = |run: &RecordedRun| run.phase() == Phase::RollingBack && run.progress.asked().is_some();
     let is_ours = |run: &RecordedRun| run.helm_revision.is_none() || helm.revisions.is_empty();
     runs.iter().rev().find(|run| run.is_unfinished() && !was_asked_for(run) && is_ours(run))
+}
+
+/// The run of the revision that is deployed, where it was taken back because it had failed: in the background, so that Helm knows
+/// nothing of it.
+fn lost_by_deployed<'r>(runs: &'r [RecordedRun], helm: &HelmRecords) -> Option<&'r RecordedRun> {
+    let newest = helm.revisions.last().filter(|newest| newest.status == "deployed")?;
+    let last = runs.iter().rev().find(|run| helm.is_of_upgrade(run, Some(newest.number)))?;
+    let has_failed = last.phase() == Phase::RolledBack && last.progress.begun > 0 && last.progress.cause().is_some();
+    has_failed.then_some(last)
 }
 
 /// The run that goes on in the background, whoever has begun it: to watch it takes no revision.
@@ -104,6 +121,10 @@ pub(crate) fn halves_by_hand(run: &RecordedRun, place: Place<'_>) -> Vec<Next> {
 fn with_helm(known: &Known<'_>) -> Vec<Next> {
     let Known { runs, state, is_armed, hooks, place, .. } = known;
     let way_back = state.way_back().filter(|_| runs.iter().any(RecordedRun::may_be_undone));
+    // First what is damaged is brought back, or given up.
+    if way_back.is_some_and(|revision| known.is_in_vain(revision)) {
+        return Vec::new();
+    }
     let Some(revision) = way_back else {
         let pending = |revision: u32| Next {
             command: place.helm_rollback(revision),
@@ -162,7 +183,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
 #[cfg(test)]
 mod tests {
     use fairlead_kube_client::access::Access;
-    use fairlead_migration::progress::{FirstPart, WhyBack};
+    use fairlead_migration::progress::{FirstPart, Progress, WhyBack};
 
     use super::*;
     use crate::testing::{self, asked, revision};
@@ -266,6 +287,22 @@ mod tests {
         for other in ["4", "40-e0123abcd"] {
             assert_eq!(told(other), [import.clone(), last.clone(), all.clone()], "{other}");
         }
+    }
+
+    /// In the background, so that Helm knows nothing of it.
+    #[test]
+    fn a_revision_that_has_lost_its_run_goes_back() {
+        let mut failed = run(1, Phase::RolledBack, Some(2));
+        let cause = fairlead_migration::progress::Cause { code: None, message: "waited in vain".to_owned() };
+        failed.progress = Progress { begun: 3, why_back: Some(WhyBack::Failed(cause)), ..failed.progress };
+        let next = |runs: &[RecordedRun], statuses: &[&str]| commands(runs, &helm(statuses));
+        let [back, check] = ["helm rollback shop 1 -n shops", "kubectl fairlead check shop -n shops"].map(str::to_owned);
+        assert_eq!(next(std::slice::from_ref(&failed), &["superseded", "deployed"]), [back]);
+        assert_eq!(next(std::slice::from_ref(&failed), &["deployed", "failed"]), std::slice::from_ref(&check));
+        // The next try has done it.
+        let again = [failed, run(2, Phase::Committed, Some(2))];
+        assert!(!next(&again, &["superseded", "deployed"]).contains(&check));
+        assert_eq!(next(&again, &["superseded", "deployed"])[0], "helm rollback shop 1 -n shops");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fairlead_job::code::Code;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -195,9 +196,10 @@ impl<'a> Session<'a> {
     async fn note(&self, step: &str, outcome: &str, summary: &str, failure: Option<&Failure>, left: &str) {
         let is_unreachable =
             failure.is_some_and(|failure| *failure.code == shared::UNREACHABLE || *failure.code == shared::LEASE_OVER);
-        let is_elsewhere = failure.is_some_and(|failure| *failure.code == shared::ELSEWHERE);
-        if is_unreachable || is_elsewhere {
-            // Nobody would hear it, and it would take as long again to find that out; or the runs are recorded elsewhere.
+        let is_of = |code: &Code| failure.is_some_and(|failure| failure.code == code);
+        if is_unreachable || is_of(&shared::ELSEWHERE) || is_of(&shared::UNKNOWN_RELEASE) {
+            // Nobody would hear it, and it would take as long again to find that out; or the runs are recorded elsewhere; or there is no
+            // such release, and there would be one from now on.
             return;
         }
         let exit = failure.map_or(ExitStatus::Done, Failure::status).code();

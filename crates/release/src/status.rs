@@ -67,7 +67,11 @@ pub(crate) fn require_text(output: Output) -> Result<(), Failure> {
 }
 
 /// Fails for a release of which neither we nor Helm have heard, and names those that have runs.
-pub(crate) async fn require_known(
+///
+/// # Errors
+///
+/// `FL032`.
+pub async fn require_known(
     cluster: &Cluster,
     store: &dyn Store,
     place: Place<'_>,

@@ -4,7 +4,6 @@ use fairlead_job::codes::shared;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::stuck::Stuck;
 use fairlead_migration::obstacle::{Obstacle, chain};
-use fairlead_migration::progress::Phase;
 use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::{Holder, Scope, Store};
 
@@ -42,8 +41,11 @@ impl<'a> Overview<'a> {
         let damages = store.damages(&runs).await?;
         let is_unfinished = runs.iter().any(RecordedRun::is_unfinished);
         let at_work = if is_unfinished { holder(store, Scope::Release).await? } else { None };
-        let is_watched = runs.iter().any(|run| run.phase() == Phase::Background);
-        let watches = if is_watched { holder(store, Scope::Background).await? } else { None };
+        let watches = match to_watch(&runs) {
+            // What was heard of before it began is of an earlier one.
+            Some(run) => holder(store, Scope::Background).await?.filter(|holder| holder.renewed >= run.created),
+            None => None,
+        };
         let helm = HelmRecords::of(cluster, place).await?;
         let state = helm.state(&runs);
         let is_armed = match state.way_back() {

@@ -138,7 +138,11 @@ fn drain(cluster: &Cluster) {
 #[test]
 fn what_was_left_to_the_background_is_watched_to_its_end_and_who_watches_says_how_far_it_is() {
     let cluster = lease();
-    assert_eq!(run(&mut background(&cluster, &[]), "").expect(0).json()["outcome"], "Unchanged");
+    // A slip in its name, say: that makes no release of it.
+    for _ in 0..2 {
+        let unknown = run(&mut background(&cluster, &["--release", "nobody-knows"]), "").expect(2).stderr;
+        assert!(unknown.contains("error FL032: release nobody-knows has no runs in namespace default"), "{unknown}");
+    }
     left_behind(&cluster, 1);
     assert_eq!(watched(&cluster), Value::Null);
     let ended = thread::scope(|scope| {
@@ -162,6 +166,7 @@ fn what_was_left_to_the_background_is_watched_to_its_end_and_who_watches_says_ho
     assert_eq!(tickets(&cluster), [("fairlead.v1.fairlead.1".to_owned(), "Committed".to_owned())]);
     let said = status(&cluster).expect(0).stdout;
     assert!(said.contains("trigger-replicator background, exit 0: Done: 4 changes, verified"), "{said}");
+    assert_eq!(run(&mut background(&cluster, &[]), "").expect(0).json()["outcome"], "Unchanged");
     assert_eq!(watched(&cluster), Value::Null);
 }
 

@@ -259,7 +259,10 @@ fn what_watches_in_the_background_is_no_hook() {
     };
     let job = jobs(&["--is-upgrade"]).pop().expect("it is there");
     assert_eq!(job["metadata"]["annotations"], json!({}), "{job}");
-    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(["background"]));
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["background"]));
+    let patience = json!({"name": "FAIRLEAD_READY_TIMEOUT", "value": "15m"});
+    assert!(container["env"].as_array().expect("a list").contains(&patience), "{container}");
     assert_eq!(jobs(&[]), Vec::<Value>::new());
     assert_eq!(jobs(&["--is-upgrade", "--set", "triggerReplicator.background.enabled=false"]), Vec::<Value>::new());
 }
