@@ -205,7 +205,7 @@ async fn explain(source: &Source<'_>, target: &Target, status: &Status, others: 
     Ok(text)
 }
 
-/// The Broker of a Trigger or the Channel of a Subscription, if that is not ready either.
+/// The Broker of a Trigger or the Channel of a Subscription or an `HTTPSource`, if that is not ready either.
 async fn deeper_cause(source: &Source<'_>, waiting: &Target) -> Result<Option<String>, Obstacle> {
     let namespace = waiting.namespace.as_deref().unwrap_or_default();
     let (kind, name) = if is_of(&kinds::TRIGGER, waiting) {
@@ -214,6 +214,9 @@ async fn deeper_cause(source: &Source<'_>, waiting: &Target) -> Result<Option<St
         let channel = |object: Value| (target(&object) == *waiting).then(|| messaging::Subscription::read(&object).channel);
         let Some(channel) = source.list(&kinds::SUBSCRIPTION, channel).await?.pop() else { return Ok(None) };
         (&kinds::CHANNEL, channel)
+    } else if is_of(&kinds::HTTP_SOURCE, waiting) {
+        // Both have the name of the Application.
+        (&kinds::CHANNEL, waiting.name.clone())
     } else {
         return Ok(None);
     };

@@ -61,6 +61,24 @@ fn a_broker_that_gets_no_address_is_named_and_everything_is_taken_back() {
 }
 
 #[test]
+fn a_channel_that_is_missing_is_named_in_the_plan_and_where_it_is_waited_for_in_vain() {
+    let cluster = lease();
+    shop(&cluster, "v1");
+    cluster.kubectl(&["delete", "channels.messaging.knative.dev", "-n", "kyma-integration", "shop"]).expect(0);
+    let planned = plan(&cluster, &[]).expect(0).stdout;
+    let reason = "carries the events of shop to flow, once Channel kyma-integration/shop is there: it is missing";
+    assert!(planned.contains(reason), "{planned}");
+    let has_address = || cluster.get("brokers", "flow", "default")["status"]["address"]["url"].is_string();
+    playing_knative(&cluster, "v1", || {
+        cluster.apply(&object("eventing.knative.dev/v1", "Broker", "flow", "default", &json!({})));
+        assert!(becomes(has_address), "nobody plays Knative");
+    });
+    let failed = apply(&cluster, &["--ready-timeout", "1s"]).expect(1).stderr;
+    let cause = "; the cause is Channel kyma-integration/shop, which is not there";
+    assert!(failed.contains("see HTTPSource kyma-integration/shop become ready") && failed.contains(cause), "{failed}");
+}
+
+#[test]
 fn a_subscription_whose_broker_has_moved_is_corrected_and_taken_back_when_the_step_fails() {
     let cluster = lease();
     shop(&cluster, "v1");
