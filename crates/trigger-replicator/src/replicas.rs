@@ -31,7 +31,7 @@ use fairlead_job::codes::trigger_replicator as codes;
 pub const REPLICATED_FROM: &str = "fairlead.dev/replicated-from";
 
 /// So many replicas go from one thread to the other at once.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 
 /// Labels by which tools find what they manage: on a Trigger that is not in their source they would have it pruned.
 /// Sources: Argo CD's resource tracking, Flux's kustomize- and helm-controller, Helm 3's ownership check, kubectl's `ApplySet`, Rancher's
@@ -174,7 +174,7 @@ impl Replicas {
         }
         let make = &make;
         std::thread::scope(|scope| {
-            let (sender, batches) = sync_channel::<Vec<T>>(2);
+            let (sender, batches) = sync_channel::<Vec<T>>(1);
             let batch = move |begin| (begin..self.len().min(begin + BATCH)).map(make).collect();
             scope.spawn(move || (0..self.len()).step_by(BATCH).all(|begin| sender.send(batch(begin)).is_ok()));
             batches.iter().flatten().for_each(take);

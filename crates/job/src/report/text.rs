@@ -24,8 +24,8 @@ const DELETE: Style = AnsiColor::Red.on_default();
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// So many changes are rendered at once: a few blocks of the plan.
-const CHUNK: usize = 512;
+/// So many changes are rendered at once: about a block of the plan.
+const CHUNK: usize = 256;
 
 /// What the line of the change says already.
 const NAMED_ABOVE: [&str; 4] = ["apiVersion", "kind", "metadata.namespace", "metadata.name"];
