@@ -9,6 +9,7 @@
 //! - [`when_absent`]: what becomes of a name that the server does not know
 //! - `duration`: durations with their unit
 //! - `http`: requests with a deadline and a bounded answer
+//! - `positions`: what was read of many, plain or packed
 //! - `unique`: JSON without a key that is there twice
 //!
 //! # Decision: unknown is never zero
@@ -21,6 +22,7 @@ pub mod configuration;
 pub mod connection;
 mod duration;
 mod http;
+mod positions;
 pub mod reading;
 pub mod source;
 pub mod sources;

@@ -43,6 +43,9 @@ pub struct Reading {
     /// Version of the server: `nats-streaming-server 0.25.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// How many messages to the server it took.
+    #[serde(skip)]
+    pub requests: u32,
     /// What was read, for the certificate: positions by name. No credentials, no contents of messages.
     pub seen: Value,
 }
@@ -59,6 +62,7 @@ impl Reading {
             redelivery: None,
             publishers: Vec::new(),
             server: None,
+            requests: 1,
             seen: Value::Null,
         }
     }

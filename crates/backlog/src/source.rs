@@ -67,6 +67,9 @@ pub enum OpenError {
 pub trait Source {
     /// Reads once. What goes wrong is a reading that knows nothing.
     async fn read(&mut self) -> Reading;
+
+    /// The next reading asks again also for what seldom changes, like the partitions of a topic.
+    fn renew(&mut self) {}
 }
 
 impl OpenError {

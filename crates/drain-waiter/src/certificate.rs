@@ -127,6 +127,11 @@ impl Evidence {
         }
     }
 
+    /// The last reading of each source.
+    pub(crate) fn last(&self) -> Vec<&Reading> {
+        self.sources.iter().filter_map(|source| source.end.as_ref()).collect()
+    }
+
     /// Whether it proves what it says.
     ///
     /// # Errors
@@ -179,16 +184,27 @@ impl Evidence {
         } else {
             format!(", longer than the {} of redelivery", text(redelivery))
         };
+        let without: Vec<&str> =
+            self.sources.iter().filter(|it| !it.is_intake && has_no_end(it)).map(|it| it.name.as_str()).collect();
+        let positions = match without.len() {
+            0 => "no end position moved from the first of them to the last".to_owned(),
+            all if all == names.len() => "no source has an end position that could show a publisher".to_owned(),
+            _ => format!("no end position moved from the first of them to the last, and {} has none", without.join(", ")),
+        };
         let intake: Vec<String> = self.rests_on.iter().map(|it| it.target.to_string()).collect();
         let intake = if intake.is_empty() { "none".to_owned() } else { intake.join(", ") };
         Ok(format!(
-            "{} was empty in {} rounds in a row, over {}{longer}; from {} on; intake that was closed: {intake}",
+            "{} was empty in {} rounds in a row, over {}{longer}; {positions}; from {} on; intake that was closed: {intake}",
             names.join(", "),
             row.len(),
             text(span),
             self.began
         ))
     }
+}
+
+fn has_no_end(source: &Seen) -> bool {
+    source.end.as_ref().is_none_or(|reading| reading.ends.is_empty())
 }
 
 /// Whether a certificate holds, and what it says.
@@ -267,6 +283,8 @@ mod tests {
                 .contains("orders was empty in 4 rounds in a row, over 3s, longer than the 2s of"),
             "{good}"
         );
+        let said = verify(&good).expect("it holds");
+        assert!(said.contains("; no end position moved from the first of them to the last; from "), "{said}");
         let mut changed = good.clone();
         changed["evidence"]["rules"]["samples"] = json!(1);
         assert!(verify(&changed).expect_err("changed").contains("it was changed"));

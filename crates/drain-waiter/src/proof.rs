@@ -58,6 +58,10 @@ pub(crate) enum Verdict {
     Moved { source: String, position: String, publishers: Vec<String> },
 }
 
+/// The row is all that is looked at: what moved before it was in flight.
+pub(crate) const PROVEN: &str =
+    "proven: every source was empty in a row of rounds, and no end position moved from the first of them to the last";
+
 impl Verdict {
     /// What ends the run, in words.
     pub(crate) fn message(&self) -> String {
@@ -75,7 +79,7 @@ impl Verdict {
                 "{source}: end position {position} moved after the intake was closed; clients that have sent something, acknowledgements included: {}",
                 publishers.join(", ")
             ),
-            Self::Proven => "proven: every source was empty, and no end position moved".to_owned(),
+            Self::Proven => PROVEN.to_owned(),
             Self::Waiting(WaitingFor::Intake) => "the intake was not closed yet".to_owned(),
             Self::Waiting(WaitingFor::Backlog) => "something was left".to_owned(),
             Self::Waiting(WaitingFor::Samples) => "everything was empty, but not for long enough".to_owned(),
@@ -188,6 +192,25 @@ impl Proof {
             () if !is_proof(&self.row, self.rules.samples, self.redelivery) => WaitingFor::Samples,
             () => WaitingFor::Grace,
         })
+    }
+
+    /// When the next round is to begin, after one that began at `from`, and whether it may be the last. In a row rounds follow each other by
+    /// `interval`, and the last one comes as soon as the row is long enough; otherwise `pace` is enough.
+    pub(crate) fn next(&self, from: Duration, interval: Duration, pace: Duration) -> (Duration, bool) {
+        let Some(first) = self.row.first() else { return (from + pace, false) };
+        let is_proof = is_proof(&self.row, self.rules.samples, self.redelivery);
+        // The row must be longer than the time of redelivery.
+        let window =
+            if self.redelivery.is_zero() { first.to } else { first.to + self.redelivery + Duration::from_millis(1) };
+        let complete = window.max(self.closed.unwrap_or_default() + self.rules.grace);
+        let (until, gap) = if is_proof { (complete, pace) } else { (window, interval) };
+        let missing = self.rules.samples.saturating_sub(self.row.len()).max(1);
+        let steps = until.saturating_sub(from).as_nanos().div_ceil(gap.as_nanos().max(1));
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX).max(u32::try_from(missing).unwrap_or(u32::MAX));
+        let even = until.saturating_sub(from) / steps;
+        let least = if until > from && missing == 1 { interval / 2 } else { interval };
+        let next = from + even.max(least);
+        (next, missing == 1 && next >= complete)
     }
 
     fn named<'a>(&'a self, readings: &'a [Reading]) -> impl Iterator<Item = (&'a Watched, &'a Reading)> {

@@ -143,6 +143,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The next reading asks for everything again.
+    pub(crate) fn renew(&mut self) {
+        if let Some(source) = &mut self.opened {
+            source.renew();
+        }
+    }
+
     /// Reads once.
     pub(crate) async fn read(&mut self) -> Reading {
         let read = async {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::certificate::Evidence;
 use crate::options::Options;
 use crate::progress::{Progress, line};
-use crate::proof::{Proof, Span, Verdict, WaitingFor, Watched};
+use crate::proof::{PROVEN, Proof, Span, Verdict, WaitingFor, Watched};
 use crate::sources::Reader;
 
 /// Everything that waiting takes.
@@ -39,21 +39,29 @@ impl Wait<'_> {
         let (mut proof, mut progress) = (Proof::new(rules, sources.clone()), Progress::new(sources.len()));
         evidence.replace(Some(Evidence::begin(rules, self.rests_on.clone(), &sources)));
         let began = Instant::now();
-        let (mut last, mut waiting) = (Vec::<Reading>::new(), WaitingFor::Intake);
+        let mut waiting = WaitingFor::Intake;
+        // The last round looks at everything, also at what seldom changes.
+        let mut may_be_last = false;
         loop {
             if let Some(stop) = self.watch.stop() {
+                let seen = evidence.borrow();
+                let last = seen.as_ref().map(Evidence::last).unwrap_or_default();
                 return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
             let from = began.elapsed();
+            if may_be_last {
+                self.readers.iter_mut().for_each(Reader::renew);
+            }
             // A server that does not answer must not keep the run beyond its deadline.
             let reads = join_all(self.readers.iter_mut().map(Reader::read));
             let Ok(readings) = self.watch.guard(async { Ok::<_, Obstacle>(reads.await) }).await else { continue };
             let span = Span { from, to: began.elapsed() };
             let verdict = proof.add(span, &readings);
             progress.show(span, &sources, &readings, &verdict);
+            let is_cheap = readings.iter().all(|reading| reading.requests <= 1);
             if let Some(evidence) = evidence.borrow_mut().as_mut() {
-                evidence.add(&proof, &verdict, readings.clone());
+                evidence.add(&proof, &verdict, readings);
             }
             match verdict {
                 Verdict::Waiting(now) => waiting = now,
@@ -65,21 +73,24 @@ impl Wait<'_> {
                     // It may have been opened during the last round.
                     intact().await?;
                     let rounds = proof.row().len();
-                    tracing::info!(rounds, "proven: every source was empty, and no end position moved");
+                    tracing::info!(rounds, "{PROVEN}");
                     return Ok(());
                 }
                 other => return Err(fault(&other)),
             }
-            last = readings;
+            // While something is left a source is not sent more than a message in each interval.
+            let pace = self.options.interval * if is_cheap { 1 } else { 2 };
+            let (next, is_last) = proof.next(span.from, self.options.interval, pace);
+            may_be_last = is_last;
             // Not longer than the run may take: the deadline is to be noticed in time.
-            let next = (span.from + self.options.interval).saturating_sub(began.elapsed());
+            let next = next.saturating_sub(began.elapsed());
             sleep(next.min(self.watch.time_left())).await;
         }
     }
 }
 
 /// Why a run ends that was stopped; at its deadline with what it still waited for.
-fn stopped(stop: Stop, sources: &[Watched], last: &[Reading], waiting: WaitingFor) -> Obstacle {
+fn stopped(stop: Stop, sources: &[Watched], last: &[&Reading], waiting: WaitingFor) -> Obstacle {
     if stop != Stop::DeadlinePassed {
         return Obstacle::Stopped(stop);
     }

@@ -109,16 +109,17 @@ fn requests(job: &Job, cluster: &Cluster) -> Vec<Row> {
     let counted = servers.counted(cluster);
     let sources: Vec<Value> = counted.iter().map(|(_, source, _)| source.clone()).collect();
     let drain = Drain::new(job, cluster, &sources);
-    let mut waiting = drain.apply(&["--samples", "1000", "--run-timeout", "1h"]).spawn().expect("the job starts");
-    // Not what it asks at the start.
-    pause(INTERVAL + INTERVAL / 2);
+    let mut command = drain.command("apply");
+    let mut waiting = command.args(["--grace-period", "1h", "--run-timeout", "2h"]).spawn().expect("the job starts");
+    // Not what it asks at the start, nor in the rounds of the proof.
+    pause(INTERVAL * 15);
     let before: Vec<usize> = counted.iter().map(|(_, _, count)| count.get()).collect();
     pause(Duration::from_mins(1));
     assert!(waiting.try_wait().expect("a process of ours").is_none(), "the job does not wait");
     let row = |((name, _, count), before): (&(&'static str, Value, Count), usize)| {
         let asked = count.get() - before;
         say(&format!("{name}: {asked} requests in a minute"));
-        Row { what: format!("drain: requests in a minute of 12 readings, {name}"), objects: None, figure: asked.to_string() }
+        Row { what: format!("drain: requests in a minute of waiting, {name}"), objects: None, figure: asked.to_string() }
     };
     let rows = counted.iter().zip(before).map(row).collect();
     let _ = waiting.kill();

@@ -46,7 +46,7 @@ fn a_consumer_is_empty_when_everything_was_acknowledged() {
     // They come again when nobody acknowledges them.
     let again = client.fetch("orders", "worker", 40);
     client.acknowledge(&again);
-    source.becomes_empty();
+    assert_eq!(source.becomes_empty().requests, 2);
 
     client.publish("orders.new", 1);
     let reading = source.becomes_left_after(1);

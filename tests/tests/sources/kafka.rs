@@ -33,6 +33,7 @@ fn a_group_is_empty_when_it_is_at_the_end_of_every_partition() {
     open(&with(configuration.clone(), "uncommitted", json!("empty"))).becomes_empty();
     client.say("offset workers orders 1 10");
     let reading = source.becomes_left(40);
+    assert_eq!([source.read(), source.read(), source.read()].map(|reading| reading.requests), [2, 2, 2]);
     assert_eq!((reading.ends["orders/0"], reading.ends["orders/1"]), (50, 50));
     assert!(reading.server.is_some_and(|server| server.starts_with("kafka (metadata.version ")));
     client.say("offset workers orders 1 50");
@@ -47,8 +48,11 @@ fn a_group_is_empty_when_it_is_at_the_end_of_every_partition() {
     );
     client.say("offset workers orders 1 51");
     source.becomes_empty();
+    // Where nothing is to be found out again, an offset and an end are asked for.
+    assert_eq!(source.read().requests, 2);
     // A new partition was never seen, and has nothing.
     client.say("grow orders 3");
+    source.renew();
     source.reads("three partitions", |reading| reading.ends.len() == 3 && reading.left == Left::Empty);
 
     server.restart();

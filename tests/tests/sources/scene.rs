@@ -69,6 +69,11 @@ pub(crate) fn refused(configuration: &Value, secret: &Secret) -> String {
 }
 
 impl Opened {
+    /// Everything is asked for again.
+    pub(crate) fn renew(&mut self) {
+        self.source.renew();
+    }
+
     pub(crate) fn read(&mut self) -> Reading {
         self.runtime.block_on(self.source.read())
     }

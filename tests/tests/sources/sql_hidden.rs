@@ -57,7 +57,7 @@ fn what_is_prepared_in_mariadb_is_not_done() {
     let mut source = open(&query(Kind::MariaDb, database.port(), LEFT));
     source.becomes_empty();
     database.run("xa start 'x'; insert into jobs values (9, false); xa end 'x'; xa prepare 'x'");
-    source.becomes_unknown_after("1 prepared transactions (xa recover) are not done");
+    source.becomes_unknown_after("1 prepared transaction (xa recover) is not done");
     database.run("xa commit 'x'");
     source.becomes_left(1);
 }

@@ -4,6 +4,7 @@
 //! others have got meanwhile. So an answer counts only if the leader has heard from a majority within `CONTACT`, for the
 //! consumer and for its stream: followers wait longer than that before they choose another leader.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub struct JetStream {
     configuration: Configuration,
     monitoring: Vec<Http>,
     history: History,
+    /// How many messages were sent.
+    sent: Cell<u32>,
 }
 
 /// Connects and reads once.
@@ -101,7 +104,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
         monitoring.push(server);
     }
     let history = History::default();
-    let mut source = JetStream { client, address, configuration: configuration.clone(), monitoring, history };
+    let mut source =
+        JetStream { client, address, configuration: configuration.clone(), monitoring, history, sent: Cell::new(0) };
     source.ask().await.map(|_| source)
 }
 
@@ -158,6 +162,11 @@ struct ApiError {
 }
 
 #[derive(Deserialize)]
+struct Refusal {
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
 struct Page {
     total: usize,
     consumers: Option<Vec<Consumer>>,
@@ -167,7 +176,7 @@ struct Page {
 
 impl JetStream {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
-        let name = self.configuration.stream.clone();
+        let (name, before) = (self.configuration.stream.clone(), self.sent.get());
         // The stream first: then every consumer has seen at least so much.
         let stream: Stream = self.request(&format!("STREAM.INFO.{name}"), "").await?;
         let consumers = self.consumers().await?;
@@ -196,6 +205,7 @@ impl JetStream {
             publishers,
             server: Some(format!("nats-server {}", self.client.server_info().version)),
             seen,
+            requests: self.sent.get().wrapping_sub(before),
             ..Reading::new(left)
         })
     }
@@ -226,6 +236,7 @@ impl JetStream {
     }
 
     async fn request<T: DeserializeOwned>(&self, what: &str, body: &str) -> Result<T, OpenError> {
+        self.sent.set(self.sent.get().wrapping_add(1));
         let prefix = self.configuration.domain.as_ref().map_or("$JS.API".to_owned(), |domain| format!("$JS.{domain}.API"));
         let answer = self.client.request(format!("{prefix}.{what}"), body.to_owned().into()).await;
         let message = answer.map_err(|error| match error.kind() {
@@ -234,11 +245,8 @@ impl JetStream {
             _ => self.unreachable(error.to_string()),
         })?;
         let invalid = |error: serde_json::Error| OpenError::Invalid(format!("{what} is not answered as expected: {error}"));
-        let mut answer: Value = serde_json::from_slice(&message.payload).map_err(invalid)?;
-        if !answer["error"].is_object() {
-            return serde_json::from_value(answer).map_err(invalid);
-        }
-        let error: ApiError = serde_json::from_value(answer["error"].take()).map_err(invalid)?;
+        let refusal: Refusal = serde_json::from_slice(&message.payload).map_err(invalid)?;
+        let Some(error) = refusal.error else { return serde_json::from_slice(&message.payload).map_err(invalid) };
         let text = format!("{what}: {}", error.description);
         Err(if error.code >= 500 { self.unreachable(text) } else { OpenError::Invalid(text) })
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::connection::{Login, Tls};
 use crate::http::TIMEOUT;
+use crate::positions::positions;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
 use crate::when_absent::WhenAbsent;
@@ -96,6 +97,18 @@ pub struct Kafka {
     /// What the group has left in topics that the configuration does not name, by topic; at the start.
     others: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
+    /// What seldom changes; none until it is asked for.
+    layout: Option<Layout>,
+    /// Whether the next reading may ask where partitions begin, in the place of where they end.
+    is_start_due: bool,
+}
+
+/// The partitions with their leaders, and the group with its coordinator.
+struct Layout {
+    partitions: Vec<Partition>,
+    coordinator: i32,
+    /// None where the group is not there, and need not be.
+    group: Option<Group>,
 }
 
 /// Connects and reads once.
@@ -107,7 +120,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let security = Security::new(tls.as_ref(), sasl.as_ref(), credentials).await?;
     let cluster = Cluster::new(brokers.clone(), security);
     let (known, others, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut source = Kafka { cluster, configuration: configuration.clone(), known, others, ends };
+    let mut source =
+        Kafka { cluster, configuration: configuration.clone(), known, others, ends, layout: None, is_start_due: false };
     source.ask().await?;
     // It is for the evidence only: who may not see the other topics is told nothing of them.
     let others = tokio::time::timeout(TIMEOUT, source.cluster.others(&configuration.group, &configuration.topics)).await;
@@ -126,6 +140,10 @@ impl Source for Kafka {
             Err(error) => error.into(),
         }
     }
+
+    fn renew(&mut self) {
+        self.layout = None;
+    }
 }
 
 impl Kafka {
@@ -139,52 +157,93 @@ impl Kafka {
         };
         // What was under way on the connections is unknown.
         self.cluster.disconnect();
+        self.layout = None;
         Err(error)
     }
 
-    async fn try_ask(&mut self) -> Result<Reading, Fault> {
-        let Configuration { group, topics, uncommitted, when_absent, isolation, .. } = &self.configuration;
+    async fn lay_out(&mut self) -> Result<Layout, Fault> {
+        let Configuration { group: name, topics, when_absent, .. } = &self.configuration;
         let accepts_absent = *when_absent == WhenAbsent::Empty;
-        let mut partitions = self.cluster.partitions(topics, accepts_absent).await?;
-        let coordinator = self.cluster.coordinator(group).await?;
-        let state = match self.cluster.group(coordinator, group).await? {
+        let partitions = self.cluster.partitions(topics, accepts_absent).await?;
+        let coordinator = self.cluster.coordinator(name).await?;
+        let group = self.cluster.group(coordinator, name).await?;
+        match &group {
             Some(Group { kind, .. }) if kind.eq_ignore_ascii_case("share") => {
-                return Err(Fault::invalid(format!("{group} is a share group, which has no offsets that prove anything")));
+                Err(Fault::invalid(format!("{name} is a share group, which has no offsets that prove anything")))
             }
-            Some(group) => Some(group),
-            None if accepts_absent => None,
-            None => return Err(Fault::invalid(format!("there is no group {group}; set whenAbsent: empty if that may be"))),
-        };
+            None if !accepts_absent => {
+                Err(Fault::invalid(format!("there is no group {name}; set whenAbsent: empty if that may be")))
+            }
+            _ => Ok(Layout { partitions, coordinator, group }),
+        }
+    }
+
+    /// Asks for what changes: two messages, but for the first time, and where what is left may be markers only.
+    async fn look(&mut self, layout: &mut Layout, is_new: bool) -> Result<(), Fault> {
+        let Configuration { group, uncommitted, isolation, .. } = &self.configuration;
+        let Layout { partitions, coordinator, group: state } = layout;
+        let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
+        let has_left = |partitions: &[Partition]| partitions.iter().any(|one| one.left(uncommitted) != Ok(0));
         // The offsets first: what comes meanwhile is left.
-        self.cluster.committed(coordinator, group, &mut partitions).await?;
-        self.cluster.limits(&mut partitions).await?;
-        self.cluster.look_at_tails(&mut partitions, *isolation).await?;
+        self.cluster.committed(*coordinator, group, partitions).await?;
+        if is_new {
+            self.cluster.starts(partitions).await?;
+        } else if self.is_start_due && has_left(partitions) {
+            // An end that was is enough to say that something is left, and records may have been deleted since.
+            self.is_start_due = false;
+            self.cluster.starts(partitions).await?;
+            self.cluster.look_at_tails(partitions, *isolation).await?;
+            if has_left(partitions) {
+                return Ok(());
+            }
+        }
+        self.cluster.ends(partitions).await?;
+        self.cluster.look_at_tails(partitions, *isolation).await?;
+        self.is_start_due = has_left(partitions);
+        Ok(())
+    }
+
+    async fn try_ask(&mut self) -> Result<Reading, Fault> {
+        let before = self.cluster.sent();
+        let (mut layout, is_new) = match self.layout.take() {
+            Some(layout) => (layout, false),
+            None => (self.lay_out().await?, true),
+        };
+        self.look(&mut layout, is_new).await?;
+        let reading = self.judge(&layout).await;
+        self.layout = Some(layout);
+        Ok(Reading { requests: self.cluster.sent().wrapping_sub(before), ..reading })
+    }
+
+    async fn judge(&mut self, layout: &Layout) -> Reading {
+        let Configuration { group, uncommitted, .. } = &self.configuration;
+        let Layout { partitions, group: state, .. } = layout;
         let ends: BTreeMap<String, u64> = partitions.iter().map(|one| (one.name(), one.end)).collect();
         let has_moved = self.ends.iter().any(|(name, end)| ends.get(name) != Some(end));
         // Names are needed only of those who should have stopped.
-        let publishers = if has_moved { self.cluster.producers(&partitions).await } else { Vec::new() };
+        let publishers = if has_moved { self.cluster.producers(partitions).await } else { Vec::new() };
         self.ends.clone_from(&ends);
         let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
-        let (left, hopeless) = judge(&partitions, group, uncommitted);
+        let (left, hopeless) = judge(partitions, group, uncommitted);
         let each = partitions.iter().map(|one| one.in_words(uncommitted)).collect();
-        let (left, hopeless) = match partition::gone(&self.known, &partitions, group) {
+        let (left, hopeless) = match partition::gone(&self.known, partitions, group) {
             Some(why) => (Left::Unknown(why.clone()), Some(why)),
             None => (left, hopeless),
         };
-        for partition in &partitions {
+        for partition in partitions {
             partition.remember(&mut self.known);
         }
-        let seen: BTreeMap<String, _> = partitions.iter().map(|one| (one.name(), one.evidence())).collect();
-        Ok(Reading {
+        let seen = positions(partitions.len(), partitions.iter().map(|one| (one.name(), one.evidence())));
+        Reading {
             largest: Reading::largest(each),
             hopeless,
             ends,
             publishers,
             server: self.cluster.version(),
-            seen: json!({"group": state.map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen,
+            seen: json!({"group": state.as_ref().map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen,
                 "otherTopics": self.others}),
             ..Reading::new(left)
-        })
+        }
     }
 }
 

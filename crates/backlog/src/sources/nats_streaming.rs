@@ -87,7 +87,9 @@ impl Source for NatsStreaming {
 
 impl NatsStreaming {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
+        let mut requests = 0;
         if !self.server.is_alone() {
+            requests += 1;
             self.server = monitoring::server(&self.http).await?;
         }
         if let Some(why) = self.server.is_not_in_charge() {
@@ -117,6 +119,7 @@ impl NatsStreaming {
             redelivery: verdict.ack_wait.map(Duration::from_secs),
             publishers,
             server: Some(self.server.to_string()),
+            requests: requests + monitoring::pages(channels.len()),
             seen: json!({ "serverId": self.server.id(), "channels": verdict.seen }),
         })
     }

@@ -11,11 +11,13 @@ use async_trait::async_trait;
 use form_urlencoded::byte_serialize;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::connection::{Authentication, Tls};
 use crate::duration;
 use crate::http::Http;
+use crate::positions::positions;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
 
@@ -50,6 +52,9 @@ pub struct Configuration {
     #[serde(with = "duration", default = "a_minute")]
     pub max_age: Duration,
 }
+
+/// The label that tells ages from values in one answer.
+const PART: &str = "fairlead_part";
 
 fn one() -> usize {
     1
@@ -92,7 +97,7 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let known = Default::default();
     let mut source = Prometheus { http, configuration: configuration.clone(), samples, version, known };
     let values = source.vector(query).await?;
-    let ages = source.ages().await?;
+    let ages = source.vector(&source.age()).await?;
     for (what, series) in [(query, &values), (&source.samples, &ages)] {
         if series.is_empty() {
             return Err(OpenError::Invalid(format!("{what} has no series in {}", source.http.address())));
@@ -114,20 +119,28 @@ impl Source for Prometheus {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Data {
+struct Data<'a> {
     result_type: String,
-    result: Value,
+    #[serde(borrow)]
+    result: &'a RawValue,
 }
 
 #[derive(Deserialize)]
-struct Series {
+struct Written {
     metric: BTreeMap<String, String>,
+    /// Its time, and the number as text.
     value: (f64, String),
 }
 
+struct Series {
+    metric: BTreeMap<String, String>,
+    number: f64,
+}
+
 #[derive(Deserialize)]
-struct Answer {
-    data: Option<Data>,
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
     error: Option<String>,
     /// Why the answer is that of a part only.
     #[serde(default)]
@@ -139,19 +152,18 @@ type Vector = BTreeMap<String, f64>;
 
 impl Prometheus {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
-        // The ages first: a value is never older than was seen.
-        let ages = self.ages().await?;
-        let values = self.vector(&self.configuration.query).await?;
+        let (ages, values) = self.both().await?;
         let left = match self.fault(&ages, &values) {
             Some(why) => Left::Unknown(why),
             None => total(&values),
         };
         self.remember(&ages, &values);
         let oldest = ages.values().copied().fold(0.0, f64::max);
+        let shown = positions(values.len(), values.iter().map(|(labels, value)| (labels, json!(value))));
         Ok(Reading {
             redelivery: Some(self.configuration.max_age),
             server: Some(format!("prometheus {}", self.version)),
-            seen: json!({"query": self.configuration.query, "values": values, "oldestSampleSeconds": oldest}),
+            seen: json!({"query": self.configuration.query, "values": shown, "oldestSampleSeconds": oldest}),
             ..Reading::new(left)
         })
     }
@@ -177,18 +189,39 @@ impl Prometheus {
         }
     }
 
-    async fn ages(&self) -> Result<Vector, OpenError> {
+    /// The ages and the values in one request, which tells them apart by a label.
+    async fn both(&self) -> Result<(Vector, Vector), OpenError> {
+        let marked = |query: &str, part: &str| format!("label_replace(({query}\n), \"{PART}\", \"{part}\", \"\", \"\")");
+        let query = format!("{} or {}", marked(&self.age(), "age"), marked(&self.configuration.query, "value"));
+        let (mut ages, mut values) = (Vector::new(), Vector::new());
+        for mut series in self.series(&query, &self.configuration.query).await? {
+            match series.metric.remove(PART).as_deref() {
+                Some("age") => ages.insert(labels(&series.metric), series.number),
+                _ => values.insert(labels(&series.metric), series.number),
+            };
+        }
+        Ok((ages, values))
+    }
+
+    /// A query of how old the newest samples are.
+    fn age(&self) -> String {
         let (samples, by) = (&self.samples, self.configuration.by.join(", "));
         let newest =
             if by.is_empty() { format!("timestamp({samples})") } else { format!("max by ({by}) (timestamp({samples}))") };
-        self.vector(&format!("time() - {newest}")).await
+        format!("time() - {newest}")
     }
 
     async fn vector(&self, query: &str) -> Result<Vector, OpenError> {
+        let all = self.series(query, query).await?;
+        Ok(all.into_iter().map(|series| (labels(&series.metric), series.number)).collect())
+    }
+
+    /// The series that a query answers; messages name `asked`.
+    async fn series(&self, query: &str, asked: &str) -> Result<Vec<Series>, OpenError> {
         let encoded: String = byte_serialize(query.as_bytes()).collect();
         let answer = self.http.get(&format!("/api/v1/query?query={encoded}")).await?;
-        let invalid = |what: String| OpenError::Invalid(format!("{}: {query}: {what}", self.http.address()));
-        let read = serde_json::from_slice::<Answer>(&answer.body);
+        let invalid = |what: String| OpenError::Invalid(format!("{}: {asked}: {what}", self.http.address()));
+        let read = serde_json::from_slice::<Answer<'_>>(&answer.body);
         let read = read.map_err(|_| invalid(format!("HTTP {}, and no answer of Prometheus", answer.status)))?;
         if let Some(warning) = read.warnings.first() {
             return Err(invalid(format!("the answer is not whole: {warning}")));
@@ -198,10 +231,10 @@ impl Prometheus {
             (_, Some(error)) => return Err(invalid(error)),
             _ => return Err(invalid("the result is no vector".to_owned())),
         };
-        let series: Vec<Series> = serde_json::from_value(data.result).map_err(|error| invalid(error.to_string()))?;
-        let number = |one: Series| {
-            let value = one.value.1.parse().map_err(|_| invalid(format!("the value {:?} is no number", one.value.1)))?;
-            Ok((labels(&one.metric), value))
+        let series: Vec<Written> = serde_json::from_str(data.result.get()).map_err(|error| invalid(error.to_string()))?;
+        let number = |one: Written| {
+            let number = one.value.1.parse().map_err(|_| invalid(format!("the value {:?} is no number", one.value.1)))?;
+            Ok(Series { metric: one.metric, number })
         };
         series.into_iter().map(number).collect()
     }

@@ -16,16 +16,17 @@ use crate::http::TIMEOUT;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, SecretKey, Source};
 
+mod batch;
 mod connection;
 mod explain;
 mod guard;
 
 pub use connection::Engine;
 use connection::{Connection, Failure, Place};
-use guard::Tables;
+use guard::{Shown, Tables};
 
 /// How often a zero is asked for again that somebody's open transaction speaks against, and how long after.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// A query.
@@ -62,6 +63,18 @@ pub struct Sql {
     connection: Option<Connection>,
     /// The tables that the query has read.
     tables: Tables,
+    /// What the server shows; none until everything was asked one by one.
+    shown: Option<Shown>,
+}
+
+/// What a reading has found.
+struct Answer {
+    version: String,
+    is_replica: bool,
+    left: u64,
+    end: Option<u64>,
+    /// What speaks against an answer of zero.
+    doubt: Option<String>,
 }
 
 /// Connects and reads once.
@@ -83,7 +96,8 @@ pub async fn open(engine: Engine, configuration: &Configuration, credentials: &d
     let port = configuration.port.unwrap_or(engine.port());
     let (host, database, username) = (host.clone(), database.clone(), username.clone());
     let place = Place { engine, host, port, database, username, password, tls };
-    let mut source = Sql { place, configuration: configuration.clone(), connection: None, tables: Tables::new() };
+    let mut source =
+        Sql { place, configuration: configuration.clone(), connection: None, tables: Tables::new(), shown: None };
     // Only now it is known which tables are read.
     source.ask().await?;
     Ok(source)
@@ -108,7 +122,8 @@ impl Sql {
                 Some(connection) => connection,
                 None => place.connect().await?,
             };
-            let reading = read(&mut connection, &self.configuration, &mut self.tables).await?;
+            let mut reader = Asking { configuration: &self.configuration, tables: &mut self.tables, shown: &mut self.shown };
+            let reading = reader.read(&mut connection).await?;
             Ok((connection, reading))
         };
         let error = match tokio::time::timeout(TIMEOUT, asked).await {
@@ -120,57 +135,97 @@ impl Sql {
             Ok(Err(Failure::Server(error))) => place.explain(error),
             Err(_) => OpenError::Unreachable { address: place.address(), source: "no answer in time".into() },
         };
+        // Another server may answer next.
+        self.shown = None;
         Err(error)
     }
 }
 
-async fn read(connection: &mut Connection, configuration: &Configuration, tables: &mut Tables) -> Result<Reading, Failure> {
-    let (version, is_replica) = connection.server().await?;
-    if is_replica {
-        return Err(Failure::Useless("it is a replica, which lies behind; name the primary".to_owned()));
-    }
-    let mut attempts = 0;
-    let (left, end, doubt) = loop {
-        connection.begin().await?;
-        let answer = count(connection, configuration, tables).await;
-        connection.end().await?;
-        attempts += 1;
-        // Most transactions are done in a moment: also those of workers that look for rows, and find none.
-        match answer? {
-            (0, _, Some(_)) if attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-            answer => break answer,
-        }
-    };
-    let left = match (left, doubt) {
-        (0, Some(doubt)) => Left::Unknown(doubt),
-        (0, None) => Left::Empty,
-        (left, _) => Left::Some(left),
-    };
-    Ok(Reading {
-        ends: end.map(|end| (configuration.database.clone(), end)).into_iter().collect::<BTreeMap<_, _>>(),
-        server: Some(version),
-        seen: json!({"query": configuration.query, "answer": if let Left::Some(left) = left { left } else { 0 }}),
-        ..Reading::new(left)
-    })
+/// A reading under way.
+struct Asking<'a> {
+    configuration: &'a Configuration,
+    tables: &'a mut Tables,
+    shown: &'a mut Option<Shown>,
 }
 
-/// How much is left, the end, and what speaks against an answer of zero.
-async fn count(
-    connection: &mut Connection,
-    configuration: &Configuration,
-    tables: &mut Tables,
-) -> Result<(u64, Option<u64>, Option<String>), Failure> {
-    // First who writes: what has been committed by then is in the answer.
-    let doubt = connection.doubt(tables).await?;
-    let left = connection.number(&configuration.query).await?;
-    tables.extend(connection.tables().await?);
-    let end = match &configuration.end {
-        Some(query) => Some(connection.number(query).await?),
-        None => None,
-    };
-    let filled = connection.filled_from_elsewhere(tables).await?;
-    if let Some(what) = filled {
-        return Err(Failure::Useless(what));
+impl Asking<'_> {
+    async fn read(&mut self, connection: &mut Connection) -> Result<Reading, Failure> {
+        let mut attempts: u32 = 0;
+        let answer = loop {
+            let answer = match self.shown.clone() {
+                Some(shown) => self.at_once(connection, &shown).await?,
+                None => None,
+            };
+            let answer = match answer {
+                Some(answer) => answer,
+                None => self.one_by_one(connection).await?,
+            };
+            if answer.is_replica {
+                return Err(Failure::Useless("it is a replica, which lies behind; name the primary".to_owned()));
+            }
+            attempts += 1;
+            // Most transactions are done in a moment: also those of workers that look for rows, and find none.
+            if answer.left > 0 || answer.doubt.is_none() || attempts == ATTEMPTS {
+                break answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        let left = match (answer.left, answer.doubt) {
+            (0, Some(doubt)) => Left::Unknown(doubt),
+            (0, None) => Left::Empty,
+            (left, _) => Left::Some(left),
+        };
+        let Configuration { database, query, .. } = self.configuration;
+        Ok(Reading {
+            ends: answer.end.map(|end| (database.clone(), end)).into_iter().collect::<BTreeMap<_, _>>(),
+            server: Some(answer.version),
+            seen: json!({"query": query, "answer": answer.left}),
+            requests: attempts,
+            ..Reading::new(left)
+        })
     }
-    Ok((left, end, doubt))
+
+    /// In one message; none where the query has read a table of which nobody has asked yet who writes there.
+    async fn at_once(&mut self, connection: &mut Connection, shown: &Shown) -> Result<Option<Answer>, Failure> {
+        let (answer, read) = connection.all(self.configuration, shown, self.tables).await?;
+        if read.is_subset(self.tables) {
+            return Ok(Some(answer));
+        }
+        self.tables.extend(read);
+        Ok(None)
+    }
+
+    /// Each statement alone: what is wrong with one is told of that one.
+    async fn one_by_one(&mut self, connection: &mut Connection) -> Result<Answer, Failure> {
+        let (version, is_replica, shown) = connection.server().await?;
+        if is_replica {
+            return Ok(Answer { version, is_replica, left: 0, end: None, doubt: None });
+        }
+        connection.begin().await?;
+        let counted = self.count(connection, &shown).await;
+        connection.end().await?;
+        let (left, end, doubt) = counted?;
+        *self.shown = Some(shown);
+        Ok(Answer { version, is_replica, left, end, doubt })
+    }
+
+    /// How much is left, the end, and what speaks against an answer of zero.
+    async fn count(
+        &mut self,
+        connection: &mut Connection,
+        shown: &Shown,
+    ) -> Result<(u64, Option<u64>, Option<String>), Failure> {
+        // First who writes: what has been committed by then is in the answer.
+        let doubt = connection.doubt(self.tables).await?;
+        let left = connection.number(&self.configuration.query).await?;
+        self.tables.extend(connection.tables().await?);
+        let end = match &self.configuration.end {
+            Some(query) => Some(connection.number(query).await?),
+            None => None,
+        };
+        match connection.filled_from_elsewhere(self.tables, shown).await? {
+            Some(what) => Err(Failure::Useless(what)),
+            None => Ok((left, end, doubt)),
+        }
+    }
 }

@@ -71,6 +71,7 @@ impl Queue {
             redelivery: Some(Duration::from_millis(self.redelivery)),
             publishers: vec!["shop".to_owned()],
             server: None,
+            requests: 1,
             seen: Value::Null,
         }
     }
@@ -112,6 +113,8 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
     let watched = (0..queues.len()).map(|index| Watched { name: format!("queue {index}"), is_intake: false }).collect();
     let mut proof = Proof::new(rules, watched);
     let drained = queues.iter().map(Queue::drained).max().unwrap_or_default();
+    // Whether a reading takes one message.
+    let is_cheap = random.is_one_of(2);
     let mut from = random.below(POLL);
     for _ in 0..400 {
         let mut to = from;
@@ -131,7 +134,7 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
                 }
                 // The row is counted from the end of its first round: the window is longer than the time of redelivery by that round.
                 let window = (redelivery + ROUND).max(2 * POLL);
-                // A poll until the first round that sees it, and another one until a round begins after the window.
+                // Two polls until the first round that sees it, where a reading is dear; the last round begins with the end of the window.
                 let due = (drained + window + 2 * POLL).max(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) + 2 * POLL);
                 if is_patient && from > due {
                     return Err(format!("{seed}: drained at {drained} ms, and proven only at {from} ms, due at {due} ms"));
@@ -144,7 +147,9 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
             Verdict::Moved { .. } => return Ok(None),
             verdict => return Err(format!("{seed}: {verdict:?}")),
         }
-        from += POLL;
+        let pace = if is_cheap { POLL } else { 2 * POLL };
+        let (next, _) = proof.next(span.from, Duration::from_millis(POLL), Duration::from_millis(pace));
+        from = u64::try_from(next.as_millis()).expect("it is short");
     }
     if is_patient { Err(format!("{seed}: drained at {drained} ms, and never proven")) } else { Ok(None) }
 }
@@ -283,4 +288,30 @@ fn without_a_source_the_grace_period_passes() {
     };
     assert_eq!([0, 1].map(&mut add), [WaitingFor::Samples, WaitingFor::Samples].map(Verdict::Waiting));
     assert_eq!(add(2), Verdict::Proven);
+}
+
+#[test]
+fn rounds_are_slower_while_something_is_left_and_the_last_one_comes_in_time() {
+    let seconds = Duration::from_secs;
+    let rules = Rules { redelivery: seconds(12), grace: seconds(60), ..RULES };
+    let mut proof = Proof::new(rules, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
+    let mut next = |at: Duration, left: u64| {
+        proof.add(Span { from: at, to: at }, &[reading(left, 7)]);
+        proof.next(at, seconds(5), seconds(10))
+    };
+    assert_eq!(next(seconds(0), 3), (seconds(10), false));
+    // Over the time of redelivery, by the interval and then in even steps.
+    assert_eq!(next(seconds(10), 0), (seconds(15), false));
+    let (third, _) = next(seconds(15), 0);
+    assert!(third > seconds(18) && third < seconds(19), "{third:?}");
+    let (fourth, is_last) = next(third, 0);
+    assert_eq!((fourth, is_last), (seconds(22) + Duration::from_millis(1), false));
+    // Only the grace period is left.
+    let (fifth, _) = next(fourth, 0);
+    assert!(fifth > fourth + seconds(5), "{fifth:?}");
+    let mut last = (fifth, false);
+    while !last.1 {
+        last = next(last.0, 0);
+    }
+    assert_eq!(last.0, seconds(60));
 }

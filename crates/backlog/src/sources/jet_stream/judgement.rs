@@ -1,13 +1,12 @@
 //! What is left for the consumers of a stream, and what is kept of it; a pure function of the answers.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::consumer::{Consumer, Verdict};
 use super::history::History;
 use super::stream::{Retention, State, Stream};
 use super::unread::Unread;
+use crate::positions::positions;
 
 /// An error is something that can never prove anything.
 pub(super) fn judge(
@@ -51,7 +50,7 @@ pub(super) fn judge(
 /// What the stream and its consumers say, for the certificate.
 pub(super) fn evidence(stream: &Stream, consumers: &[Consumer], unread: &Unread) -> Value {
     let leader = stream.cluster.as_ref().map(|group| &group.leader);
-    let consumers: BTreeMap<_, _> = consumers.iter().map(|consumer| (&consumer.name, consumer.evidence())).collect();
+    let consumers = positions(consumers.len(), consumers.iter().map(|consumer| (&consumer.name, consumer.evidence())));
     let State { messages, last_seq, .. } = &stream.state;
     json!({"messages": messages, "firstSeq": stream.first(), "lastSeq": last_seq, "leader": leader,
         "toCome": stream.to_come(), "schedules": unread.schedules, "consumers": consumers})

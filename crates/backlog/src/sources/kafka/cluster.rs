@@ -1,6 +1,7 @@
 //! The brokers of a cluster, each asked for what it leads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
@@ -30,6 +31,12 @@ const EARLIEST: i64 = -2;
 /// The most that is fetched to see whether only markers are left.
 const FETCHED: i32 = 64 << 10;
 
+/// Of so many partitions at once.
+const FETCHED_AT_ONCE: usize = 32;
+
+/// The user may not read the topic.
+const UNAUTHORIZED: i16 = 29;
+
 /// The longest tail that may be markers only.
 const LONGEST_TAIL: u64 = 500;
 
@@ -47,6 +54,8 @@ pub(super) struct Cluster {
     addresses: BTreeMap<i32, String>,
     brokers: BTreeMap<i32, Broker>,
     level: Option<i16>,
+    /// How many messages were sent.
+    sent: u32,
 }
 
 /// The id under which a broker is kept whose own is not known yet.
@@ -69,14 +78,18 @@ fn offset(number: i64) -> Option<u64> {
 fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<String, Vec<&'a Partition>> {
     let mut topics = BTreeMap::<String, Vec<&Partition>>::new();
     for partition in partitions {
-        topics.entry(partition.topic.clone()).or_default().push(partition);
+        topics.entry(partition.topic.to_string()).or_default().push(partition);
     }
     topics
 }
 
 impl Cluster {
     pub(super) fn new(bootstrap: Vec<String>, security: Security) -> Self {
-        Self { bootstrap, security, addresses: BTreeMap::new(), brokers: BTreeMap::new(), level: None }
+        Self { bootstrap, security, addresses: BTreeMap::new(), brokers: BTreeMap::new(), level: None, sent: 0 }
+    }
+
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
     }
 
     pub(super) fn disconnect(&mut self) {
@@ -97,6 +110,7 @@ impl Cluster {
             self.level = broker.level;
             self.brokers.insert(id, broker);
         }
+        self.sent = self.sent.wrapping_add(1);
         self.brokers.get_mut(&id).ok_or_else(|| Fault::broker(format!("broker {id} is not there")))
     }
 
@@ -133,11 +147,12 @@ impl Cluster {
                 29 => return Err(Fault::invalid(format!("we may not see topic {name}: it needs Describe"))),
                 code => return Err(Fault::broker(format!("topic {name}: error {code}"))),
             }
+            let name: Rc<str> = name.into();
             for partition in topic.partitions {
                 if partition.leader_id.0 < 0 {
                     return Err(Fault::broker(format!("{name}/{} has no leader", partition.partition_index)));
                 }
-                partitions.push(Partition::new(name.clone(), partition.partition_index, partition.leader_id.0));
+                partitions.push(Partition::new(Rc::clone(&name), partition.partition_index, partition.leader_id.0));
             }
         }
         Ok(partitions)
@@ -188,10 +203,12 @@ impl Cluster {
         }
         let mut partitions = self.partitions(&others.into_iter().collect::<Vec<_>>(), true).await?;
         self.committed(coordinator, group, &mut partitions).await?;
-        self.limits(&mut partitions).await?;
+        self.starts(&mut partitions).await?;
+        self.ends(&mut partitions).await?;
         let mut left = BTreeMap::new();
         for partition in partitions.iter().filter(|one| one.committed.is_some()) {
-            *left.entry(partition.topic.clone()).or_default() += partition.left(Uncommitted::Unknown).unwrap_or_default();
+            *left.entry(partition.topic.to_string()).or_default() +=
+                partition.left(Uncommitted::Unknown).unwrap_or_default();
         }
         Ok(left)
     }
@@ -208,8 +225,8 @@ impl Cluster {
         });
         let found = self.offsets(coordinator, group, Some(topics.collect())).await?;
         for partition in partitions {
-            match found.get(&(partition.topic.clone(), partition.index)) {
-                Some((0, committed)) => partition.committed = offset(*committed),
+            match found.get(&(partition.topic.to_string(), partition.index)) {
+                Some((0, committed)) => partition.commit(offset(*committed)),
                 Some((88, _)) => {
                     return Err(Fault::broker(format!("offsets of {} are in an open transaction", partition.name())));
                 }
@@ -246,76 +263,97 @@ impl Cluster {
         Ok(each.collect())
     }
 
-    /// Where the partitions begin and end, as their leaders know it.
-    pub(super) async fn limits(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
-        // The end last: it can only have grown.
-        for time in [EARLIEST, LATEST] {
-            for leader in leaders(partitions) {
-                let topics =
-                    by_topic(partitions.iter().filter(|one| one.leader == leader)).into_iter().map(|(topic, all)| {
-                        let ask = |one: &&Partition| {
-                            let of = ListOffsetsPartition::default().with_partition_index(one.index);
-                            of.with_current_leader_epoch(-1).with_timestamp(time)
-                        };
-                        ListOffsetsTopic::default()
-                            .with_name(topic_name(&topic))
-                            .with_partitions(all.iter().map(ask).collect())
-                    });
-                let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics.collect());
-                let answer: ListOffsetsResponse =
-                    self.broker(leader).await?.call(ApiKey::ListOffsets, (4, 9), &request).await?;
-                let mut found = BTreeMap::new();
-                for topic in answer.topics {
-                    for one in topic.partitions {
-                        found.insert((topic.name.0.as_str().to_owned(), one.partition_index), (one.error_code, one.offset));
-                    }
+    /// Where the partitions begin, as their leaders know it.
+    pub(super) async fn starts(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
+        self.limits(partitions, EARLIEST, |partition, start| partition.start = start).await
+    }
+
+    /// Where the partitions end, as their leaders know it.
+    pub(super) async fn ends(&mut self, partitions: &mut [Partition]) -> Result<(), Fault> {
+        self.limits(partitions, LATEST, Partition::end_at).await
+    }
+
+    async fn limits(
+        &mut self,
+        partitions: &mut [Partition],
+        time: i64,
+        set: impl Fn(&mut Partition, u64),
+    ) -> Result<(), Fault> {
+        for leader in leaders(partitions) {
+            let topics = by_topic(partitions.iter().filter(|one| one.leader == leader)).into_iter().map(|(topic, all)| {
+                let ask = |one: &&Partition| {
+                    let of = ListOffsetsPartition::default().with_partition_index(one.index);
+                    of.with_current_leader_epoch(-1).with_timestamp(time)
+                };
+                ListOffsetsTopic::default().with_name(topic_name(&topic)).with_partitions(all.iter().map(ask).collect())
+            });
+            let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics.collect());
+            let answer: ListOffsetsResponse = self.broker(leader).await?.call(ApiKey::ListOffsets, (4, 9), &request).await?;
+            let mut found = BTreeMap::new();
+            for topic in &answer.topics {
+                for one in &topic.partitions {
+                    found.insert((topic.name.0.as_str(), one.partition_index), (one.error_code, one.offset));
                 }
-                for partition in partitions.iter_mut().filter(|one| one.leader == leader) {
-                    let read = found.get(&(partition.topic.clone(), partition.index));
-                    let number = read.filter(|(code, _)| *code == 0).and_then(|(_, number)| offset(*number));
-                    let Some(number) = number else {
-                        return Err(Fault::broker(format!("the limits of {}: error {read:?}", partition.name())));
-                    };
-                    *(if time == EARLIEST { &mut partition.start } else { &mut partition.end }) = number;
-                }
+            }
+            for partition in partitions.iter_mut().filter(|one| one.leader == leader) {
+                let read = found.get(&(&*partition.topic, partition.index));
+                let number = read.filter(|(code, _)| *code == 0).and_then(|(_, number)| offset(*number));
+                let Some(number) = number else {
+                    return Err(Fault::broker(format!("the limits of {}: error {read:?}", partition.name())));
+                };
+                set(partition, number);
             }
         }
         Ok(())
     }
 
-    /// Finds out where only markers of transactions follow the group's offset, or records of aborted ones.
+    /// Finds out where only markers of transactions follow the group's offset, or records of aborted ones. What was looked at stays so:
+    /// what comes later moves the end.
     pub(super) async fn look_at_tails(&mut self, partitions: &mut [Partition], isolation: Isolation) -> Result<(), Fault> {
-        for partition in partitions {
-            let Some(from) = partition.committed else { continue };
-            if from < partition.start || from >= partition.end || partition.end - from > LONGEST_TAIL {
+        for leader in leaders(partitions) {
+            let is_due = |one: &&mut Partition| one.leader == leader && one.has_unseen_tail(LONGEST_TAIL);
+            let mut due: Vec<&mut Partition> = partitions.iter_mut().filter(is_due).take(FETCHED_AT_ONCE).collect();
+            if due.is_empty() {
                 continue;
             }
-            let one = FetchPartition::default()
-                .with_partition(partition.index)
-                .with_current_leader_epoch(-1)
-                .with_last_fetched_epoch(-1)
-                .with_log_start_offset(-1)
-                .with_fetch_offset(i64::try_from(from).unwrap_or(i64::MAX))
-                .with_partition_max_bytes(FETCHED);
-            let topic = FetchTopic::default().with_topic(topic_name(&partition.topic)).with_partitions(vec![one]);
+            let topics = by_topic(due.iter().map(|one| &**one)).into_iter().map(|(topic, all)| {
+                let ask = |one: &&Partition| {
+                    let from = one.committed.and_then(|from| i64::try_from(from).ok()).unwrap_or(i64::MAX);
+                    let of = FetchPartition::default().with_partition(one.index).with_fetch_offset(from);
+                    let of = of.with_current_leader_epoch(-1).with_last_fetched_epoch(-1).with_log_start_offset(-1);
+                    of.with_partition_max_bytes(FETCHED)
+                };
+                FetchTopic::default().with_topic(topic_name(&topic)).with_partitions(all.iter().map(ask).collect())
+            });
             let request = FetchRequest::default()
                 .with_replica_id((-1).into())
                 .with_session_epoch(-1)
-                .with_max_bytes(FETCHED)
+                .with_max_bytes(FETCHED * i32::try_from(FETCHED_AT_ONCE).unwrap_or(1))
                 // As a reader of committed records: it is told which transactions were aborted, and gets nothing of open ones.
                 .with_isolation_level(1)
-                .with_topics(vec![topic]);
+                .with_topics(topics.collect());
             // From version 13 on topics are named by their id.
-            let answer: FetchResponse = self.broker(partition.leader).await?.call(ApiKey::Fetch, (4, 12), &request).await?;
-            let fetched = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
-            // Who may not read the records is told only that so many are left.
-            let Some(fetched) = fetched.filter(|one| one.error_code == 0) else { continue };
-            let of = |one: &AbortedTransaction| Some((one.producer_id.0, offset(one.first_offset)?));
-            let aborted: Vec<_> = fetched.aborted_transactions.iter().flatten().filter_map(of).collect();
-            let records = fetched.records.unwrap_or_default();
-            let (has_only_markers, has_only_aborted) = tail(&records, &aborted, from, partition.end);
-            partition.has_only_markers = has_only_markers || has_only_aborted && isolation == Isolation::ReadCommitted;
-            partition.has_only_aborted = has_only_aborted;
+            let answer: FetchResponse = self.broker(leader).await?.call(ApiKey::Fetch, (4, 12), &request).await?;
+            for topic in answer.responses {
+                for fetched in topic.partitions {
+                    let is_it =
+                        |one: &Partition| *one.topic == *topic.topic.0.as_str() && one.index == fetched.partition_index;
+                    let Some(partition) = due.iter_mut().find(|one| is_it(one)) else { continue };
+                    // Who may not read the records is told only that so many are left.
+                    if fetched.error_code != 0 {
+                        partition.see_tail(fetched.error_code == UNAUTHORIZED, false, false);
+                        continue;
+                    }
+                    let of = |one: &AbortedTransaction| Some((one.producer_id.0, offset(one.first_offset)?));
+                    let aborted: Vec<_> = fetched.aborted_transactions.iter().flatten().filter_map(of).collect();
+                    let records = fetched.records.unwrap_or_default();
+                    let from = partition.committed.unwrap_or_default();
+                    let (has_only_markers, has_only_aborted) = tail(&records, &aborted, from, partition.end);
+                    let markers = has_only_markers || has_only_aborted && isolation == Isolation::ReadCommitted;
+                    // Nothing comes of an open transaction, and nothing of a partition beyond the most that was asked for.
+                    partition.see_tail(!records.is_empty(), markers, has_only_aborted);
+                }
+            }
         }
         Ok(())
     }

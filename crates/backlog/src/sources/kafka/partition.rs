@@ -1,6 +1,7 @@
 //! One partition, and what a group has left in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use super::Uncommitted;
 
 /// One partition.
 pub(super) struct Partition {
-    pub(super) topic: String,
+    pub(super) topic: Rc<str>,
     pub(super) index: i32,
     /// Id of the broker that leads it.
     pub(super) leader: i32,
@@ -20,6 +21,8 @@ pub(super) struct Partition {
     pub(super) has_only_markers: bool,
     /// Only records of aborted transactions follow, and markers.
     pub(super) has_only_aborted: bool,
+    /// Whether what follows the group's offset was looked at.
+    is_tail_seen: bool,
 }
 
 /// A partition as it was when the group last had an offset there.
@@ -45,8 +48,47 @@ pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], gr
 }
 
 impl Partition {
-    pub(super) fn new(topic: String, index: i32, leader: i32) -> Self {
-        Self { topic, index, leader, committed: None, start: 0, end: 0, has_only_markers: false, has_only_aborted: false }
+    pub(super) fn new(topic: Rc<str>, index: i32, leader: i32) -> Self {
+        Self {
+            topic,
+            index,
+            leader,
+            committed: None,
+            start: 0,
+            end: 0,
+            has_only_markers: false,
+            has_only_aborted: false,
+            is_tail_seen: false,
+        }
+    }
+
+    /// Sets the group's offset.
+    pub(super) fn commit(&mut self, committed: Option<u64>) {
+        if committed != self.committed {
+            self.committed = committed;
+            self.see_tail(false, false, false);
+        }
+    }
+
+    /// Sets where it ends.
+    pub(super) fn end_at(&mut self, end: u64) {
+        if end != self.end {
+            self.end = end;
+            self.see_tail(false, false, false);
+        }
+    }
+
+    /// Whether records follow the group's offset that may be markers only, and nobody has looked at them.
+    pub(super) fn has_unseen_tail(&self, longest: u64) -> bool {
+        let is_short = |from: u64| from >= self.start && from < self.end && self.end - from <= longest;
+        !self.is_tail_seen && self.committed.is_some_and(is_short)
+    }
+
+    /// Notes what follows the group's offset.
+    pub(super) fn see_tail(&mut self, is_seen: bool, has_only_markers: bool, has_only_aborted: bool) {
+        self.is_tail_seen = is_seen;
+        self.has_only_markers = has_only_markers;
+        self.has_only_aborted = has_only_aborted;
     }
 
     pub(super) fn name(&self) -> String {
@@ -213,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_goes_with_records_that_were_left_is_told_for_ever() {
-        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".to_owned(), 0, 1) };
+        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".into(), 0, 1) };
         let mut known = BTreeMap::new();
         let mut said = |now: Option<Partition>| {
             let all: Vec<_> = now.into_iter().collect();
@@ -237,7 +279,7 @@ mod tests {
 
     #[test]
     fn an_offset_that_is_missing_or_too_large_is_no_zero() {
-        let partition = |committed, start, end| Partition { committed, start, end, ..Partition::new("t".to_owned(), 0, 1) };
+        let partition = |committed, start, end| Partition { committed, start, end, ..Partition::new("t".into(), 0, 1) };
         let left = |partition: Partition| partition.left(Uncommitted::Unknown).ok();
         assert_eq!(left(partition(None, 0, 0)), Some(0));
         assert_eq!(left(partition(None, 0, 5)), None);

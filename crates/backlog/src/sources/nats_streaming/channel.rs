@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::monitoring::{Channel, Reader};
 use super::{Configuration, is_among};
+use crate::positions::positions;
 
 /// Where a subscription stood.
 pub(super) struct Position {
@@ -33,7 +34,6 @@ pub(super) fn judge(
     known: &mut BTreeMap<(String, String), Position>,
 ) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut seen = serde_json::Map::new();
     // Of thousands of subscriptions no channel may be gone through for each.
     let readers_of: BTreeMap<&str, BTreeMap<String, Reader>> =
         channels.iter().map(|channel| (channel.name.as_str(), channel.readers())).collect();
@@ -60,7 +60,6 @@ pub(super) fn judge(
                 "channel {name} holds {count} messages and has {lacks}: nobody reads them; name it under acceptUnread if nobody needs them"
             ));
         }
-        seen.insert(channel.name.clone(), evidence(channel, &readers));
     }
     let by_name: BTreeMap<&str, &Channel> = channels.iter().map(|channel| (channel.name.as_str(), channel)).collect();
     for ((of, name), position) in &*known {
@@ -73,7 +72,14 @@ pub(super) fn judge(
             ));
         }
     }
-    verdict.seen = Value::Object(seen);
+    let subscriptions = readers_of.values().map(BTreeMap::len).sum::<usize>();
+    let seen = channels.iter().map(|channel| {
+        let readers = readers_of.get(channel.name.as_str()).into_iter().flatten();
+        let is_meant =
+            |(name, _): &(&String, &Reader)| configuration.durables.is_empty() || configuration.durables.contains(name);
+        (&channel.name, evidence(channel, &readers.filter(is_meant).collect()))
+    });
+    verdict.seen = positions(subscriptions.max(channels.len()), seen);
     verdict
 }
 

@@ -49,6 +49,11 @@ impl fmt::Display for Server {
     }
 }
 
+/// In how many answers so many channels come.
+pub(super) fn pages(channels: usize) -> u32 {
+    u32::try_from(channels.div_ceil(PAGE).max(1)).unwrap_or(u32::MAX)
+}
+
 pub(super) async fn server(http: &Http) -> Result<Server, OpenError> {
     http.json("/streaming/serverz").await
 }

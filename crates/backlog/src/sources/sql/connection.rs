@@ -122,7 +122,7 @@ impl Place {
 }
 
 impl Connection {
-    /// Begins a transaction that cannot write.
+    /// Begins a transaction that cannot write. Of MySQL and MariaDB the limit of its queries is set before.
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::PostgreSql(connection) => {
@@ -133,16 +133,23 @@ impl Connection {
                 sqlx::raw_sql(AssertSqlSafe(begin)).execute(connection.as_mut()).await.map(drop)
             }
             Self::MySql(connection) => {
-                // MariaDB counts seconds, MySQL milliseconds; a server that knows neither is left to our own clock.
-                for limit in [
-                    format!("max_statement_time = {STATEMENT_SECONDS}"),
-                    format!("max_execution_time = {STATEMENT_SECONDS}000"),
-                ] {
-                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("set session {limit}"))).execute(connection.as_mut()).await;
-                }
                 sqlx::raw_sql("start transaction read only").execute(connection.as_mut()).await.map(drop)
             }
         }
+    }
+
+    /// Limits the time of each query, and returns what sets that: MariaDB counts seconds, MySQL milliseconds; a server that knows neither is
+    /// left to our own clock.
+    pub(super) async fn limit(&mut self) -> Option<String> {
+        let Self::MySql(connection) = self else { return None };
+        let limits =
+            [format!("max_statement_time = {STATEMENT_SECONDS}"), format!("max_execution_time = {STATEMENT_SECONDS}000")];
+        for limit in limits.map(|limit| format!("set session {limit}")) {
+            if sqlx::raw_sql(AssertSqlSafe(limit.clone())).execute(connection.as_mut()).await.is_ok() {
+                return Some(limit);
+            }
+        }
+        None
     }
 
     pub(super) async fn end(&mut self) -> Result<(), sqlx::Error> {
@@ -196,10 +203,13 @@ fn is_one_number<C: sqlx::Column>(columns: &[C]) -> Result<(), String> {
 /// Types of whole numbers, in both kinds of databases.
 const WHOLE: [&str; 9] = ["int2", "int4", "int8", "tinyint", "smallint", "mediumint", "int", "bigint", "boolean"];
 
-fn one<R: sqlx::Row>(rows: &[R], number: impl Fn(&R) -> Number) -> Result<u64, String> {
+pub(super) fn one<R: sqlx::Row>(rows: &[R], number: impl Fn(&R) -> Number) -> Result<u64, String> {
     let [row] = rows else {
         return Err(format!("it answers {} row, and must answer one", if rows.is_empty() { "no" } else { "more than one" }));
     };
+    if row.len() != 1 {
+        return Err(format!("it answers {} columns, and must answer one", row.len()));
+    }
     match number(row) {
         Ok(Some(number)) => u64::try_from(number).map_err(|_| format!("it answers {number}, which is no count")),
         Ok(None) => Err("it answers null, which is no number".to_owned()),
@@ -207,14 +217,14 @@ fn one<R: sqlx::Row>(rows: &[R], number: impl Fn(&R) -> Number) -> Result<u64, S
     }
 }
 
-fn postgresql_number(row: &PgRow) -> Number {
+pub(super) fn postgresql_number(row: &PgRow) -> Number {
     row.try_get::<Option<i64>, _>(0)
         .or_else(|_| row.try_get::<Option<i32>, _>(0).map(|number| number.map(i64::from)))
         .or_else(|_| row.try_get::<Option<i16>, _>(0).map(|number| number.map(i64::from)))
         .map(|number| number.map(i128::from))
 }
 
-fn mysql_number(row: &MySqlRow) -> Number {
+pub(super) fn mysql_number(row: &MySqlRow) -> Number {
     let signed = row.try_get::<Option<i64>, _>(0).map(|number| number.map(i128::from));
     signed.or_else(|_| row.try_get::<Option<u64>, _>(0).map(|number| number.map(i128::from)))
 }
