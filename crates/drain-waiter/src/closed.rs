@@ -1,17 +1,25 @@
 //! Whether the intake is still closed: what the run has closed, and what was closed when it began. Who opened it is found in managedFields.
 
+use std::time::Duration;
+
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_kube_client::cluster::FIELD_MANAGER;
-use fairlead_migration::change::Image;
+use fairlead_migration::change::{Image, Target};
 use fairlead_migration::fields;
+use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
+use tokio::time::sleep;
 
-use crate::configuration::{Drain, Intake};
+use crate::configuration::{Drain, Intake, Redirect};
 use crate::intake::Closing;
 use crate::surroundings::new_side;
+
+/// A pod that is replaced, or fails a probe, is ready again a moment later: it is looked at again before the gate fails.
+const PAUSE: Duration = Duration::from_secs(1);
+const ATTEMPTS: usize = 10;
 
 /// Fails when an object of the intake is not closed.
 pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &str) -> Result<(), Obstacle> {
@@ -25,7 +33,7 @@ pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &
             Some(live) => match (opened(intake, &live, release), intake) {
                 (Some(how), _) => format!("{target} {how}"),
                 // Only a cluster has pods.
-                (None, Intake::Redirect(redirect)) => match new_side(source, &target, &live, redirect).await? {
+                (None, Intake::Redirect(redirect)) => match lasting_trouble(source, &target, &live, redirect).await? {
                     Some(finding) => format!("{target} leads nowhere: {}", finding.message),
                     None => continue,
                 },
@@ -35,6 +43,21 @@ pub(crate) async fn expect_closed(source: &Source<'_>, drain: &Drain, release: &
         return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
     }
     Ok(())
+}
+
+/// What speaks against the new side of a redirect, and does not pass.
+async fn lasting_trouble(
+    source: &Source<'_>,
+    target: &Target,
+    live: &Image,
+    redirect: &Redirect,
+) -> Result<Option<Finding>, Obstacle> {
+    for _ in 0..ATTEMPTS {
+        let Some(finding) = new_side(source, target, live, redirect).await? else { return Ok(None) };
+        tracing::info!(service = %target, why = finding.message, "the new side is not ready; looking again");
+        sleep(PAUSE).await;
+    }
+    new_side(source, target, live, redirect).await
 }
 
 /// What opens it, and who wrote that: `is open: spec.replicas is 1, and must be 0; kubectl (scale) wrote it`.

@@ -307,6 +307,38 @@ fn what_was_closed_before_and_is_opened_while_the_job_waits_fails_the_run() {
     assert!(expected.iter().all(|it| found.contains(it)) && found.len() == 2, "{found:?}");
 }
 
+/// A pod that is replaced, or fails one probe, is ready again a moment later.
+#[test]
+fn a_new_side_that_is_not_ready_for_a_moment_does_not_fail_the_run() {
+    let redirect = json!({"redirect": {"namespace": "default", "name": "front", "selector": {"app": "new"}}});
+    let scene = Scene::new(&json!({"sources": [queue()], "intake": [redirect]}));
+    let spec = json!({"automountServiceAccountToken": false, "containers": [{"name": "it", "image": "none"}]});
+    scene.cluster.apply(
+        &json!([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "default", "name": "default"}}]),
+    );
+    scene.cluster.apply(&json!({"apiVersion": "v1", "kind": "Pod", "spec": spec,
+        "metadata": {"namespace": "default", "name": "new", "labels": {"app": "new"}}}));
+    let ready = |is: &str| {
+        let status = json!({"status": {"conditions": [{"type": "Ready", "status": is}]}}).to_string();
+        let patch = ["patch", "pod", "new", "-n", "default", "--subresource=status", "--type=merge", "-p", &status];
+        scene.cluster.kubectl(&patch).expect(0);
+    };
+    ready("True");
+    scene.leave(&json!(3));
+    let mut waiting = scene.command(&["apply"]);
+    let mut applying = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(applying.stderr.take().expect("piped")).lines();
+    let mut says = |words: &str| lines.by_ref().map_while(Result::ok).any(|line| line.contains(words));
+    assert!(says("orders: 3 left"), "it does not wait");
+    ready("False");
+    assert!(says("the new side is not ready; looking again"), "it does not look again");
+    ready("True");
+    scene.leave(&json!(0));
+    assert!(says("proven: every source was empty in a row of rounds"), "it is not proven");
+    assert_eq!(applying.wait().expect("it ends").code(), Some(0));
+    scene.cluster.kubectl(&["delete", "pod", "new", "-n", "default", "--force"]).expect(0);
+}
+
 #[test]
 fn without_a_source_it_says_that_nothing_is_proven() {
     let scene = Scene::new(&json!({"intake": [{"scale": {"namespace": "default", "name": "intake"}}]}));
