@@ -23,7 +23,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::obstacle::{LONGEST, Obstacle, Stop, cut};
 use fairlead_migration::store::{GOES_BACK, Holder, Lock, Scope, Terms};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
@@ -330,7 +330,7 @@ impl Lock for Lease<'_> {
     }
 
     fn tell(&self, how_far: &str) {
-        self.how_far.replace(Some(how_far.to_owned()));
+        self.how_far.replace(Some(cut(how_far, LONGEST).into_owned()));
     }
 
     async fn release(self: Box<Self>) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
-use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::obstacle::{LONGEST, Obstacle, Stop, cut};
 use fairlead_migration::store::Lock;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -206,13 +206,15 @@ pub(crate) fn read(body: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(body).map_err(Error::Body)
 }
 
-/// Errors are Status objects, except from proxies and from the server's own overload protection.
+/// Errors are Status objects, except from proxies and from the server's own overload protection. What the server does not accept it may
+/// repeat as a whole: nobody reads that.
 fn status(code: StatusCode, body: &[u8]) -> Status {
+    let short = |text: &str| cut(text, LONGEST).into_owned();
     match serde_json::from_slice::<Status>(body) {
-        Ok(status) if status.code == code.as_u16() => status,
+        Ok(status) if status.code == code.as_u16() => Status { message: short(&status.message), ..status },
         _ => {
             let text = String::from_utf8_lossy(body);
-            let message = format!("{code}: {}", text.trim());
+            let message = format!("{code}: {}", short(text.trim()));
             // The server answers so where it does not serve the group at all, any more or yet.
             let reason =
                 if code == StatusCode::NOT_FOUND { "NotFound" } else { code.canonical_reason().unwrap_or_default() };

@@ -15,7 +15,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::Value;
 
 use crate::change::{Action, Change, Target};
-use crate::obstacle::{Obstacle, Stop, chain};
+use crate::obstacle::{LONGEST, Obstacle, Stop, chain, cut};
 use crate::plan::Plan;
 use crate::progress::{Asked, Cause, OnDrift, Phase, Progress, Swept, WhyBack};
 use crate::stage::{Stage, UndoAt, UndoWait};
@@ -241,7 +241,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         } else {
             None
         };
-        self.progress.why_back = Some(WhyBack::Failed(Cause { code, message: chain(&cause) }));
+        self.progress.why_back = Some(WhyBack::Failed(Cause { code, message: cut(&chain(&cause), LONGEST).into_owned() }));
         self.progress.begun = started.iter().rposition(|started| *started).map_or(0, |last| last + 1);
         self.progress.untouched = (0..self.progress.begun).filter(|position| !started[*position]).collect();
         match self.restore(&started, OnDrift::Stop, Part::Rest, false).await {

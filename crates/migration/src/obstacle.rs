@@ -160,3 +160,34 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }
+
+/// Bytes of a text that is kept, in an annotation say, or shown: some answers of an API server hold a whole object.
+pub const LONGEST: usize = 4096;
+
+/// A text of at most so many bytes. Something is left out in its middle: the reason stands at the end as often as at the beginning.
+#[must_use]
+pub fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return text.into();
+    }
+    let rest = longest.saturating_sub('…'.len_utf8());
+    let end = text.floor_char_boundary(rest - rest / 4);
+    let begin = text.ceil_char_boundary(text.len() - rest / 4);
+    format!("{}…{}", &text[..end], &text[begin..]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_its_end() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("invalid: aaaaaaaaaaaaaaaa: immutable", 23), "invalid: aaaaaa…table");
+        for longest in 4..40 {
+            let text = cut("žluťoučký kůň úpěl ďábelské ódy, příliš žluťoučký", longest).into_owned();
+            assert!(text.len() <= longest && text.contains('…'), "{longest}: {text}");
+        }
+        assert_eq!(cut("too long", 3), "…");
+    }
+}

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 use fairlead_job::redact;
-use fairlead_migration::obstacle::chain;
+use fairlead_migration::obstacle::{self, chain};
 use fairlead_migration::progress::{FirstPart, Phase, WhyBack};
 use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::Holder;
@@ -59,7 +59,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         out.push_str("\nDAMAGED: what these Secrets record can be used for nothing:\n");
     }
     for damage in damages {
-        out.push_str(&wrapped(&format!("  {}", redact::text(&chain(damage)))));
+        out.push_str(&wrapped(&format!("  {}", few_lines(&redact::text(&chain(damage))))));
     }
     if let Some(newest) = helm.revisions.last().filter(|newest| newest.status != "deployed") {
         out.extend(["\nHelm: revision ", &newest.number.to_string(), " of release ", &helm.release, " is "]);
@@ -83,7 +83,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     for (position, ending) in shown.iter().enumerate() {
         let Ending { time, step, command, exit, summary, .. } = ending;
         let code = ending.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        let line = format!("  {time}  {step} {command}, exit {exit}: {code}{}", redact::text(summary));
+        let line = format!("  {time}  {step} {command}, exit {exit}: {code}{}", few_lines(&redact::text(summary)));
         let is_newest = position + 1 == shown.len();
         out.push_str(&if is_newest { wrapped(&line) } else { cut(&line, WIDTH) + "\n" });
     }
@@ -147,6 +147,11 @@ fn wrapped(line: &str) -> String {
     textwrap::fill(&kept.join("`"), options).replace(KEPT, " ") + "\n"
 }
 
+/// JSON has all of it.
+fn few_lines(text: &str) -> String {
+    obstacle::cut(text, 6 * WIDTH).into_owned()
+}
+
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -156,7 +161,7 @@ fn cut(text: &str, width: usize) -> String {
 
 /// What the phase means for the person who reads it.
 fn remark(run: &RecordedRun) -> String {
-    let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
+    let cause = run.progress.cause().map(|cause| few_lines(&redact::text(&cause.message)));
     let why = cause.map(|cause| format!(", because it failed: {cause}")).unwrap_or_default();
     match run.phase() {
         Phase::Committed if run.changes == 0 => "verified, and changed nothing".to_owned(),
