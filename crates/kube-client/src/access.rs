@@ -18,7 +18,15 @@ pub enum ConnectError {
     /// Neither a kubeconfig nor a pod's ServiceAccount.
     #[error("found neither a kubeconfig nor a ServiceAccount: {0}")]
     Infer(String),
-    /// TLS or authentication.
+    /// Nothing says who we are: a plugin is missing or fails, say.
+    #[error("there is no credential for {server}: {why}")]
+    Credential {
+        /// Who is to be asked.
+        server: String,
+        /// What has failed.
+        why: String,
+    },
+    /// TLS.
     #[error("failed to set up the client")]
     Client(#[source] kube::Error),
 }

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::access::{Access, ConnectError};
+use crate::credential::{self, Plugin};
 use crate::operation::Operation;
 use crate::pace::Pace;
 use crate::resource::Resource;
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub(crate) client: Client,
     /// Its address, for errors.
     pub(crate) server: String,
+    /// What makes the credential, where a program does.
+    pub(crate) plugin: Option<Plugin>,
     pub(crate) request_timeout: Duration,
     pub(crate) pace: Pace,
     concurrency: u16,
@@ -103,8 +106,12 @@ impl Cluster {
             Some(proxy) => format!("{} through proxy {}", address(&config.cluster_url), address(proxy)),
             None => address(&config.cluster_url),
         };
-        let client = client(config).map_err(ConnectError::Client)?;
-        Ok(Self { client, server, request_timeout, pace: Pace::new(1), concurrency: 1 })
+        let plugin = Plugin::of(&config);
+        let client = client(config).map_err(|error| match credential::beneath(&error) {
+            Some(why) => ConnectError::Credential { server: server.clone(), why: credential::said_of(why, plugin.as_ref()) },
+            None => ConnectError::Client(error),
+        })?;
+        Ok(Self { client, server, plugin, request_timeout, pace: Pace::new(1), concurrency: 1 })
     }
 
     /// Allows so many writes at once; how many there really are is found while writing.

@@ -4,6 +4,7 @@
 //! - [`access`]: which cluster is asked, as whom, and over which proxy
 //! - `admission`: who has a say when something is written
 //! - [`cluster`]: the connection, and paged lists
+//! - `credential`: why there is none
 //! - [`discovery`]: which kinds the cluster serves
 //! - [`jobs`]: the Job that a process is a pod of, and those that come before; [`stuck`]: those whose pods do not run
 //! - [`objects`]: makes changes to objects: the world of `migration`'s executor
@@ -27,6 +28,7 @@ pub mod access;
 mod admission;
 mod boot_clock;
 pub mod cluster;
+mod credential;
 pub mod discovery;
 pub mod helm;
 pub mod jobs;

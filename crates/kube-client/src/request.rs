@@ -13,6 +13,7 @@ use kube::core::Status;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::credential;
 use crate::operation::{Operation, rule};
 use crate::pace::Pace;
 
@@ -34,6 +35,8 @@ pub(crate) enum Error {
     Timeout(Duration),
     #[error("no connection to {server}: {cause}")]
     Connection { server: String, cause: String },
+    #[error("no credential for {server}: {why}")]
+    Credential { server: String, why: String },
     #[error("the lease is over, so another run may be writing")]
     LeaseOver,
     #[error("this is no request")]
@@ -57,7 +60,12 @@ impl Error {
         match self {
             Self::Status(status) => matches!(status.code, 429 | 503 | 504),
             Self::Timeout(_) => true,
-            Self::Connection { .. } | Self::LeaseOver | Self::Request(_) | Self::Build(_) | Self::Body(_) => false,
+            Self::Connection { .. }
+            | Self::Credential { .. }
+            | Self::LeaseOver
+            | Self::Request(_)
+            | Self::Build(_)
+            | Self::Body(_) => false,
         }
     }
 
@@ -66,7 +74,8 @@ impl Error {
         match self {
             // 500: a webhook whose pod is just starting answers so.
             Self::Status(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
-            Self::Timeout(_) => true,
+            // Where a token comes from may be as far away as the server.
+            Self::Timeout(_) | Self::Credential { .. } => true,
             // Another try meets the same certificate.
             Self::Connection { cause, .. } => !cause.contains("invalid peer certificate"),
             Self::LeaseOver | Self::Request(_) | Self::Build(_) | Self::Body(_) => false,
@@ -158,6 +167,10 @@ impl Cluster {
 
     /// What lies at the bottom of an error of hyper, whose layers all say the same.
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+        if let Some(why) = credential::beneath(error) {
+            let why = credential::said_of(why, self.plugin.as_ref());
+            return Error::Credential { server: self.server.clone(), why };
+        }
         let root = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
         Error::Connection { server: self.server.clone(), cause: root.to_string() }
     }

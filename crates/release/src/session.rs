@@ -10,6 +10,7 @@ use fairlead_job::outcome::Ended;
 use fairlead_job::redact;
 use fairlead_job::report;
 use fairlead_job::watch::Watch;
+use fairlead_kube_client::access::ConnectError;
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
 use fairlead_kube_client::jobs::Job;
@@ -94,9 +95,13 @@ fn left(ended: &Ended) -> String {
 /// Prepares a connection; nothing is sent yet.
 pub async fn connect(common: &CommonArgs) -> Result<Cluster, Failure> {
     let cluster = Cluster::connect(&access(&common.cluster), common.cluster.request_timeout).await;
-    cluster
-        .map(|cluster| cluster.with_concurrency(common.concurrency))
-        .map_err(|error| Failure::new(&shared::CONFIGURATION, chain(&error)))
+    cluster.map(|cluster| cluster.with_concurrency(common.concurrency)).map_err(|error| {
+        let code = match &error {
+            ConnectError::Credential { .. } => &shared::NO_CREDENTIAL,
+            _ => &shared::CONFIGURATION,
+        };
+        Failure::new(code, chain(&error))
+    })
 }
 
 impl<'a> Session<'a> {

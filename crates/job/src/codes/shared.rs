@@ -170,6 +170,11 @@ crate::codes! {
          asked the other one. Nothing was changed.",
         "Give the command that the message names. Where that store has no run of the release any more, remove the mark that says so, with \
          the `kubectl delete secret` of the message.";
+    pub NO_CREDENTIAL = "FL047", Usage, "There is no credential for the cluster",
+        "The kubeconfig names a program that makes the credential, and it is missing, fails, or says something else; or a file with a token \
+         is not there. Nothing was sent.",
+        "Install the program that the message names, or log in again; `kubectl auth whoami`, with the same --kubeconfig and --context, says \
+         whether it works. Then run again.";
     pub FIRST_HALF_FIRST = "FL046", Refused, "The first half of going back comes first",
         "What was removed or held comes back before the old manifests do, and what was added goes after them. Nothing was changed.",
         "Give the command that the message names, bring the old manifests, and then this command again. To take everything back at once, \
