@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// The connection cannot be set up; nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ impl Access<'_> {
         if !self.impersonate_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(self.impersonate_groups.to_vec());
         }
+        require_user(&config.auth_info)?;
         Ok(config)
     }
 
@@ -113,6 +114,24 @@ fn files() -> Result<Vec<PathBuf>, ConnectError> {
         return Err(ConnectError::Kubeconfig(format!("there is no kubeconfig {}", absent.join(", "))));
     }
     Ok(there)
+}
+
+/// Fails where somebody's groups are asked for and nobody is named. The server would refuse each request.
+fn require_user(user: &AuthInfo) -> Result<(), ConnectError> {
+    let AuthInfo { impersonate, impersonate_uid, impersonate_groups, impersonate_user_extra, .. } = user;
+    let has_more = [
+        ("as-groups (--as-group)", impersonate_groups.as_ref().is_some_and(|groups| !groups.is_empty())),
+        ("as-uid", impersonate_uid.is_some()),
+        ("as-user-extra", impersonate_user_extra.as_ref().is_some_and(|extra| !extra.is_empty())),
+    ];
+    let is_named = impersonate.as_ref().is_some_and(|name| !name.is_empty());
+    match has_more.iter().find(|(_, is_there)| *is_there && !is_named) {
+        None => Ok(()),
+        Some((what, _)) => {
+            let message = format!("{what} says more of a user as whom to ask, and no user is named: add `as` (--as)");
+            Err(ConnectError::Kubeconfig(message))
+        }
+    }
 }
 
 /// Whether the cluster of a context names a proxy of its own, which counts more than the environment.
@@ -245,6 +264,34 @@ mod tests {
         let empty = r#"{"clusters": null, "contexts": null, "current-context": ""}"#;
         let good = serde_json::to_string(&kubeconfig(None)).expect("plain data");
         assert_eq!(server(&[empty, &good], None), Ok("https://10.0.0.1/".to_owned()));
+    }
+
+    #[test]
+    fn groups_without_a_user_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let groups = ["on-call".to_owned()];
+        let is_refused = |user: serde_json::Value, access: Access<'_>| {
+            let mut config = serde_json::to_value(kubeconfig(None)).expect("plain data");
+            config["users"] = serde_json::json!([{"name": "u", "user": user}]);
+            std::fs::write(&path, config.to_string()).expect("written");
+            let access = Access { kubeconfig: Some(&path), ..access };
+            let refused = runtime.block_on(access.configuration()).err().map(|error| error.to_string());
+            refused.is_some_and(|error| error.contains("no user is named: add `as` (--as)"))
+        };
+        let by_flag = Access { impersonate_groups: &groups, ..Access::USUAL };
+        for user in [
+            serde_json::json!({"as-groups": ["a"]}),
+            serde_json::json!({"as-uid": "7"}),
+            serde_json::json!({"as": "", "as-user-extra": {"a": ["b"]}}),
+        ] {
+            assert!(is_refused(user.clone(), Access::USUAL), "{user}");
+            assert!(!is_refused(user, Access { impersonate: Some("eve"), ..Access::USUAL }));
+        }
+        assert!(is_refused(serde_json::json!({}), by_flag));
+        assert!(!is_refused(serde_json::json!({"as": "eve"}), by_flag));
+        assert!(!is_refused(serde_json::json!({"as-groups": []}), Access::USUAL));
     }
 
     #[test]
