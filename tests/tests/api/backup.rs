@@ -86,6 +86,42 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
 }
 
+/// As many people keep what is in a namespace.
+#[test]
+fn a_backup_that_kubectl_has_written_is_imported() {
+    let cluster = lease();
+    let before = state::of(&cluster);
+    cluster.create((0..3).map(|n| subscription("default", &format!("s{n}"), &format!("order.created.{n}"))));
+    apply(&cluster, &[]).expect(0);
+    cluster.apply(&subscription("default", "other", "order.paid"));
+    apply(&cluster, &["--release", "other"]).expect(0);
+    cluster.kubectl(&["create", "secret", "generic", "-n", "default", "foreign", "--from-literal=a=b"]).expect(0);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let owner = |name: &str| cluster.get("secret", "default", name)["metadata"]["ownerReferences"][0]["uid"].clone();
+    for form in ["json", "yaml"] {
+        let file = folder.path().join(form);
+        let backup = cluster.kubectl(&["get", "secrets,leases", "-n", "default", "-o", form]).expect(0).stdout;
+        std::fs::write(&file, backup).expect("written");
+        let began = plugin(&cluster, "status").expect(0).stdout;
+        cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release=fairlead"]).expect(0);
+        let imported = replicator(&cluster, "import", &[text(&file)]).expect(0).stdout;
+        assert_eq!(imported.matches("created fairlead.v1.fairlead.").count(), 3, "{imported}");
+        assert!(!imported.contains("other") && !imported.contains("foreign"), "{imported}");
+        assert_eq!(
+            owner("fairlead.v1.fairlead.1-0"),
+            cluster.get("secret", "default", "fairlead.v1.fairlead.1")["metadata"]["uid"]
+        );
+        assert_eq!(plugin(&cluster, "status").expect(0).stdout, began);
+        let again = replicator(&cluster, "import", &[text(&file)]).expect(0).stdout;
+        assert_eq!(again.matches("is there already: ").count(), 3, "{again}");
+    }
+    replicator(&cluster, "rollback", &["--last", "--release", "other"]).expect(0);
+    replicator(&cluster, "rollback", &["--last"]).expect(0);
+    cluster.kubectl(&["delete", "secret/foreign", "-n", "default"]).expect(0);
+    cluster.kubectl(&["delete", "subscriptions.eventing.kyma-project.io", "-n", "default", "--all"]).expect(0);
+    assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
 #[test]
 fn a_ticket_that_does_not_say_how_many_changes_it_has_is_damaged_and_a_dry_run_writes_nothing() {
     let cluster = lease();

@@ -68,9 +68,10 @@ crate::codes! {
     pub DAMAGED = "FL016", Refused, "The record of a run is damaged",
         "A Secret of the ledger is missing, was changed, or was written by a later version, so the run can be neither finished \
          nor undone from it. Nothing was changed.",
-        "Bring the Secret that the message names back, with `kubectl fairlead import RELEASE FILE -n NAMESPACE` where `export` has written a \
-         file, or from a backup of the cluster. One that was changed has to be deleted first, with `kubectl delete secret NAME -n \
-         NAMESPACE`. If a later version wrote it, use that version.";
+        "Bring the Secret that the message names back with `kubectl fairlead import RELEASE FILE -n NAMESPACE`. FILE is what `export` has \
+         written, or a backup as `kubectl get secrets -o yaml` writes it; never give that to `kubectl create` or `apply`, because the garbage \
+         collector deletes what it brings. A Secret that was changed has to be deleted first, with `kubectl delete secret NAME -n NAMESPACE`. \
+         If a later version wrote it, use that version.";
     pub LEASE_OVER = "FL017", Interrupted, "The lease of the run has run out",
         "The API did not answer in time to renew it, or the process was paused; another run may have taken over, so this one has \
          stopped writing.",

@@ -13,6 +13,11 @@ const STORE_ANNOTATION: &str = "fairlead.dev/store";
 const TOOL_ANNOTATION: &str = "fairlead.dev/tool";
 const MARKER_TYPE: &str = "fairlead.dev/store";
 
+/// Whether a Secret is such a mark, of whatever release.
+pub(super) fn is_mark(secret: &Value) -> bool {
+    secret["type"] == MARKER_TYPE
+}
+
 impl Ledger<'_> {
     fn marker_name(&self) -> String {
         ticket_name(self.release, "store")

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::endings::ENDINGS_TYPE;
 use super::history::{began, bytes, evidence_names, snapshot_names};
+use super::marker::is_mark;
 use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// A file that is of something else.
@@ -56,10 +57,10 @@ impl Ledger<'_> {
         // Fails where the release keeps its runs elsewhere.
         self.list_runs().await?;
         self.read_all(documents)?;
-        let secrets = documents.iter().filter(|document| document["kind"] == "Secret");
+        let secrets = self.ours(documents)?;
         let (mut missing, mut chunks) = (Vec::new(), Vec::new());
         let mut imported = Vec::new();
-        for secret in secrets {
+        for secret in &secrets {
             match self.get(name(secret)).await? {
                 None => missing.push(secret),
                 // Endings go on; those that are there are newer.
@@ -73,7 +74,7 @@ impl Ledger<'_> {
         }
         missing.sort_by_key(|secret: &&Value| is_chunk(secret));
         for secret in missing {
-            let mut secret = (*secret).clone();
+            let mut secret = secret.clone();
             if is_chunk(&secret) {
                 secret["metadata"]["ownerReferences"] = self.owners_of(&secret).await?;
             }
@@ -129,8 +130,8 @@ impl Ledger<'_> {
 
     /// What the tickets among these hold.
     pub(super) fn read_all(&self, documents: &[Value]) -> Result<Vec<(RecordedRun, Reopened)>, Obstacle> {
-        let secrets: Vec<&Value> = documents.iter().filter(|document| document["kind"] == "Secret").collect();
-        secrets.iter().try_for_each(|secret| self.require_ours(secret))?;
+        let secrets = self.ours(documents)?;
+        let secrets: Vec<&Value> = secrets.iter().collect();
         let tickets = secrets.iter().filter(|secret| is_ticket(secret));
         let mut runs = tickets
             .map(|ticket| self.require_whole(ticket, &secrets, "it is not in the file"))
@@ -139,18 +140,32 @@ impl Ledger<'_> {
         Ok(runs)
     }
 
+    /// The Secrets of this release among these, as an export has them: the file may be what kubectl has written of everything in a
+    /// namespace. A mark is not among them: it says what was so then.
+    fn ours(&self, documents: &[Value]) -> Result<Vec<Value>, Obstacle> {
+        let is_of_a_ledger =
+            |it: &&Value| it["kind"] == "Secret" && it["metadata"]["labels"][RELEASE_LABEL].is_string() && !is_mark(it);
+        let (ours, others): (Vec<&Value>, Vec<&Value>) =
+            documents.iter().filter(is_of_a_ledger).partition(|secret| self.is_ours(secret));
+        match others.first() {
+            Some(other) if ours.is_empty() => Err(self.of_another(other)),
+            _ => Ok(ours.into_iter().map(portable).collect()),
+        }
+    }
+
     /// Objects carry the namespace of the ticket that they are taken back by.
-    fn require_ours(&self, secret: &Value) -> Result<(), Obstacle> {
+    fn is_ours(&self, secret: &Value) -> bool {
+        secret["metadata"]["namespace"] == self.namespace && secret["metadata"]["labels"][RELEASE_LABEL] == self.release
+    }
+
+    fn of_another(&self, secret: &Value) -> Obstacle {
         let from = secret["metadata"]["namespace"].as_str().unwrap_or_default();
         let of = secret["metadata"]["labels"][RELEASE_LABEL].as_str().unwrap_or_default();
-        if (from, of) == (self.namespace, self.release) {
-            return Ok(());
-        }
         let (name, namespace, release) = (name(secret), self.namespace, self.release);
         let message = format!(
             "{name} is of release {of} in namespace {from}, and not of release {release} in namespace {namespace}: import it there"
         );
-        Err(Obstacle::Verdict { code: INPUT.into(), message })
+        Obstacle::Verdict { code: INPUT.into(), message }
     }
 
     /// Why a Secret of the file is not created where there is one of its name.
@@ -230,6 +245,7 @@ fn is_ticket(secret: &Value) -> bool {
     !secret["metadata"]["labels"][PHASE_LABEL].is_null()
 }
 
+/// A Secret without what only its cluster knows.
 fn portable(secret: &Value) -> Value {
     let [name, namespace, labels] = ["name", "namespace", "labels"].map(|field| secret["metadata"][field].clone());
     let mut labels = json!({"name": name, "namespace": namespace, "labels": labels});
@@ -281,6 +297,18 @@ mod tests {
             "fairlead.dev/progress is not there, in the file another one",
         ];
         assert_eq!(differences(&file, &live), said);
+    }
+
+    #[test]
+    fn what_only_a_cluster_knows_is_left_behind() {
+        let kubectl = json!({"apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE, "immutable": true, "data": {"ticket": "e30="},
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-27T04:00:00Z",
+                "labels": {PHASE_LABEL: "Committed"}, "ownerReferences": [{"uid": "o"}], "managedFields": [{}], "finalizers": ["f"]}});
+        let exported = json!({"apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE, "immutable": true, "data": {"ticket": "e30="},
+            "metadata": {"name": "a", "namespace": "n", "labels": {PHASE_LABEL: "Committed"},
+                "annotations": {BEGAN_ANNOTATION: "2026-11-27T04:00:00Z"}}});
+        assert_eq!(portable(&kubectl), exported);
+        assert_eq!(portable(&exported), exported);
     }
 
     #[test]
