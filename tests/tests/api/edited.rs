@@ -92,6 +92,13 @@ fn a_ticket_that_cannot_be_read_hides_no_other_run() {
     for (verb, edited, back, said) in [
         (label, "fairlead.dev/phase=Resting", "fairlead.dev/phase=Committed", "says no phase that this version knows"),
         (
+            label,
+            "fairlead.dev/phase-",
+            "fairlead.dev/phase=Committed",
+            "it is there, but has lost its label fairlead.dev/phase; `kubectl -n default label secret fairlead.v1.fairlead.1 \
+             fairlead.dev/phase=Committed` mends it",
+        ),
+        (
             annotate,
             "fairlead.dev/progress-",
             &format!("fairlead.dev/progress={}", progress.as_str().expect("a text")),

@@ -19,7 +19,8 @@ use super::{
 
 impl Ledger<'_> {
     pub(super) async fn list_runs(&self) -> Result<Vec<RecordedRun>, Obstacle> {
-        let selector = format!("{RELEASE_LABEL}={},{PHASE_LABEL}", self.release);
+        // Not only those that have a phase: somebody may have taken that label away.
+        let selector = format!("{RELEASE_LABEL}={}", self.release);
         let run = |secret: Value| {
             if self.is_marker(&secret) {
                 return Some(Err((secret, None)));
@@ -73,15 +74,17 @@ impl Ledger<'_> {
         let content = self.get(&name).await?.and_then(|live| bytes(&live, "ticket")).unwrap_or_default();
         let ticket: Value = serde_json::from_slice(&content).unwrap_or_default();
         let changes = ticket["changes"].as_u64().and_then(|changes| changes.try_into().ok()).unwrap_or(1);
+        let phase = if label.is_empty() { recorded_phase(secret) } else { Phase::parse(label) };
         // Of a phase that is unknown nobody knows that it is over.
-        let phase = Phase::parse(label).unwrap_or(Phase::Applying);
+        let phase = phase.unwrap_or(Phase::Applying);
         let progress = Progress { phase, begun: changes, ..Progress::planned() };
         Ok(recorded(secret, sequence, changes, self.progress(&name, secret).unwrap_or(progress)))
     }
 
     /// How far a run has come. A record that cannot be read is damage: to take it for anything else would undo too much, or too little.
     pub(super) fn progress(&self, name: &str, secret: &Value) -> Result<Progress, Obstacle> {
-        let label = secret["metadata"]["labels"][PHASE_LABEL].as_str().unwrap_or_default();
+        let label = secret["metadata"]["labels"][PHASE_LABEL].as_str();
+        let Some(label) = label else { return Err(self.unlabelled(name, secret)) };
         let phase = Phase::parse(label).ok_or_else(|| {
             self.damaged(name, format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}"))
         })?;
@@ -94,6 +97,15 @@ impl Ledger<'_> {
                 Ok(Progress { phase, ..progress })
             }
         }
+    }
+
+    /// A ticket without its phase, and how it is mended.
+    fn unlabelled(&self, name: &str, secret: &Value) -> Obstacle {
+        let phase = recorded_phase(secret).map(|phase| {
+            let (namespace, phase) = (self.namespace, phase.as_str());
+            format!("; `kubectl -n {namespace} label secret {name} {PHASE_LABEL}={phase}` mends it")
+        });
+        self.damaged(name, format!("it is there, but has lost its label {PHASE_LABEL}{}", phase.unwrap_or_default()))
     }
 
     /// The number in the name of a ticket; none for other Secrets of the ledger.
@@ -228,6 +240,14 @@ pub(super) fn snapshot_names(ticket: &str, manifest: &Manifest) -> Vec<String> {
 /// Names of the chunks of evidence.
 pub(super) fn evidence_names(ticket: &str, manifest: &Manifest) -> Vec<String> {
     manifest.chunks.iter().map(|digest| evidence_name(ticket, digest)).collect()
+}
+
+/// The phase that stands with the progress, beside the label.
+fn recorded_phase(ticket: &Value) -> Option<Phase> {
+    match ticket["metadata"]["annotations"][PROGRESS_ANNOTATION].as_str() {
+        None => Some(Phase::Planned),
+        Some(text) => serde_json::from_str(text).ok().map(|progress: Progress| progress.phase),
+    }
 }
 
 fn recorded(secret: &Value, sequence: u64, changes: usize, progress: Progress) -> RecordedRun {

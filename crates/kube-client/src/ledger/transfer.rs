@@ -241,8 +241,9 @@ fn said<'v>(key: &str, value: Option<&'v Value>) -> &'v str {
     }
 }
 
+/// By its name: somebody may have taken its label away.
 fn is_ticket(secret: &Value) -> bool {
-    !secret["metadata"]["labels"][PHASE_LABEL].is_null()
+    secret["type"] == SECRET_TYPE && ticket_of(name(secret)) == name(secret)
 }
 
 /// A Secret without what only its cluster knows.
@@ -269,7 +270,7 @@ fn name(secret: &Value) -> &str {
 }
 
 fn is_chunk(secret: &Value) -> bool {
-    secret["type"] == SECRET_TYPE && secret["metadata"]["labels"][PHASE_LABEL].is_null()
+    secret["type"] == SECRET_TYPE && !is_ticket(secret)
 }
 
 /// The ticket that a chunk belongs to: `fairlead.v1.<release>.<sequence>` of `….<sequence>-<chunk>`. A release may have dashes.
