@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, SERVER};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, SERVER};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::HttpsConnector;
@@ -82,7 +82,15 @@ impl Http {
             |error: Box<dyn std::error::Error + Send + Sync>| OpenError::unreachable(&self.url, error.as_ref());
         let answer = async {
             let (head, body) = self.client.request(request).await?.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await?.to_bytes();
+            // All of it in one piece, without a copy.
+            let mut all = BytesMut::with_capacity(length(&head.headers));
+            let mut body = Limited::new(body, LONGEST);
+            while let Some(frame) = body.frame().await {
+                if let Ok(data) = frame?.into_data() {
+                    all.extend_from_slice(&data);
+                }
+            }
+            let body = all.freeze();
             let server = head.headers.get(SERVER).and_then(|value| value.to_str().ok()).map(str::to_owned);
             Ok(Answer { status: head.status, server, body })
         };
@@ -106,6 +114,13 @@ impl Http {
         serde_json::from_slice(&answer.body)
             .map_err(|error| invalid(format!("answers something else than expected: {error}")))
     }
+}
+
+/// How long an answer says it is, as far as that may be.
+fn length(headers: &HeaderMap) -> usize {
+    let written = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = written.and_then(|written| written.parse::<usize>().ok());
+    length.unwrap_or_default().min(LONGEST)
 }
 
 /// A URL of HTTP without credentials, which would be told in every message.

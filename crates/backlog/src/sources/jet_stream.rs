@@ -191,7 +191,7 @@ impl JetStream {
             publishers.extend(connections(server).await);
         }
         let seen = judgement::evidence(&stream, &consumers, &unread);
-        self.history.keep(stream, consumers);
+        self.history.keep(stream, &consumers);
         let left = match (verdict.unknown, verdict.left) {
             (Some(why), _) => Left::Unknown(why),
             (None, 0) => Left::Empty,

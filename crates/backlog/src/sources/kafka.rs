@@ -225,7 +225,8 @@ impl Kafka {
         self.ends.clone_from(&ends);
         let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
         let (left, hopeless) = judge(partitions, group, uncommitted);
-        let each = partitions.iter().map(|one| one.in_words(uncommitted)).collect();
+        let has_left = |one: &&Partition| one.left(uncommitted).is_ok_and(|left| left > 0);
+        let each = partitions.iter().filter(has_left).map(|one| one.in_words(uncommitted)).collect();
         let (left, hopeless) = match partition::gone(&self.known, partitions, group) {
             Some(why) => (Left::Unknown(why.clone()), Some(why)),
             None => (left, hopeless),

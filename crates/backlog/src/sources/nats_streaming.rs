@@ -150,7 +150,7 @@ impl NatsStreaming {
                 return Some(format!("{address} has no channel {pattern}; set whenAbsent: empty if that may be"));
             }
         }
-        let is_there = |name: &&String| channels.iter().any(|channel| channel.readers().contains_key(name.as_str()));
+        let is_there = |name: &&String| channels.iter().any(|channel| channel.readers.contains_key(name.as_str()));
         let missing = durables.iter().find(|name| !is_there(name))?;
         Some(format!("no channel has a durable {missing}; set whenAbsent: empty if that may be"))
     }

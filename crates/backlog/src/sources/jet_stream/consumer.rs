@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
+use super::history::Seen;
 use super::stream::{ORIGIN_CONTACT, Retention, Stream};
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
@@ -61,6 +62,19 @@ impl Consumer {
         self.num_pending + self.num_ack_pending
     }
 
+    /// What is kept of it until it is read again.
+    pub(super) fn seen(&self, last_seq: u64) -> Seen {
+        Seen {
+            created: self.created.as_str().into(),
+            delivered: self.delivered.consumer_seq,
+            delivered_stream: self.delivered.stream_seq,
+            ack_floor: self.ack_floor.stream_seq,
+            pending: self.num_pending,
+            ack_pending: self.num_ack_pending,
+            last_seq,
+        }
+    }
+
     /// The subjects that it takes; none when it takes all.
     pub(super) fn filters(&self) -> Vec<&String> {
         let filters = self.config.filter_subjects.iter().flatten().chain(&self.config.filter_subject);
@@ -94,7 +108,9 @@ impl Consumer {
         let name = &self.name;
         verdict.left += self.left();
         let (pending, outstanding) = (self.num_pending, self.num_ack_pending);
-        verdict.each.push((self.left(), format!("{name}: {pending} not delivered, {outstanding} not acknowledged")));
+        if self.left() > 0 {
+            verdict.each.push((self.left(), format!("{name}: {pending} not delivered, {outstanding} not acknowledged")));
+        }
         verdict.ack_wait = self.config.backoff.iter().copied().fold(verdict.ack_wait.max(self.config.ack_wait), u64::max);
         if let Some(doubt) = self.doubt(stream) {
             verdict.unknown.get_or_insert(doubt);

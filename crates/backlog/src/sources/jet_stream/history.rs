@@ -1,6 +1,6 @@
 //! What was seen before, and what has gone since without being done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::consumer::Consumer;
 use super::stream::{Retention, Stream};
@@ -9,15 +9,22 @@ use super::stream::{Retention, Stream};
 #[derive(Default)]
 pub(super) struct History {
     stream: Option<Stream>,
-    consumers: BTreeMap<String, Seen>,
+    consumers: HashMap<Box<str>, Seen>,
     /// What went without being done; nothing brings it back.
     lost: Option<String>,
 }
 
-struct Seen {
-    consumer: Consumer,
+/// A consumer as it was.
+pub(super) struct Seen {
+    pub(super) created: Box<str>,
+    /// Number of its last delivery, and of the message that was delivered.
+    pub(super) delivered: u64,
+    pub(super) delivered_stream: u64,
+    pub(super) ack_floor: u64,
+    pub(super) pending: u64,
+    pub(super) ack_pending: u64,
     /// Number of the last message then.
-    last_seq: u64,
+    pub(super) last_seq: u64,
 }
 
 impl History {
@@ -35,47 +42,62 @@ impl History {
         let name = &stream.config.name;
         let made_again = || format!("stream {name} was made again: what it held before is gone");
         let lost = (before.created != stream.created).then(made_again).or_else(|| {
-            self.consumers.values().find_map(|seen| {
-                let now = consumers.iter().find(|consumer| consumer.name == seen.consumer.name);
-                seen.gone(stream, now).or_else(|| seen.dropped(before, stream, now?))
-            })
+            // Of thousands no list may be gone through for each.
+            let now: HashMap<&str, &Consumer> = consumers.iter().map(|it| (it.name.as_str(), it)).collect();
+            let mut lost = BTreeMap::new();
+            for (name, seen) in &self.consumers {
+                let now = now.get(&**name).copied();
+                let dropped = || now.and_then(|now| seen.dropped(name, before, stream, now));
+                lost.extend(seen.gone(name, stream, now).or_else(dropped).map(|what| (name, what)));
+            }
+            // One of them is said, and always the same.
+            lost.into_values().next()
         });
         let has_moved = before.state.last_seq != stream.state.last_seq;
         self.lost = self.lost.take().or(lost);
         has_moved
     }
 
-    pub(super) fn keep(&mut self, stream: Stream, consumers: Vec<Consumer>) {
+    pub(super) fn keep(&mut self, stream: Stream, consumers: &[Consumer]) {
         let last_seq = stream.state.last_seq;
-        let seen = |consumer: Consumer| (consumer.name.clone(), Seen { consumer, last_seq });
-        self.consumers.extend(consumers.into_iter().map(seen));
+        for consumer in consumers {
+            let seen = consumer.seen(last_seq);
+            match self.consumers.get_mut(consumer.name.as_str()) {
+                Some(before) => *before = seen,
+                None => {
+                    self.consumers.insert(consumer.name.as_str().into(), seen);
+                }
+            }
+        }
         self.stream = Some(stream);
     }
 }
 
 impl Seen {
+    fn left(&self) -> u64 {
+        self.pending + self.ack_pending
+    }
+
     /// The consumer is not there any more, or another one has its name: its position has gone, and what came to it meanwhile.
-    fn gone(&self, stream: &Stream, now: Option<&Consumer>) -> Option<String> {
-        let Consumer { name, created, .. } = &self.consumer;
+    fn gone(&self, name: &str, stream: &Stream, now: Option<&Consumer>) -> Option<String> {
         let what = match now {
             None => "is gone, with its position",
-            Some(now) if now.created != *created => "was made again, without its position",
+            Some(now) if *now.created != *self.created => "was made again, without its position",
             Some(_) => return None,
         };
-        let (left, came) = (self.consumer.left(), stream.state.last_seq.saturating_sub(self.last_seq));
+        let (left, came) = (self.left(), stream.state.last_seq.saturating_sub(self.last_seq));
         (left + came > 0).then(|| {
             format!("consumer {name} {what}: {left} messages were left when it was last seen, and {came} have come since")
         })
     }
 
     /// Messages that went before they were delivered, or before they were acknowledged.
-    fn dropped(&self, before: &Stream, stream: &Stream, now: &Consumer) -> Option<String> {
-        let (of, Consumer { name, .. }) = (&stream.config.name, &self.consumer);
-        let then = &self.consumer;
+    fn dropped(&self, name: &str, before: &Stream, stream: &Stream, now: &Consumer) -> Option<String> {
+        let of = &stream.config.name;
         if before.state.last_seq == stream.state.last_seq {
             // Nothing has come meanwhile: what was pending has been delivered, or is lost.
-            let delivered = now.delivered.consumer_seq.saturating_sub(then.delivered.consumer_seq);
-            let lost = then.num_pending.saturating_sub(now.num_pending + delivered);
+            let delivered = now.delivered.consumer_seq.saturating_sub(self.delivered);
+            let lost = self.pending.saturating_sub(now.num_pending + delivered);
             if lost > 0 {
                 return Some(format!(
                     "stream {of} has dropped {lost} messages before consumer {name} got them: lost by retention"
@@ -83,11 +105,11 @@ impl Seen {
             }
         }
         // Elsewhere messages go because they are acknowledged.
-        let (first, count) = (stream.first(), then.num_ack_pending);
+        let (first, count) = (stream.first(), self.ack_pending);
         let has_dropped = stream.config.retention == Retention::Limits && first > before.first();
         // What lies between these of a consumer that takes only some subjects may be that of others, and gone for long.
-        let is_sparse = !now.takes_all(stream) && before.first() > then.ack_floor.stream_seq + 1;
-        let from = if is_sparse { then.delivered.stream_seq } else { then.ack_floor.stream_seq + 1 };
+        let is_sparse = !now.takes_all(stream) && before.first() > self.ack_floor + 1;
+        let from = if is_sparse { self.delivered_stream } else { self.ack_floor + 1 };
         (has_dropped && count > 0 && first > from).then(|| {
             format!(
                 "stream {of} has dropped messages up to {}, and {count} that consumer {name} had not acknowledged may be among them",

@@ -35,11 +35,11 @@ pub(super) fn judge(
 ) -> Verdict {
     let mut verdict = Verdict::default();
     // Of thousands of subscriptions no channel may be gone through for each.
-    let readers_of: BTreeMap<&str, BTreeMap<String, Reader>> =
-        channels.iter().map(|channel| (channel.name.as_str(), channel.readers())).collect();
+    let readers_of: BTreeMap<&str, &BTreeMap<String, Reader>> =
+        channels.iter().map(|channel| (channel.name.as_str(), &channel.readers)).collect();
     for channel in channels {
         let is_meant = |name: &String| configuration.durables.is_empty() || configuration.durables.contains(name);
-        let all = readers_of.get(channel.name.as_str()).into_iter().flatten();
+        let all = channel.readers.iter();
         let readers: BTreeMap<&String, &Reader> = all.filter(|(name, _)| is_meant(name)).collect();
         for (&name, &reader) in &readers {
             verdict.add(channel, name, reader);
@@ -55,7 +55,7 @@ pub(super) fn judge(
         let has_been_read = || known.iter().any(|((of, _), position)| *of == channel.name && position.is_done(channel));
         if is_unread && !has_been_read() && !is_among(&channel.name, &configuration.accept_unread) {
             let (name, count) = (&channel.name, channel.msgs);
-            let lacks = if channel.readers().is_empty() { "no subscription" } else { "none of the durables" };
+            let lacks = if channel.readers.is_empty() { "no subscription" } else { "none of the durables" };
             verdict.fail(format!(
                 "channel {name} holds {count} messages and has {lacks}: nobody reads them; name it under acceptUnread if nobody needs them"
             ));
@@ -72,9 +72,9 @@ pub(super) fn judge(
             ));
         }
     }
-    let subscriptions = readers_of.values().map(BTreeMap::len).sum::<usize>();
+    let subscriptions = readers_of.values().map(|readers| readers.len()).sum::<usize>();
     let seen = channels.iter().map(|channel| {
-        let readers = readers_of.get(channel.name.as_str()).into_iter().flatten();
+        let readers = channel.readers.iter();
         let is_meant =
             |(name, _): &(&String, &Reader)| configuration.durables.is_empty() || configuration.durables.contains(name);
         (&channel.name, evidence(channel, &readers.filter(is_meant).collect()))
@@ -111,7 +111,9 @@ impl Verdict {
         let (of, left) = (&channel.name, left(channel, reader));
         self.left += left;
         let (not_sent, pending) = (not_sent(channel, reader), reader.pending);
-        self.each.push((left, format!("{of} of {name}: {not_sent} not sent, {pending} not acknowledged")));
+        if left > 0 {
+            self.each.push((left, format!("{of} of {name}: {not_sent} not sent, {pending} not acknowledged")));
+        }
         self.ack_wait = self.ack_wait.max(Some(reader.ack_wait));
         let lost = channel.first().saturating_sub(reader.last_sent + 1);
         if lost > 0 {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::http::Http;
 use crate::source::OpenError;
@@ -74,9 +75,9 @@ pub(super) struct Channel {
     pub(super) msgs: u64,
     first_seq: u64,
     pub(super) last_seq: u64,
-    /// Absent when there is none.
-    #[serde(default)]
-    subscriptions: Vec<Subscription>,
+    /// By name; absent when there is none.
+    #[serde(rename = "subscriptions", default, deserialize_with = "readers")]
+    pub(super) readers: BTreeMap<String, Reader>,
 }
 
 #[derive(Deserialize)]
@@ -115,25 +116,42 @@ impl Channel {
     pub(super) fn first(&self) -> u64 {
         if self.msgs == 0 { self.last_seq + 1 } else { self.first_seq }
     }
+}
 
-    pub(super) fn readers(&self) -> BTreeMap<String, Reader> {
-        let mut readers = BTreeMap::<String, Reader>::new();
-        for one in &self.subscriptions {
-            let Subscription { is_offline, ack_wait, last_sent, pending_count: pending, .. } = *one;
-            let is_group = one.queue_name.is_some();
-            readers
-                .entry(one.name())
-                .and_modify(|all| {
-                    // Of a group the furthest counts, of several subscriptions of one client the last.
-                    all.last_sent = if is_group { all.last_sent.max(last_sent) } else { all.last_sent.min(last_sent) };
-                    all.pending += pending;
-                    all.is_offline &= is_offline;
-                    all.ack_wait = all.ack_wait.max(ack_wait);
-                })
-                .or_insert(Reader { last_sent, pending, is_offline, ack_wait });
+/// Subscriptions are many: each is put to those of its name as soon as it is read.
+fn readers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Reader>, D::Error> {
+    struct Readers;
+    impl<'de> Visitor<'de> for Readers {
+        type Value = BTreeMap<String, Reader>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of subscriptions")
         }
-        readers
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut readers = BTreeMap::new();
+            while let Some(one) = list.next_element::<Subscription>()? {
+                add(&mut readers, &one);
+            }
+            Ok(readers)
+        }
     }
+    deserializer.deserialize_seq(Readers)
+}
+
+fn add(readers: &mut BTreeMap<String, Reader>, one: &Subscription) {
+    let Subscription { is_offline, ack_wait, last_sent, pending_count: pending, .. } = *one;
+    let is_group = one.queue_name.is_some();
+    readers
+        .entry(one.name())
+        .and_modify(|all| {
+            // Of a group the furthest counts, of several subscriptions of one client the last.
+            all.last_sent = if is_group { all.last_sent.max(last_sent) } else { all.last_sent.min(last_sent) };
+            all.pending += pending;
+            all.is_offline &= is_offline;
+            all.ack_wait = all.ack_wait.max(ack_wait);
+        })
+        .or_insert(Reader { last_sent, pending, is_offline, ack_wait });
 }
 
 /// All channels, and the id of the server.
