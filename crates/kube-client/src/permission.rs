@@ -24,8 +24,20 @@ pub struct Need {
     pub namespaces: BTreeSet<String>,
 }
 
+const OF_OTHERS: &str = "SubjectAccessReview";
+const OF_OURSELVES: &str = "SelfSubjectAccessReview";
+
+/// What is created to ask.
+fn plural(user: Option<&str>) -> String {
+    format!("{}s", if user.is_some() { OF_OTHERS } else { OF_OURSELVES }.to_lowercase())
+}
+
 impl Cluster {
     /// Fails with every rule that is missing, not only the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Forbidden`] whose operation begins with `ask` where one may not even ask.
     pub async fn require(&self, needs: &[Need]) -> Result<(), Obstacle> {
         self.require_of(None, needs).await
     }
@@ -70,18 +82,16 @@ impl Cluster {
     }
 
     async fn ask(&self, user: Option<&str>, operation: Operation<'_>) -> Result<bool, Obstacle> {
-        match (self.review_of(user, operation).await, user) {
-            (Ok(is_allowed), _) => Ok(is_allowed),
-            (Err(error), Some(user)) if error.status().is_some_and(|status| status.code == 403) => {
-                let operation = format!("ask whether {user} may {operation}");
-                Err(Obstacle::Forbidden {
-                    operation,
-                    rule: "create subjectaccessreviews".to_owned(),
-                    source: Box::new(error),
-                })
-            }
-            (Err(error), _) => Err(obstacle(format!("ask whether we may {operation}"), error)),
+        let error = match self.review_of(user, operation).await {
+            Ok(is_allowed) => return Ok(is_allowed),
+            Err(error) => error,
+        };
+        let operation = format!("ask whether {} may {operation}", user.unwrap_or("we"));
+        if error.status().is_some_and(|status| status.code == 403) {
+            let rule = format!("create {}", plural(user));
+            return Err(Obstacle::Forbidden { operation, rule, source: Box::new(error) });
         }
+        Err(obstacle(operation, error))
     }
 
     /// Whether the authorizer allows it.
@@ -91,7 +101,7 @@ impl Cluster {
 
     async fn review_of(&self, user: Option<&str>, operation: Operation<'_>) -> Result<bool, Error> {
         let Operation { verb, resource, subresource, namespace, name } = operation;
-        let kind = if user.is_some() { "SubjectAccessReview" } else { "SelfSubjectAccessReview" };
+        let kind = if user.is_some() { OF_OTHERS } else { OF_OURSELVES };
         let mut review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": kind,
             "spec": {"resourceAttributes": {
@@ -106,7 +116,7 @@ impl Cluster {
                 review["spec"]["groups"] = json!(["system:serviceaccounts", of_namespace, "system:authenticated"]);
             }
         }
-        let request = Request::post(format!("/apis/authorization.k8s.io/v1/{}s", kind.to_lowercase()))
+        let request = Request::post(format!("/apis/authorization.k8s.io/v1/{}", plural(user)))
             .header(header::CONTENT_TYPE, "application/json")
             .body(review.to_string().into_bytes())
             .map_err(Error::Request)?;

@@ -102,7 +102,7 @@ async fn ask(
     answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
-    answers.push(Answer::of("permissions", allowed(may, "you may take back every run in force")?));
+    answers.push(allowed("permissions", "you", may)?);
     let of_hooks = match helm.newest() {
         Some(newest) if armed != Some(false) => rollback_account(cluster, place, newest).await?,
         _ => None,
@@ -114,7 +114,8 @@ async fn ask(
             Some(_) => store.require(Purpose::Undo, Some(&user)).await,
             None => Ok(()),
         };
-        answers.push(allowed_to(both(may, cluster.require_for(&user, &needs).await), account)?);
+        let may = both(may, cluster.require_for(&user, &needs).await);
+        answers.push(allowed("rollback's permissions", &format!("ServiceAccount {account}"), may)?);
     }
     let who_knows =
         "with --upgrade FILE, the manifests of the upgrade, each of its jobs is asked whether it would be blocked";
@@ -259,25 +260,17 @@ fn both(first: Result<(), Obstacle>, second: Result<(), Obstacle>) -> Result<(),
     }
 }
 
-fn allowed(answer: Result<(), Obstacle>, yes: &str) -> Result<Result<String, String>, Obstacle> {
-    match answer {
-        Ok(()) => Ok(Ok(yes.to_owned())),
-        Err(Obstacle::Forbidden { rule, .. }) => Ok(Err(rule)),
-        Err(other) => Err(other),
-    }
-}
-
-/// Who may not ask for others says so, and that is no answer.
-fn allowed_to(may: Result<(), Obstacle>, account: &str) -> Result<Answer, Obstacle> {
-    let question = "rollback's permissions";
+/// Who may not ask says so, and that is no answer.
+fn allowed(question: &'static str, who: &str, may: Result<(), Obstacle>) -> Result<Answer, Obstacle> {
     match may {
-        Err(Obstacle::Forbidden { operation, .. }) if operation.starts_with("ask ") => {
-            Ok(Answer::unknown(question, format!("you may not ask for ServiceAccount {account}; an administrator may")))
+        Ok(()) => Ok(Answer::of(question, Ok(format!("{who} may take back every run in force")))),
+        Err(Obstacle::Forbidden { operation, rule, .. }) if operation.starts_with("ask ") => {
+            let why = format!("you may not ask what {who} may; an administrator may, or who is allowed to {rule}");
+            Ok(Answer::unknown(question, why))
         }
-        answer => {
-            let answer = allowed(answer, &format!("ServiceAccount {account} may take back every run in force"))?;
-            Ok(Answer::of(question, answer.map_err(|rules| format!("ServiceAccount {account}: {rules}"))))
-        }
+        Err(Obstacle::Forbidden { rule, .. }) if who == "you" => Ok(Answer::of(question, Err(rule))),
+        Err(Obstacle::Forbidden { rule, .. }) => Ok(Answer::of(question, Err(format!("{who}: {rule}")))),
+        Err(other) => Err(other),
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use fairlead_tests::proxy::{Answer, Asked, Fault, Moment};
 use fairlead_tests::state::differences;
+use serde_json::{Value, json};
 
-use crate::scenario::{Ends, Order, SHORT, Stage, at_once, clusters, free_lease, kind};
+use crate::scenario::{Ends, Method, Order, SHORT, Stage, at_once, clusters, free_lease, kind};
 
 /// What goes wrong. A delay is longer than a request may take in a [`SHORT`] run.
 fn faults() -> Vec<(&'static str, Fault)> {
@@ -126,4 +127,56 @@ fn neither_part_of_a_rollback_is_done_before_the_ledger_says_so() {
     assert!(ended.status != Some(0) && ended.stderr.contains("Ended before it was done"), "{}", ended.output());
     stage.run_to_the_end(Order::AfterHelm).expect(0);
     assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+}
+
+/// A cluster may allow nobody to ask what he may, and then nobody knows.
+#[test]
+fn who_may_not_ask_for_permissions_is_told_which_rule_is_missing() {
+    let stage = Stage::new(&clusters()[1], "unasked");
+    stage.reset();
+    let old = stage.state();
+    let deny = |asked: &Asked| {
+        let is_asked = asked.path.contains("/selfsubjectaccessreviews");
+        is_asked.then(|| Fault::Instead(Answer::new(403, "Forbidden")))
+    };
+    let (refused, _) = stage.run(Order::Apply, &[], deny);
+    let refused = refused.expect(4).stderr;
+    assert!(refused.contains("error FL002: ") && refused.contains("create selfsubjectaccessreviews"), "{refused}");
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+    let answers = stage.ask_through(&["check", "--without-helm"], deny).expect(0).stdout;
+    assert!(answers.contains("?   permissions: you may not ask what you may"), "{answers}");
+}
+
+/// What the server does not accept it repeats: 290 KB, more than an annotation holds.
+#[test]
+fn an_answer_that_repeats_a_large_object_is_recorded_in_short() {
+    let stage = Stage::new(&clusters()[1], "long-answer");
+    stage.reset();
+    let old = stage.state();
+    let variables: Vec<Value> = (0..30).map(|n| json!({"name": format!("V{n}"), "value": "x".repeat(9_700)})).collect();
+    let containers = json!([{"name": "it", "image": "none", "env": variables}]);
+    let spec = json!({"template": {"spec": {"restartPolicy": "Never", "containers": containers}}});
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "large"}, "spec": spec});
+    stage.api.expect(&Method::POST, &stage.path("/apis/batch/v1", "jobs"), &job);
+    let target = |api_version: &str, kind: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "namespace": "long-answer", "name": name});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "first", "namespace": "long-answer"}});
+    let wanted = json!([
+        {"target": target("v1", "ConfigMap", "first"), "object": map},
+        {"target": target("batch/v1", "Job", "large"), "patch": {"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}},
+    ]);
+    stage.wish(&json!([{"name": "all", "kind": "expand", "undoAt": "post-rollback", "concurrency": 1, "wanted": wanted}]));
+    for run in 1..=3 {
+        let failed = stage.run_to_the_end(Order::Apply).expect(1).stderr;
+        for word in ["failed to patch Job long-answer/large: ", "…", "field is immutable", "everything is as before"] {
+            assert!(failed.contains(word), "{word}\n{failed}");
+        }
+        assert!(failed.len() < 10_000 && !failed.contains("the ledger lags behind"), "{failed}");
+        assert_eq!(stage.phases()[&format!("fairlead.v1.long-answer.{run}")], "RolledBack");
+    }
+    assert_eq!(differences(&old, &stage.state()), Vec::<String>::new());
+    let status = stage.ask(&["status"]).expect(0).stdout;
+    assert!(status.contains("field is immutable") && status.lines().count() < 60, "{status}");
+    assert!(status.lines().all(|line| line.len() < 700), "{status}");
+    let endings = stage.ask(&["status", "-o", "json"]).expect(0).json()["outcomes"].clone();
+    assert_eq!(endings.as_array().map(Vec::len), Some(3), "{endings}");
 }

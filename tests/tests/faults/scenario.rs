@@ -264,6 +264,17 @@ impl Stage {
         program::run(self.job().args(words).arg("--kubeconfig").arg(&self.kubeconfig), "")
     }
 
+    /// The same through a proxy that does this to its requests.
+    pub(crate) fn ask_through(
+        &self,
+        words: &[&str],
+        fault: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Ended {
+        let mut command = self.job();
+        command.args(words);
+        through_proxy(&self.kubeconfig, command, fault).0
+    }
+
     fn job(&self) -> Command {
         let mut command = job("every-kind");
         // As variables, so that a test can say otherwise with flags.
