@@ -51,7 +51,7 @@ impl<'a> Binary<'a> {
     /// `FL044` where that is another store.
     pub async fn store(self, cluster: &'a Cluster, place: Place<'a>) -> Result<Box<dyn Store + 'a>, Failure> {
         if let Some(other) = &self.store {
-            one_store::require(cluster, place, other.name).await?;
+            one_store::require(cluster, place, other.name, &*other.store).await?;
         }
         Ok(opened(self.store, cluster, place))
     }

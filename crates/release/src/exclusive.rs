@@ -63,6 +63,12 @@ pub enum Waiting {
 impl Session<'_> {
     /// Does `work` while nobody else works on the release, and waits for that as it is said.
     pub async fn exclusively<T>(&self, waiting: Waiting, work: impl AsyncFnOnce(&Exclusive<'_>) -> T) -> Result<T, Failure> {
+        let work = async |exclusive: &Exclusive<'_>| {
+            if let Some(other) = self.other_store {
+                one_store::claim_again(self.cluster, self.common, self.place, other, &*self.store).await;
+            }
+            work(exclusive).await
+        };
         self.holding(Scope::Release, waiting, work).await
     }
 

@@ -60,7 +60,6 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::manifests;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_migration::ticket::Tool;
 
 use crate::args::{CommonArgs, ReleaseCommand};
 use crate::binary::Binary;
@@ -120,9 +119,7 @@ async fn carry_out<'a>(
             if let Some(other) = other
                 && !store.read_exported(&documents).map_err(Failure::from)?.is_empty()
             {
-                let [name, version] = [name, env!("CARGO_PKG_VERSION")].map(str::to_owned);
-                let tool = Tool { name, version, image: common.release.image.clone() };
-                one_store::claim(cluster, common, place, other, &tool).await?;
+                one_store::claim(cluster, common, place, other, &one_store::tool(name, common)).await?;
             }
             transfer::import(&*store, place, file, &documents).await
         }

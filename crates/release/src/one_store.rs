@@ -4,10 +4,10 @@
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::ledger::Ledger;
+use fairlead_kube_client::ledger::{Ledger, ticket_name};
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::run::RecordedRun;
-use fairlead_migration::store::{Scope, Store as _, Terms};
+use fairlead_migration::store::{Scope, Store, Terms};
 use fairlead_migration::ticket::Tool;
 
 use crate::args::{CommonArgs, LeaseArgs};
@@ -26,9 +26,23 @@ enum Said {
     Hidden,
 }
 
-/// Fails where the release lives in the cluster's ledger, or in a third store.
-pub(crate) async fn require(cluster: &Cluster, place: Place<'_>, other: &str) -> Result<(), Failure> {
-    said(&Ledger::new(cluster, place.namespace, place.release), place, other).await.map(drop)
+/// Fails where the release lives in the cluster's ledger, or in a third store. Says so where this one is to have its runs, and has none.
+pub(crate) async fn require(cluster: &Cluster, place: Place<'_>, other: &str, store: &dyn Store) -> Result<(), Failure> {
+    if said(&Ledger::new(cluster, place.namespace, place.release), place, other).await? != Said::Marked {
+        return Ok(());
+    }
+    // What cannot be read here whoever reads it next is told.
+    let (runs, endings) = (store.runs().await, store.endings().await);
+    if runs.is_ok_and(|runs| runs.is_empty()) && endings.is_ok_and(|endings| endings.is_empty()) {
+        let mark = ticket_name(place.release, "store");
+        let remove = place.kubectl(&format!("delete secret {mark}"));
+        tracing::warn!(
+            remove,
+            "the mark {mark} names this store, {other}, and it has no run of release {}: they are lost, or the job was killed before its first one",
+            place.release
+        );
+    }
+    Ok(())
 }
 
 async fn said(ledger: &Ledger<'_>, place: Place<'_>, other: &str) -> Result<Said, Failure> {
@@ -53,6 +67,23 @@ async fn said(ledger: &Ledger<'_>, place: Place<'_>, other: &str) -> Result<Said
     );
     let status = Place { store_flags: None, ..place }.command("status");
     Err(Failure::new(&shared::ELSEWHERE, message).with_aftermath(format!("Those runs, and their way back: {status}\n")))
+}
+
+/// Somebody may have taken the mark away, with other Secrets of the release: where runs are in force in the other store, says so again.
+pub(crate) async fn claim_again(cluster: &Cluster, common: &CommonArgs, place: Place<'_>, other: &str, store: &dyn Store) {
+    // What cannot be read here whoever reads it next is told.
+    if !store.runs().await.is_ok_and(|runs| runs.iter().any(RecordedRun::may_be_last)) {
+        return;
+    }
+    if let Err(failure) = claim(cluster, common, place, other, &tool(place.binary, common)).await {
+        tracing::warn!(error = chain(&failure), "the cluster's ledger does not say that the runs are in {other}");
+    }
+}
+
+/// This binary.
+pub(crate) fn tool(name: &str, common: &CommonArgs) -> Tool {
+    let [name, version] = [name, env!("CARGO_PKG_VERSION")].map(str::to_owned);
+    Tool { name, version, image: common.release.image.clone() }
 }
 
 /// Before the first ticket in another store: says so in the cluster's ledger. Whoever is killed after that finds its own mark.

@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
     /// What the cluster serves; nobody asks where the release keeps its runs in another store.
     async fn discovered(&self) -> Result<Discovery, Failure> {
         if let Some(other) = self.other_store {
-            one_store::require(self.cluster, self.place, other).await?;
+            one_store::require(self.cluster, self.place, other, &*self.store).await?;
         }
         Ok(self.cluster.discover().await?)
     }

@@ -8,7 +8,7 @@ use fairlead_tests::proxy::{Asked, Fault, Moment};
 use fairlead_tests::state::differences;
 
 use crate::gates::Newer;
-use crate::scenario::{Method, Order};
+use crate::scenario::{Method, Order, clusters};
 
 /// Makes the folder that is the other store.
 fn folder(newer: &Newer) -> String {
@@ -167,6 +167,36 @@ fn an_import_into_another_store_leaves_the_mark() {
     let refused = newer.stage.ask(&["status"]).expect(4).output();
     assert!(refused.contains(&format!("keeps its runs in folder {elsewhere}; every-kind 0.1.0 can read")), "{refused}");
     ask(&newer, &elsewhere, &["rollback", "--last"]).expect(0);
+}
+
+/// Somebody deletes Secrets of the release: the documented command leaves the mark, and another one does not.
+#[test]
+fn a_mark_that_is_gone_is_made_again_and_one_without_runs_is_told() {
+    let newer = Newer::new(1, "marked-again");
+    let (store, changes) = (folder(&newer), newer.file("changes.json").display().to_string());
+    ask(&newer, &store, &apply(&changes, &[])).expect(0);
+    let mark = "fairlead.v1.marked-again.store";
+    let marks = || newer.stage.phases().into_keys().collect::<Vec<_>>();
+    let delete =
+        |selector: &str| clusters()[1].kubectl(&["delete", "secrets", "-n", "marked-again", "-l", selector]).expect(0);
+    delete("fairlead.dev/release=marked-again,fairlead.dev/phase!=Elsewhere");
+    assert_eq!(marks(), [mark]);
+    delete("fairlead.dev/release=marked-again");
+    assert_eq!(marks(), Vec::<String>::new());
+    ask(&newer, &store, &["rollback", "--last"]).expect(0);
+    assert_eq!(marks(), [mark]);
+    newer.stage.ask(&["status"]).expect(4);
+    fs::remove_dir_all(&store).expect("removed");
+    fs::create_dir(&store).expect("created");
+    let lost = ask(&newer, &store, &["status"]).output();
+    for word in [
+        &format!(
+            "the mark {mark} names this store, folder {store}, and it has no run of release marked-again: they are lost"
+        ),
+        &format!("kubectl -n marked-again delete secret {mark}"),
+    ] {
+        assert!(lost.contains(word), "{word}\n{lost}");
+    }
 }
 
 /// Killed when the mark is there and no ticket: the same store goes on, and so does the cluster's ledger when the mark is taken away.

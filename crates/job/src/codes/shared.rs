@@ -167,10 +167,11 @@ crate::codes! {
         "There is a file of that name already, which is not overwritten; or its folder is not there, may not be written to, or is full.",
         "Name a file that does not exist yet, in a folder that is there. `-` stands for standard output.";
     pub ELSEWHERE = "FL044", Refused, "The runs of the release are kept in another store",
-        "A release keeps its runs in one store: Secrets of the cluster, or a place that the binary of a step brings with it. This command has \
-         asked the other one. Nothing was changed.",
-        "Give the command that the message names. Where that store has no run of the release any more, remove the mark that says so, with \
-         the `kubectl delete secret` of the message.";
+        "A release keeps its runs in one store: Secrets of the cluster, or a place that the binary of a step brings with it. Either a mark in the \
+         cluster says that this is another store, or the cluster has runs in force and this command names another store. Nothing was changed.",
+        "Where the message names another store, ask the binary that it names, with the flags of that store; if that store has no run of the release \
+         any more, remove the mark with the `kubectl delete secret` of the message. Where it names the cluster's ledger, give the command of the \
+         message, without the flags of the other store.";
     pub NO_CREDENTIAL = "FL047", Usage, "There is no credential for the cluster",
         "The kubeconfig names a program that makes the credential, and it is missing, fails, or says something else; or a file with a token \
          is not there. Nothing was sent.",

@@ -33,7 +33,7 @@ impl Ledger<'_> {
         let text = |key: &str| marker["metadata"]["annotations"][key].as_str().unwrap_or("another store").to_owned();
         let (name, namespace) = (self.marker_name(), self.namespace);
         let way_on = format!(
-            "{} can read them, with the flags that name that store. If it has none of this release any more: \
+            "{} can read them, with the flags that name that store. The mark {name} says so. If that store has none of this release any more: \
              kubectl -n {namespace} delete secret {name}",
             text(TOOL_ANNOTATION)
         );
