@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, GetParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cluster::Cluster;
@@ -24,9 +24,33 @@ const IN_VAIN: [&str; 6] = [
     "RunContainerError",
 ];
 
+/// What decides whether and where a container is admitted, and runs.
+const OF_CONTAINER: [&str; 4] = ["image", "imagePullPolicy", "resources", "securityContext"];
+
+/// The same of a pod.
+const OF_POD: [&str; 10] = [
+    "affinity",
+    "hostUsers",
+    "imagePullSecrets",
+    "nodeSelector",
+    "priorityClassName",
+    "runtimeClassName",
+    "schedulerName",
+    "securityContext",
+    "tolerations",
+    "topologySpreadConstraints",
+];
+
+/// Labels by which a controller knows its pods.
+const OF_CONTROLLER: [&str; 3] = ["controller-uid", "job-name", "pod-template-hash"];
+
+/// A sidecar would not end.
+const NO_ISTIO: (&str, &str) = ("sidecar.istio.io/inject", "false");
+const NO_LINKERD: (&str, &str) = ("linkerd.io/inject", "disabled");
+
 impl Cluster {
-    /// Runs a pod like this one, with other arguments, to its end, and deletes it, also when this process is told to end. The inner error
-    /// says why it did not run.
+    /// Runs the image of this pod template, with other arguments, to its end, and deletes the pod, also when this process is told to end. The
+    /// inner error says why it did not run.
     ///
     /// # Errors
     ///
@@ -34,21 +58,16 @@ impl Cluster {
     pub async fn try_pod(
         &self,
         namespace: &str,
-        spec: &Value,
+        template: &Value,
         args: &[&str],
         timeout: Duration,
     ) -> Result<Result<(), String>, Obstacle> {
         let pods = Resource::core("Pod", "pods", true);
         let name = format!("fairlead-check-{:x}", Timestamp::now().as_nanosecond());
-        let mut spec = spec.clone();
-        spec["restartPolicy"] = "Never".into();
+        let mut pod = trial(template, args);
+        pod["metadata"]["name"] = name.as_str().into();
         // Where this process dies without a word, it ends all the same.
-        spec["activeDeadlineSeconds"] = timeout.as_secs().max(1).into();
-        for container in spec["containers"].as_array_mut().into_iter().flatten() {
-            container["args"] = json!(args);
-        }
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata": {"name": name, "namespace": namespace,
-            "labels": {"app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/component": "check"}}});
+        pod["spec"]["activeDeadlineSeconds"] = timeout.as_secs().max(1).into();
         let requests = kube::core::Request::new(pods.path(Some(namespace)));
         let operation = |verb| Operation { namespace: Some(namespace), name: Some(&name), ..Operation::new(verb, &pods) };
         let refuse = |verb, source: kube::core::request::Error| Obstacle::Refused {
@@ -82,6 +101,34 @@ impl Cluster {
         }
         ended
     }
+}
+
+/// A pod that is admitted and scheduled as those of the template are, and does nothing. A `ServiceAccount` of hooks may not be there
+/// between two upgrades, and what is mounted is not needed.
+fn trial(template: &Value, args: &[&str]) -> Value {
+    let some_of = |object: &Value, fields: &[&str]| -> Map<String, Value> {
+        let there = fields.iter().filter(|field| !object[**field].is_null());
+        there.map(|field| ((*field).to_owned(), object[*field].clone())).collect()
+    };
+    let container = some_of(&template["spec"]["containers"][0], &OF_CONTAINER);
+    let mut spec = Value::Object(some_of(&template["spec"], &OF_POD));
+    spec["containers"] = json!([container]);
+    spec["containers"][0]["name"] = "check".into();
+    spec["containers"][0]["args"] = json!(args);
+    spec["restartPolicy"] = "Never".into();
+    spec["automountServiceAccountToken"] = false.into();
+    // Never ready: a Service whose selector the labels fit sends nothing to it.
+    spec["readinessGates"] = json!([{"conditionType": "fairlead.dev/never"}]);
+    let with = |field: &str, ours: &[(&str, &str)]| {
+        let mut entries = template["metadata"][field].as_object().cloned().unwrap_or_default();
+        entries.retain(|key, _| !OF_CONTROLLER.contains(&key.trim_start_matches("batch.kubernetes.io/")));
+        entries.extend(ours.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())));
+        entries
+    };
+    let part_of = ("app.kubernetes.io/part-of", "fairlead");
+    let labels = with("labels", &[part_of, ("app.kubernetes.io/component", "check"), NO_ISTIO]);
+    let annotations = with("annotations", &[NO_ISTIO, NO_LINKERD]);
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": labels, "annotations": annotations}, "spec": spec})
 }
 
 fn signals() -> std::io::Result<[Signal; 2]> {
@@ -133,6 +180,26 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_tried_as_those_of_the_job_are_and_nobody_takes_it_for_one() {
+        let limits = json!({"limits": {"cpu": "1"}});
+        let template = json!({
+            "metadata": {"labels": {"team": "shop", "job-name": "j", "batch.kubernetes.io/controller-uid": "u",
+                "app.kubernetes.io/component": "job"}, "annotations": {"linkerd.io/inject": "enabled", "note": "x"}},
+            "spec": {"serviceAccountName": "gone", "nodeSelector": {"disk": "fast"}, "volumes": [{"name": "v"}], "restartPolicy": "OnFailure",
+                "containers": [{"name": "main", "image": "i", "args": ["apply"], "resources": limits, "envFrom": [{}]}]},
+        });
+        let expected = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "labels": {"team": "shop", "app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/component": "check",
+                    "sidecar.istio.io/inject": "false"},
+                "annotations": {"linkerd.io/inject": "disabled", "sidecar.istio.io/inject": "false", "note": "x"}},
+            "spec": {"nodeSelector": {"disk": "fast"}, "restartPolicy": "Never", "automountServiceAccountToken": false,
+                "readinessGates": [{"conditionType": "fairlead.dev/never"}],
+                "containers": [{"name": "check", "image": "i", "args": ["--version"], "resources": limits}]}});
+        assert_eq!(trial(&template, &["--version"]), expected);
+    }
 
     #[test]
     fn an_image_that_cannot_be_pulled_is_not_waited_for() {

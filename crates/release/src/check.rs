@@ -281,25 +281,36 @@ async fn start_pods(
     place: Place<'_>,
     args: &CheckArgs,
 ) -> Result<Vec<Answer>, Obstacle> {
+    let question = "image";
     let Some(newest) = helm.newest() else { return Ok(Vec::new()) };
-    let hooks = cluster.helm_jobs(place.namespace, place.helm_release, newest).await?;
+    let hooks = match cluster.helm_jobs(place.namespace, place.helm_release, newest).await {
+        Err(Obstacle::Forbidden { rule, .. }) => {
+            return Ok(vec![Answer::unknown(question, format!("you may not read which images there are: {rule}"))]);
+        }
+        hooks => hooks?,
+    };
     let mut images: Vec<String> = Vec::new();
     let mut answers = Vec::new();
     for manifest in &hooks {
         let jobs = manifests::parse("the release's record", manifest).unwrap_or_default();
-        for spec in jobs.iter().map(|job| &job["spec"]["template"]["spec"]) {
-            let image = spec["containers"][0]["image"].as_str().unwrap_or_default();
+        for template in jobs.iter().map(|job| &job["spec"]["template"]) {
+            let image = template["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
             if image.is_empty() || images.iter().any(|known| known == image) {
                 continue;
             }
             images.push(image.to_owned());
-            // A ServiceAccount of hooks may not be there between two upgrades, and what is mounted is not needed.
-            let pod = json!({"containers": [{"name": "check", "image": image, "securityContext": spec["containers"][0]["securityContext"]}],
-                "securityContext": spec["securityContext"], "imagePullSecrets": spec["imagePullSecrets"],
-                "automountServiceAccountToken": false});
-            let ended = cluster.try_pod(place.namespace, &pod, &["--version"], args.pod_timeout).await?;
-            let result = ended.map(|()| format!("{image} runs")).map_err(|why| format!("{image}: {why}"));
-            answers.push(Answer::of("image", result));
+            answers.push(match cluster.try_pod(place.namespace, template, &["--version"], args.pod_timeout).await {
+                Ok(Ok(())) => Answer::of(question, Ok(format!("{image} runs"))),
+                Ok(Err(why)) => Answer::of(question, Err(format!("{image}: {why}"))),
+                // A quota, a policy: the Job's own pod would meet it, too.
+                Err(obstacle @ Obstacle::Refused { .. }) => {
+                    Answer::of(question, Err(format!("{image}: {}", chain(&obstacle))))
+                }
+                Err(Obstacle::Forbidden { rule, .. }) => {
+                    Answer::unknown(question, format!("{image}: you may not start a pod: {rule}"))
+                }
+                Err(other) => return Err(other),
+            });
         }
     }
     Ok(answers)

@@ -5,40 +5,26 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use fairlead_tests::cluster::lease;
-use fairlead_tests::program::{becomes, binaries, job, root, run};
+use fairlead_tests::cluster::{Cluster, lease};
+use fairlead_tests::program::{self, becomes, binaries, root, run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::fixtures::policy;
 use crate::person::Person;
 
 /// There is no node: the pod stays where it is.
 #[test]
 fn a_check_that_is_told_to_end_leaves_no_pod() {
     let cluster = lease();
-    // No controller makes one here, and no pod is admitted without.
-    cluster.apply(
-        &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}),
-    );
-    let spec = json!({"containers": [{"name": "main", "image": "example.com/job", "securityContext": {}}]});
-    let manifest =
-        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "it"}, "spec": {"template": {"spec": spec}}});
-    let record = json!({"hooks": [{"kind": "Job", "manifest": manifest.to_string()}]});
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(record.to_string().as_bytes()).expect("in memory");
-    let packed = BASE64_STANDARD.encode(packed.finish().expect("in memory"));
-    cluster.apply(
-        &json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "stringData": {"release": packed},
-        "metadata": {"name": "sh.helm.release.v1.checked.v1", "namespace": "default",
-            "labels": {"owner": "helm", "name": "checked", "version": "1", "status": "deployed"}}}),
-    );
+    install(&cluster, "checked", &[json!({"spec": {"containers": [{"name": "main", "image": "example.com/job"}]}})]);
     let pods = || {
         let selector = "app.kubernetes.io/component=check";
         cluster.kubectl(&["get", "pods", "-n", "default", "-l", selector, "-o", "name"]).expect(0).stdout
     };
     for name in ["-TERM", "-INT"] {
-        let mut check = job("kubectl-fairlead");
+        let mut check = program::job("kubectl-fairlead");
         check.args(["check", "checked", "-n", "default", "--start-pods", "--kubeconfig", cluster.kubeconfig()]);
         let mut check = check.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         assert!(becomes(|| !pods().is_empty()), "it starts no pod");
@@ -47,6 +33,56 @@ fn a_check_that_is_told_to_end_leaves_no_pod() {
         assert_eq!(pods(), "");
     }
     cluster.kubectl(&["delete", "secret/sh.helm.release.v1.checked.v1", "sa/default", "-n", "default"]).expect(0);
+}
+
+/// A policy wants a label, which the Jobs of one image have. There is no node: their pod stays where it is.
+#[test]
+fn a_pod_that_is_refused_is_an_answer_like_any_other() {
+    let cluster = lease();
+    let job = |image: &str, labels: &Value| json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}});
+    let [none, some] = [json!({}), json!({"team": "shop"})];
+    install(&cluster, "refused", &[job("example.com/job", &none), job("example.com/other", &some)]);
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+    policy(&cluster, "pods-have-a-team", &rule, "has(object.metadata.labels.team)", "whose pod is this");
+    let create = ["run", "probe", "-n", "default", "--image", "none", "--dry-run=server"];
+    assert!(becomes(|| cluster.kubectl(&create).stderr.contains("whose pod is this")), "the policy does not act");
+    let mut check = program::job("kubectl-fairlead");
+    check.args(["check", "refused", "-n", "default", "--start-pods", "--pod-timeout", "1s"]);
+    let answers = run(check.args(["--kubeconfig", cluster.kubeconfig()]), "").expect(4);
+    for answer in [
+        "ok  runs: 0 recorded",
+        "ok  permissions: ",
+        "NO  image: example.com/job: failed to create Pod default/fairlead-check-",
+    ] {
+        assert!(answers.stdout.contains(answer), "{answer}\n{}", answers.stdout);
+    }
+    assert!(answers.stdout.contains("whose pod is this"), "{}", answers.stdout);
+    assert!(answers.stdout.contains("NO  image: example.com/other: it has not ended within 1s"), "{}", answers.stdout);
+    let of_policy = "validatingadmissionpolicy/pods-have-a-team,validatingadmissionpolicybinding/pods-have-a-team";
+    cluster.kubectl(&[&["delete"], &of_policy.split(',').collect::<Vec<_>>()[..]].concat()).expect(0);
+    cluster.kubectl(&["delete", "secret/sh.helm.release.v1.refused.v1", "sa/default", "-n", "default"]).expect(0);
+}
+
+/// A release of Helm's whose hooks are Jobs with these pods.
+fn install(cluster: &Cluster, release: &str, templates: &[Value]) {
+    // No controller makes one here, and no pod is admitted without.
+    cluster.apply(
+        &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}),
+    );
+    let hook = |template: &Value| {
+        let job =
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "it"}, "spec": {"template": template}});
+        json!({"kind": "Job", "manifest": job.to_string()})
+    };
+    let record = json!({"hooks": templates.iter().map(hook).collect::<Vec<_>>()});
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(record.to_string().as_bytes()).expect("in memory");
+    let packed = BASE64_STANDARD.encode(packed.finish().expect("in memory"));
+    cluster.apply(
+        &json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "stringData": {"release": packed},
+        "metadata": {"name": format!("sh.helm.release.v1.{release}.v1"), "namespace": "default",
+            "labels": {"owner": "helm", "name": release, "version": "1", "status": "deployed"}}}),
+    );
 }
 
 /// The configuration stands in the manifests; the binaries are on the PATH, or they are not.
