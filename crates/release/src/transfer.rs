@@ -11,7 +11,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::objects::writable;
-use fairlead_migration::change::Targets;
+use fairlead_migration::change::{Target, Targets};
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::store::{Store, gone};
@@ -84,18 +84,35 @@ async fn write_to(
     };
     let failed = |error: std::io::Error| unwritten(&args.file, error);
     let (count, damages) = if args.as_manifests {
-        let (objects, damages) = match &args.tickets {
-            Some(file) => (before_in(store, file, place)?, Vec::new()),
+        let what = "run that has changed an object and is not taken back";
+        let (Before { objects, created, .. }, damages) = match &args.tickets {
+            Some(file) => {
+                let before = before_in(store, file, place)?;
+                if before.objects.is_empty() && before.created.is_empty() {
+                    let message = format!("{} holds no {what}", file.display());
+                    return Err(Failure::new(&shared::NOTHING_IN_FORCE, message).into());
+                }
+                (before, Vec::new())
+            }
             None => (before(store, place).await.map_err(Failure::from)?, gone(store).await.map_err(Failure::from)?),
         };
-        if objects.is_empty() && damages.is_empty() {
-            return Err(nothing("run that has changed or deleted an object and is not taken back").await.into());
+        if objects.is_empty() && created.is_empty() && damages.is_empty() {
+            return Err(nothing(what).await.into());
         }
         for object in &objects {
             writeln!(out, "---").map_err(failed)?;
             manifests::write_yaml(&mut *out, object).map_err(std::io::Error::other).map_err(failed)?;
         }
-        (format!("{} objects as they were before", objects.len()), damages)
+        if !created.is_empty() {
+            writeln!(out, "# Not there before: the runs have created these. To delete them by hand, the newest first:")
+                .map_err(failed)?;
+        }
+        for target in created.iter().rev() {
+            writeln!(out, "# {}", removal(target, place)).map_err(failed)?;
+        }
+        let created =
+            if created.is_empty() { String::new() } else { format!(", and {} that were not there", created.len()) };
+        (format!("{} objects as they were before{created}", objects.len()), damages)
     } else {
         let Exported { documents, damages } = store.export().await.map_err(Failure::from)?;
         if documents.is_empty() {
@@ -117,8 +134,7 @@ pub async fn import(store: &dyn Store, place: Place<'_>, file: &Path, documents:
         if *failure.code != shared::ANOTHER_RUN {
             return failure;
         }
-        let objects = place.command("export OBJECTS --as-manifests --tickets FILE");
-        failure.with_aftermath(format!("Nothing was imported. What objects were before the runs of the file: {objects}\n"))
+        failure.with_aftermath(after_loss(place))
     })?;
     if imported.is_empty() {
         let message = format!("{} holds no ticket of this release; `export` writes them", file.display());
@@ -129,29 +145,54 @@ pub async fn import(store: &dyn Store, place: Place<'_>, file: &Path, documents:
     Ok(ExitStatus::Done)
 }
 
+/// How it goes on where the file and the ledger have different runs of the same number.
+fn after_loss(place: Place<'_>) -> String {
+    let (back, status) = (place.command("rollback --to 0"), place.command("status"));
+    let forget = place.kubectl(&format!("delete secrets -l {}", tickets_of(place.release)));
+    let (import, objects) = (place.import(), place.command("export OBJECTS --as-manifests --tickets FILE"));
+    format!(
+        "Nothing was imported. To take back the runs of the file, too:\n  {back}\n      takes back those that are there; look first: \
+         {status}\n  {forget}\n  {import}\n  {back}\nOr, to put the objects right by hand, first what they were: {objects}\n"
+    )
+}
+
+/// Which Secrets hold the runs of a release. The mark of another store stays.
+fn tickets_of(release: &str) -> String {
+    format!("fairlead.dev/release={release},fairlead.dev/phase!=Elsewhere")
+}
+
+/// The command that deletes an object.
+fn removal(target: &Target, place: Place<'_>) -> String {
+    let group = target.api_version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
+    let place = Place { namespace: target.namespace.as_deref().unwrap_or(place.namespace), ..place };
+    place.kubectl(&format!("delete {}{group} {}", target.kind.to_lowercase(), target.name))
+}
+
 /// The objects that runs have changed or deleted which are not taken back, as they were before the first of them.
-async fn before(store: &dyn Store, place: Place<'_>) -> Result<Vec<Value>, Obstacle> {
+async fn before(store: &dyn Store, place: Place<'_>) -> Result<Before, Obstacle> {
     let mut before = Before::default();
     for run in store.runs().await?.iter().filter(|run| run.may_be_last()) {
         before.add(run, &store.read(&run.name).await?, place);
     }
-    Ok(before.objects)
+    Ok(before)
 }
 
 /// The same by the tickets in a file.
-fn before_in(store: &dyn Store, file: &Path, place: Place<'_>) -> Result<Vec<Value>, Failure> {
+fn before_in(store: &dyn Store, file: &Path, place: Place<'_>) -> Result<Before, Failure> {
     let documents = manifests::read(file).map_err(Failure::input)?;
     let mut before = Before::default();
     for (run, reopened) in store.read_exported(&documents)?.iter().filter(|(run, _)| run.may_be_last()) {
         before.add(run, reopened, place);
     }
-    Ok(before.objects)
+    Ok(before)
 }
 
 #[derive(Default)]
 struct Before {
     seen: Targets,
     objects: Vec<Value>,
+    /// Those that were not there before, in their order.
+    created: Vec<Target>,
 }
 
 impl Before {
@@ -165,7 +206,11 @@ impl Before {
         for change in reopened.plan.changes() {
             if !self.seen.contains(&change.target) {
                 self.seen.insert(&change.target);
-                self.objects.extend(change.before().map(writable));
+                match change.before() {
+                    Some(object) => self.objects.push(writable(object)),
+                    None if change.after().is_some() => self.created.push(change.target.clone()),
+                    None => {}
+                }
             }
         }
     }

@@ -91,5 +91,37 @@ fn another_run_of_the_same_number_is_named_and_the_file_says_what_objects_were()
     assert!(objects.contains("name: old") && objects.contains("bus: legacy"), "{objects}");
     // What is there is not touched.
     assert_eq!(lost.tickets(), ["fairlead.v1.lost-with-lease.1"]);
+    // The way that is named, as it is named.
+    let back = "kubectl fairlead rollback lost-with-lease -n lost-with-lease --to 0";
+    let selector = "fairlead.dev/release=lost-with-lease,fairlead.dev/phase!=Elsewhere";
+    let forget = ["-n", "lost-with-lease", "delete", "secrets", "-l", selector];
+    let import = "kubectl fairlead import lost-with-lease -n lost-with-lease FILE";
+    for command in [back, &format!("kubectl {}", forget.join(" ")), import] {
+        assert!(refused.contains(&format!("\n  {command} --kubeconfig ")), "{command}\n{refused}");
+    }
+    lost.ask(&["rollback", "--to", "0"]).expect(0);
+    clusters()[0].kubectl(&forget).expect(0);
+    lost.ask(&["import", &lost.file]).expect(0);
+    lost.ask(&["rollback", "--to", "0"]).expect(0);
+    let again = Stage::new(&clusters()[1], "lost-with-lease");
+    again.reset();
+    assert_eq!(differences(&again.state(), &lost.stage.state()), Vec::<String>::new());
+}
+
+/// As trigger-replicator runs mostly are.
+#[test]
+fn a_file_whose_runs_only_created_says_how_that_is_deleted() {
+    let lost = Lost::new("only-created", true);
+    let file = |name: &str| lost.stage.folder.path().join(name).display().to_string();
+    lost.ask(&["export", &file("tickets")]).expect(0);
+    let args = ["export", &file("objects"), "--as-manifests", "--tickets", &file("tickets")];
+    let written = lost.ask(&args).expect(0).stdout;
+    assert!(written.contains("Wrote 0 objects as they were before, and 1 that were not there"), "{written}");
+    let objects = std::fs::read_to_string(file("objects")).expect("written");
+    assert!(objects.contains("\n# kubectl -n only-created delete configmap later"), "{objects}");
     lost.stage.run_to_the_end(Order::Rollback).expect(0);
+    lost.ask(&["export", &file("undone")]).expect(0);
+    let nothing = lost.ask(&["export", &file("none"), "--as-manifests", "--tickets", &file("undone")]).expect(4).stderr;
+    let said = format!("error FL018: {} holds no run that has changed an object and is not taken back", file("undone"));
+    assert!(nothing.contains(&said), "{nothing}");
 }

@@ -184,6 +184,7 @@ crate::codes! {
     pub ANOTHER_RUN = "FL045", Refused, "The file holds another run of the same number",
         "The ledger was lost after the file was written, and runs since have numbers that the file has, too. The file cannot be imported beside \
          them. Nothing was changed.",
-        "`kubectl fairlead export RELEASE OBJECTS -n NAMESPACE --as-manifests --tickets FILE` writes from the file what objects were before its \
-         runs: put back by hand, with `kubectl create`, what is missing.";
+        "Take back the runs that are there with `rollback --to 0`, delete their tickets, import the file, and take back its runs, too: the message \
+         has the commands. Or put objects right by hand: `kubectl fairlead export RELEASE OBJECTS -n NAMESPACE --as-manifests --tickets FILE` \
+         writes what they were before the runs of the file, and how to delete those that were not there.";
 }
