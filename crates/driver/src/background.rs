@@ -95,7 +95,8 @@ impl<S: Step> StepRun<'_, S> {
             let (mut told, mut published) = (None, tokio::time::Instant::now());
             loop {
                 tokio::time::sleep(REPORT_INTERVAL).await;
-                if !lock.lasts(Duration::ZERO) {
+                // It writes nothing under this lock: as long as nobody else has it, it goes on.
+                if !lock.lasts(Duration::ZERO) && matches!(lock.is_held().await, Ok(false)) {
                     return;
                 }
                 let Some(how_far) = self.session.watch.waits_for().filter(|how_far| told.as_ref() != Some(how_far)) else {

@@ -74,11 +74,12 @@ impl<S: Step> StepRun<'_, S> {
             session.store.journal(exclusive.lock()).abandon(&run.name).await?;
             return Ok(None);
         }
+        // Before it: whatever comes of it must be told.
+        let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, session.place)).await?;
+        let is_other_upgrade = !helm.is_of_upgrade(run, session.common.release.helm_revision);
         let GoneOn { outcome, plan, mark, ticket, lacking } =
             self.go_on(run, approved, Way::Forward, None, exclusive).await?;
         // Another upgrade's failure is over when it is taken back; this one's is the end of this one.
-        let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, session.place)).await?;
-        let is_other_upgrade = !helm.is_of_upgrade(run, session.common.release.helm_revision);
         if let Outcome::Background(left) = &outcome
             && is_other_upgrade
         {

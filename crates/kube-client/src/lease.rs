@@ -318,13 +318,16 @@ impl Lock for Lease<'_> {
         loop {
             match self.prolong().await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {}
+                Err(error) if error.status().is_some_and(|status| status.is_conflict() || status.is_not_found()) => {}
                 Err(error) => return Err(self.object.obstacle("patch", error).await),
             }
             match self.object.get().await? {
                 // A renewal of ours was on its way, or somebody has asked us to stop.
                 Some(live) if live["spec"]["holderIdentity"] == *self.terms.holder => self.adopt(&live),
-                _ => return Err(Obstacle::Stopped(Stop::LeaseOver)),
+                _ => {
+                    self.until.set(Duration::ZERO);
+                    return Err(Obstacle::Stopped(Stop::LeaseOver));
+                }
             }
         }
     }

@@ -97,6 +97,7 @@ async fn ask(
     let has_runs = !runs.is_empty() || !missing.is_empty() || !store.endings().await?.is_empty();
     answers.push(is_armed(&helm, armed, place, args.without_helm || has_runs));
     answers.push(Answer::of("runs", are_ended(&runs, place)));
+    answers.extend(runs.iter().filter(|run| run.phase() == Phase::Background).map(|run| goes_on(run, place)));
     let damaged = store.damages(&runs).await?;
     let (served, needs) = needs(cluster, store, &runs).await?;
     answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
@@ -203,9 +204,17 @@ fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
         let RecordedRun { sequence, step, .. } = run;
         return Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")));
     }
-    let going_on = runs.iter().filter(|run| run.phase() == Phase::Background);
-    let going_on: Vec<String> = going_on.map(|run| format!("; run {} ({}) goes on", run.sequence, run.step)).collect();
-    Ok(format!("{} recorded, none of them stuck{}", runs.len(), going_on.concat()))
+    Ok(format!("{} recorded, none of them stuck", runs.len()))
+}
+
+/// What goes on may have ended by the time of the upgrade.
+fn goes_on(run: &RecordedRun, place: Place<'_>) -> Answer {
+    let RecordedRun { sequence, step, .. } = run;
+    let why = format!(
+        "run {sequence} ({step}) goes on: until it has ended, that step of the next upgrade ends with FL015; `{}` says who watches it",
+        place.command("status")
+    );
+    Answer::unknown("background", why)
 }
 
 fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<String, String> {

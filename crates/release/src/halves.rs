@@ -2,7 +2,7 @@
 
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
-use fairlead_migration::change::{Change, Target};
+use fairlead_migration::change::{Action, Change, Target};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::Progress;
 use fairlead_migration::run::RecordedRun;
@@ -74,9 +74,14 @@ fn first_not_back(plan: &Plan, progress: &Progress) -> Option<Target> {
     let Progress { begun, untouched, ended, .. } = progress;
     let is_left = |position: &usize| untouched.contains(position) || ended.contains(position);
     let is_early = |position: usize, change: &Change| plan.undo_at(change.stage, position) == UndoAt::PreRollback;
-    let mut changes = plan.changes_rev(0..*begun).filter(|(position, _)| !is_left(position));
-    let first = changes.find(|(position, change)| is_early(*position, change));
-    first.filter(|_| !progress.is_undone_before_helm()).map(|(_, change)| change.target)
+    if progress.is_undone_before_helm() {
+        return None;
+    }
+    let changes = || plan.changes_rev(0..*begun).filter(|(position, _)| !is_left(position));
+    let early = || changes().filter(|(position, change)| is_early(*position, change)).map(|(_, change)| change);
+    // What the run needed only for itself, a fence for example, nobody misses.
+    let missed = early().find(|change| change.action() != Action::Create);
+    missed.or_else(|| early().next()).map(|change| change.target)
 }
 
 #[cfg(test)]

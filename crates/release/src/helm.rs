@@ -153,7 +153,9 @@ impl HelmRecords {
     #[must_use]
     pub fn is_of_upgrade(&self, run: &RecordedRun, revision: Option<u32>) -> bool {
         let record = self.revisions.iter().find(|record| revision == Some(record.number));
-        run.helm_revision == revision && self.is_ours(run) && record.is_none_or(|record| record.created <= run.created)
+        run.helm_revision == revision
+            && self.is_ours(run)
+            && record.is_none_or(|record| run.created.is_empty() || record.created <= run.created)
     }
 
     /// The revision that an unfinished rollback of these runs was heading for. A manual rollback may have started before Helm's.

@@ -57,11 +57,10 @@ impl Known<'_> {
         self.runs.iter().any(|run| is_taken_back(run) && self.is_unusable(run))
     }
 
-    /// Whether a part of its snapshot is not as it was. A ticket itself may be of a later version, which can still use it.
-    pub(crate) fn has_lost_a_part(&self, run: &RecordedRun) -> bool {
-        self.is_damaged(run, |rest| {
-            rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
+    /// Whether nobody can ever use it, as far as it is known. A ticket of another version is good for that version.
+    pub(crate) fn is_lost(&self, run: &RecordedRun) -> bool {
+        let is_of_other = |rest: &str| rest.contains(" wrote it, ");
+        self.place.store_flags.is_none() && self.is_unusable(run) && !self.is_damaged(run, is_of_other)
     }
 
     /// Whether a damage names this run, with this behind its name.

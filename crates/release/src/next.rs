@@ -19,7 +19,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = "first, where there is a file that `export` has written: restores what is missing";
         next.push(Next { command: place.import(), what: what.to_owned() });
     }
-    if let Some(run) = runs.iter().find(|run| run.may_be_undone() && known.has_lost_a_part(run)) {
+    if let Some(run) = runs.iter().find(|run| run.may_be_undone() && known.is_lost(run)) {
         let what = format!(
             "where there is none: gives up what run {} ({}) has changed, and with it this way back to how it was; ask again then for what \
              can be taken back without it",
@@ -280,9 +280,11 @@ mod tests {
             ["import shop -n shops FILE", "rollback shop -n shops --last", "rollback shop -n shops --to 0"]
                 .map(|command| format!("kubectl fairlead {command}"));
         let give_up = "kubectl -n shops delete secret fairlead.v1.shop.40".to_owned();
-        assert_eq!(told("40-0"), [import.clone(), give_up]);
-        assert_eq!(told("40"), std::slice::from_ref(&import));
-        assert_eq!(told("1"), [import.clone(), last.clone()]);
+        assert_eq!(told("40-0"), [import.clone(), give_up.clone()]);
+        assert_eq!(told("40"), [import.clone(), give_up]);
+        assert_eq!(told("40 is damaged: trigger-replicator 9.0.0 wrote it, and"), std::slice::from_ref(&import));
+        let give_up = "kubectl -n shops delete secret fairlead.v1.shop.1".to_owned();
+        assert_eq!(told("1"), [import.clone(), give_up, last.clone()]);
         // Nor does a number that only begins so, or evidence, keep anybody back.
         for other in ["4", "40-e0123abcd"] {
             assert_eq!(told(other), [import.clone(), last.clone(), all.clone()], "{other}");

@@ -15,6 +15,7 @@ use fairlead_migration::store::Lock;
 
 use crate::args::RollbackArgs;
 use crate::executors::{Way, Work};
+use crate::halves::require_first_half;
 use crate::session::Session;
 
 /// No lock: nothing may be written.
@@ -48,6 +49,7 @@ pub(crate) async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &Rol
     for run in runs {
         print(&format!("Run {} ({}), newest change first:", run.sequence, run.step))?;
         let reopened = session.store.read(&run.name).await.map_err(Failure::from)?;
+        require_first_half(session.place, args, run, &reopened.plan, &reopened.progress)?;
         let is_early = |at: UndoAt| at == UndoAt::PreRollback;
         let has_early = !reopened.progress.is_undone_before_helm();
         match args.undo_at {

@@ -29,7 +29,7 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, binary: &str) -> anyhow
     let found: Vec<(String, String)> = found.into_iter().filter(|(namespace, _)| is_meant(namespace)).collect();
     if found.is_empty() {
         let place =
-            named.map_or_else(|| "in no namespace that you may see".to_owned(), |named| format!("in namespace {named}"));
+            named.map_or_else(|| "in any namespace that you may see".to_owned(), |named| format!("in namespace {named}"));
         return Err(Failure::new(&shared::UNKNOWN_RELEASE, format!("no release has runs {place}")).into());
     }
     report::say(&written(&found, place, common.output.output)?)?;

@@ -81,6 +81,8 @@ pub enum Command {
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
     /// Go on with what `apply` has left to the background: wait until all of it is ready, and take it back when nothing becomes ready any more.
+    // There is time: a controller that is away for a while is no failure. As the chart has it.
+    #[command(mut_arg("ready_timeout", |arg| arg.default_value("15m")), mut_arg("run_timeout", |arg| arg.default_value("23h")))]
     Background(ApplyArgs),
     /// On the runs of the release.
     #[command(flatten)]
@@ -126,6 +128,19 @@ mod tests {
             command.get_subcommands().for_each(walk);
         }
         walk(&Args::command());
+    }
+
+    #[test]
+    fn what_watches_has_more_patience_than_what_writes() {
+        use clap::Parser as _;
+
+        let patience = |verb: &str| match Args::try_parse_from(["trigger-replicator", verb]).expect(verb).command {
+            Command::Apply(args) | Command::Background(args) => {
+                [args.step.run_timeout, args.ready_timeout].map(|it| it.as_secs())
+            }
+            _ => unreachable!("{verb} is one of them"),
+        };
+        assert_eq!((patience("apply"), patience("background")), ([180, 60], [23 * 3600, 900]));
     }
 
     #[test]

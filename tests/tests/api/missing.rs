@@ -128,6 +128,8 @@ fn releases_with_runs_are_listed_where_none_is_named() {
     let all = ask(&["-o", "json"]).expect(0).json();
     let ours = json!({"namespace": "default", "release": "fairlead"});
     assert!(all["releases"].as_array().expect("a list").contains(&ours), "{all}");
+    let hidden = ask(&["-n", "default", "--as", "stranger"]).expect(4).stderr;
+    assert!(hidden.contains("error FL002: "), "{hidden}");
     let none = ask(&["-n", "nobody"]).expect(2).stderr;
     assert!(none.contains("error FL032: no release has runs in namespace nobody"), "{none}");
 }

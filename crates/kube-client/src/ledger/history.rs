@@ -47,13 +47,12 @@ impl Ledger<'_> {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             Some((text(&secret["metadata"]["namespace"]), text(&secret["metadata"]["labels"][RELEASE_LABEL])))
         };
-        for namespace in [None, Some(self.namespace)] {
-            match self.cluster.list_metadata(&self.secrets, namespace, Some(RELEASE_LABEL), read).await {
-                Err(Obstacle::Forbidden { .. }) => {}
-                found => return Ok(found?.into_iter().collect()),
-            }
-        }
-        Ok(BTreeSet::new())
+        let list = async |namespace| self.cluster.list_metadata(&self.secrets, namespace, Some(RELEASE_LABEL), read).await;
+        let found = match list(None).await {
+            Err(Obstacle::Forbidden { .. }) => list(Some(self.namespace)).await,
+            found => found,
+        };
+        Ok(found?.into_iter().collect())
     }
 
     /// The run of a ticket, as its labels and annotations say.
