@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::sync_channel;
 
 use fairlead_apis::object;
 use fairlead_migration::packed::Packed;
@@ -18,9 +17,6 @@ const RUN: std::ops::RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
 
 /// So many objects go from one thread to the other at once.
 const BATCH: usize = 256;
-
-/// So many batches wait for a thread.
-const AHEAD: usize = 2;
 
 /// Where an object was read.
 #[derive(Clone)]
@@ -37,8 +33,6 @@ type Keyed = (String, Box<RawValue>);
 pub(super) struct Shelf {
     /// Each in order.
     runs: Vec<Packed<Keyed>>,
-    /// Brings the next one into order, meanwhile.
-    packing: Option<JoinHandle<Packed<Keyed>>>,
     /// What will be the next of them.
     open: Vec<Keyed>,
     /// Bytes of that.
@@ -87,47 +81,36 @@ impl Shelf {
     }
 
     fn end_run(&mut self) {
-        self.finish_run();
         self.ordered += std::mem::take(&mut self.size);
-        let open = std::mem::take(&mut self.open);
-        self.packing = Some(std::thread::spawn(|| pack(open)));
-    }
-
-    fn finish_run(&mut self) {
-        let run = self.packing.take().map(|packing| packing.join().expect("to sort and to compress does not fail"));
-        self.runs.extend(run);
+        self.open.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut run = Packed::passing();
+        run.extend(self.open.drain(..));
+        self.runs.push(run);
     }
 
     /// Ends the adding, and forgets what only that needs.
     pub(super) fn sort(&mut self) {
-        self.finish_run();
-        self.ordered += std::mem::take(&mut self.size);
-        self.runs.push(pack(std::mem::take(&mut self.open)));
-        self.entries = HashMap::new();
+        self.end_run();
+        (self.open, self.entries) = (Vec::new(), HashMap::new());
     }
 
-    /// Takes what `make` makes of each object, in the order of [`Self::objects`]. Of many objects, other threads unpack them, and make
-    /// every second batch.
+    /// Takes what `make` makes of each object, in the order of [`Self::objects`]. Of many objects, a second thread makes every other batch.
     pub(super) fn each<T: Send>(&self, make: impl Fn(Value) -> T + Sync, mut take: impl FnMut(T)) {
         if self.ordered < *RUN.end() {
             return self.objects().map(make).for_each(take);
         }
         let make = &|batch: Vec<Box<RawValue>>| batch.iter().map(|raw| make(read(raw))).collect::<Vec<T>>();
+        let mut texts = self.texts();
+        let mut next = || texts.by_ref().take(BATCH).collect::<Vec<_>>();
         std::thread::scope(|scope| {
-            let ((to_us, ours), (to_other, others)) = (sync_channel(AHEAD), sync_channel(AHEAD));
-            let (sender, theirs) = sync_channel(AHEAD);
-            scope.spawn(move || {
-                let mut texts = self.texts();
-                let mut send = |to: &SyncSender<_>| {
-                    let batch: Vec<_> = texts.by_ref().take(BATCH).collect();
-                    !batch.is_empty() && to.send(batch).is_ok()
-                };
-                while send(&to_us) && send(&to_other) {}
-            });
+            let ((to_other, others), (sender, theirs)) = (sync_channel(1), sync_channel(1));
             scope.spawn(move || others.iter().all(|batch| sender.send(make(batch)).is_ok()));
-            for batch in ours {
-                make(batch).into_iter().for_each(&mut take);
-                theirs.recv().into_iter().flatten().for_each(&mut take);
+            loop {
+                let (ours, other) = (next(), next());
+                if ours.is_empty() || to_other.send(other).is_err() {
+                    break;
+                }
+                make(ours).into_iter().chain(theirs.recv().into_iter().flatten()).for_each(&mut take);
             }
         });
     }
@@ -153,13 +136,6 @@ impl Shelf {
             std::mem::replace(&mut firsts[index], next)
         })
     }
-}
-
-fn pack(mut open: Vec<Keyed>) -> Packed<Keyed> {
-    open.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let mut run = Packed::passing();
-    run.extend(open);
-    run
 }
 
 fn read(raw: &RawValue) -> Value {
