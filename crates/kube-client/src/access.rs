@@ -45,9 +45,41 @@ pub struct Access<'a> {
     pub impersonate_groups: &'a [String],
 }
 
+/// What kubectl calls context, user and groups.
+pub const KUBECTL_FLAGS: [&str; 3] = ["context", "as", "as-group"];
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 impl Access<'_> {
     /// Nothing was said.
     pub const USUAL: Self = Self { kubeconfig: None, context: None, impersonate: None, impersonate_groups: &[] };
+
+    /// The same as flags, by the names that a program has for context, user and groups.
+    #[must_use]
+    pub fn flags(&self, [context_flag, user_flag, group_flag]: [&str; 3]) -> Vec<String> {
+        let Self { kubeconfig, context, impersonate, impersonate_groups } = self;
+        let flag = |name: &str, value: &str| [format!("--{name}"), value.to_owned()];
+        let kubeconfig = kubeconfig.map(|path| flag("kubeconfig", &path.display().to_string()));
+        let context = context.map(|context| flag(context_flag, context));
+        let user = impersonate.map(|user| flag(user_flag, user));
+        let groups = impersonate_groups.iter().map(|group| flag(group_flag, group));
+        [kubeconfig, context, user].into_iter().flatten().chain(groups).flatten().collect()
+    }
+
+    /// The same as it stands behind a command in a shell, with a blank before each.
+    #[must_use]
+    pub fn written(&self, names: [&str; 3]) -> String {
+        self.flags(names).iter().flat_map(|word| [" ".to_owned(), quoted(word)]).collect()
+    }
 
     /// Where to, and with which credentials.
     pub(crate) async fn configuration(&self) -> Result<Config, ConnectError> {

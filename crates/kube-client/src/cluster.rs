@@ -16,7 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::access::{Access, ConnectError};
+use crate::access::{Access, ConnectError, KUBECTL_FLAGS};
 use crate::credential::{self, Plugin};
 use crate::operation::Operation;
 use crate::pace::Pace;
@@ -44,6 +44,8 @@ pub struct Cluster {
     pub(crate) request_timeout: Duration,
     pub(crate) pace: Pace,
     concurrency: u16,
+    /// What leads kubectl to this cluster, as it is written in a command.
+    flags: String,
 }
 
 /// Who asks, for the audit log of the cluster: `fairlead/0.1.0 trigger-replicator`, by the name under which the process was started.
@@ -111,13 +113,19 @@ impl Cluster {
             Some(why) => ConnectError::Credential { server: server.clone(), why: credential::said_of(why, plugin.as_ref()) },
             None => ConnectError::Client(error),
         })?;
-        Ok(Self { client, server, plugin, request_timeout, pace: Pace::new(1), concurrency: 1 })
+        let flags = access.written(KUBECTL_FLAGS);
+        Ok(Self { client, server, plugin, request_timeout, pace: Pace::new(1), concurrency: 1, flags })
     }
 
     /// Allows so many writes at once; how many there really are is found while writing.
     #[must_use]
     pub fn with_concurrency(self, max: u16) -> Self {
         Self { pace: Pace::new(max), concurrency: max, ..self }
+    }
+
+    /// A command of kubectl's on this cluster, as it can be pasted.
+    pub(crate) fn kubectl(&self, what: &str) -> String {
+        format!("kubectl {what}{}", self.flags)
     }
 
     /// How many writes may be asked for at once.

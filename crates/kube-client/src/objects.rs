@@ -50,7 +50,6 @@ use serde_json::Value;
 pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
 pub use self::rehearse::Rehearsal;
-pub use self::settle::let_go;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
 use crate::operation::Operation;

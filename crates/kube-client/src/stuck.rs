@@ -38,11 +38,11 @@ impl Cluster {
         };
         let jobs: Vec<Value> = all(&jobs).await?;
         let pods = if jobs.is_empty() { Vec::new() } else { all(&pods).await? };
-        Ok(jobs.iter().filter_map(|job| stuck(job, &pods)).collect())
+        Ok(jobs.iter().filter_map(|job| stuck(job, &pods, |what| self.kubectl(what))).collect())
     }
 }
 
-fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
+fn stuck(job: &Value, pods: &[Value], kubectl: impl Fn(&str) -> String) -> Option<Stuck> {
     let owns = |pod: &&Value| owners(pod).any(|owner| owner["uid"] == job["metadata"]["uid"]);
     let pod = pods.iter().filter(owns).find_map(|pod| {
         let why = not_running(pod)?;
@@ -58,11 +58,13 @@ fn stuck(job: &Value, pods: &[Value]) -> Option<Stuck> {
         (JobState::Open, None)
             if let Some(pod) = pods.iter().filter(owns).find(|pod| pod["status"]["phase"] == "Pending") =>
         {
-            (false, format!("pod {0} has not started: `kubectl -n {namespace} describe pod {0}` says why", name(pod)))
+            let describe = kubectl(&format!("-n {namespace} describe pod {}", name(pod)));
+            (false, format!("pod {} has not started: `{describe}` says why", name(pod)))
         }
         // Without a pod nothing has been begun; with one that runs, or has run, the ledger knows more.
         (JobState::Open, None) if !has_begun => {
-            (false, format!("it has no pod yet: `kubectl -n {namespace} describe job {}` says why", name(job)))
+            let describe = kubectl(&format!("-n {namespace} describe job {}", name(job)));
+            (false, format!("it has no pod yet: `{describe}` says why"))
         }
         _ => return None,
     };
@@ -88,6 +90,7 @@ mod tests {
             json!({"metadata": {"name": "p", "ownerReferences": [{"uid": "u"}]}, "status": {"phase": "Pending",
                 "containerStatuses": [{"state": {"waiting": {"reason": reason, "message": "not found"}}}]}})
         };
+        let stuck = |job: &Value, pods: &[Value]| stuck(job, pods, |what| format!("kubectl {what}"));
         let why = |pods: &[Value]| stuck(&job, pods).map(|stuck| stuck.why);
         assert_eq!(why(&[pod("ImagePullBackOff")]).as_deref(), Some("pod p: ImagePullBackOff not found"));
         let pending = "pod p has not started: `kubectl -n n describe pod p` says why";

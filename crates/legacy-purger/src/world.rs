@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use fairlead_kube_client::objects::{Objects, Rehearsal, let_go};
+use fairlead_kube_client::objects::{Objects, Rehearsal};
 use fairlead_migration::change::{Action, Change, Image, Images, Target};
 use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
 use fairlead_migration::obstacle::{Obstacle, Stop};
@@ -236,7 +236,9 @@ impl Guarded<'_> {
         let Some(live) = self.objects().await?.get(target).await? else { return Ok(None) };
         let source = Source::Cluster(self.session.cluster, &self.session.discovery);
         let found = self.session.discovery.find_version(&target.api_version, &target.kind);
-        let or_let_go = found.map(|resource| format!("; if nobody is left who does its work: {}", let_go(resource, target)));
+        let or_let_go = found.map(|resource| {
+            format!("; if nobody is left who does its work: {}", self.session.cluster.let_go(resource, target))
+        });
         let or_let_go = or_let_go.unwrap_or_default();
         let mut kept = Vec::new();
         for name in finalizers(&live) {

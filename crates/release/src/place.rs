@@ -3,15 +3,13 @@
 use fairlead_job::args::{ClusterArgs, ReleaseArgs};
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;
-use fairlead_kube_client::access::Access;
+use fairlead_kube_client::access::{Access, KUBECTL_FLAGS, quoted};
 use fairlead_kube_client::cluster::Cluster;
 
 use crate::args::CommonArgs;
 
 /// The kubectl plugin, as a binary that is asked; it has no step.
 pub const PLUGIN: &str = "kubectl fairlead";
-
-const KUBECTL_FLAGS: [&str; 3] = ["context", "as", "as-group"];
 
 const HELM_FLAGS: [&str; 3] = ["kube-context", "kube-as-user", "kube-as-group"];
 
@@ -121,41 +119,19 @@ impl Place<'_> {
         format!("kubectl -n {namespace} {what}{}", self.cluster(KUBECTL_FLAGS))
     }
 
-    /// The same for a process that is started.
+    /// The flags that lead to the cluster, for a process that is started.
     pub(crate) fn cluster_arguments(&self) -> Vec<String> {
-        self.cluster_flags(KUBECTL_FLAGS)
+        self.access.flags(KUBECTL_FLAGS)
     }
 
+    /// The same as they are written in a command; Helm has names of its own for some.
     fn cluster(&self, names: [&str; 3]) -> String {
-        let words = self.cluster_flags(names);
-        words.iter().flat_map(|word| [" ".to_owned(), quoted(word)]).collect()
-    }
-
-    /// The flags that lead to the cluster; Helm has names of its own for some.
-    fn cluster_flags(&self, names: [&str; 3]) -> Vec<String> {
-        let Access { kubeconfig, context, impersonate, impersonate_groups } = self.access;
-        let [context_flag, user_flag, group_flag] = names;
-        let flag = |name: &str, value: &str| [format!("--{name}"), value.to_owned()];
-        let kubeconfig = kubeconfig.map(|path| flag("kubeconfig", &path.display().to_string()));
-        let context = context.map(|context| flag(context_flag, context));
-        let user = impersonate.map(|user| flag(user_flag, user));
-        let groups = impersonate_groups.iter().map(|group| flag(group_flag, group));
-        [kubeconfig, context, user].into_iter().flatten().chain(groups).flatten().collect()
+        self.access.written(names)
     }
 
     fn helm(&self) -> String {
         let Self { release, helm_release, .. } = self;
         if helm_release == release { String::new() } else { format!(" --helm-release {helm_release}") }
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -102,7 +102,8 @@ impl Ledger<'_> {
     fn unlabelled(&self, name: &str, secret: &Value) -> Obstacle {
         let phase = recorded_phase(secret).map(|phase| {
             let (namespace, phase) = (self.namespace, phase.as_str());
-            format!("; `kubectl -n {namespace} label secret {name} {PHASE_LABEL}={phase}` mends it")
+            let label = self.cluster.kubectl(&format!("-n {namespace} label secret {name} {PHASE_LABEL}={phase}"));
+            format!("; `{label}` mends it")
         });
         self.damaged(name, format!("it is there, but has lost its label {PHASE_LABEL}{}", phase.unwrap_or_default()))
     }

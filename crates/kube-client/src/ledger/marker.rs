@@ -31,10 +31,11 @@ impl Ledger<'_> {
     /// What it says.
     pub(super) fn elsewhere(&self, marker: &Value) -> Obstacle {
         let text = |key: &str| marker["metadata"]["annotations"][key].as_str().unwrap_or("another store").to_owned();
-        let (name, namespace) = (self.marker_name(), self.namespace);
+        let name = self.marker_name();
+        let remove = self.cluster.kubectl(&format!("-n {} delete secret {name}", self.namespace));
         let way_on = format!(
             "{} can read them, with the flags that name that store. The mark {name} says so. If that store has none of this release any more: \
-             kubectl -n {namespace} delete secret {name}",
+             {remove}",
             text(TOOL_ANNOTATION)
         );
         Obstacle::Elsewhere { release: self.release.to_owned(), store: text(STORE_ANNOTATION), way_on }

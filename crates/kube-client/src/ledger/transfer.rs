@@ -100,7 +100,7 @@ impl Ledger<'_> {
         if what.is_empty() {
             return Imported::Same(name);
         }
-        let remove = format!("kubectl -n {} delete secret {name}", self.namespace);
+        let remove = self.cluster.kubectl(&format!("-n {} delete secret {name}", self.namespace));
         Imported::Differs { name, what: what.join("; "), remove }
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::image::uid;
 use super::{Objects, Subject};
+use crate::cluster::Cluster;
 use crate::poll::{Look, Poll};
 use crate::resource::Resource;
 
@@ -59,7 +60,7 @@ impl Objects<'_> {
         task: &Task<'_>,
     ) -> Result<(), Obstacle> {
         let look = async || match self.live(subject).await? {
-            Some(live) if uid(&live) == uid(deleted) => Ok(Look::NotYet(kept(subject, &live))),
+            Some(live) if uid(&live) == uid(deleted) => Ok(Look::NotYet(kept(self.cluster, subject, &live))),
             _ => Ok(Look::Done(())),
         };
         self.poll(patience, task, look).await?.map_err(|why| Obstacle::Late {
@@ -132,23 +133,25 @@ pub(super) fn condition_of(live: &Value, condition: &str) -> Result<(), String> 
 }
 
 /// Why an object that is deleted is not gone, and what lets it go.
-fn kept(subject: &Subject<'_>, live: &Value) -> String {
+fn kept(cluster: &Cluster, subject: &Subject<'_>, live: &Value) -> String {
     let names: Vec<&str> =
         live["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if names.is_empty() {
         return "it is deleted, and about to go".to_owned();
     }
-    let command = let_go(&subject.resource, subject.target);
+    let command = cluster.let_go(&subject.resource, subject.target);
     let (finalizers, names) = (if names.len() == 1 { "finalizer" } else { "finalizers" }, names.join(", "));
     format!("it is deleted, and kept by {finalizers} {names}. If nobody is left who does that work: {command}")
 }
 
-/// The command that takes the finalizers of an object away.
-#[must_use]
-pub fn let_go(resource: &Resource, target: &Target) -> String {
-    let namespace = target.namespace.as_ref().map(|namespace| format!("-n {namespace} ")).unwrap_or_default();
-    let (kind, name) = (resource.full_name(), &target.name);
-    format!("kubectl {namespace}patch {kind} {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'")
+impl Cluster {
+    /// The command that takes the finalizers of an object away.
+    #[must_use]
+    pub fn let_go(&self, resource: &Resource, target: &Target) -> String {
+        let namespace = target.namespace.as_ref().map(|namespace| format!("-n {namespace} ")).unwrap_or_default();
+        let (kind, name) = (resource.full_name(), &target.name);
+        self.kubectl(&format!("{namespace}patch {kind} {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'"))
+    }
 }
 
 /// A name in which `{/spec/broker}` stands for that field of `object`.
