@@ -37,8 +37,38 @@ impl fmt::Display for Operation<'_> {
 
 /// The rule that is missing, as it stands in a Role.
 pub(crate) fn rule(operation: Operation<'_>) -> String {
-    let Operation { verb, resource, subresource, namespace, .. } = operation;
-    let plural = subresource.map_or_else(|| resource.plural.clone(), |part| format!("{}/{part}", resource.plural));
-    let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
-    format!("{kind} must have the rule {{apiGroups: [{:?}], resources: [{plural:?}], verbs: [{verb:?}]}}", resource.group)
+    rules(&[operation])
+}
+
+/// The same for several: one rule for each place and resource.
+pub(crate) fn rules(operations: &[Operation<'_>]) -> String {
+    let mut rules: Vec<(String, Vec<&str>)> = Vec::new();
+    for Operation { verb, resource, subresource, namespace, .. } in operations {
+        let plural = subresource.map_or_else(|| resource.plural.clone(), |part| format!("{}/{part}", resource.plural));
+        let kind = namespace.map_or_else(|| "a ClusterRole".to_owned(), |namespace| format!("a Role in {namespace}"));
+        let rule = format!("{kind} must have the rule {{apiGroups: [{:?}], resources: [{plural:?}]", resource.group);
+        match rules.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, verbs)) if verbs.contains(verb) => {}
+            Some((_, verbs)) => verbs.push(verb),
+            None => rules.push((rule, vec![verb])),
+        }
+    }
+    let written = rules.into_iter().map(|(rule, verbs)| format!("{rule}, verbs: {verbs:?}}}"));
+    written.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_role_lacks_of_a_resource_is_one_rule() {
+        let (secrets, leases) =
+            (Resource::core("Secret", "secrets", true), Resource::v1("coordination.k8s.io", "Lease", "leases"));
+        let in_shop = |verb| Operation { namespace: Some("shop"), ..Operation::new(verb, &secrets) };
+        let told = rules(&[in_shop("get"), Operation::new("get", &leases), in_shop("create"), in_shop("get")]);
+        let expected = "a Role in shop must have the rule {apiGroups: [\"\"], resources: [\"secrets\"], verbs: [\"get\", \"create\"]}; \
+                        a ClusterRole must have the rule {apiGroups: [\"coordination.k8s.io\"], resources: [\"leases\"], verbs: [\"get\"]}";
+        assert_eq!(told, expected);
+    }
 }

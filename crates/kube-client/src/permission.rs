@@ -7,7 +7,7 @@ use http::{Request, header};
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::operation::{Operation, rule};
+use crate::operation::{Operation, rules};
 use crate::request::{Error, obstacle};
 use crate::resource::Resource;
 
@@ -58,7 +58,7 @@ impl Cluster {
             if self.ask(user, everywhere).await? {
                 continue;
             }
-            let mut denied = Vec::new();
+            let mut denied: Vec<&str> = Vec::new();
             for namespace in &need.namespaces {
                 if !self.ask(user, Operation { namespace: Some(namespace), ..everywhere }).await? {
                     denied.push(namespace.as_str());
@@ -66,19 +66,16 @@ impl Cluster {
             }
             match denied.as_slice() {
                 [] if !need.namespaces.is_empty() => {}
-                [namespace] => missing.push(rule(Operation { namespace: Some(namespace), ..everywhere })),
-                _ => missing.push(rule(everywhere)),
+                [namespace] => missing.push(Operation { namespace: Some(namespace), ..everywhere }),
+                _ => missing.push(everywhere),
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
         let source = "the authorizer does not allow it".into();
-        Err(Obstacle::Forbidden {
-            operation: "get the permissions for this plan".to_owned(),
-            rule: missing.join("; "),
-            source,
-        })
+        let operation = "get the permissions for this plan".to_owned();
+        Err(Obstacle::Forbidden { operation, rule: rules(&missing), source })
     }
 
     async fn ask(&self, user: Option<&str>, operation: Operation<'_>) -> Result<bool, Obstacle> {

@@ -172,7 +172,7 @@ fn hooks_are_gone(scene: &Scene<'_>) {
     let refused = scene.rollback(1);
     assert_ne!(refused.status, Some(0), "{}", refused.output());
     let said = scene.termination("shop-fairlead-pre-rollback");
-    assert!(said.contains("error FL002") && said.contains("verbs: [\"get\"]"), "{said}");
+    assert!(said.contains("error FL002") && said.contains("verbs: [\"get\""), "{said}");
     scene.assert_is(&migrated);
     // An administrator has them.
     scene
