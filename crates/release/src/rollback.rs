@@ -345,7 +345,12 @@ impl Rollback<'_> {
             return failure;
         }
         let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
-        failure.with_aftermath(format!("Nothing was taken back yet of what is left. Next: {next}\n"))
+        let at_once = RollbackArgs { wait_for: Vec::new(), ..self.args.clone() };
+        let (place, pods) = (self.session.place, self.session.place.kubectl("get pods"));
+        failure.with_aftermath(format!(
+            "Nothing was taken back yet of what is left. What runs: {pods}\nNext: {next}\nOr without waiting for the old side: {}\n",
+            place.command(&at_once.written())
+        ))
     }
 
     /// The command that makes Helm go on, where Helm has run this. Always with its number: without one Helm would go to the revision
