@@ -68,7 +68,7 @@ pub(crate) async fn observe(source: &Source<'_>, options: &Options<'_>) -> Resul
     }
     definitions.iter().filter_map(|it| it.image.as_ref()).for_each(|image| index.unmatched.see(image));
     let mut around: Vec<Finding> = older::warning(source, options.purge).await?.into_iter().collect();
-    around.extend(left::read(source, options, &index).await?);
+    around.extend(left::read(source, options, &definitions, &index).await?);
     let silent = if options.purge.owned == Some(Owned::All) { source.silent().to_vec() } else { Vec::new() };
     Ok(Found { definitions, mesh, index, workloads, dependents, products, helm_owned, fence, silent, around })
 }

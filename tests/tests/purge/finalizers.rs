@@ -1,10 +1,10 @@
 //! Finalizers are somebody's work: it is waited for, and said whose it is.
 
-use fairlead_tests::program::becomes;
 use std::time::Duration;
 
+use fairlead_tests::program::{becomes, job, root, run};
 use fairlead_tests::state::differences;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::meanwhile::Running;
 use crate::scene::{ACTIVATION_FINALIZER, AT_ONCE, PATIENT, SUBSCRIPTION_FINALIZER, Scene};
@@ -168,4 +168,54 @@ fn a_finalizer_that_nobody_is_known_to_own_goes_only_by_name_and_is_waited_for()
     scene.cluster.kubectl(&args).expect(0);
     scene.playing(AT_ONCE, || scene.run(&["rollback", "--last"]).expect(0));
     assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+}
+
+#[test]
+fn what_an_owner_has_made_is_left_behind_only_when_its_subscription_has_gone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("fairlead.yaml");
+    let text = std::fs::read_to_string(root().join("crates/legacy-purger/src/kyma-event-bus.yaml")).expect("it is there");
+    let said = |namespaces: &str, objects: &[Value]| {
+        let selected = format!("kind: Subscription\n      namespaces: [{namespaces}]\n");
+        let text = if namespaces.is_empty() { text.clone() } else { text.replacen("kind: Subscription\n", &selected, 1) };
+        std::fs::write(&config, text).expect("written");
+        let input = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        run(job("legacy-purger").args(["plan", "--from", "-", "--config"]).arg(&config), &input).expect(0).stdout
+    };
+    let legacy = |metadata: Value| {
+        let mut object = json!({"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+            "metadata": {"namespace": "orders", "name": "order-created", "finalizers": [SUBSCRIPTION_FINALIZER]},
+            "spec": {"endpoint": "http://mail.orders/", "event_type": "created", "event_type_version": "v1", "source_id": "shop"}});
+        for (field, value) in metadata.as_object().expect("a map") {
+            object["metadata"][field] = value.clone();
+        }
+        object
+    };
+    let made = |kind: &str, name: &str| {
+        json!({"apiVersion": "messaging.knative.dev/v1", "kind": kind, "spec": {},
+            "metadata": {"namespace": "kyma-system", "name": name, "finalizers": [SUBSCRIPTION_FINALIZER]}})
+    };
+    let [live, channel] = [made("Subscription", "order-created--orders"), made("Channel", "created-x7k2p")];
+    let helms = json!({"annotations": {"meta.helm.sh/release-name": "crm", "meta.helm.sh/release-namespace": "orders"}});
+    // It belongs to Helm, its owner does not run, it is not selected, or its owner has not come to it yet.
+    for (namespaces, metadata, words) in [
+        ("", helms.clone(), "LP105"),
+        ("", json!({}), "LP111"),
+        ("elsewhere", json!({}), "the configuration does not name orders"),
+        ("", json!({"finalizers": null}), "LP210"),
+    ] {
+        let said = said(namespaces, &[legacy(metadata), live.clone(), channel.clone()]);
+        assert!(said.contains(words) && !said.contains("LP219"), "{words}\n{said}");
+    }
+    // Another one that carries the finalizer is no reason to keep silent about one that has gone.
+    let gone = made("Subscription", "order-paid--my-dorders");
+    let left = "LP219 Subscription kyma-system/order-paid--my-dorders: 1 object of this kind in kyma-system carries";
+    let other = |metadata: Value| said("", &[legacy(metadata), live.clone(), channel.clone(), gone.clone()]);
+    for said in [other(helms), other(json!({}))] {
+        assert!(said.contains(left) && said.matches("LP219 ").count() == 1, "{said}");
+    }
+    let there = legacy(json!({"namespace": "my-orders", "name": "order-paid"}));
+    assert!(!said("", &[there, gone]).contains("LP219"));
+    // With what carries it gone nothing says for what a Channel was made.
+    assert!(!said("", &[channel, legacy(json!({"finalizers": null}))]).contains("LP219"));
 }

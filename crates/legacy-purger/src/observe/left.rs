@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use fairlead_apis::object;
+use fairlead_apis::{object, subscription};
 use fairlead_job::codes::legacy_purger as codes;
 use fairlead_mesh::kinds::LEGACY_SUBSCRIPTION;
 use fairlead_migration::change::Target;
@@ -17,28 +17,38 @@ use serde_json::Value;
 use crate::configuration::Product;
 use crate::count::count_of;
 use crate::decide::is_kyma_subscription;
+use crate::definitions::Definition;
 use crate::finalizers::finalizers;
 use crate::index::Index;
 use crate::options::Options;
 
-/// One warning for each finalizer and kind of which objects are left behind.
-pub(super) async fn read(source: &Source<'_>, options: &Options<'_>, index: &Index) -> Result<Vec<Finding>, Obstacle> {
+/// One warning for each finalizer of which Knative Subscriptions are left behind. A Channel does not say for what it was made.
+pub(super) async fn read(
+    source: &Source<'_>,
+    options: &Options<'_>,
+    definitions: &[Definition],
+    index: &Index,
+) -> Result<Vec<Finding>, Obstacle> {
     let mut findings = Vec::new();
-    for (finalizer, product) in options.products() {
-        let is_carried = index.finalizers.contains_key(&finalizer.name);
-        if is_carried && options.stripped.contains(&finalizer.name) {
+    // Where Subscriptions cannot be read, nobody knows which are there; the purge is refused for that.
+    let is_unreadable = definitions.iter().any(|it| is_kyma_subscription(&it.entry) && it.is_unreadable());
+    if is_unreadable || !options.purge.kinds.iter().any(is_kyma_subscription) {
+        return Ok(findings);
+    }
+    for (finalizer, product) in options.products().filter(|(_, product)| product.kind == subscription::KIND) {
+        // Where the purge takes the finalizer away, it deletes these itself.
+        if index.finalizers.contains_key(&finalizer.name) && options.stripped.contains(&finalizer.name) {
             continue;
         }
         let is_made = |object: &Value| {
             object::namespace(object) == product.namespace && finalizers(object).any(|it| it == finalizer.name)
         };
-        let read = |object: Value| is_made(&object).then(|| (target(&object), made_for(&object, product)));
+        let read = |object: Value| is_made(&object).then(|| Some((target(&object), made_for(&object)?))).flatten();
         let mut made = source.list(&Kind::named(&product.group, &product.kind), read).await?;
-        // While something of what is purged carries it, the owner still deletes what it has made for that.
-        if is_carried && !made.is_empty() {
-            let is_kyma = options.purge.kinds.iter().any(is_kyma_subscription);
-            let there = if is_kyma { subscriptions(source).await? } else { HashSet::new() };
-            made.retain(|(_, subscription)| subscription.as_ref().is_some_and(|it| is_kyma && !there.contains(it)));
+        if !made.is_empty() {
+            // Whether it goes or stays, and whatever it carries: the owner still looks after what it has made for it.
+            let there = subscriptions(source).await?;
+            made.retain(|(_, subscription)| !there.contains(subscription));
         }
         findings.extend(left(&finalizer.name, product, made.into_iter().map(|(target, _)| target)));
     }
@@ -58,8 +68,8 @@ fn left(finalizer: &str, product: &Product, made: impl Iterator<Item = Target>) 
 
 /// The namespace and the name of the legacy Subscription for which Kyma has made a Knative one: its name is `<name>--<namespace>`, with
 /// `-d` for a dash and `-p` for a dot in the namespace. The label `kyma-ns` is lost when it is made again.
-fn made_for(object: &Value, product: &Product) -> Option<(String, String)> {
-    let (name, namespace) = object::name(object).rsplit_once("--").filter(|_| product.kind == "Subscription")?;
+fn made_for(object: &Value) -> Option<(String, String)> {
+    let (name, namespace) = object::name(object).rsplit_once("--")?;
     Some((namespace.replace("-p", ".").replace("-d", "-"), name.to_owned()))
 }
 
