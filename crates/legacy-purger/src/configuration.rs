@@ -256,6 +256,12 @@ pub(crate) fn is_built_in(group: &str) -> bool {
     !group.contains('.') || group == "k8s.io" || group.ends_with(".k8s.io")
 }
 
+/// The address of a configuration file, for what is said of it.
+pub(crate) fn file_target(file: &Path) -> Target {
+    let name = file.display().to_string();
+    Target { api_version: "fairlead.dev/v1".to_owned(), kind: "Configuration".to_owned(), namespace: None, name }
+}
+
 pub(crate) fn invalid(what: &str) -> Failure {
     Failure::new(&shared::INVALID_CONFIGURATION, what.to_owned())
 }

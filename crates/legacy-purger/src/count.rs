@@ -10,7 +10,8 @@ pub(crate) fn count_that(count: usize, kind: &str, one_does: &str, several_do: &
     format!("{} {}", count_of(count, kind), if count == 1 { one_does } else { several_do })
 }
 
-fn plural(kind: &str) -> String {
+/// The name of several objects of a kind.
+pub(crate) fn plural(kind: &str) -> String {
     let is_hissing = ["s", "x", "ch", "sh"].iter().any(|end| kind.ends_with(end));
     match kind.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u'])) {
         Some(stem) => format!("{stem}ies"),

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use fairlead_job::codes::legacy_purger as codes;
-use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::store::Store;
 use fairlead_observe::source::Source;
 
+use crate::configuration::file_target;
 use crate::earlier::EarlierSteps;
 use crate::findings::add_findings;
 use crate::observe::named::{self, Earlier};
@@ -27,11 +27,14 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
         None => None,
     };
     let earlier = store.zip(runs.as_deref()).map(|(store, runs)| Earlier { store, runs });
-    named::check(source, options.purge, earlier).await?;
+    let slips = named::check(source, options.purge, earlier).await?;
     let found = observe(source, options).await?;
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, found.helm_owned));
     found.index.unchanged.iter().for_each(|unchanged| plan.keep(&unchanged));
     options.purge.lacking.iter().for_each(|file| plan.warn(no_section(file)));
+    for slip in slips {
+        plan.warn(slip);
+    }
     found.around.iter().for_each(|finding| plan.warn(finding.clone()));
     if found.is_idle() {
         return Ok(plan.build());
@@ -63,13 +66,8 @@ pub(crate) async fn make(source: &Source<'_>, options: &Options<'_>, store: Opti
 
 /// Says of a file that it does not say what is purged.
 fn no_section(file: &Path) -> Finding {
-    let target = Target {
-        api_version: "fairlead.dev/v1".to_owned(),
-        kind: "Configuration".to_owned(),
-        namespace: None,
-        name: file.display().to_string(),
-    };
-    codes::NO_SECTION.finding(target, "it has no section `purge`, so this is the purge of Kyma's legacy event bus")
+    codes::NO_SECTION
+        .finding(file_target(file), "it has no section `purge`, so this is the purge of Kyma's legacy event bus")
 }
 
 /// Why so many refusals keep the rest from being purged, too.

@@ -3,6 +3,7 @@
 use fairlead_job::codes::legacy_purger as codes;
 use fairlead_mesh::kinds::NAMESPACE;
 use fairlead_migration::change::Images;
+use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store;
@@ -10,7 +11,7 @@ use fairlead_observe::kind::{DEFINITION, Kind};
 use fairlead_observe::source::Source;
 
 use super::served_kinds::Served;
-use crate::configuration::{Purge, PurgedKind};
+use crate::configuration::{Purge, PurgedKind, file_target};
 use crate::options::STEP;
 
 /// The runs of a release, where there is a ledger to ask.
@@ -20,9 +21,15 @@ pub(crate) struct Earlier<'a> {
     pub(crate) runs: &'a [RecordedRun],
 }
 
-/// Fails with everything that the file names and that is not there. What is built in may find nothing.
-pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Earlier<'_>>) -> Result<(), Obstacle> {
-    let Some(file) = &purge.file else { return Ok(()) };
+/// Fails with everything that the file names and that is not there, and warns of slips that change nothing. What is built in may find
+/// nothing.
+pub(crate) async fn check(
+    source: &Source<'_>,
+    purge: &Purge,
+    earlier: Option<Earlier<'_>>,
+) -> Result<Vec<Finding>, Obstacle> {
+    let mut warnings = Vec::new();
+    let Some(file) = &purge.file else { return Ok(warnings) };
     let named = named(purge);
     let served = Served::of(source, named.iter().map(|it| &it.kind)).await?;
     let mut wrong = Vec::new();
@@ -38,20 +45,24 @@ pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Ea
     }
     // Nothing is left to do, so nothing of the rest is needed.
     if purged == purge.kinds.len() {
-        return Ok(());
+        return Ok(warnings);
     }
-    for Named { at, kind, may_be_absent } in named {
+    for Named { at, kind, absence } in named {
         // Files seldom hold everything.
-        let may_be_absent = may_be_absent || matches!(source, Source::Manifests(_));
+        let may_be_absent = absence != Absence::Refused || matches!(source, Source::Manifests(_));
         let lacks = served.lacks(&kind).filter(|_| !may_be_absent || served.is_slip(&kind));
-        if let Some(what) = lacks
-            && !is_purged(&kind, earlier).await?
-        {
+        let Some(what) = lacks else { continue };
+        if is_purged(&kind, earlier).await? {
+            continue;
+        }
+        if absence == Absence::Warned {
+            warnings.push(codes::UNMATCHED.finding(file_target(file), format!("nothing fits {at}: {what}")));
+        } else {
             wrong.push(format!("{at}: {what}"));
         }
     }
     if wrong.is_empty() {
-        return Ok(());
+        return Ok(warnings);
     }
     let message = format!("{}: {}", file.display(), wrong.join("; "));
     Err(Obstacle::Verdict { code: codes::NOT_THERE.id.into(), message })
@@ -61,12 +72,22 @@ pub(crate) async fn check(source: &Source<'_>, purge: &Purge, earlier: Option<Ea
 struct Named {
     at: String,
     kind: Kind,
-    /// Whether the file may name the kind of an add-on that this cluster does not have.
-    may_be_absent: bool,
+    absence: Absence,
+}
+
+/// What is said of a kind that is not there.
+#[derive(Clone, Copy, PartialEq)]
+enum Absence {
+    /// It is refused.
+    Refused,
+    /// A slip is refused. Otherwise there is none of its objects, and nothing to do about them.
+    SlipRefused,
+    /// A slip is warned of: nothing happens to its objects anyway.
+    Warned,
 }
 
 fn named(purge: &Purge) -> Vec<Named> {
-    let must = |at: String, kind: Kind| Named { at, kind, may_be_absent: false };
+    let must = |at: String, kind: Kind| Named { at, kind, absence: Absence::Refused };
     let mut all = Vec::new();
     for (position, named) in purge.dependents.iter().enumerate() {
         all.push(must(format!("purge.dependents[{position}]"), Kind::named(&named.group, &named.kind)));
@@ -78,12 +99,13 @@ fn named(purge: &Purge) -> Vec<Named> {
         let at = format!("purge.finalizers[{position}]");
         all.push(must(format!("{at}.owner"), finalizer.owner.observed_kind()));
         for (position, product) in finalizer.deletes.iter().enumerate() {
-            all.push(must(format!("{at}.deletes[{position}]"), Kind::named(&product.group, &product.kind)));
+            let kind = Kind::named(&product.group, &product.kind);
+            all.push(Named { at: format!("{at}.deletes[{position}]"), kind, absence: Absence::SlipRefused });
         }
     }
     for (position, staying) in purge.stays.iter().enumerate() {
         let kind = Kind::named(&staying.group, &staying.kind);
-        all.push(Named { at: format!("purge.stays[{position}]"), kind, may_be_absent: true });
+        all.push(Named { at: format!("purge.stays[{position}]"), kind, absence: Absence::Warned });
     }
     all
 }

@@ -7,8 +7,13 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
+use crate::count::plural;
+
 /// So many names of kinds are listed; for more there is a command.
 const LISTED: usize = 8;
+
+/// Words of so many letters are other words when one letter differs: `sns`, `sqs`.
+const SHORT: usize = 3;
 
 /// What a cluster serves, or files hold.
 pub(super) struct Served<'a> {
@@ -39,32 +44,29 @@ impl<'a> Served<'a> {
         (!is_there).then(|| format!("there is no kind {} of {api}{}", kind.kind, self.hint(kind, &others)))
     }
 
-    /// Whether a kind that is not there must be a slip: the cluster serves its group or one of nearly that name, or files hold a kind of
-    /// nearly that name.
+    /// Whether a kind that is not there must be a slip: its group has a kind of nearly that name, or a group of nearly that name has it.
     pub(super) fn is_slip(&self, kind: &Kind) -> bool {
-        let others = self.kinds_of(&kind.group);
-        match self.source {
-            Source::Cluster(..) => !others.is_empty() || nearest(&kind.group, self.groups().iter()).is_some(),
-            Source::Manifests(_) => nearest(&kind.kind, others.iter()).is_some(),
-        }
+        self.kinds_of(&kind.group).iter().any(|other| is_slip_of(&kind.kind, other)) || self.near_group(kind).is_some()
     }
 
     fn hint(&self, kind: &Kind, others: &BTreeSet<String>) -> String {
-        if let Some(version) = self.other_version(kind) {
-            return format!("; did you mean {version}?");
+        let near = || nearest(&kind.kind, others.iter()).cloned();
+        if let Some(meant) = self.other_version(kind).or_else(near).or_else(|| self.near_group(kind)) {
+            return format!("; did you mean {meant}?");
         }
-        if let Some(near) = nearest(&kind.kind, others.iter()) {
-            return format!("; did you mean {near}?");
-        }
-        let near = nearest(&kind.group, self.groups().iter()).cloned().filter(|near| *near != kind.group);
-        match (near, others.len()) {
-            (Some(group), _) => format!("; did you mean {group}?"),
-            (None, 1..=LISTED) => {
+        match others.len() {
+            0 => "; `kubectl api-resources` lists what there is".to_owned(),
+            1..=LISTED => {
                 format!("; {} has {}", name_of(&kind.group), others.iter().cloned().collect::<Vec<_>>().join(", "))
             }
-            (None, 0) => "; `kubectl api-resources` lists what there is".to_owned(),
-            (None, _) => format!("; `kubectl api-resources --api-group={}` lists what there is", kind.group),
+            _ => format!("; `kubectl api-resources --api-group={}` lists what there is", kind.group),
         }
+    }
+
+    /// The group of nearly the same name that has the kind, or one of nearly that name.
+    fn near_group(&self, kind: &Kind) -> Option<String> {
+        let has_it = |group: &String| self.kinds_of(group).iter().any(|it| *it == *kind.kind || is_slip_of(&kind.kind, it));
+        self.groups().into_iter().find(|group| is_near_group(&kind.group, group) && has_it(group))
     }
 
     /// The version in which a kind is served that was named in another one.
@@ -100,11 +102,36 @@ fn name_of(group: &str) -> String {
     if group.is_empty() { "the core group".to_owned() } else { group.to_owned() }
 }
 
-/// The name that is nearest to `name`, if it differs by no more than a slip, or the plural.
+/// The name that is nearest to `name`, if somebody may have meant it.
 fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Option<&'n String> {
-    let distance = |other: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
-    let near = names.map(|other| (distance(other), other)).min()?;
+    let near = names.map(|other| (edits(name, other), other)).min()?;
     (near.0 <= (name.chars().count() / 4).max(1)).then_some(near.1)
+}
+
+/// Whether a name can hardly be anything but a slip of the other: one edit, or the plural. `TLSRoute` is none of
+/// `TCPRoute`.
+fn is_slip_of(name: &str, other: &str) -> bool {
+    let is_form = [other, &plural(other)].iter().any(|form| name.eq_ignore_ascii_case(form));
+    name != other && (is_form || edits(name, other) <= 1 && other.len() > SHORT && is_same_number(name, other))
+}
+
+/// Whether two groups differ in one of their labels, and there by a slip of at most two edits.
+fn is_near_group(name: &str, other: &str) -> bool {
+    let [name, other] = [name, other].map(|group| group.split('.').collect::<Vec<_>>());
+    let mut different = name.iter().zip(&other).filter(|(label, other)| label != other);
+    let (Some((label, meant)), None) = (different.next(), different.next()) else { return false };
+    let limit = (label.len().max(meant.len()) / (SHORT + 1)).min(2);
+    name.len() == other.len() && edits(label, meant) <= limit && is_same_number(label, meant)
+}
+
+/// Another number is another version, or another product: `apigateway`, `apigatewayv2`.
+fn is_same_number(name: &str, other: &str) -> bool {
+    let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
+    digits(name) == digits(other)
+}
+
+fn edits(name: &str, other: &str) -> usize {
+    strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase())
 }
 
 #[cfg(test)]
@@ -112,12 +139,65 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_near_and_another_word_is_not() {
+    fn a_near_name_is_hinted_at_and_another_word_is_not() {
         let names = ["ConfigMap", "Pod", "PodTemplate", "Secret"].map(str::to_owned);
         for (name, expected) in
             [("ConfigMpa", "ConfigMap"), ("configmaps", "ConfigMap"), ("Pods", "Pod"), ("Sercet", "Secret"), ("Gadget", "")]
         {
             assert_eq!(nearest(name, names.iter()).map_or("", String::as_str), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_a_slip_of_another_only_where_it_can_be_nothing_else() {
+        for (name, other) in [
+            ("Daemonset", "DaemonSet"),
+            ("Deployement", "Deployment"),
+            ("ConfigMpa", "ConfigMap"),
+            ("Jobs", "Job"),
+            ("pod", "Pod"),
+            ("NetworkPolicies", "NetworkPolicy"),
+        ] {
+            assert!(is_slip_of(name, other), "{name} {other}");
+        }
+        for (name, other) in [
+            ("GitHubSource", "GitLabSource"),
+            ("TLSRoute", "TCPRoute"),
+            ("KafkaConnect", "KafkaConnector"),
+            ("ClusterV1", "ClusterV2"),
+            ("Pod", "Pad"),
+            ("Channel", "Channel"),
+        ] {
+            assert!(!is_slip_of(name, other), "{name} {other}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_near_where_one_label_is_a_slip() {
+        for (name, other) in [
+            ("exampel.com", "example.com"),
+            ("app", "apps"),
+            ("Apps", "apps"),
+            ("eventing.kantive.dev", "eventing.knative.dev"),
+            ("messging.knative.dev", "messaging.knative.dev"),
+            ("messagign.knative.dev", "messaging.knative.dev"),
+        ] {
+            assert!(is_near_group(name, other), "{name} {other}");
+        }
+        for (name, other) in [
+            ("serving.knative.dev", "eventing.knative.dev"),
+            ("bindings.knative.dev", "serving.knative.dev"),
+            ("bindings.knative.dev", "eventing.knative.dev"),
+            ("kafka.eventing.knative.dev", "eventing.knative.dev"),
+            ("authentication.istio.io", "authentication.k8s.io"),
+            ("flows.knative.dev", "sinks.knative.dev"),
+            ("sns.services.k8s.aws", "sqs.services.k8s.aws"),
+            ("apigateway.aws.upbound.io", "apigatewayv2.aws.upbound.io"),
+            ("x.getambassador.io", "getambassador.io"),
+            ("", "apps"),
+            ("apps", "apps"),
+        ] {
+            assert!(!is_near_group(name, other), "{name} {other}");
         }
     }
 }
