@@ -126,10 +126,10 @@ pub enum Command {
     /// On the runs of the release.
     #[command(flatten)]
     Release(ReleaseCommand),
-    /// Explain a code of a report.
+    /// Explain a code of a report, of whatever job; without one list all of them.
     Explain {
         /// The code, like DW111.
-        code: String,
+        code: Option<String>,
     },
 }
 

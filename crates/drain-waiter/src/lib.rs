@@ -43,7 +43,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use fairlead_driver::apply;
-use fairlead_driver::show::{explain, show};
+use fairlead_driver::show::show;
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
@@ -52,6 +52,7 @@ use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
+use fairlead_release::explain::explain;
 use fairlead_release::session::{self, Session, connect, place};
 
 use crate::args::{Args, Command};
@@ -108,7 +109,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(common).await?;
             fairlead_release::run(&cluster, common, command, STEP).await
         }
-        Command::Explain { code } => explain(code),
+        Command::Explain { code } => explain(code.as_deref(), common.output.output),
     }
 }
 

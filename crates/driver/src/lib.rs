@@ -6,7 +6,7 @@
 //! - `finish`: what an earlier run has left; [`background`]: what one has left to go on by itself
 //! - `step_run`: what these work on
 //! - `approved`: a plan that somebody has approved, and whether it is still the right one
-//! - [`show`]: shows a plan, explains a code
+//! - [`show`]: shows a plan
 //! - `strict`: nothing is done where something is refused
 //! - [`earlier_steps`]: those that must have come before; `after_jobs`: Jobs that must have
 //!

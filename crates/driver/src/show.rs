@@ -1,6 +1,5 @@
-//! What changes nothing: shows the plan of a step, and explains codes.
+//! What changes nothing: shows the plan of a step.
 
-use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
@@ -37,12 +36,4 @@ pub async fn show(
     report::print_plan(common.output.output, &plan)?;
     strict::check(common.strict, &plan)?;
     Ok(if args.exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
-}
-
-/// Explains a code, of whatever program.
-pub fn explain(id: &str) -> anyhow::Result<ExitStatus> {
-    let unknown = || Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}"));
-    let text = codes::explain(id).ok_or_else(unknown)?;
-    report::say(&text)?;
-    Ok(ExitStatus::Done)
 }

@@ -5,12 +5,10 @@
 
 pub mod args;
 
-use fairlead_job::code::Code;
-use fairlead_job::codes::{self, shared};
 use fairlead_job::exit::ExitStatus;
-use fairlead_job::failure::Failure;
-use fairlead_job::{log, report};
+use fairlead_job::log;
 use fairlead_release::args::ReleaseCommand;
+use fairlead_release::explain::explain;
 use fairlead_release::place::PLUGIN;
 use fairlead_release::session::connect;
 use fairlead_release::{certificate, check, releases};
@@ -22,7 +20,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     let Args { command, kubectl, lease, output } = args;
     log::init(&output)?;
     let (place, command) = match command {
-        Command::Explain { code } => return explain(code.as_deref()),
+        Command::Explain { code } => return explain(code.as_deref(), output.output),
         Command::Check { place, arguments } => {
             let common = kubectl.common(&place, lease, output);
             let cluster = connect(&common).await?;
@@ -49,16 +47,4 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     let common = kubectl.common(&place, lease, output);
     let cluster = connect(&common).await?;
     fairlead_release::run(&cluster, &common, &command, PLUGIN).await
-}
-
-/// Explains a code, of whatever job; without one lists all of them.
-fn explain(code: Option<&str>) -> anyhow::Result<ExitStatus> {
-    let line = |code: &'static Code| format!("{}  {:>3}  {}\n", code.id, code.exit.code(), code.title);
-    let text = if let Some(id) = code {
-        codes::explain(id).ok_or_else(|| Failure::new(&shared::UNKNOWN_CODE, format!("there is no code {id}")))?
-    } else {
-        codes::all().map(line).collect::<Vec<_>>().concat()
-    };
-    report::say(&text)?;
-    Ok(ExitStatus::Done)
 }

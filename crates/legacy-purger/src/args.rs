@@ -152,10 +152,10 @@ pub enum Command {
     /// On the runs of the release.
     #[command(flatten)]
     Release(ReleaseCommand),
-    /// Explain a code of a report.
+    /// Explain a code of a report, of whatever job; without one list all of them.
     Explain {
         /// The code, like LP101.
-        code: String,
+        code: Option<String>,
     },
 }
 

@@ -62,12 +62,13 @@ mod workloads;
 mod world;
 
 use fairlead_driver::apply;
-use fairlead_driver::show::{explain, show};
+use fairlead_driver::show::show;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_kube_client::ledger::Ledger;
 use fairlead_observe::source::Source;
+use fairlead_release::explain::explain;
 use fairlead_release::session::{self, Session, connect};
 
 use crate::args::{Args, Command};
@@ -98,7 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(&args.common).await?;
             fairlead_release::run(&cluster, &args.common, command, STEP).await
         }
-        Command::Explain { code } => explain(code),
+        Command::Explain { code } => explain(code.as_deref(), args.common.output.output),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `known`, `next`: what to do; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do
 //! - [`certificate`]: what a gate has seen, as a document
+//! - [`mod@explain`]: what a code means
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
@@ -30,6 +31,7 @@ pub mod certificate;
 pub mod check;
 pub mod exclusive;
 pub mod executors;
+pub mod explain;
 mod halves;
 pub mod helm;
 mod holder;

@@ -42,10 +42,11 @@ mod verify;
 
 use fairlead_driver::apply;
 use fairlead_driver::background::background;
-use fairlead_driver::show::{explain, show};
+use fairlead_driver::show::show;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
 use fairlead_observe::kind::Asked;
+use fairlead_release::explain::explain;
 use fairlead_release::session::{self, Session, connect};
 
 use crate::args::{Args, Command};
@@ -75,6 +76,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let cluster = connect(&args.common).await?;
             fairlead_release::run(&cluster, &args.common, command, plan::STEP).await
         }
-        Command::Explain { code } => explain(code),
+        Command::Explain { code } => explain(code.as_deref(), args.common.output.output),
     }
 }

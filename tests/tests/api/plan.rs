@@ -161,6 +161,10 @@ fn a_trigger_kind_that_cannot_be_written_is_refused() {
 fn codes_are_explained() {
     let text = run(job("trigger-replicator").args(["explain", "TR107"]), "").expect(0).stdout;
     assert!(text.starts_with("TR107: ") && text.contains("Next: "), "{text}");
+    let all = run(job("trigger-replicator").args(["explain"]), "").expect(0).stdout;
+    assert!(all.contains("LP101    4  ") && all.contains("FL001"), "{all}");
+    let document = run(job("trigger-replicator").args(["explain", "TR107", "-o", "json"]), "").expect(0).json();
+    assert_eq!(document["code"], "TR107");
     let unknown = run(job("trigger-replicator").args(["explain", "TR999"]), "").expect(2);
     assert!(unknown.stderr.contains("there is no code TR999"), "{}", unknown.stderr);
 }
