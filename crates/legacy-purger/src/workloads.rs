@@ -8,12 +8,15 @@ use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_observe::address::target;
 use serde_json::Value;
 
-use crate::configuration::Workload;
+use crate::configuration::{Consumer, Workload};
 use crate::definitions::Findings;
 use fairlead_job::codes::legacy_purger as codes;
 
 /// Kinds whose objects have one pod unless they say how many.
 const SCALED: [&str; 4] = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+
+/// A kind whose pods are counted, and that has no scale.
+const DAEMON_SET: &str = "DaemonSet";
 
 /// Whether a workload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +34,16 @@ impl Running {
         let Some(image) = image else { return Self::Gone };
         let count = |part: &str, field: &str| image[part][field].as_u64();
         let (wanted, ready) = match (object::kind(image), count("spec", "replicas")) {
-            ("DaemonSet", _) => (count("status", "desiredNumberScheduled").unwrap_or(1), count("status", "numberReady")),
+            (DAEMON_SET, _) => (count("status", "desiredNumberScheduled").unwrap_or(1), count("status", "numberReady")),
             (_, Some(wanted)) => (wanted, count("status", "readyReplicas")),
             // Kubernetes' default is one.
             (kind, None) if SCALED.contains(&kind) => (1, count("status", "readyReplicas")),
-            _ => return Self::Uncounted,
+            // What an autoscaler scales may not say how many it wants; its controller says how many there are.
+            (_, None) => {
+                let ready = count("status", "readyReplicas");
+                let Some(there) = count("status", "replicas").max(ready) else { return Self::Uncounted };
+                (there, ready)
+            }
         };
         Self::Pods { wanted, ready: ready.unwrap_or(0) }
     }
@@ -44,6 +52,9 @@ impl Running {
     pub(crate) fn remedy(&self, owner: &Workload, finalizer: &str) -> String {
         match self {
             Self::Gone => format!("when it is gone for good, --strip-finalizers {finalizer}"),
+            Self::Pods { .. } if owner.kind == DAEMON_SET => {
+                format!("see why no node runs it: kubectl -n {} describe daemonset/{}", owner.namespace, owner.name)
+            }
             Self::Pods { .. } => owner.start_command(),
             Self::Uncounted => "name the workload whose pods take it away".to_owned(),
         }
@@ -61,13 +72,22 @@ impl Running {
     }
 }
 
+/// Whether an object says how many pods it wants, or its kind has a default.
+fn says_replicas(image: &Value) -> bool {
+    image["spec"]["replicas"].is_u64() || SCALED.contains(&object::kind(image))
+}
+
 fn count_replicas(count: u64) -> String {
     if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
 /// How many pods a workload still has, as its controller says.
 pub(crate) fn pods(image: &Value) -> u64 {
-    image["status"]["replicas"].as_u64().unwrap_or(0)
+    let fields: &[&str] = match object::kind(image) {
+        DAEMON_SET => &["currentNumberScheduled", "numberMisscheduled"],
+        _ => &["replicas"],
+    };
+    fields.iter().filter_map(|field| image["status"][field].as_u64()).sum()
 }
 
 /// The workloads around the purge.
@@ -83,10 +103,10 @@ pub(crate) struct Workloads {
 }
 
 impl Workloads {
-    /// Adds a consumer as it is found.
-    pub(crate) fn add_consumer(&mut self, workload: &Workload, is_held: bool, image: Option<Image>) {
+    /// Adds a consumer as it is found; `has_scale` is whether its replicas can be set.
+    pub(crate) fn add_consumer(&mut self, consumer: &Consumer, has_scale: bool, image: Option<Image>) {
         let Some(image) = image else { return };
-        let target = workload.target();
+        let (target, has_scale) = (consumer.workload.target(), has_scale && object::kind(&image) != DAEMON_SET);
         let Running::Pods { wanted, .. } = Running::of(Some(&image)) else {
             let message = "it is there, and needs the kinds that are purged; it has no replicas that could be held at 0";
             self.findings.refusals.push(codes::CONSUMER_RUNS.finding(target, message));
@@ -94,10 +114,16 @@ impl Workloads {
         };
         if wanted == 0 && pods(&image) == 0 {
             self.unchanged.push(Unchanged { target, reason: "stands still already, with 0 replicas".to_owned() });
-        } else if is_held {
+        } else if consumer.hold && has_scale && says_replicas(&image) {
             self.held.insert(target, image);
         } else {
-            let message = format!("it has {}, and needs the kinds that are purged", count_replicas(wanted));
+            let way = match object::kind(&image) {
+                DAEMON_SET => "; a DaemonSet cannot be held at 0: give it a nodeSelector that no node fits",
+                _ if !has_scale => "; its kind has no scale, so that it cannot be held at 0",
+                _ if consumer.hold => "; its spec.replicas is not set, so that no rollback could set it again after a hold",
+                _ => "",
+            };
+            let message = format!("it has {}, and needs the kinds that are purged{way}", count_replicas(wanted));
             self.findings.refusals.push(codes::CONSUMER_RUNS.finding(target, message));
         }
     }
@@ -170,11 +196,12 @@ mod tests {
 
     #[test]
     fn a_consumer_is_held_or_refused_while_it_runs() {
-        let add = |is_held, image: Option<Value>| {
+        let add_where = |has_scale, hold, image: Option<Value>| {
             let mut workloads = Workloads::default();
-            workloads.add_consumer(&broker(), is_held, image);
+            workloads.add_consumer(&Consumer { workload: broker(), hold }, has_scale, image);
             workloads
         };
+        let add = |hold, image| add_where(true, hold, image);
         let running = json!({"spec": {"replicas": 2}, "status": {"replicas": 2}});
         assert_eq!(add(true, Some(running.clone())).held.len(), 1);
         let refused = add(false, Some(running));
@@ -185,12 +212,33 @@ mod tests {
         assert_eq!((still.held.len(), still.unchanged.len()), (0, 1));
         assert!(add(true, None).unchanged.is_empty());
         // What has no replicas is no number of them.
-        for (kind, message) in [("ConfigMap", "it is there, and needs"), ("DaemonSet", "it has 3 replicas, and needs")] {
-            let image = json!({"kind": kind, "data": {"replicas": "2"}, "status": {"desiredNumberScheduled": 3}});
-            let refused = add(false, Some(image));
-            assert!(refused.findings.refusals[0].message.starts_with(message), "{:?}", refused.findings.refusals);
-        }
-        assert!(add(true, Some(json!({"kind": "ConfigMap"}))).held.is_empty());
+        let refusal = |workloads: Workloads| {
+            assert!(workloads.held.is_empty());
+            workloads.findings.refusals[0].message.clone()
+        };
+        let data = json!({"kind": "ConfigMap", "data": {"replicas": "2"}});
+        let message = "it is there, and needs the kinds that are purged; it has no replicas that could be held at 0";
+        assert_eq!([true, false].map(|hold| refusal(add(hold, Some(data.clone())))), [message, message]);
+        // What has no scale is not held.
+        let daemons = json!({"kind": "DaemonSet", "status": {"desiredNumberScheduled": 3, "currentNumberScheduled": 3}});
+        let message = "it has 3 replicas, and needs the kinds that are purged; a DaemonSet cannot be held at 0: give it a nodeSelector \
+                       that no node fits";
+        assert_eq!([true, false].map(|hold| refusal(add(hold, Some(daemons.clone())))), [message, message]);
+        let rollout = |spec: Value| json!({"kind": "Rollout", "spec": spec, "status": {"replicas": 1}});
+        let counted = rollout(json!({"replicas": 1}));
+        assert_eq!(add(true, Some(counted.clone())).held.len(), 1);
+        let needs = "it has 1 replica, and needs the kinds that are purged";
+        let no_scale = format!("{needs}; its kind has no scale, so that it cannot be held at 0");
+        assert_eq!(refusal(add_where(false, true, Some(counted))), no_scale);
+        // What is not set through the scale cannot be unset there.
+        let no_number =
+            format!("{needs}; its spec.replicas is not set, so that no rollback could set it again after a hold");
+        assert_eq!(refusal(add(true, Some(rollout(json!({}))))), no_number);
+        assert_eq!(refusal(add(false, Some(rollout(json!({}))))), needs);
+        // Its pods are still at work where nodes do not fit any more.
+        let status =
+            |left: u64| json!({"kind": "DaemonSet", "status": {"desiredNumberScheduled": 0, "numberMisscheduled": left}});
+        assert_eq!((add(true, Some(status(1))).unchanged.len(), add(true, Some(status(0))).unchanged.len()), (0, 1));
     }
 
     #[test]
@@ -213,6 +261,20 @@ mod tests {
             guard(Some(json!({"spec": {"replicas": 1}}))).expect_err("not ready").contains("no pod that is ready, of 1")
         );
         assert!(guard(None).expect_err("gone").contains("does not exist"));
+        let daemons = Workload { kind: "DaemonSet".into(), ..broker() };
+        let remedy = Running::of(Some(&json!({"kind": "DaemonSet", "status": {}}))).remedy(&daemons, "f");
+        assert_eq!(remedy, "see why no node runs it: kubectl -n ki describe daemonset/broker");
+        // What an autoscaler scales need not say how many pods it wants.
+        let rollout = |status: Value| guard(Some(json!({"kind": "Rollout", "spec": {}, "status": status})));
+        assert_eq!(rollout(json!({"readyReplicas": 1})), Ok(()));
+        assert_eq!(rollout(json!({"replicas": 2, "readyReplicas": 1})), Ok(()));
+        for (status, trouble) in [
+            (json!({"replicas": 2}), "has no pod that is ready, of 2"),
+            (json!({"replicas": 0}), "has 0 replicas"),
+            (json!({"phase": "Healthy"}), "has no pods that are counted"),
+        ] {
+            assert!(rollout(status).expect_err(trouble).contains(trouble), "{trouble}");
+        }
         let stripped = |image: Option<Value>| {
             let mut workloads = Workloads::default();
             workloads.owners.insert("f".into(), (broker(), Running::of(image.as_ref())));

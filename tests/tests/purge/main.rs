@@ -10,10 +10,12 @@
 //! - `fence`: objects that are created while they are purged
 //! - `owners`: what purged objects own
 //! - `configuration`: other kinds
+//! - `consumers`: workloads that need what is purged
 //! - `generated`: a thousand objects of any form go and come back
 
 mod back;
 mod configuration;
+mod consumers;
 mod fence;
 mod finalizers;
 mod generated;

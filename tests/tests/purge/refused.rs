@@ -6,11 +6,11 @@ use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
 use crate::meanwhile::IS_WAITED_FOR;
-use crate::scene::{AT_ONCE, SUBSCRIPTION_FINALIZER, Scene, activation, deployment, replicas};
+use crate::scene::{AT_ONCE, Scene, activation, deployment, replicas};
 
 /// Runs apply, which must be refused with these words, and must change nothing.
 #[track_caller]
-fn refused(scene: &Scene, args: &[&str], words: &[&str]) {
+pub(crate) fn refused(scene: &Scene, args: &[&str], words: &[&str]) {
     let before = scene.state();
     let ended = scene.run(&[&["apply"], args].concat()).expect(4);
     let said = ended.output();
@@ -98,38 +98,6 @@ fn a_trigger_that_does_not_become_ready_stops_everything_after_a_while() {
     let planned = scene.run(&["plan", "-o", "json"]).expect(0).json();
     assert_eq!(planned["refusals"][0]["code"], "LP102", "{planned}");
     refused(&scene, &["--ready-timeout", "2s"], &["! refused LP102 Subscription orders/unready", IS_WAITED_FOR]);
-}
-
-#[test]
-fn a_consumer_that_runs_and_is_not_held_stops_everything() {
-    let scene = Scene::new();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("fairlead.yaml");
-    let text = "apiVersion: fairlead.dev/v1\nkind: Configuration\npurge:\n  kinds: [{group: eventing.kyma-project.io, kind: Subscription}]\n  \
-                consumers:\n    - workload: {apiVersion: apps/v1, kind: Deployment, namespace: kyma-integration, name: application-broker}\n";
-    std::fs::write(&file, text).expect("written");
-    let config = ["--config", file.to_str().expect("UTF-8"), "--allow-finalizers", SUBSCRIPTION_FINALIZER];
-    refused(
-        &scene,
-        &config,
-        &["! refused LP104 Deployment kyma-integration/application-broker: it has 1 replica, and needs"],
-    );
-    // Stopped by somebody, it is in nobody's way.
-    scene.cluster.kubectl(&["scale", "-n", "kyma-integration", "deployment/application-broker", "--replicas=0"]).expect(0);
-    let planned = scene.run(&[&["plan", "-o", "json"], &config[..]].concat()).expect(0).json();
-    assert_eq!(planned["refusals"], json!([]));
-    assert!(planned.to_string().contains("stands still already, with 0 replicas"));
-}
-
-#[test]
-fn an_autoscaler_of_what_is_held_is_warned_of() {
-    let scene = Scene::new();
-    let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "application-broker"});
-    scene.cluster.apply(&json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-        "metadata": {"namespace": "kyma-integration", "name": "broker"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}));
-    let planned = scene.run(&["plan"]).expect(0).stdout;
-    let words = "! warning LP203 HorizontalPodAutoscaler kyma-integration/broker: it scales Deployment kyma-integration/application-broker";
-    assert!(planned.contains(words), "{planned}");
 }
 
 #[test]

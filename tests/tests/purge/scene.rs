@@ -279,7 +279,7 @@ pub(crate) fn deployment(namespace: &str, name: &str) -> Value {
 }
 
 /// A legacy Subscription with its controller's finalizer, and `more` in its spec.
-fn subscription(name: &str, more: &Value) -> Value {
+pub(crate) fn subscription(name: &str, more: &Value) -> Value {
     let mut subscription = json!({
         "apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
         "metadata": {"namespace": "orders", "name": name, "labels": {"app": "shop"}, "finalizers": [SUBSCRIPTION_FINALIZER]},

@@ -14,8 +14,7 @@ pub(super) async fn read(source: &Source<'_>, purge: &Purge) -> Result<Workloads
     let mut workloads = Workloads::default();
     for consumer in &purge.consumers {
         let image = get(source, &consumer.workload).await?;
-        let is_held = consumer.hold && source.has_scale(&consumer.workload.observed_kind());
-        workloads.add_consumer(&consumer.workload, is_held, image);
+        workloads.add_consumer(consumer, source.has_scale(&consumer.workload.observed_kind()), image);
     }
     if !workloads.held.is_empty() {
         let autoscalers = source.list(&kinds::AUTOSCALER, Some).await?;
