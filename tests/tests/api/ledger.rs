@@ -64,7 +64,7 @@ fn a_run_that_was_killed_while_it_took_back_is_taken_back_to_the_end() {
     let before = state::of(&cluster);
     cluster.apply(&subscription("default", "z", "z.refused"));
     let with = state::of(&cluster);
-    kill(&cluster, start_until(&cluster, "apply", &["--concurrency", "1"], "restored"));
+    kill(&cluster, start_until(&cluster, "apply", &["--concurrency", "1"], "as before target="));
     assert!(!cluster.list("triggers").is_empty());
     let ended = apply(&cluster, &[]).expect(1);
     for word in ["its process ended while everything was being taken back", "everything is as before"] {
@@ -146,7 +146,7 @@ fn a_rollback_that_was_killed_is_finished_by_the_next() {
     many(&cluster, 200);
     let before = state::of(&cluster);
     apply(&cluster, &[]).expect(0);
-    kill(&cluster, start_until(&cluster, "rollback", &["--last"], "restored"));
+    kill(&cluster, start_until(&cluster, "rollback", &["--last"], "as before target="));
     let left = cluster.list("triggers").len();
     assert!((1..200).contains(&left), "{left}");
     replicator(&cluster, "rollback", &["--last"]).expect(0);

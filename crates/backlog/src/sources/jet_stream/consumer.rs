@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
-use super::history::Seen;
 use super::stream::{ORIGIN_CONTACT, Retention, Stream};
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
@@ -55,6 +54,19 @@ pub(super) struct Verdict {
     pub(super) hopeless: Option<String>,
     /// Nanoseconds; the longest.
     pub(super) ack_wait: u64,
+}
+
+/// A consumer as it was.
+pub(super) struct Seen {
+    pub(super) created: Box<str>,
+    /// Number of its last delivery, and of the message that was delivered.
+    pub(super) delivered: u64,
+    pub(super) delivered_stream: u64,
+    pub(super) ack_floor: u64,
+    pub(super) pending: u64,
+    pub(super) ack_pending: u64,
+    /// Number of the last message then.
+    pub(super) last_seq: u64,
 }
 
 impl Consumer {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Seen};
 use super::stream::{Retention, Stream};
 
 /// The stream and its consumers as they were when they were last seen.
@@ -12,19 +12,6 @@ pub(super) struct History {
     consumers: HashMap<Box<str>, Seen>,
     /// What went without being done; nothing brings it back.
     lost: Option<String>,
-}
-
-/// A consumer as it was.
-pub(super) struct Seen {
-    pub(super) created: Box<str>,
-    /// Number of its last delivery, and of the message that was delivered.
-    pub(super) delivered: u64,
-    pub(super) delivered_stream: u64,
-    pub(super) ack_floor: u64,
-    pub(super) pending: u64,
-    pub(super) ack_pending: u64,
-    /// Number of the last message then.
-    pub(super) last_seq: u64,
 }
 
 impl History {
