@@ -218,7 +218,10 @@ fn goes_on(run: &RecordedRun, place: Place<'_>) -> Answer {
 }
 
 fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<String, String> {
-    let deleted = (!missing.is_empty()).then(|| format!("somebody has deleted those of runs {}", numbers(missing)));
+    let deleted = (!missing.is_empty()).then(|| {
+        let s = if missing.len() == 1 { "" } else { "s" };
+        format!("somebody has deleted what run{s} {} recorded", numbers(missing))
+    });
     let wrong: Vec<String> = deleted.into_iter().chain(damaged.iter().map(|obstacle| chain(obstacle))).collect();
     if wrong.is_empty() {
         return Ok("all are there".to_owned());
@@ -291,7 +294,10 @@ async fn start_pods(
     args: &CheckArgs,
 ) -> Result<Vec<Answer>, Obstacle> {
     let question = "image";
-    let Some(newest) = helm.newest() else { return Ok(Vec::new()) };
+    let Some(newest) = helm.newest() else {
+        let why = "no Helm release is known here that says which images there are".to_owned();
+        return Ok(vec![Answer::unknown(question, why)]);
+    };
     let hooks = match cluster.helm_jobs(place.namespace, place.helm_release, newest).await {
         Err(Obstacle::Forbidden { rule, .. }) => {
             return Ok(vec![Answer::unknown(question, format!("you may not read which images there are: {rule}"))]);

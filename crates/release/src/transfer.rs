@@ -121,7 +121,8 @@ async fn write_to(
         let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
         serde_json::to_writer(&mut *out, &list).map_err(std::io::Error::from).map_err(failed)?;
         let count = list["items"].as_array().map_or(0, Vec::len);
-        (format!("the tickets of release {} in {count} documents", place.release), damages)
+        let s = if count == 1 { "" } else { "s" };
+        (format!("the tickets of release {} in {count} document{s}", place.release), damages)
     };
     out.flush().map_err(failed)?;
     Ok((count, damages))

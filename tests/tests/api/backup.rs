@@ -65,8 +65,9 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     }
     let answers = plugin(&cluster, "check").expect(4).stdout;
     assert!(
-        answers
-            .contains("NO  tickets: somebody has deleted those of runs 1: if there is an export, `kubectl fairlead import"),
+        answers.contains(
+            "NO  tickets: somebody has deleted what run 1 recorded: if there is an export, `kubectl fairlead import"
+        ),
         "{answers}"
     );
     cluster.kubectl(&["delete", "secrets", "-n", "default", "-l", "fairlead.dev/release"]).expect(0);

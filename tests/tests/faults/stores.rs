@@ -79,7 +79,7 @@ fn what_is_asked_of_a_release_is_asked_of_the_store_that_has_its_runs() {
     let gone = format!("error FL016: file {} is not there: somebody has deleted the ticket of run 1", ticket.display());
     assert!(refused.contains(&gone), "{refused}");
     assert!(
-        ask(&["check", "--without-helm"]).expect(4).stdout.contains("NO  tickets: somebody has deleted those of runs 1")
+        ask(&["check", "--without-helm"]).expect(4).stdout.contains("NO  tickets: somebody has deleted what run 1 recorded")
     );
     let imported = ask(&["import", &file]).expect(0).stdout;
     assert_eq!(imported, "created 1\n");
