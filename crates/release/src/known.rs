@@ -57,10 +57,12 @@ impl Known<'_> {
         self.runs.iter().any(|run| is_taken_back(run) && self.is_unusable(run))
     }
 
-    /// Whether nobody can ever use it, as far as it is known. A ticket of another version is good for that version.
+    /// Whether nobody can ever use it, as far as it is known. A ticket of another version is good for that version, and labels and annotations
+    /// can be put right.
     pub(crate) fn is_lost(&self, run: &RecordedRun) -> bool {
-        let is_of_other = |rest: &str| rest.contains(" wrote it, ");
-        self.place.store_flags.is_none() && self.is_unusable(run) && !self.is_damaged(run, is_of_other)
+        let may_be_mended =
+            |rest: &str| [" wrote it, ", " its label ", " its annotation "].iter().any(|it| rest.contains(it));
+        self.place.store_flags.is_none() && self.is_unusable(run) && !self.is_damaged(run, may_be_mended)
     }
 
     /// Whether a damage names this run, with this behind its name.

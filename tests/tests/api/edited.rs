@@ -96,7 +96,7 @@ fn a_ticket_that_cannot_be_read_hides_no_other_run() {
             "fairlead.dev/phase-",
             "fairlead.dev/phase=Committed",
             "it is there, but has lost its label fairlead.dev/phase; `kubectl -n default label secret fairlead.v1.fairlead.1 \
-             fairlead.dev/phase=Committed` mends it",
+             fairlead.dev/phase=Committed --kubeconfig ",
         ),
         (
             annotate,
