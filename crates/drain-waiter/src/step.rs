@@ -123,7 +123,10 @@ impl Step for Draining<'_> {
         let wait = Wait { options: &self.options, watch: &self.session.watch, readers, rests_on };
         let intact = async || {
             self.expect_closed(plan).await?;
-            self.expect_untouched(&claim).await
+            let Err(written) = self.expect_untouched(&claim).await else { return Ok(()) };
+            // Opened between the two looks: the first one says who has done that.
+            self.expect_closed(plan).await?;
+            Err(written)
         };
         wait.run(&self.evidence, intact).await?;
         Ok(Verified::AsPlanned)
