@@ -172,19 +172,19 @@ crate::codes! {
         "Where the message names another store, ask the binary that it names, with the flags of that store; if that store has no run of the release \
          any more, remove the mark with the `kubectl delete secret` of the message. Where it names the cluster's ledger, give the command of the \
          message, without the flags of the other store.";
-    pub NO_CREDENTIAL = "FL047", Usage, "There is no credential for the cluster",
-        "The kubeconfig names a program that makes the credential, and it is missing, fails, or says something else; or a file with a token \
-         is not there. Nothing was sent.",
-        "Install the program that the message names, or log in again; `kubectl auth whoami`, with the same --kubeconfig and --context, says \
-         whether it works. Then run again.";
-    pub FIRST_HALF_FIRST = "FL046", Refused, "The first half of going back comes first",
-        "What was removed or held comes back before the old manifests do, and what was added goes after them. Nothing was changed.",
-        "Give the command that the message names, bring the old manifests, and then this command again. To take everything back at once, \
-         leave --undo-at out.";
     pub ANOTHER_RUN = "FL045", Refused, "The file holds another run of the same number",
         "The ledger was lost after the file was written, and runs since have numbers that the file has, too. The file cannot be imported beside \
          them. Nothing was changed.",
         "Take back the runs that are there with `rollback --to 0`, delete their tickets, import the file, and take back its runs, too: the message \
          has the commands. Or put objects right by hand: `kubectl fairlead export RELEASE OBJECTS -n NAMESPACE --as-manifests --tickets FILE` \
          writes what they were before the runs of the file, and how to delete those that were not there.";
+    pub FIRST_HALF_FIRST = "FL046", Refused, "The first half of going back comes first",
+        "What was removed or held comes back before the old manifests do, and what was added goes after them. Nothing was changed.",
+        "Give the command that the message names, bring the old manifests, and then this command again. To take everything back at once, \
+         leave --undo-at out.";
+    pub NO_CREDENTIAL = "FL047", Usage, "There is no credential for the cluster",
+        "The kubeconfig names a program that makes the credential, and it is missing, fails, or says something else; or a file with a token \
+         is not there. Nothing was sent.",
+        "Install the program that the message names, or log in again; `kubectl auth whoami`, with the same --kubeconfig and --context, says \
+         whether it works. Then run again.";
 }
