@@ -165,8 +165,8 @@ fn tickets_of(release: &str) -> String {
 /// The command that deletes an object.
 fn removal(target: &Target, place: Place<'_>) -> String {
     let group = target.api_version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
-    let place = Place { namespace: target.namespace.as_deref().unwrap_or(place.namespace), ..place };
-    place.kubectl(&format!("delete {}{group} {}", target.kind.to_lowercase(), target.name))
+    let namespace = target.namespace.as_deref().unwrap_or(place.namespace);
+    place.kubectl_in(namespace, &format!("delete {}{group} {}", target.kind.to_lowercase(), target.name))
 }
 
 /// The objects that runs have changed or deleted which are not taken back, as they were before the first of them.
