@@ -212,8 +212,7 @@ impl<S: Step> StepRun<'_, S> {
 
     /// What another step has begun, and not ended, this one may build upon.
     fn warn_of_others(&self, runs: &[RecordedRun]) {
-        let is_open = |run: &&RecordedRun| run.is_unfinished() && !matches!(run.phase(), Phase::Planned | Phase::Background);
-        for run in runs.iter().filter(|run| run.step != S::NAME).filter(is_open) {
+        for run in runs.iter().filter(|run| run.step != S::NAME && run.is_cut_off()) {
             let next = self.session.place.command("status");
             let (phase, run, step) = (run.phase().as_str(), run.sequence, &run.step);
             tracing::warn!(run, step, phase, next, "a run of another step is unfinished, and its process may have died");

@@ -72,6 +72,12 @@ impl RecordedRun {
         self.phase().is_unfinished()
     }
 
+    /// Whether its changes have begun, and have come to no end: a process is at it, or has died.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.is_unfinished() && !matches!(self.phase(), Phase::Planned | Phase::Background)
+    }
+
     /// Whether nothing can be taken back from it any more, or never could: it was taken back, or is a gate that only looked.
     #[must_use]
     pub fn is_superfluous(&self) -> bool {

@@ -197,9 +197,8 @@ fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs:
 }
 
 fn are_ended(runs: &[RecordedRun], place: Place<'_>) -> Result<String, String> {
-    // Of these the next run of their step begins anew, or goes on.
-    let is_well = |run: &RecordedRun| matches!(run.phase(), Phase::Planned | Phase::Background);
-    let is_open = |run: &&RecordedRun| run.is_unfinished() && !is_well(run) || run.phase() == Phase::Dirty;
+    // What was only planned the next run of its step begins anew, and in the background it goes on.
+    let is_open = |run: &&RecordedRun| run.is_cut_off() || run.phase() == Phase::Dirty;
     if let Some(run) = runs.iter().find(is_open) {
         let RecordedRun { sequence, step, .. } = run;
         return Err(format!("run {sequence} ({step}) is in phase {}: {}", run.phase().as_str(), place.command("status")));
