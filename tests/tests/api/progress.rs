@@ -82,6 +82,9 @@ fn what_goes_on_becoming_ready_goes_on_in_the_background_and_is_finished_by_the_
     let watch = "trigger-replicator background --release fairlead --ledger-namespace default";
     assert!(held.contains(&format!("If nobody watches it any more: {watch}")), "{held}");
     assert!(status(&cluster).expect(0).stdout.contains(watch));
+    let check = ["check", "fairlead", "-n", "default", "--without-helm", "--kubeconfig", cluster.kubeconfig()];
+    let answers = run(job("kubectl-fairlead").args(check), "").expect(0).stdout;
+    assert!(answers.contains("?   background: run 1 (trigger-replicator) goes on: "), "{answers}");
     // Nor one whose number Helm has used again: somebody has deleted its record.
     recorded(&cluster, 2, "pending-upgrade");
     let held = apply(&cluster, &["--run-timeout", "20s", "--ready-timeout", "10m", "--helm-revision", "2"]);
