@@ -170,7 +170,7 @@ fn prose(written: &str) -> Cow<'_, str> {
 }
 
 fn may_have_any(written: &str) -> bool {
-    written.contains(['@', '=', '%']) || written.contains("://")
+    written.bytes().any(|byte| matches!(byte, b'@' | b'=' | b'%')) || written.contains("://")
 }
 
 /// Where a quote ends that is not escaped.
@@ -209,9 +209,8 @@ fn has_user(written: &str) -> bool {
 }
 
 fn has_scheme(written: &str) -> bool {
-    written
-        .find("://")
-        .is_some_and(|end| written[..end].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)))
+    let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    written.split_once(':').is_some_and(|(scheme, rest)| rest.starts_with("//") && is_scheme(scheme))
 }
 
 /// Whatever the case, and however its words are put together.

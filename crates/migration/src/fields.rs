@@ -5,6 +5,8 @@
 //! and no others, because everything else is other people's business: *does it hold our values* ([`holds`]) and *is it as it
 //! was before* ([`same_where_written`]).
 
+use std::convert::Infallible;
+
 use serde_json::{Map, Value};
 
 /// Applies a merge patch, as RFC 7386, section 2, says.
@@ -147,20 +149,37 @@ pub fn untouched(patch: &Value, ours: &Value, live: &Value) -> Option<Value> {
 /// Every leaf of `value` with its path, `spec.broker`, in the order of the paths.
 #[must_use]
 pub fn leaves(value: &Value) -> Vec<(String, &Value)> {
-    fn walk<'a>(path: &str, value: &'a Value, out: &mut Vec<(String, &'a Value)>) {
-        match value {
-            Value::Object(entries) if !entries.is_empty() => {
-                for (key, entry) in entries {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    walk(&path, entry, out);
-                }
-            }
-            leaf => out.push((path.to_owned(), leaf)),
-        }
-    }
     let mut out = Vec::new();
-    walk("", value, &mut out);
+    let Ok(()) = each_leaf(value, |path, leaf| {
+        out.push((path.to_owned(), leaf));
+        Ok::<(), Infallible>(())
+    });
     out
+}
+
+/// Hands every leaf of `value` to `take`, with its path, in the order of the paths; ends with the first error of `take`.
+pub fn each_leaf<'a, E>(value: &'a Value, mut take: impl FnMut(&str, &'a Value) -> Result<(), E>) -> Result<(), E> {
+    fn walk<'a, E>(
+        path: &mut String,
+        value: &'a Value,
+        take: &mut impl FnMut(&str, &'a Value) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Value::Object(entries) = value else { return take(path, value) };
+        if entries.is_empty() {
+            return take(path, value);
+        }
+        let length = path.len();
+        entries.iter().try_for_each(|(key, entry)| {
+            if length > 0 {
+                path.push('.');
+            }
+            path.push_str(key);
+            walk(path, entry, take)?;
+            path.truncate(length);
+            Ok(())
+        })
+    }
+    walk(&mut String::new(), value, &mut take)
 }
 
 #[cfg(test)]

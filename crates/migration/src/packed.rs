@@ -110,6 +110,16 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     /// When the item cannot be written as JSON: a map whose keys are not strings. No type of ours is like that.
     pub fn push(&mut self, item: &T) {
         serde_json::to_writer(&mut self.open, item).expect("plain data can be written to memory");
+        self.end_line();
+    }
+
+    /// Adds an item that is a [`line`] already.
+    pub(crate) fn push_line(&mut self, line: &[u8]) {
+        self.open.extend_from_slice(line);
+        self.end_line();
+    }
+
+    fn end_line(&mut self) {
         self.open.push(b'\n');
         self.len += 1;
         if self.open.len() >= BLOCK_SIZE {
@@ -149,6 +159,11 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
                 .filter_map(|(position, item)| Some((position, item?)))
         })
     }
+}
+
+/// An item as it is kept.
+pub(crate) fn line(item: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(item).expect("plain data can be written to memory")
 }
 
 fn read<T: DeserializeOwned>(line: &[u8]) -> T {

@@ -16,7 +16,7 @@ use crate::finding::{Blocked, Finding, Unchanged};
 use crate::packed::Packed;
 use crate::stage::{Stage, StageKind};
 
-pub use self::builder::PlanBuilder;
+pub use self::builder::{PlanBuilder, Written};
 
 /// Everything a step will do, in order, and everything it leaves alone. A [`PlanBuilder`] makes it.
 #[derive(Clone, Debug)]

@@ -26,6 +26,7 @@ mod address;
 pub mod args;
 mod carried_out;
 mod channels;
+mod compared;
 pub mod existing;
 mod flows;
 mod make;

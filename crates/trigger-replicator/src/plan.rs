@@ -1,28 +1,23 @@
 //! Compares the desired Triggers and flows with those that exist. Pure: no IO, and the same plan for any order of the input.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use fairlead_apis::limits::{self, Violation};
 use fairlead_mesh::broker::broker;
 use fairlead_mesh::flows::Flows;
 use fairlead_mesh::namespaces::Namespaces;
 use fairlead_mesh::{kinds, observed};
-use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::finding::{Finding, Unchanged};
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
-use fairlead_observe::address::other_release;
 
-use crate::existing::{Existing, Found, Namesake};
-use crate::flows::{FlowChanges, TRIGGERS};
-use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
+use crate::compared::{Compared, Entry};
+use crate::existing::Existing;
+use crate::flows::FlowChanges;
+use crate::replicas::Replicas;
 use fairlead_job::codes::trigger_replicator as codes;
 
 /// The step, named like the binary.
 pub const STEP: &str = "trigger-replicator";
-
-/// So much is said of who asks for what cannot be written: it may be more than an annotation holds.
-const MAX_ASKING: usize = 300;
 
 /// So many Triggers become ready within the time that a hook has.
 const MANY: usize = 60;
@@ -73,17 +68,20 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
-    let made = |index| Made::of(&replicas, index, &trigger_version, observed.triggers.get(index));
-    replicas.each(made, |made| {
-        let Made { replica, findings, found, image } = made;
-        for finding in findings {
-            if finding.code == codes::NAME_TAKEN.id { plan.refuse(finding) } else { plan.warn(finding) }
+    let compare = |index| Compared::of(&replicas, index, &trigger_version, observed.triggers.get(index), limits.release);
+    replicas.each(compare, |compared| {
+        let Compared { namespace, source, is_created, entries } = compared;
+        for entry in entries {
+            match entry {
+                Entry::Change(written) => plan.push_written(written),
+                Entry::Unchanged(unchanged) => plan.keep(&unchanged),
+                Entry::Refusal(finding) => plan.refuse(finding),
+                Entry::Warning(finding) => plan.warn(finding),
+            }
         }
-        let is_created = compare(&mut plan, &replica, found, image, limits.release);
-        let namespace = &replica.delivery.namespace;
-        let has_broker = observed.flows.has_broker(namespace) || changes.with_broker.contains(namespace);
+        let has_broker = observed.flows.has_broker(&namespace) || changes.with_broker.contains(&namespace);
         awaited += usize::from(is_created && has_broker);
-        *counts.entry((replica.delivery.namespace, replica.delivery.source)).or_default() += 1;
+        *counts.entry((namespace, source)).or_default() += 1;
     });
     // The group of Subscriptions sorts after that of Triggers, so a Trigger exists before its events begin to flow.
     changes.subscriptions.values().for_each(|change| plan.push(change));
@@ -146,72 +144,6 @@ fn pacing() -> Vec<Pacing> {
     vec![trigger, subscription]
 }
 
-/// A replica, and all that is known of it before it is compared.
-struct Made<'a> {
-    replica: Replica,
-    findings: Vec<Finding>,
-    found: &'a Found,
-    /// The Trigger where none has its name; or what the API server would not take.
-    image: Option<Result<Image, Violation>>,
-}
-
-impl<'a> Made<'a> {
-    fn of(replicas: &Replicas, index: usize, trigger_version: &str, found: &'a Found) -> Self {
-        let (replica, findings) = replicas.get(index, trigger_version);
-        let image = (found.namesake == Namesake::Absent).then(|| {
-            let image = replica.image();
-            limits::violation(&image).map_or(Ok(image), Err)
-        });
-        Self { replica, findings, found, image }
-    }
-}
-
-/// Whether a Trigger is created.
-fn compare(
-    plan: &mut PlanBuilder,
-    replica: &Replica,
-    found: &Found,
-    image: Option<Result<Image, Violation>>,
-    release: &str,
-) -> bool {
-    let target = &replica.target;
-    let equal = found.equal(&target.name);
-    let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
-    let warn = |plan: &mut PlanBuilder, name: &str| {
-        if !doubles.is_empty() {
-            let doubles = doubles.iter().copied().collect::<Vec<_>>().join(", ");
-            let message = format!("may deliver the same events to {} as Trigger {doubles}", replica.delivery.endpoint);
-            let target = Target { name: name.to_owned(), ..target.clone() };
-            plan.warn(codes::DOUBLE_DELIVERY.finding(target, message));
-        }
-    };
-    if let Some((first, is_replica)) = equal.first_key_value() {
-        warn(plan, first);
-        let (name, is_replica) = equal.get_key_value(&target.name).unwrap_or((first, is_replica));
-        keep(plan, replica, found, name, *is_replica, release);
-        return false;
-    }
-    match (found.namesake, image) {
-        (Namesake::Terminating, _) => {
-            let message = format!("it is being deleted, and {} needs it", subscriptions_of(replica));
-            plan.refuse(codes::TERMINATING.finding(target.clone(), message));
-        }
-        (_, Some(Ok(image))) => {
-            warn(plan, &target.name);
-            let (images, reason) = (Images::Create(image), format!("replicates {}", subscriptions_of(replica)));
-            plan.push(&Change { stage: TRIGGERS, target: target.clone(), images, reason });
-            return true;
-        }
-        (_, Some(Err(violation))) => plan.refuse(not_taken(target, &violation, replica)),
-        _ => {
-            let difference = found.difference().unwrap_or("its spec is another");
-            let message = format!("{difference}, so it is not the replica of {}", subscriptions_of(replica));
-            plan.refuse(codes::NAME_TAKEN.finding(target.clone(), message));
-        }
-    }
-    false
-}
-
 /// Whoever waits in a hook wants to know for how long.
 fn warn_of_waiting(plan: &mut PlanBuilder, awaited: usize) {
     if awaited > MANY {
@@ -220,35 +152,6 @@ fn warn_of_waiting(plan: &mut PlanBuilder, awaited: usize) {
             format!("{awaited} Triggers have to become ready, which takes Knative about {minutes} minutes at its defaults");
         plan.warn(codes::LONG_WAIT.finding(kinds::TRIGGER.target("v1", "", "*"), message));
     }
-}
-
-fn not_taken(target: &Target, violation: &Violation, replica: &Replica) -> Finding {
-    let mut asking = subscriptions_of(replica);
-    if asking.len() > MAX_ASKING {
-        asking.truncate(asking.floor_char_boundary(MAX_ASKING));
-        asking = format!("{asking}… ({} of them)", replica.subscriptions.len());
-    }
-    codes::NOT_TAKEN.finding(target.clone(), format!("{violation}; {asking} asks for it"))
-}
-
-/// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
-fn keep(plan: &mut PlanBuilder, replica: &Replica, found: &Found, name: &str, is_replica: bool, release: &str) {
-    let target = Target { name: name.to_owned(), ..replica.target.clone() };
-    if let Some(before) = found.stale().filter(|_| name == replica.target.name) {
-        if let Some(other) = other_release(&before, release) {
-            let message = format!("release {other} has made it; {} asks for it, too", subscriptions_of(replica));
-            return plan.refuse(codes::OTHER_RELEASE.finding(target, message));
-        }
-        let mut after = before.clone();
-        after["metadata"]["annotations"][REPLICATED_FROM] = replica.replicated_from().into();
-        if let Some(violation) = limits::violation(&after) {
-            return plan.refuse(not_taken(&target, &violation, replica));
-        }
-        let reason = format!("replicates {}", subscriptions_of(replica));
-        return plan.push(&Change { stage: TRIGGERS, target, images: Images::Update(before, after), reason });
-    }
-    let origin = if is_replica { "" } else { "made by others, " };
-    plan.keep(&Unchanged { target, reason: format!("{origin}already replicates {}", subscriptions_of(replica)) });
 }
 
 /// One warning for a namespace, however many Triggers it has.
@@ -293,10 +196,6 @@ fn warn_of_missing_flows(
 
 fn count_delivering(count: usize) -> String {
     format!("{count} Trigger{}", if count == 1 { " delivers" } else { "s deliver" })
-}
-
-fn subscriptions_of(replica: &Replica) -> String {
-    format!("Subscription {}", replica.replicated_from().replace(',', ", "))
 }
 
 #[cfg(test)]

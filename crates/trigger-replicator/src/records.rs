@@ -4,7 +4,6 @@
 //! sorted again at the end.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fairlead_migration::packed::Frame;
@@ -97,22 +96,30 @@ fn parse(line: &str) -> Record {
     let [address, name, content] = std::array::from_fn(|_| parts.next().unwrap_or_default());
     let (namespace, trigger) = address.split_once('/').unwrap_or_default();
     let (source, event_type, event_type_version, endpoint, labels) =
-        serde_json::from_str(content).expect("written by Records::add");
+        serde_json::from_str(content).expect("written by Record::line");
     let content = Content { source, event_type, event_type_version, endpoint, labels };
     Record { namespace: namespace.to_owned(), trigger: trigger.to_owned(), name: name.to_owned(), content }
 }
 
-impl Records {
-    pub(crate) fn add(&mut self, record: &Record) {
-        let Record { namespace: own, trigger, name, content } = record;
-        if !self.open.is_empty() && namespace(&self.open) != own {
-            self.close();
-        }
+impl Record {
+    /// As it is kept.
+    pub(crate) fn line(&self) -> String {
+        let Self { namespace, trigger, name, content } = self;
         let Content { source, event_type, event_type_version, endpoint, labels } = content;
         let content = (source, event_type, event_type_version, endpoint, labels);
         let content = serde_json::to_string(&content).expect("plain data can be written to memory");
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.open, "{own}/{trigger}\t{name}\t{content}");
+        format!("{namespace}/{trigger}\t{name}\t{content}")
+    }
+}
+
+impl Records {
+    /// Adds the line of a record.
+    pub(crate) fn add(&mut self, line: &str) {
+        if !self.open.is_empty() && namespace(&self.open) != namespace(line) {
+            self.close();
+        }
+        self.open.push_str(line);
+        self.open.push('\n');
     }
 
     /// All records have been added.
@@ -236,7 +243,7 @@ mod tests {
             }
             let mut records = Records::default();
             for record in &given {
-                records.add(record);
+                records.add(&record.line());
             }
             records.finish();
             let mut expected: BTreeMap<String, Vec<Record>> = BTreeMap::new();

@@ -205,8 +205,8 @@ impl Replicas {
 
     fn add(&mut self, asked: Asked) {
         match asked {
-            Asked::Replica(record, warning) => {
-                self.records.add(&record);
+            Asked::Replica(line, warning) => {
+                self.records.add(&line);
                 self.warnings.extend(warning);
             }
             Asked::Refused(refusal) => self.refusals.push(refusal),
@@ -218,8 +218,8 @@ impl Replicas {
 
 /// What a Subscription asks for, as far as it alone says.
 enum Asked {
-    /// A replica, and what is to be said about it.
-    Replica(Record, Option<Finding>),
+    /// A replica, as the line of its record, and what is to be said about it.
+    Replica(String, Option<Finding>),
     /// A replica that it cannot have.
     Refused(Finding),
     /// Nothing of ours.
@@ -246,7 +246,7 @@ impl Asked {
             }
         }
         match replica(object, &target, namespaces) {
-            Ok((record, warning)) => Self::Replica(record, warning),
+            Ok((record, warning)) => Self::Replica(record.line(), warning),
             Err(refusal) => Self::Refused(refusal),
         }
     }
@@ -286,9 +286,11 @@ fn replica(object: &Value, target: &Target, namespaces: &Namespaces) -> Result<(
 }
 
 fn delivery(record: &Record) -> Delivery {
-    let Content { source, event_type, event_type_version, endpoint, .. } = record.content.clone();
-    let endpoint = Endpoint::parse(&endpoint).expect("parsed by Replicas::replicate");
-    Delivery { namespace: record.namespace.clone(), source, event_type, event_type_version, endpoint }
+    let Content { source, event_type, event_type_version, endpoint, .. } = &record.content;
+    let [namespace, source, event_type, event_type_version] =
+        [&record.namespace, source, event_type, event_type_version].map(String::clone);
+    let endpoint = Endpoint::parse(endpoint).expect("parsed by Replicas::replicate");
+    Delivery { namespace, source, event_type, event_type_version, endpoint }
 }
 
 fn is_tracking(label: &str) -> bool {

@@ -129,12 +129,12 @@ impl Lines<'_> {
     }
 
     fn values(&mut self, style: Style, sign: char, image: &Value) -> io::Result<()> {
-        for (path, value) in fields::leaves(image) {
-            if !NAMED_ABOVE.contains(&path.as_str()) {
-                self.line(style, format_args!("    {sign} {path}: {}", scalar(value)))?;
+        fields::each_leaf(image, |path, value| {
+            if NAMED_ABOVE.contains(&path) {
+                return Ok(());
             }
-        }
-        Ok(())
+            self.line(style, format_args!("    {sign} {path}: {}", scalar(value)))
+        })
     }
 
     /// One line, whatever an object contains: control characters would fake lines of their own, or colour the terminal.
@@ -143,7 +143,8 @@ impl Lines<'_> {
         line.clear();
         // Writing to a String cannot fail.
         let _ = line.write_fmt(text);
-        if line.contains(char::is_control) {
+        // Nearly every line is plain ASCII, which is known faster.
+        if line.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) && line.contains(char::is_control) {
             let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
             line = line.chars().map(escape).collect();
         }

@@ -10,10 +10,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Plan;
-use crate::change::{Change, Images, Target};
+use crate::change::{Action, Change, Images, Target};
 use crate::fields;
 use crate::finding::{Blocked, Finding, Unchanged};
-use crate::packed::Packed;
+use crate::packed::{self, Packed};
 use crate::stage::Stage;
 
 /// A plan that is being made. Clones are cheap enough to begin again where a list has expired.
@@ -59,19 +59,28 @@ impl PlanBuilder {
     ///
     /// When they are not: that is a mistake of the job, and noticed before anything is written.
     pub fn push(&mut self, change: &Change) {
-        let key = (change.stage, change.target.clone());
-        assert!(self.last.as_ref().is_none_or(|last| *last < key), "{} is added out of order", change.target);
-        self.last = Some(key);
+        self.push_written(Written::of(change));
+    }
+
+    /// The same for a change that is written already.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Self::push`].
+    pub fn push_written(&mut self, change: Written) {
+        let Written { action, key, digested, line } = change;
+        assert!(self.last.as_ref().is_none_or(|last| *last < key), "{} is added out of order", key.1);
         let plan = &mut self.plan;
-        plan.counts[change.action() as usize] += 1;
-        plan.digest.update(written(change));
+        plan.counts[action as usize] += 1;
+        plan.digest.update(digested);
         plan.digest.update("\n");
-        plan.changes.push(change);
-        let Target { api_version, kind, .. } = &change.target;
+        plan.changes.push_line(&line);
+        let Target { api_version, kind, .. } = &key.1;
         if !plan.kinds.iter().any(|known| known.0 == *api_version && known.1 == *kind) {
             plan.kinds.push((api_version.clone(), kind.clone()));
         }
-        plan.ends.insert(change.stage, plan.changes.len());
+        plan.ends.insert(key.0, plan.changes.len());
+        self.last = Some(key);
     }
 
     /// Whether the last change has the same stage and target.
@@ -125,6 +134,23 @@ impl PlanBuilder {
             findings.sort_by(|a, b| (&a.target, &a.code, &a.message).cmp(&(&b.target, &b.code, &b.message)));
         }
         plan
+    }
+}
+
+/// A change as a plan keeps it. To write it takes most of the time, and any thread can do it.
+pub struct Written {
+    action: Action,
+    key: (usize, Target),
+    digested: Vec<u8>,
+    line: Vec<u8>,
+}
+
+impl Written {
+    /// Writes a change.
+    #[must_use]
+    pub fn of(change: &Change) -> Self {
+        let (key, digested) = ((change.stage, change.target.clone()), written(change));
+        Self { action: change.action(), key, digested, line: packed::line(change) }
     }
 }
 

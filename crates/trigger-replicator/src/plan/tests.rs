@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::args::{Args, Command};
+use crate::replicas::REPLICATED_FROM;
 
 fn subscription(name: &str) -> Value {
     json!({
