@@ -95,6 +95,9 @@ pub(crate) struct Consumer {
     /// Whether it is scaled to zero; otherwise the purge is refused while it runs.
     #[serde(default)]
     pub(crate) hold: bool,
+    /// Whether nothing is said where it does not exist; otherwise the purge is refused.
+    #[serde(default)]
+    pub(crate) optional: bool,
 }
 
 /// A finalizer, and who takes it away.

@@ -7,14 +7,17 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store;
 use fairlead_observe::source::Source;
+use fairlead_release::binary::JOBS;
 
+use crate::near::{meant_of, nearest};
 use crate::options::Options;
 
 /// The required steps, each with what speaks against it.
 pub(crate) struct EarlierSteps(Vec<(String, Option<String>)>);
 
 impl EarlierSteps {
-    /// Asks for those that the command line names, and for the drain of the configuration if it has run for this release.
+    /// Asks for those that the command line names, and for the drain of the configuration: if it has run for this release, and where
+    /// nothing has its name, which nobody would notice.
     pub(crate) async fn observe(
         source: &Source<'_>,
         options: &Options<'_>,
@@ -22,15 +25,24 @@ impl EarlierSteps {
         runs: &[RecordedRun],
     ) -> Result<Self, Obstacle> {
         let mut required = options.required_steps.to_vec();
-        let has_run = |step: &&String| runs.iter().any(|run| run.step == **step);
-        let drain = options.purge.drained_by.as_ref().filter(has_run);
+        let has_run = |step: &str| runs.iter().any(|run| run.step == step);
+        let drain = options.purge.drained_by.as_ref().filter(|step| has_run(step) || !is_job(step));
         required.extend(drain.filter(|drain| !required.contains(drain)).cloned());
         let mut steps = Vec::new();
         for step in required {
             let objection = objection(&step, runs, options.valid, store, source).await?;
-            steps.push((step, objection));
+            let unknown = if has_run(&step) { String::new() } else { unknown(&step, options) };
+            steps.push((step, objection.map(|objection| objection + &unknown)));
         }
         Ok(Self(steps))
+    }
+
+    /// Looks only at the names: files have no ledger. What is nearly the name of a job is a slip of it.
+    pub(crate) fn of_names(options: &Options<'_>) -> Self {
+        let named = options.required_steps.iter().chain(&options.purge.drained_by);
+        let slips = named.filter(|step| !is_job(step) && nearest(step, JOBS).is_some());
+        let objection = |step: &String| (step.clone(), Some("no such step is known".to_owned() + &unknown(step, options)));
+        Self(slips.map(objection).collect())
     }
 
     pub(crate) fn is_required(&self, step: &str) -> bool {
@@ -43,4 +55,18 @@ impl EarlierSteps {
         };
         self.0.iter().filter_map(refusal)
     }
+}
+
+fn is_job(step: &str) -> bool {
+    JOBS.contains(&step)
+}
+
+/// Says of a step that never ran if no job has its name either, and where that name stands.
+fn unknown(step: &str, options: &Options<'_>) -> String {
+    if is_job(step) {
+        return String::new();
+    }
+    let is_on_command_line = options.required_steps.iter().any(|required| required == step);
+    let place = if is_on_command_line { "--require-step" } else { "purge.drainedBy" };
+    format!("; {place} names it, and no job of fairlead has that name; {}", meant_of(step, "there are", &JOBS))
 }

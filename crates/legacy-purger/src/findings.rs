@@ -77,10 +77,14 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
     }
     match earlier {
         Some(earlier) => add_steps(plan, options, earlier),
-        None => options.required_steps.iter().for_each(|step| {
-            let message = format!("whether --require-step {step} has run is not known: files have no ledger");
-            plan.warn(codes::UNMATCHED.finding(earlier_steps::target(step), message));
-        }),
+        None => {
+            let slips = EarlierSteps::of_names(options);
+            slips.refusals().for_each(|slip| plan.refuse(slip));
+            options.required_steps.iter().filter(|step| !slips.is_required(step)).for_each(|step| {
+                let message = format!("whether --require-step {step} has run is not known: files have no ledger");
+                plan.warn(codes::UNMATCHED.finding(earlier_steps::target(step), message));
+            });
+        }
     }
 }
 
@@ -156,15 +160,19 @@ fn add_steps(plan: &mut PlanBuilder, options: &Options<'_>, earlier: &EarlierSte
     plan.warn(codes::DURABLES.finding(first, message));
 }
 
-/// Refusals that have come up since a purge was planned. An object that the purge has begun to delete causes none.
-pub(crate) fn objections(options: &Options<'_>, found: &Found) -> Vec<Finding> {
+/// Refusals that have come up since a purge was planned. An object that the purge has begun to delete causes none, nor does a workload that
+/// somebody has removed since.
+pub(crate) fn objections(options: &Options<'_>, found: &Found, steps: &EarlierSteps) -> Vec<Finding> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency, HelmOwned::Nothing));
-    if !found.is_idle() {
-        add_findings(&mut plan, options, found, None);
+    if found.is_idle() {
+        steps.refusals().for_each(|finding| plan.refuse(finding));
+    } else {
+        add_findings(&mut plan, options, found, Some(steps));
         found.workloads.started().for_each(|finding| plan.refuse(finding));
     }
     let plan = plan.build();
-    plan.refusals().iter().filter(|refusal| refusal.code != codes::TERMINATING.id).cloned().collect()
+    let is_over = |refusal: &&Finding| [codes::TERMINATING.id, codes::NO_CONSUMER.id].contains(&&*refusal.code);
+    plan.refusals().iter().filter(|refusal| !is_over(refusal)).cloned().collect()
 }
 
 /// The first refusals, for messages outside the report.

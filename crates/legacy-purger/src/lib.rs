@@ -13,7 +13,7 @@
 //! - `owned`: what becomes of objects whose owners go
 //! - `cascade`: what others delete, compared with the snapshot before the first deletion
 //! - `verify`: looks whether all is gone
-//! - `kinds`: what is read beside what is purged
+//! - `kinds`: what is read beside what is purged; `near`: the name that somebody may have meant
 //!
 //! # Decision: all or nothing
 //!
@@ -46,6 +46,7 @@ mod findings;
 mod found;
 mod index;
 mod kinds;
+mod near;
 mod observe;
 pub mod options;
 mod order;

@@ -198,7 +198,7 @@ mod tests {
     fn a_consumer_is_held_or_refused_while_it_runs() {
         let add_where = |has_scale, hold, image: Option<Value>| {
             let mut workloads = Workloads::default();
-            workloads.add_consumer(&Consumer { workload: broker(), hold }, has_scale, image);
+            workloads.add_consumer(&Consumer { workload: broker(), hold, optional: false }, has_scale, image);
             workloads
         };
         let add = |hold, image| add_where(true, hold, image);

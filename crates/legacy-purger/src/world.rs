@@ -192,10 +192,9 @@ impl Guarded<'_> {
             let discovery = self.session.cluster.discover().await?;
             let source = Source::Cluster(self.session.cluster, &discovery);
             let found = observe(&source, self.options).await?;
-            let mut refusals = objections(self.options, &found);
             let store = &*self.session.store;
             let steps = EarlierSteps::observe(&source, self.options, store, &store.runs().await?).await?;
-            refusals.extend(steps.refusals());
+            let refusals = objections(self.options, &found, &steps);
             Ok((discovery, found, refusals))
         };
         let look = ready::wait(self.ready_timeout, look, |(_, _, refusals)| refusals);

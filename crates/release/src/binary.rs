@@ -10,6 +10,9 @@ use crate::executors::Executors;
 use crate::one_store;
 use crate::place::{Place, place};
 
+/// The jobs, each with a step and a binary of its name.
+pub const JOBS: [&str; 3] = ["trigger-replicator", "drain-waiter", "legacy-purger"];
+
 /// A binary. One that has no more than every binary is made of its name.
 pub struct Binary<'a> {
     /// Its name.

@@ -217,7 +217,7 @@ fn a_file_without_a_section_and_names_that_nothing_has_are_said_in_the_plan() {
     let items = json!({"apiVersion": "v1", "kind": "List", "items": [older, activation, left]}).to_string();
     let flags = ["--allow-unreplicated", "orders/typo", "--allow-helm-owned", "shop", "--allow-finalizers"];
     let mut command = job("legacy-purger");
-    command.args(["plan", "--from", "-", "--require-step", "drain-waitr"]).args(flags);
+    command.args(["plan", "--from", "-", "--require-step", "review"]).args(flags);
     let said = run(command.arg("example.com/theirs,example.com/tehirs").arg("--config").arg(&file), &items).expect(0).stdout;
     let name = file.display().to_string();
     let warned: Vec<String> =
@@ -229,7 +229,7 @@ fn a_file_without_a_section_and_names_that_nothing_has_are_said_in_the_plan() {
         "LP216 EventActivation *: nothing fits --allow-helm-owned shop",
         "LP216 EventActivation *: nothing fits --allow-unreplicated orders/typo",
         "LP217 Configuration FILE: it has no section `purge`, so this is the purge of Kyma's legacy event bus",
-        "LP216 Step drain-waitr: whether --require-step drain-waitr has run is not known: files have no ledger",
+        "LP216 Step review: whether --require-step review has run is not known: files have no ledger",
         "LP219 Subscription kyma-system/paid--orders: 1 object of this kind in kyma-system carries \
          subscription.finalizers.kyma-project.io, and what it was made for has gone",
     ];

@@ -1,6 +1,7 @@
 //! Workloads that need what is purged: they are held, or stand still, or nothing is purged.
 
 use fairlead_tests::program::{job, root, run};
+use fairlead_tests::state::differences;
 use serde_json::{Value, json};
 
 use crate::refused::refused;
@@ -87,6 +88,88 @@ fn a_consumer_that_cannot_be_held_is_refused_in_the_plan() {
     assert!(!planned.contains("! refused"), "{planned}");
     scene.cluster.kubectl(&["delete", "daemonset", "-n", "kyma-integration", "makers"]).expect(0);
     scene.cluster.kubectl(&["delete", "crd", "widgets.example.com"]).expect(0);
+}
+
+/// A slip in such a name would have the purge go on without the hold, or without the proof.
+#[test]
+fn a_consumer_or_a_step_that_nothing_is_called_blocks_the_plan() {
+    let scene = Scene::new();
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let write = |consumers: &[(&str, &str, &str)], more: &str| {
+        let consumer = |(namespace, name, more): &(&str, &str, &str)| {
+            format!("{{{more}workload: {{apiVersion: apps/v1, kind: Deployment, namespace: {namespace}, name: {name}}}}}")
+        };
+        let consumers = consumers.iter().map(consumer).collect::<Vec<_>>().join(", ");
+        let purge = "{kinds: [{group: eventing.kyma-project.io, kind: Subscription}]";
+        let text =
+            format!("apiVersion: fairlead.dev/v1\nkind: Configuration\npurge: {purge}, consumers: [{consumers}]{more}}}\n");
+        std::fs::write(file.path(), text).expect("written");
+    };
+    let purger = |args: &[&str], input: &str| {
+        let mut command = job("legacy-purger");
+        command.args(args).args(["--allow-finalizers", SUBSCRIPTION_FINALIZER, "-o", "text", "--config"]);
+        run(command.arg(file.path()), input)
+    };
+    let place = ["--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()];
+    let live = |verb: &str, more: &[&str]| purger(&[&[verb], more, &place].concat(), "");
+    let blocked = |more: &[&str], words: &[&str]| {
+        let planned = live("plan", more).expect(0).stdout;
+        assert!(planned.starts_with("BLOCKED LP001: "), "{planned}");
+        let applied = live("apply", more).expect(4).output();
+        for said in [planned, applied] {
+            for words in words {
+                assert!(said.contains(words), "{words}\n{said}");
+            }
+            assert!(!said.contains("absent"), "{said}");
+        }
+    };
+    let before = scene.state();
+    write(
+        &[
+            ("kyma-integration", "application-brokr", "hold: true, "),
+            ("typo", "application-broker", ""),
+            ("default", "gateway", ""),
+            ("kyma-integration", "absent", "optional: true, "),
+        ],
+        "",
+    );
+    blocked(
+        &[],
+        &[
+            "! refused LP122 Deployment kyma-integration/application-brokr: purge.consumers[0].workload names it, and it does not exist; did \
+             you mean application-broker?",
+            "! refused LP122 Deployment typo/application-broker: purge.consumers[1].workload names it, and there is no namespace \"typo\"",
+            "! refused LP122 Deployment default/gateway: purge.consumers[2].workload names it, and it does not exist; of kind Deployment, \
+             namespace default has none",
+        ],
+    );
+    let asked = "it has not run for this release, nor has any other step;";
+    write(&[("kyma-integration", "application-broker", "hold: true, ")], ", drainedBy: drain-waitr");
+    let meant = "and no job of fairlead has that name; did you mean drain-waiter?";
+    blocked(&[], &[&format!("! refused LP103 Step drain-waitr: {asked} purge.drainedBy names it, {meant}")]);
+    write(&[("kyma-integration", "application-broker", "hold: true, ")], ", drainedBy: drain-waiter");
+    let jobs = "and no job of fairlead has that name; there are trigger-replicator, drain-waiter, legacy-purger";
+    blocked(
+        &["--require-step", "review"],
+        &[&format!("! refused LP103 Step review: {asked} --require-step names it, {jobs}")],
+    );
+    assert_eq!(differences(&before, &scene.state()), Vec::<String>::new());
+    let planned = live("plan", &[]).expect(0).stdout;
+    assert!(!planned.contains("! refused") && planned.contains("! warning LP208 Step drain-waiter: "), "{planned}");
+
+    // Files seldom hold everything: there only what is nearly another name is taken for a slip.
+    let kinds = ["get", "deployments", "-n", "kyma-integration", "-o", "json"];
+    let dump = legacy_beside(&scene.cluster.kubectl(&kinds).expect(0).stdout);
+    write(&[("kyma-integration", "application-brokr", ""), ("elsewhere", "gateway", "")], ", drainedBy: drain-waitr");
+    let planned = purger(&["plan", "--from", "-"], &dump).expect(0).stdout;
+    for words in [
+        "BLOCKED LP001: ",
+        "! refused LP103 Step drain-waitr: ",
+        "! refused LP122 Deployment kyma-integration/application-brokr: purge.consumers[0].workload names it, and it does not exist; did",
+        "! warning LP216 Deployment elsewhere/gateway: purge.consumers[1].workload names it, and it is not among the files",
+    ] {
+        assert!(planned.contains(words), "{words}\n{planned}");
+    }
 }
 
 /// A dump with a legacy Subscription in it.

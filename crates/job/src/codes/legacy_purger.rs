@@ -22,9 +22,9 @@ crate::codes! {
         "Fix what the condition in the message names (`kubectl describe trigger NAME -n NAMESPACE`); or name the Subscription with \
          --allow-unreplicated NAMESPACE/NAME.";
     pub NOT_PRECEDED = "LP103", Refused, "A step that must come first has not ended well",
-        "What is purged may only go after that step of the same upgrade: events in flight on the legacy bus must have been delivered, \
-         for example. A drain that has proven nothing does not count, nor one whose intake is open again.",
-        "Turn that job on in the same `helm upgrade`. By hand: run its `apply`, see in `status` that its run is Committed and its intake closed, and \
+        "What is purged may only go after that step of the same upgrade: what is in flight must have arrived before, for example. \
+         `--require-step` names the step, or `drainedBy` of the configuration. A drain that has proven nothing does not count, nor one whose intake is open again.",
+        "If the name is wrong, correct it. If not, turn that job on in the same `helm upgrade`. By hand: run its `apply`, see in `status` that its run is Committed and its intake closed, and \
          purge within --evidence-age. A drain that has proven nothing needs something to look at: name what must be empty under \
          `drain.sources` of the configuration.";
     pub CONSUMER_RUNS = "LP104", Refused, "A workload that needs these kinds is running",
@@ -113,6 +113,11 @@ crate::codes! {
     pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
         "It was named with --allow-unreplicated.",
         "Nothing to do, if nobody needs its events.";
+    pub NO_CONSUMER = "LP122", Refused, "A workload that the configuration names does not exist",
+        "Under `consumers` the configuration names it as one that breaks without these kinds, or makes their objects. Nobody would hold it, or \
+         see it run, if only its name is wrong.",
+        "Correct the name, or take it out of the configuration. Where one configuration is for several clusters, write `optional: true` beside \
+         the workload.";
     pub FINALIZER_ALLOWED = "LP202", Done, "Objects go whose finalizer nobody is known to own",
         "It was named with --allow-finalizers. What its controller deletes elsewhere does not come back. The purge waits for it as long as \
          --deletion-timeout says; a deletion that hangs cannot be called back.",

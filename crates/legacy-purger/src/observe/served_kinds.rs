@@ -8,6 +8,7 @@ use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
 use crate::count::plural;
+use crate::near::{edits, nearest};
 
 /// So many names of kinds are listed; for more there is a command.
 const LISTED: usize = 8;
@@ -50,7 +51,7 @@ impl<'a> Served<'a> {
     }
 
     fn hint(&self, kind: &Kind, others: &BTreeSet<String>) -> String {
-        let near = || nearest(&kind.kind, others.iter()).cloned();
+        let near = || nearest(&kind.kind, others.iter().map(String::as_str)).map(str::to_owned);
         if let Some(meant) = self.other_version(kind).or_else(near).or_else(|| self.near_group(kind)) {
             return format!("; did you mean {meant}?");
         }
@@ -102,12 +103,6 @@ fn name_of(group: &str) -> String {
     if group.is_empty() { "the core group".to_owned() } else { group.to_owned() }
 }
 
-/// The name that is nearest to `name`, if somebody may have meant it.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Option<&'n String> {
-    let near = names.map(|other| (edits(name, other), other)).min()?;
-    (near.0 <= (name.chars().count() / 4).max(1)).then_some(near.1)
-}
-
 /// Whether a name can hardly be anything but a slip of the other: one edit, or the plural. `TLSRoute` is none of
 /// `TCPRoute`.
 fn is_slip_of(name: &str, other: &str) -> bool {
@@ -130,23 +125,9 @@ fn is_same_number(name: &str, other: &str) -> bool {
     digits(name) == digits(other)
 }
 
-fn edits(name: &str, other: &str) -> usize {
-    strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_near_name_is_hinted_at_and_another_word_is_not() {
-        let names = ["ConfigMap", "Pod", "PodTemplate", "Secret"].map(str::to_owned);
-        for (name, expected) in
-            [("ConfigMpa", "ConfigMap"), ("configmaps", "ConfigMap"), ("Pods", "Pod"), ("Sercet", "Secret"), ("Gadget", "")]
-        {
-            assert_eq!(nearest(name, names.iter()).map_or("", String::as_str), expected, "{name}");
-        }
-    }
 
     #[test]
     fn a_kind_is_a_slip_of_another_only_where_it_can_be_nothing_else() {
