@@ -108,7 +108,9 @@ fn keep(replica: &Replica, found: &Found, name: &str, is_replica: bool, release:
         return change(target, Images::Update(before, after), replica);
     }
     let origin = if is_replica { "" } else { "made by others, " };
-    Entry::Unchanged(Unchanged { target, reason: format!("{origin}already replicates {}", subscriptions_of(replica)) })
+    let unready = found.unready(name).map(|why| format!(", and is not {why}")).unwrap_or_default();
+    let reason = format!("{origin}already replicates {}{unready}", subscriptions_of(replica));
+    Entry::Unchanged(Unchanged { target, reason })
 }
 
 fn change(target: Target, images: Images, replica: &Replica) -> Entry {

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fairlead_apis::object;
+use fairlead_apis::readiness::unready;
 use fairlead_apis::trigger::{Relation, Subscriber, Trigger};
 use fairlead_mesh::broker::BROKER;
 use fairlead_mesh::kinds;
@@ -61,6 +62,8 @@ struct Exceptions {
     difference: Option<Box<str>>,
     /// Triggers of other names that do the same, and whether they are replicas.
     equal: BTreeMap<String, bool>,
+    /// Why Triggers are not Ready that carry out the delivery, by name, where Knative says so.
+    unready: BTreeMap<String, String>,
     /// Triggers that may do the same.
     overlapping: BTreeSet<String>,
 }
@@ -84,6 +87,11 @@ impl Found {
             equal.insert(own_name.to_owned(), self.namesake != Namesake::Foreign);
         }
         equal
+    }
+
+    /// Why a Trigger that carries out the delivery is not Ready.
+    pub(crate) fn unready(&self, name: &str) -> Option<&str> {
+        self.exceptions.as_ref()?.unready.get(name).map(String::as_str)
     }
 
     /// Triggers that may deliver the same events to the same subscriber, by name.
@@ -163,6 +171,9 @@ impl Existing {
         }
         if let Some(index) = by_delivery.filter(|_| by_delivery != by_name) {
             self.found[index].exceptions_mut().equal.insert(trigger.name.clone(), annotation.is_some());
+        }
+        if let (Some(index), Some(why)) = (by_delivery, unready(object)) {
+            self.found[index].exceptions_mut().unready.insert(trigger.name.clone(), why);
         }
         let may_overlap = delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER;
         let is_overlapping =

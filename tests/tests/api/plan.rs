@@ -73,6 +73,32 @@ fn a_dump_of_the_cluster_gives_the_same_plan_also_where_replicas_are_changed() {
     }
 }
 
+/// Who reads that it already replicates would take it for well.
+#[test]
+fn a_trigger_that_is_there_and_not_ready_says_so() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "one", "order.created"));
+    apply(&cluster, &[]).expect(0);
+    let trigger = cluster.list("triggers").remove(0);
+    let name = trigger["metadata"]["name"].as_str().expect("a name");
+    let line = |status: &str, reason: &str| {
+        let ready = json!({"type": "Ready", "status": status, "reason": reason, "message": "the broker is not there"});
+        let status = json!({"status": {"observedGeneration": trigger["metadata"]["generation"], "conditions": [ready]}});
+        let patch = ["patch", "trigger", "-n", "default", name, "--subresource=status", "--type=merge", "-p"];
+        cluster.kubectl(&[&patch[..], &[&status.to_string()]].concat()).expect(0);
+        let args = ["plan", "--kubeconfig", cluster.kubeconfig()];
+        let said = run(job("trigger-replicator").args(args), "").expect(0).stdout;
+        said.lines().find(|line| line.starts_with("= Trigger ")).expect(&said).to_owned()
+    };
+    let well = format!("= Trigger default/{name}: already replicates Subscription default/one");
+    assert_eq!(line("True", ""), well);
+    let ill = line("False", "BrokerDoesNotExist");
+    assert!(
+        ill.starts_with(&format!("{well}, and is not Ready: BrokerDoesNotExist")) && ill.contains("the broker is not there"),
+        "{ill}"
+    );
+}
+
 #[test]
 fn the_exit_status_says_whether_there_is_something_to_do() {
     let cluster = lease();
