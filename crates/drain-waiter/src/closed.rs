@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlead_job::codes::drain_waiter as codes;
-use fairlead_kube_client::cluster::FIELD_MANAGER;
+use fairlead_kube_client::writer::Writer;
 use fairlead_migration::change::{Image, Target};
 use fairlead_migration::fields;
 use fairlead_migration::finding::Finding;
@@ -77,33 +77,13 @@ fn opened(intake: &Intake, live: &Image, release: &str) -> Option<String> {
     let path = names.join(".");
     let found = names.iter().try_fold(live, |value, name| value.get(*name)).unwrap_or(&Value::Null);
     let must = if wanted.is_null() { "must not be there".to_owned() } else { format!("must be {wanted}") };
-    let by = match writer(live, &names) {
-        Some(writer) => format!("{writer} wrote it"),
+    let by = match Writer::of(live, &names) {
+        Some(Writer { manager, .. }) => format!("{manager} wrote it"),
         None if found.is_null() => "nobody owns it; the API server may know no such field".to_owned(),
         None => "managedFields do not say who wrote it".to_owned(),
     };
     let is = if found.is_null() { "is not there".to_owned() } else { format!("is {found}") };
     Some(format!("is open: {path} {is}, and {must}; {by}"))
-}
-
-/// Who owns a field, the last one if there are several: `kubectl (scale)`.
-fn writer(live: &Image, names: &[&str]) -> Option<String> {
-    let entries = live["metadata"]["managedFields"].as_array()?.iter();
-    let owns = |entry: &&Value| {
-        let mut place = &entry["fieldsV1"];
-        for name in names {
-            match place.get(format!("f:{name}")) {
-                Some(next) => place = next,
-                // Whoever owns a map that is not told apart owns what is in it.
-                None => return place.as_object().is_some_and(serde_json::Map::is_empty),
-            }
-        }
-        true
-    };
-    let others = entries.filter(|entry| entry["manager"] != FIELD_MANAGER).filter(owns);
-    let last = others.max_by_key(|entry| entry["time"].as_str().unwrap_or_default())?;
-    let manager = last["manager"].as_str()?;
-    Some(last["subresource"].as_str().map_or_else(|| manager.to_owned(), |part| format!("{manager} ({part})")))
 }
 
 #[cfg(test)]

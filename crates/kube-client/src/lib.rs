@@ -17,6 +17,7 @@
 //! - `pace`: how many requests are in flight at once
 //! - `request`: one request with its deadline and its retries
 //! - [`selector`]: which objects a label selector means
+//! - [`writer`]: who has written a field
 //!
 //! # Decision: we own the retries
 //!
@@ -44,3 +45,4 @@ mod request;
 pub mod resource;
 pub mod selector;
 pub mod stuck;
+pub mod writer;

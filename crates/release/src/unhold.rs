@@ -13,6 +13,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{redact, report};
 use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::objects::{Objects, writable};
+use fairlead_kube_client::writer::Writer;
 use fairlead_migration::change::{Change, Image, Images, Target};
 use fairlead_migration::executor::Task;
 use fairlead_migration::fields;
@@ -217,7 +218,10 @@ async fn end(
         let stays = hold == Hold::Unchanged && when == When::Upgraded { is_something_gone: true };
         let what = match hold {
             Hold::Gone => "is gone".to_owned(),
-            Hold::Ended => format!("is not held any more: somebody has written {}", written(before, after, live.as_ref())),
+            Hold::Ended => {
+                let by = writer(before, after, live.as_ref()).map_or_else(|| "somebody".to_owned(), |it| it.to_string());
+                format!("is not held any more: {by} has written {}", written(before, after, live.as_ref()))
+            }
             Hold::Unchanged if stays => stays_held(&change.target, before, session.place),
             Hold::Changed | Hold::Unchanged | Hold::Half => {
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
@@ -283,6 +287,14 @@ fn written(before: &Image, after: &Image, live: Option<&Image>) -> String {
         None => format!("{path}, which is not there"),
     };
     fields::leaves(&ours).into_iter().map(|(path, _)| now(path)).collect::<Vec<_>>().join(", ")
+}
+
+/// Who has written the first of these fields, as far as the object says it.
+fn writer(before: &Image, after: &Image, live: Option<&Image>) -> Option<Writer> {
+    let ours = fields::diff(&writable(before), &writable(after))?;
+    let (path, _) = fields::leaves(&ours).into_iter().next()?;
+    // What a selector names may have dots.
+    Writer::of(live?, &path.splitn(3, '.').collect::<Vec<_>>())
 }
 
 fn hold(before: &Image, after: &Image, live: Option<&Image>) -> Hold {
