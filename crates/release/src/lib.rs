@@ -13,7 +13,7 @@
 //! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do
 //! - [`certificate`]: what a gate has seen, as a document
 //! - [`mod@explain`]: what a code means
-//! - [`rollback`]: goes back; `rehearsal`: what that would do; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
+//! - [`rollback`]: goes back; `rehearsal`: what that would do; `homeless`: what has no namespace any more; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
 //! - [`transfer`]: tickets as files
 //!
@@ -38,6 +38,7 @@ mod holder;
 mod known;
 mod missing;
 mod next;
+mod homeless;
 mod one_store;
 mod order;
 pub mod place;

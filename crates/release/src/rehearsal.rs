@@ -12,10 +12,12 @@ use fairlead_migration::progress::{OnDrift, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::UndoAt;
 use fairlead_migration::store::Lock;
+use fairlead_migration::ticket::KUBERNETES;
 
 use crate::args::RollbackArgs;
 use crate::executors::{Way, Work};
 use crate::halves::require_first_half;
+use crate::homeless::{create_namespaces, homeless};
 use crate::session::Session;
 
 /// No lock: nothing may be written.
@@ -45,7 +47,7 @@ impl Lock for Unlocked {
 /// Prints every change that would be taken back of these runs, also what follows later than what was asked for.
 pub(crate) async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     // What a newer run has changed, too, it takes back itself.
-    let (mut drifted, mut newer) = (0, Targets::default());
+    let (mut drifted, mut newer, mut without) = (0, Targets::default(), Vec::new());
     for run in runs {
         print(&format!("Run {} ({}), newest change first:", run.sequence, run.step))?;
         let reopened = session.store.read(&run.name).await.map_err(Failure::from)?;
@@ -60,6 +62,9 @@ pub(crate) async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &Rol
             }
             _ => drifted += lines(session, &reopened, &newer, |at| !is_early(at) || has_early).await?,
         }
+        if args.on_drift == OnDrift::Overwrite && reopened.ticket.executor == KUBERNETES {
+            without.extend(homeless(session, &reopened.plan, &reopened.progress).await?);
+        }
         reopened.plan.changes().take(reopened.progress.begun).for_each(|change| newer.insert(&change.target));
     }
     if runs.is_empty() {
@@ -69,6 +74,14 @@ pub(crate) async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &Rol
         print(&format!(
             "{drifted} of them have been changed by others since, so nothing would be taken back, with exit status 6. Decide with \
              --on-drift keep, merge or overwrite."
+        ))?;
+    }
+    if let Some((first, _)) = without.first() {
+        print(&format!(
+            "{} of them cannot come back, {first} first: their namespaces have been deleted since. So nothing would be taken back, with exit \
+             status 6. Create the namespaces, or leave the objects with --on-drift keep:\n{}",
+            without.len(),
+            create_namespaces(session.place, &without)
         ))?;
     }
     Ok(ExitStatus::Done)

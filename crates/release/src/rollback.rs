@@ -24,6 +24,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::halves::{require_first_half, require_helm_back};
 use crate::helm::HelmRecords;
+use crate::homeless::{create_namespaces, homeless};
 use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
@@ -112,6 +113,8 @@ struct Newer {
     names: Vec<String>,
     targets: Targets,
     late: LateTargets,
+    /// What of them was to be overwritten and has no namespace any more.
+    homeless: Vec<(Target, String)>,
 }
 
 impl Rollback<'_> {
@@ -150,7 +153,8 @@ impl Rollback<'_> {
             return self.forget(&missing).await;
         }
         self.recorded(binary, session.look_again().await).await?;
-        if runs.len() > 1 || args.undo_at.is_some() {
+        let is_decided = |run: &RecordedRun| self.on_drift(&run.progress) != OnDrift::Stop;
+        if runs.len() > 1 || args.undo_at.is_some() || runs.iter().any(is_decided) {
             self.look_at_all(&runs).await?;
         }
         for run in &runs {
@@ -201,7 +205,12 @@ impl Rollback<'_> {
             }
         }
         let Some((run, Reopened { plan, mark, .. })) = drifted else { return Ok(()) };
-        let ended = self.ended(Outcome::Drifted(all), &plan, &mark);
+        let ended = if all.is_empty() {
+            self.without_namespaces(newer.homeless, &plan, &mark)
+        } else {
+            all.extend(newer.homeless);
+            self.ended(Outcome::Drifted(all), &plan, &mark)
+        };
         self.session.conclude(&run.step, &plan, ended).await.map(drop)
     }
 
@@ -253,10 +262,22 @@ impl Rollback<'_> {
             return Err(failure.with_aftermath(format!("By hand, in their order: {by_hand}\n")));
         }
         require_first_half(session.place, self.args, run, plan, progress)?;
+        let on_drift = self.on_drift(progress);
+        if on_drift != OnDrift::Stop && ticket.executor == KUBERNETES {
+            let homeless = homeless(session, plan, progress).await?;
+            if on_drift == OnDrift::Overwrite && !homeless.is_empty() {
+                // All of them are told of together.
+                newer.homeless.extend(homeless);
+                return Ok(Some((Outcome::Drifted(Vec::new()), reopened)));
+            }
+            for (target, what) in homeless {
+                tracing::warn!(run = run.sequence, %target, what, "it will not come back");
+            }
+        }
         if !is_one_of_several {
             return Ok(None);
         }
-        let stops = self.on_drift(progress) == OnDrift::Stop;
+        let stops = on_drift == OnDrift::Stop;
         let work = Work { plan, way: Way::Back, watch, patience: None };
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
@@ -330,6 +351,15 @@ impl Rollback<'_> {
             let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
             ended.next = Some(self.session.place.or_by_hand(&next));
         }
+    /// Refuses what was to be overwritten, and cannot be: only its namespaces are missing.
+    fn without_namespaces(&self, homeless: Vec<(Target, String)>, plan: &Plan, mark: &str) -> Ended {
+        let (keep, overwrite) = (self.again(" --on-drift keep"), self.again(" --on-drift overwrite"));
+        let create = create_namespaces(self.session.place, &homeless);
+        let mut ended = self.ended(Outcome::Drifted(homeless), plan, mark);
+        ended.next = Some(format!("{create}\nand then: {overwrite}\nor, without these objects: {keep}"));
+        ended
+    }
+
         if has_drifted {
             let decided = self.again(" --on-drift keep");
             ended.next = Some(match self.resume_of_helm() {

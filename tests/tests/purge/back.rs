@@ -298,8 +298,21 @@ fn a_namespace_that_has_gone_since_is_told_before_anything_comes_back() {
         let stopped = scene.run(&["rollback", "--last"]).expect(6).output();
         assert!(stopped.contains(told), "{stopped}");
         assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
+        // What has no namespace cannot be overwritten either.
+        let overwrite = ["rollback", "--last", "--on-drift", "overwrite"];
+        let create = "kubectl -n default create namespace leaving --kubeconfig";
+        let shown = scene.run(&[&overwrite[..], &["--dry-run"]].concat()).expect(0).output();
+        assert!(
+            shown.contains("1 of them cannot come back, Subscription leaving/last first") && shown.contains(create),
+            "{shown}"
+        );
+        let stopped = scene.run(&overwrite).expect(6).output();
+        assert!(stopped.contains(told) && stopped.contains(&format!("Next: {create}")), "{stopped}");
+        assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
+        let warned = "it will not come back";
         let kept = scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0).output();
         assert!(kept.contains(told) && kept.contains("1 left as others have changed them"), "{kept}");
+        assert!(kept.find(warned) < kept.find("taking back") && kept.contains(warned), "{kept}");
         scene.cluster.get(DEFINITIONS[0], "orders", "paid");
     });
     let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}, "spec": {"finalizers": []}});

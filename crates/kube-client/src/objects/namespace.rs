@@ -1,7 +1,12 @@
 //! Namespaces that somebody has deleted since: nothing comes back there, and whoever goes back must be told before the first change.
 
-use fairlead_migration::change::Target;
+use std::collections::HashSet;
+
+use fairlead_migration::change::{Action, Target};
 use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::plan::Plan;
+use fairlead_migration::progress::Progress;
+use fairlead_migration::stage::UndoAt;
 use kube::core::Status;
 
 use super::Objects;
@@ -10,8 +15,32 @@ use super::Objects;
 pub(super) const GONE: &str = "its namespace has been deleted since: create it again, or leave the object";
 
 impl Objects<'_> {
+    /// What a run has removed and cannot bring back, because its namespace is gone or going: each with what drift says of it.
+    pub async fn homeless(&self, plan: &Plan, progress: &Progress) -> Result<Vec<(Target, String)>, Obstacle> {
+        let is_left = |position: usize, stage: usize| {
+            let may_be_made = position < progress.begun || progress.begun > 0 && plan.stages()[stage].cascaded;
+            let is_back = progress.is_undone_before_helm() && plan.undo_at(stage, position) == UndoAt::PreRollback;
+            may_be_made && !is_back && !progress.untouched.contains(&position)
+        };
+        let removed = || {
+            let changes = plan.changes().enumerate().filter(|(position, change)| is_left(*position, change.stage));
+            changes.filter(|(_, change)| change.action() == Action::Delete).map(|(_, change)| change.target)
+        };
+        let come_back = removed().filter(|it| it.api_version == "v1" && it.kind == "Namespace").map(|it| it.name);
+        let come_back: HashSet<String> = come_back.collect();
+        let mut homeless = Vec::new();
+        for target in removed() {
+            if let Some(namespace) = target.namespace.as_ref().filter(|namespace| !come_back.contains(*namespace))
+                && self.is_namespace_gone(namespace).await?
+            {
+                homeless.push((target, GONE.to_owned()));
+            }
+        }
+        Ok(homeless)
+    }
+
     /// Whether a namespace is gone or going; asked once for each. Who may not ask does not know.
-    pub(super) async fn is_namespace_gone(&self, namespace: &str) -> Result<bool, Obstacle> {
+    pub async fn is_namespace_gone(&self, namespace: &str) -> Result<bool, Obstacle> {
         if let Some(is_gone) = self.gone_namespaces.borrow().get(namespace) {
             return Ok(*is_gone);
         }
