@@ -5,6 +5,17 @@ use std::fmt;
 
 use crate::change::Target;
 
+/// What becomes of a record that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It is gone, or not what was written: only a copy brings it back.
+    Lost,
+    /// Its labels or annotations are not as they were: they can be put right.
+    Marks,
+    /// Another version wrote it, and can read it.
+    OtherVersion,
+}
+
 /// Why a change cannot be made, or a phase not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
@@ -75,6 +86,8 @@ pub enum Obstacle {
     Damaged {
         /// `Secret a/fairlead.v1.shop.1`.
         name: String,
+        /// Whether it can be used again.
+        damage: Damage,
         /// What is wrong with it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::obstacle::{Obstacle, chain};
+use crate::obstacle::{Damage, Obstacle, chain};
 use crate::progress::Progress;
 use crate::run::{Ending, RecordedRun, Reopened};
 use crate::snapshot::Snapshot;
@@ -195,7 +195,7 @@ pub trait Store {
 pub async fn gone(store: &dyn Store) -> Result<Vec<Obstacle>, Obstacle> {
     let gone = |sequence| {
         let source = "it is not there: somebody has deleted it".into();
-        Obstacle::Damaged { name: store.address(sequence), source }
+        Obstacle::Damaged { name: store.address(sequence), damage: Damage::Lost, source }
     };
     Ok(store.missing().await?.into_iter().map(gone).collect())
 }

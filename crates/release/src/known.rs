@@ -1,5 +1,6 @@
 //! What is known of a release when the next command is looked for, and what one is.
 
+use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::run::RecordedRun;
 
 use crate::args::{Goal, WITHOUT_MISSING};
@@ -33,7 +34,7 @@ pub(crate) struct Known<'a> {
     /// Sequences of tickets that somebody has deleted.
     pub(crate) missing: &'a [u64],
     /// What is wrong with tickets that are there.
-    pub(crate) damages: &'a [String],
+    pub(crate) damages: &'a [Obstacle],
     pub(crate) helm: &'a HelmRecords,
     pub(crate) state: HelmState,
     /// Whether the revision that is the way back brings our hooks; none when that is not known.
@@ -48,7 +49,7 @@ pub(crate) struct Known<'a> {
 impl Known<'_> {
     /// Whether a run cannot be taken back because its ticket or a part of its snapshot is not as it was. Evidence is not needed for that.
     pub(crate) fn is_unusable(&self, run: &RecordedRun) -> bool {
-        self.is_damaged(run, |rest| !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e"))
+        self.damages_of(run).next().is_some()
     }
 
     /// Whether a run that Helm's way back would take back cannot be.
@@ -60,15 +61,19 @@ impl Known<'_> {
     /// Whether nobody can ever use it, as far as it is known. A ticket of another version is good for that version, and labels and annotations
     /// can be put right.
     pub(crate) fn is_lost(&self, run: &RecordedRun) -> bool {
-        let may_be_mended =
-            |rest: &str| [" wrote it, ", " its label ", " its annotation "].iter().any(|it| rest.contains(it));
-        self.place.store_flags.is_none() && self.is_unusable(run) && !self.is_damaged(run, may_be_mended)
+        let is_lost = self.is_unusable(run) && self.damages_of(run).all(|damage| damage == Damage::Lost);
+        self.place.store_flags.is_none() && is_lost
     }
 
-    /// Whether a damage names this run, with this behind its name.
-    fn is_damaged(&self, run: &RecordedRun, is_meant: impl Fn(&str) -> bool) -> bool {
-        let is_of = |damage: &String| damage.split_once(&run.name).is_some_and(|(_, rest)| is_meant(rest));
-        self.damages.iter().any(is_of)
+    /// What is wrong with the ticket of a run, and with the chunks of its snapshot: `….1` and `….1-0`, but neither `….10` nor the evidence
+    /// in `….1-e0`.
+    fn damages_of(&self, run: &RecordedRun) -> impl Iterator<Item = Damage> {
+        self.damages.iter().filter_map(|obstacle| {
+            let Obstacle::Damaged { name, damage, .. } = obstacle else { return None };
+            let (_, rest) = name.split_once(&run.name)?;
+            let is_its = !rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with("-e");
+            is_its.then_some(*damage)
+        })
     }
 
     /// What a rollback has to be told to go so far, and what that means.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{Ending, RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Snapshot};
@@ -112,7 +112,7 @@ fn recorded(sequence: u64, name: String, record: &Record) -> RecordedRun {
 }
 
 fn damaged(name: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
-    Obstacle::Damaged { name: name.to_owned(), source: error.into() }
+    Obstacle::Damaged { name: name.to_owned(), damage: Damage::Lost, source: error.into() }
 }
 
 /// The name and the content of an exported record.

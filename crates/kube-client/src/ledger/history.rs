@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_migration::evidence;
-use fairlead_migration::obstacle::Obstacle;
+use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Manifest};
@@ -61,8 +61,9 @@ impl Ledger<'_> {
         // Without changes it would be superfluous, and its ticket the first to go.
         let changes =
             secret["metadata"]["annotations"][CHANGES_ANNOTATION].as_str().and_then(|changes| changes.parse().ok());
-        let changes =
-            changes.ok_or_else(|| self.damaged(&name, format!("its annotation {CHANGES_ANNOTATION} says no number")))?;
+        let changes = changes.ok_or_else(|| {
+            self.damaged_as(Damage::Marks, &name, format!("its annotation {CHANGES_ANNOTATION} says no number"))
+        })?;
         Ok(recorded(secret, sequence, changes, self.progress(&name, secret)?))
     }
 
@@ -85,14 +86,19 @@ impl Ledger<'_> {
         let label = secret["metadata"]["labels"][PHASE_LABEL].as_str();
         let Some(label) = label else { return Err(self.unlabelled(name, secret)) };
         let phase = Phase::parse(label).ok_or_else(|| {
-            self.damaged(name, format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}"))
+            self.damaged_as(
+                Damage::Marks,
+                name,
+                format!("its label {PHASE_LABEL} says no phase that this version knows: {label:?}"),
+            )
         })?;
         match secret["metadata"]["annotations"][PROGRESS_ANNOTATION].as_str() {
             None if phase == Phase::Planned => Ok(Progress::planned()),
-            None => Err(self.damaged(name, format!("its annotation {PROGRESS_ANNOTATION} is not there"))),
+            None => Err(self.damaged_as(Damage::Marks, name, format!("its annotation {PROGRESS_ANNOTATION} is not there"))),
             Some(text) => {
-                let progress: Progress = serde_json::from_str(text)
-                    .map_err(|error| self.damaged(name, format!("its annotation {PROGRESS_ANNOTATION}: {error}")))?;
+                let progress: Progress = serde_json::from_str(text).map_err(|error| {
+                    self.damaged_as(Damage::Marks, name, format!("its annotation {PROGRESS_ANNOTATION}: {error}"))
+                })?;
                 Ok(Progress { phase, ..progress })
             }
         }
@@ -105,7 +111,11 @@ impl Ledger<'_> {
             let label = self.cluster.kubectl(&format!("-n {namespace} label secret {name} {PHASE_LABEL}={phase}"));
             format!("; `{label}` mends it")
         });
-        self.damaged(name, format!("it is there, but has lost its label {PHASE_LABEL}{}", phase.unwrap_or_default()))
+        self.damaged_as(
+            Damage::Marks,
+            name,
+            format!("it is there, but has lost its label {PHASE_LABEL}{}", phase.unwrap_or_default()),
+        )
     }
 
     /// The number in the name of a ticket; none for other Secrets of the ledger.
@@ -209,12 +219,12 @@ impl Ledger<'_> {
         if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
             let who = writer(&ticket["tool"]);
             let what = format!("{who} wrote it, and this version reads formats up to {FORMAT}, not {format}");
-            return Err(self.damaged(name, what));
+            return Err(self.damaged_as(Damage::OtherVersion, name, what));
         }
         if let Some(format) = ticket["format"].as_u64().filter(|format| *format < FORMAT.into()) {
             let who = writer(&ticket["tool"]);
             let what = format!("{who} wrote it, an earlier version, in format {format}: that version can take it back");
-            return Err(self.damaged(name, what));
+            return Err(self.damaged_as(Damage::OtherVersion, name, what));
         }
         serde_json::from_value(ticket).map_err(|error| self.damaged(name, error))
     }
@@ -224,7 +234,16 @@ impl Ledger<'_> {
     }
 
     pub(super) fn damaged(&self, name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Obstacle {
-        Obstacle::Damaged { name: self.in_words(name), source: source.into() }
+        self.damaged_as(Damage::Lost, name, source)
+    }
+
+    fn damaged_as(
+        &self,
+        damage: Damage,
+        name: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Obstacle {
+        Obstacle::Damaged { name: self.in_words(name), damage, source: source.into() }
     }
 
     pub(super) fn in_words(&self, name: &str) -> String {
