@@ -31,6 +31,14 @@ pub struct Revision {
     pub goes_to: Option<u32>,
 }
 
+impl Revision {
+    /// Whether Helm has begun the operation that makes it, and has not come to its end.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.status.starts_with("pending-")
+    }
+}
+
 impl Cluster {
     /// The revisions that are recorded, the oldest first; none where Helm has never heard of the release, or keeps its records
     /// elsewhere. Only labels are read, but of rollbacks that have not come to their end.

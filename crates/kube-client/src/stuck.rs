@@ -10,6 +10,24 @@ use crate::jobs::JobState;
 use crate::pods::not_running;
 use crate::resource::Resource;
 
+/// The Jobs that our charts have made for a Helm release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseJobs {
+    /// Those that do not run.
+    pub stuck: Vec<Stuck>,
+    /// Hooks of Helm's that run.
+    pub working: Vec<Working>,
+}
+
+/// A hook of Helm's of which a pod runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Working {
+    /// The name of the Job.
+    pub job: String,
+    /// When Helm has created it; RFC 3339.
+    pub created: String,
+}
+
 /// A Job that has not come to its end, or has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
@@ -28,8 +46,8 @@ pub struct Stuck {
 }
 
 impl Cluster {
-    /// The Jobs that our charts have made for a Helm release and that do not run. Who may not read them sees none.
-    pub async fn stuck_jobs(&self, namespace: &str, helm_release: &str) -> Result<Vec<Stuck>, Obstacle> {
+    /// The Jobs that our charts have made for a Helm release and that are not over. Who may not read them sees none.
+    pub async fn release_jobs(&self, namespace: &str, helm_release: &str) -> Result<ReleaseJobs, Obstacle> {
         let labels = format!("app.kubernetes.io/part-of=fairlead,app.kubernetes.io/instance={helm_release}");
         let (jobs, pods) = (Resource::v1("batch", "Job", "jobs"), Resource::core("Pod", "pods", true));
         let all = async |kind: &Resource| match self.list(kind, Some(namespace), Some(&labels), Some).await {
@@ -38,8 +56,23 @@ impl Cluster {
         };
         let jobs: Vec<Value> = all(&jobs).await?;
         let pods = if jobs.is_empty() { Vec::new() } else { all(&pods).await? };
-        Ok(jobs.iter().filter_map(|job| stuck(job, &pods, |what| self.kubectl(what))).collect())
+        let mut found = ReleaseJobs::default();
+        for job in &jobs {
+            match stuck(job, &pods, |what| self.kubectl(what)) {
+                Some(stuck) => found.stuck.push(stuck),
+                None => found.working.extend(working(job)),
+            }
+        }
+        Ok(found)
     }
+}
+
+/// A Job that is not stuck: one that runs, if it is a hook and not over.
+fn working(job: &Value) -> Option<Working> {
+    let is_hook = job["metadata"]["annotations"]["helm.sh/hook"].is_string();
+    let runs = job["status"]["active"].as_u64().unwrap_or_default() > 0;
+    let created = job["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
+    (is_hook && runs && JobState::of(job) == JobState::Open).then(|| Working { job: name(job).to_owned(), created })
 }
 
 fn stuck(job: &Value, pods: &[Value], kubectl: impl Fn(&str) -> String) -> Option<Stuck> {
@@ -113,5 +146,22 @@ mod tests {
         );
         podless["status"]["conditions"][0]["type"] = "Complete".into();
         assert_eq!(stuck(&podless, &[]), None);
+    }
+
+    #[test]
+    fn a_hook_works_as_long_as_a_pod_of_it_runs() {
+        let job = |hook: Value, status: Value| {
+            working(
+                &json!({"metadata": {"name": "j", "creationTimestamp": "t", "annotations": {"helm.sh/hook": hook}}, "status": status}),
+            )
+        };
+        let works = Some(Working { job: "j".to_owned(), created: "t".to_owned() });
+        assert_eq!(job("pre-upgrade".into(), json!({"active": 1})), works);
+        // What goes on in the background is nothing that Helm waits for.
+        assert_eq!(job(Value::Null, json!({"active": 1})), None);
+        let failed = json!([{"type": "Failed", "status": "True"}]);
+        for over in [json!({}), json!({"succeeded": 1}), json!({"active": 1, "conditions": failed})] {
+            assert_eq!(job("pre-upgrade".into(), over), None);
+        }
     }
 }

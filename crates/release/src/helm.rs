@@ -91,7 +91,7 @@ impl HelmRecords {
     /// Where the release stands to these runs.
     pub(crate) fn state(&self, runs: &[RecordedRun]) -> HelmState {
         let Some(newest) = self.revisions.last() else { return HelmState::Unknown };
-        let is_pending = newest.status.starts_with("pending-");
+        let is_pending = newest.is_pending();
         let last_good = if is_pending { self.good_before(newest.number) } else { None };
         if let Some(to) = self.begun(runs) {
             return HelmState::GoingBack { to, has_begun: true, last_good };

@@ -6,3 +6,8 @@ pub(crate) fn holder() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}/{}/{}", host.trim(), std::process::id(), now.as_nanos())
 }
+
+/// What people need of such a name: behind the host and the number of the process stands only what tells its leases apart.
+pub(crate) fn process(name: &str) -> String {
+    name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")
+}

@@ -108,6 +108,12 @@ impl Place<'_> {
         format!("helm rollback {helm_release} {revision} -n {namespace}{}", self.cluster(HELM_FLAGS))
     }
 
+    /// The command that ends an installation which has not come to its end.
+    pub(crate) fn helm_uninstall(&self) -> String {
+        let Self { namespace, helm_release, .. } = self;
+        format!("helm uninstall {helm_release} -n {namespace}{}", self.cluster(HELM_FLAGS))
+    }
+
     /// A command of kubectl's own in the release's namespace.
     #[must_use]
     pub fn kubectl(&self, what: &str) -> String {

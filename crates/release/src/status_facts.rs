@@ -1,9 +1,11 @@
 //! Where a release stands, by everything that says something of it: the ledger, Helm's records, the Jobs of the charts.
 
+use std::time::SystemTime;
+
 use fairlead_job::codes::shared;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_kube_client::stuck::Stuck;
-use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_kube_client::stuck::{ReleaseJobs, Stuck};
+use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::store::{Holder, Scope, Store};
 
@@ -11,6 +13,7 @@ use crate::helm::{HelmRecords, HelmState};
 use crate::known::{Hooks, Known, Next};
 use crate::next::{next, to_finish, to_watch};
 use crate::place::Place;
+use crate::under_way;
 
 /// All that is known of a release.
 pub(crate) struct Overview<'a> {
@@ -57,20 +60,21 @@ impl<'a> Overview<'a> {
             Some(run) if damages.is_empty() => store.ticket(&run.name).await?.told.flags,
             _ => Vec::new(),
         };
-        let mut stuck = cluster.stuck_jobs(place.namespace, place.helm_release).await?;
+        let ReleaseJobs { mut stuck, working } = cluster.release_jobs(place.namespace, place.helm_release).await?;
         // One that has written how it ended is told of there.
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
-        let wrong: Vec<String> = damages.iter().map(|damage| chain(damage)).collect();
+        let worker = under_way::worker(&helm, &working, at_work.as_ref(), SystemTime::now());
         let next = next(&Known {
             runs: &runs,
             missing: &missing,
-            damages: &wrong,
+            damages: &damages,
             helm: &helm,
             state,
             is_armed,
             hooks,
+            worker: worker.as_deref(),
             told: &told,
             place,
         });

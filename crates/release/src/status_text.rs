@@ -9,6 +9,7 @@ use fairlead_migration::store::Holder;
 use textwrap::Options;
 
 use crate::helm::HelmRecords;
+use crate::holder::process;
 use crate::known::Next;
 use crate::place::Place;
 use crate::status_facts::Overview;
@@ -98,10 +99,8 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
 
 /// Where its process runs, when it was last heard of, and how far it is: what tells one that is at work from one that has died.
 fn held(holder: &Holder) -> String {
-    // Behind the host and the number of the process stands only what tells its leases apart.
-    let process: Vec<&str> = holder.name.splitn(3, '/').take(2).collect();
     let how_far = holder.how_far.as_ref().map(|how_far| format!("; {}", redact::text(how_far))).unwrap_or_default();
-    format!("{}, last heard of at {}{how_far}", process.join("/"), seconds(&holder.renewed))
+    format!("{}, last heard of at {}{how_far}", process(&holder.name), seconds(&holder.renewed))
 }
 
 /// A time without its fraction.

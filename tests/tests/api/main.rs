@@ -12,6 +12,7 @@
 //! - `pasted`: what is printed as the next command works
 //! - `transcripts`: what pages show of a terminal is what one shows
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
+//! - `under_way`: what `status` says while Helm is at work, and of what was cut off
 //! - `missing`: Secrets of the ledger that somebody has deleted
 //! - `checked`: what `check` starts
 //! - `interrupt`: signals, deadlines and servers that are not there
@@ -54,3 +55,4 @@ mod reports;
 mod restore;
 mod server;
 mod transcripts;
+mod under_way;
