@@ -57,6 +57,13 @@ impl Failure {
         Self { aftermath: redact::text(&aftermath.into()), ..self }
     }
 
+    /// The same failure, with one fact more behind its message.
+    #[must_use]
+    pub fn adding(self, fact: &str) -> Self {
+        let message = redact::text(&format!("{}; {fact}", self.message));
+        Self { message, ..self }
+    }
+
     /// What became of the changes, in whole lines for people; empty when none had been made.
     #[must_use]
     pub fn aftermath(&self) -> &str {

@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// Where there is no terminal a line is logged this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What the bar says while changes are taken back.
+const RESTORING: &str = "restoring";
+
 /// So many changes are begun at most before that is written down again, or as many as are made in five seconds.
 const BATCH: RangeInclusive<f64> = 64.0..=500.0;
 
@@ -91,6 +94,12 @@ impl Watch {
         self.how_far.borrow().clone()
     }
 
+    /// How many changes have been taken back, and of how many; none while nothing is taken back.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<(u64, u64)> {
+        (self.bar.message() == RESTORING).then(|| (self.bar.position(), self.bar.length().unwrap_or_default()))
+    }
+
     /// A rollback has asked the run to stop.
     pub fn cancel(&self) {
         self.told.send_replace(Some(Stop::Cancelled));
@@ -145,7 +154,7 @@ impl Watcher for Watch {
     }
 
     fn progress(&self, done: usize, total: usize, undoing: bool) {
-        let what = if undoing { "restoring" } else { "applying" };
+        let what = if undoing { RESTORING } else { "applying" };
         if self.bar.message() != what {
             // The other direction has a pace of its own.
             self.bar.reset();

@@ -328,10 +328,17 @@ impl Rollback<'_> {
         let look = if is_one_of_several { part } else { Part::Rest };
         let run =
             Run { world: &*world, journal: &mut *journal, watcher: self.exclusive, plan: &plan, mark: &mark, progress };
+        let before = watch.taken_back();
         let outcome = run.undo(asked, part, look).await;
         let lacking = world.lacking();
         drop(world);
-        let ended = self.ended(outcome, &plan, &mark).lacking(lacking);
+        let is_interrupted = matches!(outcome, Outcome::Interrupted(_));
+        let mut ended = self.ended(outcome, &plan, &mark).lacking(lacking);
+        // Whoever asks `status` later cannot see it otherwise: what has been taken back is not written down one by one.
+        if is_interrupted && let Some((done, total)) = watch.taken_back().filter(|now| before != Some(*now)) {
+            let how_far = format!("{done} of {total} changes had been taken back");
+            ended.failure = ended.failure.map(|failure| failure.adding(&how_far));
+        }
         Ok((plan, ended))
     }
 
@@ -344,13 +351,6 @@ impl Rollback<'_> {
         }
     }
 
-    fn ended(&self, outcome: Outcome, plan: &Plan, mark: &str) -> Ended {
-        let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
-        let mut ended = Ended::of(outcome, plan, mark);
-        if is_dirty {
-            let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
-            ended.next = Some(self.session.place.or_by_hand(&next));
-        }
     /// Refuses what was to be overwritten, and cannot be: only its namespaces are missing.
     fn without_namespaces(&self, homeless: Vec<(Target, String)>, plan: &Plan, mark: &str) -> Ended {
         let (keep, overwrite) = (self.again(" --on-drift keep"), self.again(" --on-drift overwrite"));
@@ -360,6 +360,13 @@ impl Rollback<'_> {
         ended
     }
 
+    fn ended(&self, outcome: Outcome, plan: &Plan, mark: &str) -> Ended {
+        let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
+        let mut ended = Ended::of(outcome, plan, mark);
+        if is_dirty {
+            let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
+            ended.next = Some(self.session.place.or_by_hand(&next));
+        }
         if has_drifted {
             let decided = self.again(" --on-drift keep");
             ended.next = Some(match self.resume_of_helm() {
