@@ -1,7 +1,7 @@
 //! `export` and `import`: the tickets of a release as a file.
 
 use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::{Error, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -38,18 +38,12 @@ pub async fn export(
     // First: what cannot be written need not be read.
     if is_file && args.file.exists() {
         let why = "there is a file of that name already";
-        return Err(unwritten(&args.file, std::io::Error::new(std::io::ErrorKind::AlreadyExists, why)).into());
+        return Err(unwritten(&args.file, Error::new(ErrorKind::AlreadyExists, why)).into());
     }
     // Whole, or not at all: who is interrupted leaves nothing that stands in the way of the next try.
     let mut content = Vec::new();
     let (count, damages) = write_to(&mut content, cluster, store, place, args).await?;
-    let mut out = create(&args.file)?;
-    if let Err(error) = out.write_all(&content).and_then(|()| out.flush()) {
-        if is_file && let Err(error) = std::fs::remove_file(&args.file) {
-            tracing::warn!(%error, file = %args.file.display(), "an incomplete file stays behind");
-        }
-        return Err(unwritten(&args.file, error).into());
-    }
+    write(&args.file, &content).map_err(|error| unwritten(&args.file, error))?;
     if is_file {
         let file = args.file.display();
         report::say(&format!("Wrote {count} to {file}. It holds whole objects: keep it as you keep Secrets.\n"))?;
@@ -82,7 +76,7 @@ async fn write_to(
         let message = format!("release {release} has no {what} in namespace {namespace} to export");
         Failure::new(&shared::NOTHING_IN_FORCE, message)
     };
-    let failed = |error: std::io::Error| unwritten(&args.file, error);
+    let failed = |error: Error| unwritten(&args.file, error);
     let (count, damages) = if args.as_manifests {
         let what = "run that has changed an object and is not taken back";
         let (Before { objects, created, .. }, damages) = match &args.tickets {
@@ -101,7 +95,7 @@ async fn write_to(
         }
         for object in &objects {
             writeln!(out, "---").map_err(failed)?;
-            manifests::write_yaml(&mut *out, object).map_err(std::io::Error::other).map_err(failed)?;
+            manifests::write_yaml(&mut *out, object).map_err(Error::other).map_err(failed)?;
         }
         if !created.is_empty() {
             writeln!(out, "# Not there before: the runs have created these. To delete them by hand, the newest first:")
@@ -119,7 +113,7 @@ async fn write_to(
             return Err(nothing("tickets").await.into());
         }
         let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
-        serde_json::to_writer(&mut *out, &list).map_err(std::io::Error::from).map_err(failed)?;
+        serde_json::to_writer(&mut *out, &list).map_err(Error::from).map_err(failed)?;
         let count = list["items"].as_array().map_or(0, Vec::len);
         let s = if count == 1 { "" } else { "s" };
         (format!("the tickets of release {} in {count} document{s}", place.release), damages)
@@ -217,15 +211,30 @@ impl Before {
     }
 }
 
-/// Only for us to read; a file that is there is somebody's.
-fn create(path: &Path) -> Result<Box<dyn Write>, Failure> {
+/// Writes all of it, or nothing that has this name. Only for us to read; a file that is there is somebody's.
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if path == Path::new(STDOUT) {
-        return Ok(Box::new(BufWriter::new(std::io::stdout())));
+        let mut out = std::io::stdout();
+        return out.write_all(content).and_then(|()| out.flush());
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    Ok(Box::new(BufWriter::new(file.map_err(|error| unwritten(path, error))?)))
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    // A link, unlike a new name, never takes the place of a file that has come meanwhile. Not every file system has links.
+    let put = || match std::fs::hard_link(&part, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => std::fs::rename(&part, path),
+        linked => linked,
+    };
+    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| put());
+    if part.exists()
+        && let Err(error) = std::fs::remove_file(&part)
+    {
+        tracing::warn!(%error, file = %part.display(), "a part of an export stays behind");
+    }
+    written
 }
 
-fn unwritten(path: &Path, error: std::io::Error) -> Failure {
+fn unwritten(path: &Path, error: Error) -> Failure {
     Failure::caused(&shared::OUTPUT, format!("failed to write {}", path.display()), error)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, Ended, run};
+use fairlead_tests::proxy::{Answer, Fault, Proxy};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -85,6 +86,30 @@ fn a_ledger_that_was_exported_is_imported_and_taken_back_from() {
     assert_eq!(chunk["metadata"]["ownerReferences"][0]["uid"], ticket["metadata"]["uid"]);
     replicator(&cluster, "rollback", &["--last"]).expect(0);
     assert_eq!(state::differences(&before, &state::of(&cluster)), Vec::<String>::new());
+}
+
+/// It has died before its snapshot was stored, so it has changed nothing: no part of it is missing.
+#[test]
+fn a_run_that_never_began_does_not_spoil_an_export() {
+    let cluster = lease();
+    cluster.apply(&subscription("default", "one", "order.created"));
+    let proxy = Proxy::start(cluster.kubeconfig().as_ref(), |asked| {
+        let is_chunk = asked.method == "POST" && String::from_utf8_lossy(&asked.body).contains("fairlead.v1.fairlead.1-0");
+        is_chunk.then_some(Fault::Instead(Answer::new(403, "Forbidden")))
+    });
+    let args = ["apply", "--ledger-namespace", "default", "--kubeconfig"];
+    let failed = run(program::job("trigger-replicator").args(args).arg(proxy.kubeconfig()), "");
+    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    apply(&cluster, &[]).expect(0);
+    assert_eq!(tickets(&cluster)[0], ("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned()));
+    assert_eq!(cluster.kubectl(&["get", "secret", "-n", "default", "fairlead.v1.fairlead.1-0"]).status, Some(1));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("tickets.json");
+    let wrote = replicator(&cluster, "export", &[text(&file)]).expect(0).output();
+    assert!(!wrote.contains("damaged"), "{wrote}");
+    // What was written has its name at once.
+    let names: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").map(|it| it.expect("it").file_name()).collect();
+    assert_eq!(names, ["tickets.json"]);
 }
 
 /// As many people keep what is in a namespace.

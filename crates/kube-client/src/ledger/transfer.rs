@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fairlead_migration::evidence;
 use fairlead_migration::obstacle::Obstacle;
-use fairlead_migration::progress::Phase;
+use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot;
 use fairlead_migration::store;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::endings::ENDINGS_TYPE;
 use super::history::{began, bytes, evidence_names, snapshot_names};
 use super::marker::is_mark;
-use super::{BEGAN_ANNOTATION, Ledger, PHASE_LABEL, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken};
+use super::{BEGAN_ANNOTATION, Ledger, PROGRESS_ANNOTATION, RELEASE_LABEL, SECRET_TYPE, is_taken};
 
 /// A file that is of something else.
 const INPUT: &str = "FL005";
@@ -43,7 +43,8 @@ impl Ledger<'_> {
             if let Err(obstacle) = self.require_whole(ticket, &all, "it is not there") {
                 broken.push(name(ticket).to_owned());
                 // Such a run has not changed anything: it may be about to write its chunks, or has died before that.
-                if ticket["metadata"]["labels"][PHASE_LABEL] != Phase::Planned.as_str() {
+                let is_begun = |it: Progress| it.begun > 0 || !matches!(it.phase, Phase::Planned | Phase::RolledBack);
+                if self.progress(name(ticket), ticket).map_or(true, is_begun) {
                     damages.push(obstacle);
                 }
             }
