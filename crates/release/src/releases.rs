@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::args::CommonArgs;
 use crate::place::Place;
-use crate::status::require_form;
+use crate::status::{is_namespace_gone, require_form};
 
 /// Prints the releases that have runs: in the namespace that was named, or in all that may be read.
 ///
@@ -28,9 +28,12 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, binary: &str) -> anyhow
     let is_meant = |namespace: &str| named.is_none_or(|named| named == namespace);
     let found: Vec<(String, String)> = found.into_iter().filter(|(namespace, _)| is_meant(namespace)).collect();
     if found.is_empty() {
-        let place =
-            named.map_or_else(|| "in any namespace that you may see".to_owned(), |named| format!("in namespace {named}"));
-        return Err(Failure::new(&shared::UNKNOWN_RELEASE, format!("no release has runs {place}")).into());
+        let message = match named {
+            None => "no release has runs in any namespace that you may see".to_owned(),
+            Some(named) if is_namespace_gone(cluster, named).await => format!("there is no namespace {named}"),
+            Some(named) => format!("no release has runs in namespace {named}"),
+        };
+        return Err(Failure::new(&shared::UNKNOWN_RELEASE, message).into());
     }
     report::say(&written(&found, place, common.output.output)?)?;
     Ok(ExitStatus::Done)

@@ -9,6 +9,8 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
+use fairlead_kube_client::discovery::Discovery;
+use fairlead_kube_client::objects::Objects;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::Ending;
 use fairlead_migration::store::{Holder, Store};
@@ -92,9 +94,13 @@ async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String,
         [] => "nor has any release that you may see".to_owned(),
         others => format!("runs have: {}", others.join(", ")),
     };
-    let message = format!(
-        "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; {others}"
-    );
+    let message = if is_namespace_gone(cluster, namespace).await {
+        format!("there is no namespace {namespace}; {others}")
+    } else {
+        format!(
+            "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; {others}"
+        )
+    };
     let failure = Failure::new(&shared::UNKNOWN_RELEASE, message);
     // Its run was killed, and its ledger is lost: nobody else takes them away.
     let policies = cluster.policies_left(namespace, release).await;
@@ -106,6 +112,11 @@ async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String,
     });
     let lines: String = lines.collect();
     if lines.is_empty() { failure } else { failure.with_aftermath(lines) }
+}
+
+/// Whether a namespace does not exist. Who may not ask, or gets no answer, does not know.
+pub(crate) async fn is_namespace_gone(cluster: &Cluster, namespace: &str) -> bool {
+    Objects::new(cluster, Discovery::default()).is_namespace_gone(namespace).await.unwrap_or(false)
 }
 
 fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {
