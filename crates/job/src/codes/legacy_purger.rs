@@ -28,9 +28,12 @@ crate::codes! {
          purge within --evidence-age. A drain that has proven nothing needs something to look at: name what must be empty under \
          `drain.sources` of the configuration.";
     pub CONSUMER_RUNS = "LP104", Refused, "A workload that needs these kinds is running",
-        "The configuration says that it breaks without them, or creates their objects, and that it is not held; or its kind has no scale, \
-         so that it cannot be.",
-        "Stop it (`kubectl scale --replicas=0`), or set `hold: true` for it in the configuration; then run again.";
+        "The configuration names it under `consumers`: it breaks without these kinds, or creates their objects. It is not to be held \
+         (`hold: false`), or cannot be: a DaemonSet, an object whose kind has no scale or which has no replicas, and one whose \
+         spec.replicas is not set.",
+        "Set `hold: true` for it in the configuration, or stop it: with `kubectl scale --replicas=0`, a DaemonSet with a nodeSelector that no \
+         node fits. What can be neither held nor stopped has to be deleted, or taken out of the configuration if it needs these kinds no more. \
+         Then run again.";
     pub HELM_OWNED = "LP105", Refused, "It belongs to a Helm release",
         "The release's record names it. When its kind is gone, Helm can neither upgrade nor uninstall that release, and a rollback \
          stops with `no matches for kind`.",
@@ -110,14 +113,14 @@ crate::codes! {
         "If its controller deletes nothing elsewhere, or in the cluster only what may go for good: add the finalizer and the workload of \
          its controller to `finalizers` of the configuration, or name it with --allow-finalizers FINALIZER. If it does, take care of that \
          first.";
-    pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
-        "It was named with --allow-unreplicated.",
-        "Nothing to do, if nobody needs its events.";
     pub NO_CONSUMER = "LP122", Refused, "A workload that the configuration names does not exist",
         "Under `consumers` the configuration names it as one that breaks without these kinds, or makes their objects. Nobody would hold it, or \
          see it run, if only its name is wrong.",
         "Correct the name, or take it out of the configuration. Where one configuration is for several clusters, write `optional: true` beside \
          the workload.";
+    pub GOES_UNREPLICATED = "LP201", Done, "The Subscription goes although nothing delivers instead",
+        "It was named with --allow-unreplicated.",
+        "Nothing to do, if nobody needs its events.";
     pub FINALIZER_ALLOWED = "LP202", Done, "Objects go whose finalizer nobody is known to own",
         "It was named with --allow-finalizers. What its controller deletes elsewhere does not come back. The purge waits for it as long as \
          --deletion-timeout says; a deletion that hangs cannot be called back.",
@@ -178,10 +181,12 @@ crate::codes! {
         "Another release, or the same one with its ledger in another namespace, has made them. Whoever takes that release back deletes \
          them, whatever this one has purged: then nothing delivers the events. Within one ledger runs are taken back in the right order.",
         "Purge with the --release and --ledger-namespace that the message names. If it stays so: take the purge back before that other run.";
-    pub UNMATCHED = "LP216", Done, "A name on the command line fits nothing",
-        "A flag that allows something names a Subscription, a Helm release or a finalizer, and nothing of what is purged has that name. \
-         It may be misspelt, or not be needed any more. Files have no ledger, so of --require-step nothing can be told from them.",
-        "Compare the name with what the report refuses; take it away where nothing has it.";
+    pub UNMATCHED = "LP216", Done, "A name that was given fits nothing",
+        "On the command line, a flag that allows something names an object, a Helm release or a finalizer, and nothing of what is purged has \
+         that name. In the configuration, a kind under `stays` is not served and is nearly the name of another, or a workload under \
+         `consumers` is not among the files. The name may be misspelt, or not be needed any more. Files have no ledger, so of --require-step \
+         nothing can be told from them.",
+        "Compare the name with what there is; correct it, or take it away where nothing has it.";
     pub NO_SECTION = "LP217", Done, "The configuration does not say what is purged",
         "The file given with --config has no section `purge`. Then the built-in one holds, which is Kyma's legacy event bus.",
         "Nothing to do, if that is meant. Otherwise write the section, or give the file that has it.";

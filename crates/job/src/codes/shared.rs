@@ -102,12 +102,12 @@ crate::codes! {
          older one before it. Nothing was changed.",
         "Take both back by hand, in their order, with the command above; then `helm rollback` finds nothing left to do.";
     pub NOT_READY_YET = "FL025", Failed, "What has come back is not ready",
-        "Before the new side goes, the old one must be there, so that events have a way at every moment. It was waited for as long as \
+        "Before the new side goes, the old one must be there, so that there is always one of them. It was waited for as long as \
          --wait-timeout allows. Nothing of the new side was taken back.",
         "Fix what the message names, and run the command above. To go without it, run the same `rollback` by hand, without --wait-for.";
     pub HALF_TAKEN_BACK = "FL026", Refused, "A rollback has come half its way",
         "Helm, or somebody, has begun to go back: what was removed is there again, what was added is still there. To take that away now \
-         would leave events without a way, as long as the old manifests are not there. Nothing was changed.",
+         would leave neither the new side nor the old one, as long as the old manifests are not there. Nothing was changed.",
         "Let the rollback come to its end first: `status` has the command. Then run again.";
     pub CHANGED_SINCE = "FL021", Drift, "Others have changed since what would be taken back",
         "Between the run and its rollback somebody has changed, deleted or created again some of its objects. Everything was looked at \
