@@ -10,6 +10,7 @@
 //! - [`outcome`]: how a run ended
 //! - [`redact`]: what reports must not show
 //! - [`report`]: what goes to stdout and to the termination log
+//! - [`version`]: which one a program is
 //! - [`watch`]: signals, the deadline and progress, seen from the executor
 //!
 //! # Decision: this crate uses `migration`
@@ -28,4 +29,5 @@ pub mod manifests;
 pub mod outcome;
 pub mod redact;
 pub mod report;
+pub mod version;
 pub mod watch;

@@ -174,12 +174,13 @@ const CONCURRENCY: u16 = 32;
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use fairlead_release::command_line::completed;
 
     use super::*;
 
     #[test]
     fn help_teaches() {
-        let mut command = Args::command().term_width(110);
+        let mut command = completed(Args::command()).term_width(110);
         let mut text = command.render_long_help().to_string();
         for name in ["status", "check", "rollback"] {
             let help = command.find_subcommand_mut(name).expect(name).render_help().to_string();

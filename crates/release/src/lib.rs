@@ -1,6 +1,7 @@
 //! A release and its runs: one at a time, shown, and taken back. A ticket says itself how it is undone, so nothing here knows a step.
 //!
 //! - [`args`]: arguments that every program has which works on a release
+//! - [`command_line`]: what the command lines of all have in common; `examples`: those of their commands
 //! - [`binary`]: which binary is at work, and what it has; `one_store`: whether the release keeps its runs there
 //! - [`session`]: one process at work, and its last word
 //! - [`exclusive`]: one run at a time; `holder`: its name
@@ -29,16 +30,18 @@ pub mod binary;
 pub mod cancelled;
 pub mod certificate;
 pub mod check;
+pub mod command_line;
+mod examples;
 pub mod exclusive;
 pub mod executors;
 pub mod explain;
 mod halves;
 pub mod helm;
 mod holder;
+mod homeless;
 mod known;
 mod missing;
 mod next;
-mod homeless;
 mod one_store;
 mod order;
 pub mod place;
@@ -53,10 +56,10 @@ mod status_text;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+mod under_way;
 pub mod unhold;
 mod upcoming;
 mod wait;
-mod under_way;
 
 use std::time::Duration;
 
