@@ -6,7 +6,7 @@ use fairlead_migration::obstacle::Obstacle;
 use serde_json::{Value, json};
 
 use super::image::{Part, restored_managers, uid};
-use super::{Objects, Subject, is_conflict};
+use super::{Objects, Subject, is_conflict, namespace};
 use crate::cluster::FIELD_MANAGER;
 use crate::resource::Resource;
 
@@ -15,7 +15,7 @@ impl Objects<'_> {
     ///
     /// # Errors
     ///
-    /// [`Obstacle::NotYet`] when an owner comes back, and has not yet.
+    /// [`Obstacle::NotYet`] when an owner comes back, and has not yet; [`Obstacle::Drift`] when it cannot, because their namespace is gone.
     pub(super) async fn references_now(
         &self,
         subject: &Subject<'_>,
@@ -40,6 +40,12 @@ impl Objects<'_> {
                     kept.push(reference);
                 }
                 _ if comes_back => {
+                    // There neither comes back.
+                    if let Some(namespace) = &subject.target.namespace
+                        && self.is_namespace_gone(namespace).await?
+                    {
+                        return Err(subject.drift(namespace::GONE));
+                    }
                     let (operation, what) = (subject.operation("restore").to_string(), format!("its owner {target}"));
                     return Err(Obstacle::NotYet { operation, what });
                 }
