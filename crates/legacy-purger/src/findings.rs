@@ -77,14 +77,17 @@ pub(crate) fn add_findings(plan: &mut PlanBuilder, options: &Options<'_>, found:
     }
     match earlier {
         Some(earlier) => add_steps(plan, options, earlier),
-        None => {
-            let slips = EarlierSteps::of_names(options);
-            slips.refusals().for_each(|slip| plan.refuse(slip));
-            options.required_steps.iter().filter(|step| !slips.is_required(step)).for_each(|step| {
-                let message = format!("whether --require-step {step} has run is not known: files have no ledger");
-                plan.warn(codes::UNMATCHED.finding(earlier_steps::target(step), message));
-            });
-        }
+        None => add_step_names(plan, options),
+    }
+}
+
+/// Adds what the names of earlier steps say without a ledger to ask.
+fn add_step_names(plan: &mut PlanBuilder, options: &Options<'_>) {
+    let slips = EarlierSteps::of_names(options);
+    slips.refusals().for_each(|slip| plan.refuse(slip));
+    for step in options.required_steps.iter().filter(|step| !slips.is_required(step)) {
+        let message = format!("whether --require-step {step} has run is not known: files have no ledger");
+        plan.warn(codes::UNMATCHED.finding(earlier_steps::target(step), message));
     }
 }
 

@@ -13,6 +13,12 @@ const OF_RELEASE: [&str; 6] = ["status", "rollback", "unhold", "export", "import
 /// Sections of the help that matter to commands on the runs of a release.
 const SECTIONS: [&str; 4] = ["Cluster", "Release", "Lease", "Output"];
 
+/// What matters to a plan alone and has no section of its own.
+const OF_PLAN: [&str; 2] = ["strict", "exclude_namespace"];
+
+/// What matters where nobody asks a cluster.
+const OF_EXPLAIN: [&str; 3] = ["output", "log_format", "log_level"];
+
 /// The arguments of this process; help, a version or a mistake ends it.
 #[must_use]
 pub fn parse<A: Parser>() -> A {
@@ -43,22 +49,22 @@ pub fn completed(command: Command) -> Command {
 
 /// An argument that all commands have, as this one has it; none where it is the same.
 fn for_verb(argument: &Arg, verb: &str) -> Option<Arg> {
-    let section = argument.get_help_heading().unwrap_or_default();
+    let (section, id) = (argument.get_help_heading().unwrap_or_default(), argument.get_id().as_str());
     let is_of_interest = match verb {
-        "explain" => section == "Output",
-        _ => SECTIONS.contains(&section),
+        "explain" => OF_EXPLAIN.contains(&id),
+        _ => SECTIONS.contains(&section) && !OF_PLAN.contains(&id),
     };
     match verb {
         _ if verb != "explain" && !OF_RELEASE.contains(&verb) => None,
         _ if !is_of_interest => Some(argument.clone().hide(true)),
-        _ if argument.get_id() == "ledger_namespace" => Some(argument.clone().short('n').visible_alias("namespace")),
+        _ if id == "ledger_namespace" => Some(argument.clone().short('n').visible_alias("namespace")),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Subcommand};
+    use clap::{CommandFactory as _, FromArgMatches as _, Subcommand};
 
     use super::*;
     use crate::args::{CommonArgs, ReleaseCommand};
@@ -95,6 +101,7 @@ mod tests {
         assert!(parsed("job plan -n shop").is_err(), "it would seem to say which objects are meant");
         let mut command = completed(Job::command());
         let mut help = |verb: &str| command.find_subcommand_mut(verb).expect(verb).render_long_help().to_string();
-        assert!(!help("status").contains("--fence") && help("status").contains("--request-timeout"));
+        let status = help("status");
+        assert!(["--fence", "--strict"].iter().all(|flag| !status.contains(flag)) && status.contains("--request-timeout"));
     }
 }

@@ -130,8 +130,10 @@ fn releases_with_runs_are_listed_where_none_is_named() {
     assert!(all["releases"].as_array().expect("a list").contains(&ours), "{all}");
     let hidden = ask(&["-n", "default", "--as", "stranger"]).expect(4).stderr;
     assert!(hidden.contains("error FL002: "), "{hidden}");
-    let none = ask(&["-n", "nobody"]).expect(2).stderr;
-    assert!(none.contains("error FL032: no release has runs in namespace nobody"), "{none}");
+    let none = ask(&["-n", "kube-public"]).expect(2).stderr;
+    assert!(none.contains("error FL032: no release has runs in namespace kube-public"), "{none}");
+    let nowhere = ask(&["-n", "nobody"]).expect(2).stderr;
+    assert!(nowhere.contains("error FL032: there is no namespace nobody"), "{nowhere}");
 }
 
 #[test]
