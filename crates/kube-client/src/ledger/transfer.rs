@@ -284,6 +284,7 @@ fn ticket_of(chunk: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::PHASE_LABEL;
 
     #[test]
     fn a_ticket_that_says_something_else_than_the_file_is_told() {
