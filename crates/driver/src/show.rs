@@ -2,15 +2,13 @@
 
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
-use fairlead_job::manifests::{self, Place};
-use fairlead_job::report;
+use fairlead_job::{manifests, report};
 use fairlead_migration::plan::Plan;
 use fairlead_observe::kind::Asked;
-use fairlead_observe::manifests::{Kept, Manifests};
+use fairlead_observe::manifests::Manifests;
 use fairlead_observe::source::Source;
 use fairlead_release::args::CommonArgs;
 use fairlead_release::session::connect;
-use serde_json::Value;
 
 use crate::args::PlanArgs;
 use crate::strict;
@@ -26,10 +24,8 @@ pub async fn show(
         let kinds = kinds.into();
         let mut objects = Manifests::new(kinds, args.knative_version.as_str());
         let wants = |api_version: &str, kind: &str| kinds.wants(api_version, kind);
-        let keep = |object: &mut Value| Kept::of(kinds, object);
-        let mut take =
-            |place: &Place, kept: Option<Kept>| kept.map_or(Ok(()), |kept| objects.keep(&place.file, place.document, kept));
-        manifests::stream(path, &wants, &keep, &mut take).map_err(Failure::input)?;
+        manifests::stream(path, &wants, &mut |place, object| objects.add(&place.file, place.document, object))
+            .map_err(Failure::input)?;
         make(&Source::Manifests(&objects.sorted())).await?
     } else {
         let cluster = connect(common).await?;

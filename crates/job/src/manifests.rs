@@ -3,12 +3,10 @@
 //! A file that ends with `.json` is read as JSON. Elsewhere a document that begins like JSON is read as such first; whatever is
 //! not, is read as YAML.
 
-mod apart;
 mod documents;
 mod files;
 mod node;
 mod passed;
-mod plain;
 mod reading;
 
 use std::fmt;
@@ -23,7 +21,7 @@ use serde_json::Value;
 
 use self::documents::{Document, Documents};
 use self::node::Node;
-use self::reading::{Make, Reading, Take, Wants, without_position};
+use self::reading::Reading;
 
 /// A document up to this size is read as a whole, and so can be read twice.
 const SMALL: usize = 64 * 1024;
@@ -133,11 +131,15 @@ fn at(line: Option<u64>) -> String {
 }
 
 /// Reads every object of a file, of a folder and the folders in it (files that end with `.yaml`, `.yml` or `.json`, in the
-/// order of their names), or of standard input (`-`). What `make` makes of each goes into `take`; both may say what is wrong with it.
-/// Lists, as `kubectl get -o yaml` prints them, give their items. An object that nobody `wants`, by `apiVersion` and `kind`, and a file
+/// order of their names), or of standard input (`-`), into `take`, which may say what is wrong with it. Lists, as
+/// `kubectl get -o yaml` prints them, give their items. An object that nobody `wants`, by `apiVersion` and `kind`, and a file
 /// of a folder that is no manifest, are passed over, and that is logged. Managed fields are left out.
-pub fn stream<T: Send>(path: &Path, wants: Wants<'_>, make: Make<'_, T>, take: Take<'_, T>) -> Result<(), Error> {
-    let mut reading = Reading::new(wants, make, take);
+pub fn stream(
+    path: &Path,
+    wants: &dyn Fn(&str, &str) -> bool,
+    take: &mut dyn FnMut(&Place, Value) -> Result<(), String>,
+) -> Result<(), Error> {
+    let mut reading = Reading::new(wants, take);
     let read = reading.read_path(path);
     reading.passed.say();
     read?;
@@ -163,7 +165,7 @@ pub fn write_yaml(out: &mut dyn Write, document: &impl Serialize) -> Result<(), 
     serde_saphyr::to_io_writer(&mut &mut *out, document)
 }
 
-fn collect(read: impl FnOnce(&mut Reading<'_, Value>) -> Result<(), Error>) -> Result<Vec<Value>, Error> {
+fn collect(read: impl FnOnce(&mut Reading<'_>) -> Result<(), Error>) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     let mut take = |_: &Place, object: Value| {
         // A kustomization and the like have no metadata at all, and are none of our business.
@@ -174,11 +176,11 @@ fn collect(read: impl FnOnce(&mut Reading<'_, Value>) -> Result<(), Error>) -> R
         objects.push(object);
         Ok(())
     };
-    read(&mut Reading::new(&|_, _| true, &|object| Ok(object.take()), &mut take))?;
+    read(&mut Reading::new(&|_, _| true, &mut take))?;
     Ok(objects)
 }
 
-impl<T: Send> Reading<'_, T> {
+impl Reading<'_> {
     fn read_path(&mut self, path: &Path) -> Result<(), Error> {
         if path == Path::new("-") {
             return self.read_file("-", stdin().lock());
@@ -238,11 +240,9 @@ impl<T: Send> Reading<'_, T> {
     ) -> Result<(), Error> {
         let text = without_marker(head);
         let is_whole = head.len() < SMALL;
-        self.is_long_json = false;
         if is_json || looks_like_json(text) {
             let lines = lines + count_lines(&head[..head.len() - text.len()]);
             if !is_whole {
-                self.is_long_json = true;
                 let rest = BufReader::with_capacity(SMALL, text.chain(document));
                 return self.read_json(lines, serde_json::Deserializer::from_reader(rest));
             }
@@ -298,7 +298,9 @@ impl<T: Send> Reading<'_, T> {
     }
 
     fn no_json(&self, lines: u64, error: &serde_json::Error) -> Error {
-        let what = without_position(error);
+        let text = error.to_string();
+        // The line is that of the document.
+        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned();
         let Place { file, document, .. } = self.place.clone();
         Error::Json { file, document, line: lines + error.line() as u64, what }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fairlead_apis::object;
 use serde_json::Value;
 
-use self::shelf::{Keyed, Place, Shelf};
+use self::shelf::{Place, Shelf};
 use crate::kind::{Asked, DEFINITION, Kind};
 
 /// Objects from files, as a server would have them: without a namespace they are in the default one, and they are listed in
@@ -41,24 +41,26 @@ impl<'a> Manifests<'a> {
     ///
     /// What is wrong with it: a field of the wrong type, or another file says otherwise.
     pub fn add(&mut self, file: &Arc<str>, document: usize, mut object: Value) -> Result<(), String> {
-        let kept = Kept::of(self.asked, &mut object)?;
-        kept.map_or(Ok(()), |kept| self.keep(file, document, kept))
-    }
-
-    /// The same for an object that is as it is kept.
-    ///
-    /// # Errors
-    ///
-    /// Another file says otherwise.
-    pub fn keep(&mut self, file: &Arc<str>, document: usize, kept: Kept) -> Result<(), String> {
-        let Kept { kind, namespace, served, keyed } = kept;
-        if let Some(served) = served {
-            self.served.entry(served.0).or_insert(served.1);
+        let kind = self.asked.find(&object);
+        if kind.is_none() && validate::is_elsewhere(&object) {
+            return Ok(());
         }
-        if !self.namespaces.contains(&namespace) {
-            self.namespaces.insert(namespace);
+        validate::validate(&object)?;
+        if kind.is_some_and(|kind| kind.is_namespaced) && object::namespace(&object).is_empty() {
+            object["metadata"]["namespace"] = "default".into();
         }
-        self.shelves.entry(kind).or_default().add(keyed, Place { file: file.clone(), document })
+        if DEFINITION.is_of(&object) {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let spec = &object["spec"];
+            self.served.entry((text(&spec["group"]), text(&spec["names"]["kind"]))).or_insert_with(|| served(spec));
+        }
+        let is_namespace = object::api_version(&object) == "v1" && object::kind(&object) == "Namespace";
+        let namespace = if is_namespace { object::name(&object) } else { object::namespace(&object) };
+        if !self.namespaces.contains(namespace) {
+            self.namespaces.insert(namespace.to_owned());
+        }
+        let key = (object::group(&object).to_owned(), object::kind(&object).to_owned());
+        self.shelves.entry(key).or_default().add(&object, Place { file: file.clone(), document })
     }
 
     /// Ends the adding.
@@ -110,42 +112,6 @@ impl<'a> Manifests<'a> {
             None if kind.versions.contains(&self.assumed_version) => Some(kind.api_version(self.assumed_version)),
             None => self.of(kind).next().map(|object| object::api_version(&object).to_owned()),
         }
-    }
-}
-
-/// An object as it is kept. Any thread can make it.
-pub struct Kept {
-    /// Group and kind.
-    kind: (String, String),
-    /// Its namespace, or its name where it is one.
-    namespace: String,
-    /// Of a definition: group and kind, and the versions that are served.
-    served: Option<((String, String), Vec<String>)>,
-    keyed: Keyed,
-}
-
-impl Kept {
-    /// Keeps an object that somebody asks for, if it is one of a cluster.
-    ///
-    /// # Errors
-    ///
-    /// A field of the wrong type.
-    pub fn of(asked: Asked<'_>, object: &mut Value) -> Result<Option<Self>, String> {
-        let kind = asked.find(object);
-        if kind.is_none() && validate::is_elsewhere(object) {
-            return Ok(None);
-        }
-        validate::validate(object)?;
-        if kind.is_some_and(|kind| kind.is_namespaced) && object::namespace(object).is_empty() {
-            object["metadata"]["namespace"] = "default".into();
-        }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let spec = DEFINITION.is_of(object).then(|| &object["spec"]);
-        let served = spec.map(|spec| ((text(&spec["group"]), text(&spec["names"]["kind"])), served(spec)));
-        let is_namespace = object::api_version(object) == "v1" && object::kind(object) == "Namespace";
-        let namespace = if is_namespace { object::name(object) } else { object::namespace(object) };
-        let kind = (object::group(object).to_owned(), object::kind(object).to_owned());
-        Ok(Some(Self { kind, namespace: namespace.to_owned(), served, keyed: Keyed::of(object)? }))
     }
 }
 

@@ -4,18 +4,17 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
 
-use super::apart;
-use super::plain::{Plain, duplicate};
-use super::reading::{Reading, Stopped, stop};
+use super::reading::{Reading, Stopped};
 
 /// What a kind ends with whose objects are lists.
 const LIST: &str = "List";
 
 /// Reads one node of a stream; what it is goes to the reading.
-pub(super) struct Node<'a, 'r, T> {
-    pub(super) reading: &'a mut Reading<'r, T>,
+pub(super) struct Node<'a, 'r> {
+    pub(super) reading: &'a mut Reading<'r>,
     /// What the list says that this is an item of, for items that do not say it.
     pub(super) typed: Option<(&'a str, &'a str)>,
 }
@@ -30,7 +29,7 @@ enum Items {
     Odd(&'static str),
 }
 
-impl<'de, T: Send> DeserializeSeed<'de> for Node<'_, '_, T> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = Option<Value>;
 
     /// An item that says neither kind nor version is given back, as long as its list has not said them.
@@ -47,7 +46,7 @@ macro_rules! other {
     };
 }
 
-impl<T: Send> Node<'_, '_, T> {
+impl Node<'_, '_> {
     fn other<E: serde::de::Error>(self, what: &'static str) -> Result<Option<Value>, E> {
         self.reading.add_other(what).map_err(stop)?;
         Ok(None)
@@ -61,7 +60,7 @@ impl<T: Send> Node<'_, '_, T> {
     }
 }
 
-impl<'de, T: Send> Visitor<'de> for Node<'_, '_, T> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +81,7 @@ impl<'de, T: Send> Visitor<'de> for Node<'_, '_, T> {
             if key == "items" && kind.is_none_or(|kind| kind.ends_with(LIST)) {
                 items = map.next_value_seed(ItemsOf { reading: &mut *self.reading, list: &object })?;
             } else {
-                let value = map.next_value_seed(Plain::field(&key))?;
+                let value = map.next_value_seed(Plain { is_metadata: key == "metadata" })?;
                 let is_head = key == "kind" || key == "apiVersion";
                 object.insert(key, value);
                 is_foreign = is_head && self.is_foreign(&object);
@@ -121,7 +120,7 @@ impl<'de, T: Send> Visitor<'de> for Node<'_, '_, T> {
 }
 
 /// Hands an object on when all of it is known.
-fn finish<T>(reading: &mut Reading<'_, T>, mut object: Map<String, Value>, items: Items) -> Result<(), Stopped> {
+fn finish(reading: &mut Reading<'_>, mut object: Map<String, Value>, items: Items) -> Result<(), Stopped> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let has_name = object.get("metadata").is_some_and(|metadata| !metadata["name"].is_null());
@@ -155,12 +154,12 @@ fn finish<T>(reading: &mut Reading<'_, T>, mut object: Map<String, Value>, items
 }
 
 /// Reads the items of a list.
-struct ItemsOf<'a, 'r, T> {
-    reading: &'a mut Reading<'r, T>,
+struct ItemsOf<'a, 'r> {
+    reading: &'a mut Reading<'r>,
     list: &'a Map<String, Value>,
 }
 
-impl<'de, T: Send> DeserializeSeed<'de> for ItemsOf<'_, '_, T> {
+impl<'de> DeserializeSeed<'de> for ItemsOf<'_, '_> {
     type Value = Items;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Items, D::Error> {
@@ -176,7 +175,7 @@ macro_rules! odd {
     };
 }
 
-impl<'de, T: Send> Visitor<'de> for ItemsOf<'_, '_, T> {
+impl<'de> Visitor<'de> for ItemsOf<'_, '_> {
     type Value = Items;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,13 +188,6 @@ impl<'de, T: Send> Visitor<'de> for ItemsOf<'_, '_, T> {
         let typed = typed.filter(|(_, kind)| !kind.is_empty());
         let (reading, mut unnamed) = (self.reading, Vec::new());
         let outer = reading.begin_list();
-        if reading.is_long_json && typed.is_none() {
-            unnamed = apart::read(reading, &mut items, |reading, raw| {
-                Node { reading, typed: None }.deserialize(&mut serde_json::Deserializer::from_str(raw))
-            })?;
-            reading.end_list(outer);
-            return Ok(Items::Read(unnamed));
-        }
         loop {
             reading.next_item();
             let Some(item) = items.next_element_seed(Node { reading: &mut *reading, typed })? else { break };
@@ -221,4 +213,94 @@ impl<'de, T: Send> Visitor<'de> for ItemsOf<'_, '_, T> {
         visit_f64(f64) => "a number";
         visit_str(&str) => "text";
     }
+}
+
+/// Reads any value, in which no key stands twice.
+#[derive(Clone, Copy, Default)]
+struct Plain {
+    /// Managed fields are the server's book-keeping, and half of many objects.
+    is_metadata: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Plain {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Plain {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is not finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Self::default())? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if self.is_metadata && key == "managedFields" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            match object.entry(key) {
+                Entry::Occupied(entry) => return Err(duplicate(entry.key())),
+                Entry::Vacant(entry) => drop(entry.insert(map.next_value_seed(Self::default())?)),
+            }
+        }
+        Ok(object.into())
+    }
+}
+
+fn duplicate<E: serde::de::Error>(key: &str) -> E {
+    E::custom(format_args!("key {key:?} stands twice"))
+}
+
+fn stop<E: serde::de::Error>(_: Stopped) -> E {
+    E::custom("not read to its end")
 }

@@ -8,27 +8,18 @@ use serde_json::{Map, Value};
 use super::passed::Passed;
 use super::{Error, Place};
 
-/// Whether somebody asks for objects of this `apiVersion` and `kind`.
-pub(super) type Wants<'r> = &'r (dyn Fn(&str, &str) -> bool + Sync);
-
-/// Makes something of an object without looking at any other, in any thread; says what is wrong with it.
-pub(super) type Make<'r, T> = &'r (dyn Fn(&mut Value) -> Result<T, String> + Sync);
-
-/// Takes what was made of the objects, in their order; says what is wrong with it.
-pub(super) type Take<'r, T> = &'r mut dyn FnMut(&Place, T) -> Result<(), String>;
+/// Takes an object; says what is wrong with it.
+pub(super) type Take<'r> = &'r mut dyn FnMut(&Place, Value) -> Result<(), String>;
 
 /// The reading has noted why it does not go on.
 pub(super) struct Stopped;
 
 /// The reading of one file after the other.
-pub(super) struct Reading<'r, T> {
-    pub(super) wants: Wants<'r>,
-    pub(super) make: Make<'r, T>,
-    take: Take<'r, T>,
+pub(super) struct Reading<'r> {
+    wants: &'r dyn Fn(&str, &str) -> bool,
+    take: Take<'r>,
     /// Whether what is no object is passed over: somebody has named a folder, and not this file.
     pub(super) is_lenient: bool,
-    /// Whether the document is JSON that is too long to be read as a whole.
-    pub(super) is_long_json: bool,
     pub(super) passed: Passed,
     pub(super) place: Place,
     /// Objects that were found, wanted or not.
@@ -37,11 +28,10 @@ pub(super) struct Reading<'r, T> {
     pub(super) failed: Option<Error>,
 }
 
-impl<'r, T> Reading<'r, T> {
-    pub(super) fn new(wants: Wants<'r>, make: Make<'r, T>, take: Take<'r, T>) -> Self {
+impl<'r> Reading<'r> {
+    pub(super) fn new(wants: &'r dyn Fn(&str, &str) -> bool, take: Take<'r>) -> Self {
         let place = Place { file: Arc::from(""), document: 0, line: None, item: None };
-        let (is_lenient, is_long_json, passed) = (false, false, Passed::default());
-        Self { wants, make, take, is_lenient, is_long_json, passed, place, found: 0, failed: None }
+        Self { wants, take, is_lenient: false, passed: Passed::default(), place, found: 0, failed: None }
     }
 
     pub(super) fn begin_file(&mut self, file: &str) {
@@ -88,26 +78,14 @@ impl<'r, T> Reading<'r, T> {
         let text = |field| object.get(field).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
         let Some(api_version) = text("apiVersion") else { return self.refuse_field(&object, "apiVersion") };
         let Some(kind) = text("kind") else { return self.refuse_field(&object, "kind") };
+        self.found += 1;
         if !self.is_wanted(api_version, kind) {
-            self.pass_over(kind);
+            self.passed.add_object(kind);
             return Ok(());
         }
         let what = describe(&object);
-        let made = (self.make)(&mut object.into());
-        self.take_made(what, made)
-    }
-
-    /// Takes what was made of an object that is described like this.
-    pub(super) fn take_made(&mut self, object: String, made: Result<T, String>) -> Result<(), Stopped> {
-        self.found += 1;
-        let taken = made.and_then(|made| (self.take)(&self.place, made));
-        taken.map_err(|what| self.fail(Error::Invalid { place: self.place.clone(), object, what }))
-    }
-
-    /// Counts an object that nobody asks for.
-    pub(super) fn pass_over(&mut self, kind: &str) {
-        self.found += 1;
-        self.passed.add_object(kind);
+        let taken = (self.take)(&self.place, object.into());
+        taken.map_err(|why| self.fail(Error::Invalid { place: self.place.clone(), object: what, what: why }))
     }
 
     /// Passes over what is no object, or ends.
@@ -133,12 +111,6 @@ impl<'r, T> Reading<'r, T> {
         self.refuse(object, what)
     }
 
-    /// Ends because of an item that is JSON, and cannot be read all the same.
-    pub(super) fn fail_item(&mut self, error: &serde_json::Error) -> Stopped {
-        let place = self.place.clone();
-        self.fail(Error::Invalid { place, object: "object".to_owned(), what: without_position(error) })
-    }
-
     fn fail_other(&mut self, what: &'static str) -> Result<(), Stopped> {
         Err(self.fail(Error::NoObject { place: self.place.clone(), what }))
     }
@@ -149,19 +121,8 @@ impl<'r, T> Reading<'r, T> {
     }
 }
 
-/// Tells a parser that the reading has ended.
-pub(super) fn stop<E: serde::de::Error>(_: Stopped) -> E {
-    E::custom("not read to its end")
-}
-
-/// What the parser says, without the line and column of the document.
-pub(super) fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
-}
-
 /// As much of kind, namespace and name as there is.
-pub(super) fn describe(object: &Map<String, Value>) -> String {
+fn describe(object: &Map<String, Value>) -> String {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or("object");
     let text = |field| object.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     match (text("namespace"), text("name")) {

@@ -39,64 +39,6 @@ fn an_empty_list_has_no_objects_however_it_says_so() {
     assert_eq!(names(&allowed), ["a"]);
 }
 
-/// A list that is too long to be read as a whole.
-fn long(items: &str) -> String {
-    format!(
-        r#"{{"apiVersion": "v1", "metadata": {{"x": "{}"}}, "items": [{items}], "kind": "List"}}"#,
-        "x".repeat(2 * SMALL)
-    )
-}
-
-#[test]
-fn a_long_list_is_read_like_its_items_one_by_one() {
-    let a = r#"{"apiVersion": "v1", "kind": "A", "metadata": {"name": "NAME", "managedFields": [1]}, "spec": {"managedFields": [2]}}"#;
-    let odd = [
-        r#"{"kind": "AList", "apiVersion": "v1", "items": [{"metadata": {"name": "n1"}}, {"metadata": {"name": "n2"}}]}"#,
-        r#"{"kind": "A", "apiVersion": "v1", "items": null, "metadata": {"name": "has items"}}"#,
-        r#"{"metadata": {"name": "escaped \" \u00fc"}, "kind": "\u0041", "apiVersion": "v1"}"#,
-        r#"{"kind": "List", "apiVersion": "v1", "items": []}"#,
-    ];
-    let items: Vec<String> = (0..3_000)
-        .map(|number| {
-            odd.get(number % 500).map_or_else(|| a.replace("NAME", &format!("a{number}")), |odd| (*odd).to_owned())
-        })
-        .collect();
-    let expected: Vec<Value> = items.iter().flat_map(|item| parse("f.json", item).expect(item)).collect();
-    assert_eq!(expected.len(), 3_000);
-    for file in ["f.json", "f.yaml"] {
-        assert!(parse(file, &long(&items.join(",\n"))).expect("valid") == expected, "{file}");
-    }
-}
-
-#[test]
-fn a_broken_item_of_a_long_list_is_named_by_its_number() {
-    let a = r#"{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}}, "#.repeat(700);
-    for (item, expected) in [
-        (
-            r#"{"apiVersion": "v1", "kind": "A", "metadata": {"name": "b", "name": "b"}}"#,
-            r#"object: key "name" stands twice"#,
-        ),
-        (
-            r#"{"apiVersion": "v1", "kind": "A", "kind": "A", "metadata": {"name": "b"}}"#,
-            r#"object: key "kind" stands twice"#,
-        ),
-        (r#"{"apiVersion": "v1", "kind": 7, "metadata": {"name": "b"}}"#, "A"),
-        ("7", "it is a number"),
-        (r#"{"apiVersion": "v1", "metadata": {"name": "b"}}"#, "it has no kind"),
-        (r#"{"apiVersion": "v1", "kind": "A", "metadata": {}}"#, "A: it has no metadata.name"),
-        (
-            r#"{"apiVersion": "v1", "kind": "A", "metadata": {"name": "b"}, "spec": {"a": 1e999}}"#,
-            "object: number out of range",
-        ),
-    ] {
-        let error = message("f.json", &long(&(a.clone() + item + ", " + a.trim_end_matches(", "))));
-        assert!(error.starts_with("f.json: document 1, item 701"), "{error}");
-        assert!(error.ends_with(expected) || expected == "A", "{error}");
-    }
-    let error = message("f.json", &long(&format!("{a}{{,")));
-    assert!(error.starts_with("f.json: document 1 is not JSON, line 1: "), "{error}");
-}
-
 #[test]
 fn a_broken_document_is_named_by_number_and_line() {
     let error = message("f.yaml", "apiVersion: v1\nkind: Namespace\n---\na: b: c\n");
@@ -193,9 +135,8 @@ fn what_nobody_asks_for_and_what_is_no_manifest_is_passed_over_in_a_folder() {
     folder.write("job.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: j-}\nspec: [odd]\n");
     folder.write("a.yaml", "apiVersion: v1\nkind: A\nmetadata: {name: a}\n");
     let mut taken = Vec::new();
-    let name = |object: &mut Value| Ok(object["metadata"]["name"].take());
-    stream(folder.path(), &|_, kind| kind == "A", &name, &mut |place, name| {
-        taken.push((place.to_string(), name));
+    stream(folder.path(), &|_, kind| kind == "A", &mut |place, object| {
+        taken.push((place.to_string(), object["metadata"]["name"].clone()));
         Ok(())
     })
     .expect("there is one");
@@ -206,7 +147,7 @@ fn what_nobody_asks_for_and_what_is_no_manifest_is_passed_over_in_a_folder() {
     // A template of something else is passed over; what could be ours is broken.
     let template = "apiVersion: apps/v1\nkind: KIND\nmetadata:\n  name: {{ .Release.Name }}-x\n";
     folder.write("template.yaml", &template.replace("KIND", "Deployment"));
-    let only_a = |folder: &Folder| stream(folder.path(), &|_, kind| kind == "A", &|_| Ok(()), &mut |_, ()| Ok(()));
+    let only_a = |folder: &Folder| stream(folder.path(), &|_, kind| kind == "A", &mut |_, _| Ok(()));
     only_a(&folder).expect("there is one");
     for kind in ["A", "{{ .Values.kind }}", "List"] {
         folder.write("template.yaml", &template.replace("KIND", kind));
@@ -223,7 +164,7 @@ fn what_nobody_asks_for_and_what_is_no_manifest_is_passed_over_in_a_folder() {
 #[test]
 fn nothing_at_all_is_an_error() {
     let folder = Folder::new();
-    let all = |path: &Path| stream(path, &|_, _| true, &|_| Ok(()), &mut |_, ()| Ok(()));
+    let all = |path: &Path| stream(path, &|_, _| true, &mut |_, _| Ok(()));
     assert!(matches!(all(&folder.path().join("absent")), Err(Error::Absent { .. })));
     assert!(matches!(all(folder.path()), Err(Error::NoFiles { .. })));
     for text in ["", "# nothing\n", "---\n---\n", "kind: List\napiVersion: v1\nitems: []\n", "{}"] {
@@ -257,7 +198,7 @@ fn each_file_is_read_once_whatever_leads_to_it() {
     link(".", "loop");
     link("endless", "endless");
     let mut files = Vec::new();
-    stream(folder.path(), &|_, _| true, &|_| Ok(()), &mut |place, ()| {
+    stream(folder.path(), &|_, _| true, &mut |place, _| {
         files.push(place.file.to_string());
         Ok(())
     })
@@ -274,8 +215,8 @@ fn a_link_that_leads_nowhere_is_passed_over_and_said() {
     for name in [".#a.yaml", "gone.yaml", "overlays", "turns.json"] {
         symlink(if name == "turns.json" { name } else { "nowhere" }, folder.path().join(name)).expect("a link");
     }
-    let mut take = |_: &Place, ()| Ok(());
-    let mut reading = Reading::new(&|_, _| true, &|_| Ok(()), &mut take);
+    let mut take = |_: &Place, _| Ok(());
+    let mut reading = Reading::new(&|_, _| true, &mut take);
     reading.read_path(folder.path()).expect("a.yaml can be read");
     let passed = reading.passed.to_string();
     assert_eq!((reading.found, passed.matches("(a link that leads nowhere)").count()), (1, 4), "{passed}");

@@ -25,33 +25,16 @@ pub(super) struct Place {
     pub(super) document: usize,
 }
 
-/// An object with its place in the order of etcd.
-pub(super) struct Keyed {
-    /// Namespace and name.
-    key: String,
-    /// Of what two files must agree about.
-    digest: u64,
-    raw: Box<RawValue>,
-}
-
-impl Keyed {
-    pub(super) fn of(object: &Value) -> Result<Self, String> {
-        let key = format!("{}/{}", object::namespace(object), object::name(object));
-        let raw = serde_json::value::to_raw_value(object).map_err(|error| error.to_string())?;
-        Ok(Self { key, digest: digest(object), raw })
-    }
-}
-
-/// Key and object.
-type Line = (String, Box<RawValue>);
+/// Namespace and name, which is the order in etcd, and the object.
+type Keyed = (String, Box<RawValue>);
 
 /// The objects of one kind.
 #[derive(Default)]
 pub(super) struct Shelf {
     /// Each in order.
-    runs: Vec<Packed<Line>>,
+    runs: Vec<Packed<Keyed>>,
     /// What will be the next of them.
-    open: Vec<Line>,
+    open: Vec<Keyed>,
     /// Bytes of that.
     size: usize,
     /// Bytes of all before it.
@@ -72,9 +55,9 @@ struct Entry {
 
 impl Shelf {
     /// Adds an object; says who says otherwise.
-    pub(super) fn add(&mut self, object: Keyed, place: Place) -> Result<(), String> {
-        let Keyed { key, digest, raw } = object;
-        let short = short(&key);
+    pub(super) fn add(&mut self, object: &Value, place: Place) -> Result<(), String> {
+        let key = format!("{}/{}", object::namespace(object), object::name(object));
+        let (short, digest) = (short(&key), digest(object));
         if let Some(known) = self.entries.get(&short) {
             let (file, document) = (&self.files[known.file as usize], known.document);
             return if known.digest == digest {
@@ -88,6 +71,7 @@ impl Shelf {
         }
         let (file, document) = (number(self.files.len() - 1), number(place.document));
         self.entries.insert(short, Entry { file, document, digest });
+        let raw = serde_json::value::to_raw_value(object).map_err(|error| error.to_string())?;
         self.size += raw.get().len();
         self.open.push((key, raw));
         if self.size >= (self.ordered / 4).clamp(*RUN.start(), *RUN.end()) {
