@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fairlead_tests::cluster::{Cluster, lease};
 use fairlead_tests::program::{self, Ended, run};
-use fairlead_tests::proxy::{Answer, Fault, Proxy};
+use fairlead_tests::proxy::{Fault, Moment, Proxy};
 use fairlead_tests::state;
 use serde_json::{Value, json};
 
@@ -95,11 +95,13 @@ fn a_run_that_never_began_does_not_spoil_an_export() {
     cluster.apply(&subscription("default", "one", "order.created"));
     let proxy = Proxy::start(cluster.kubeconfig().as_ref(), |asked| {
         let is_chunk = asked.method == "POST" && String::from_utf8_lossy(&asked.body).contains("fairlead.v1.fairlead.1-0");
-        is_chunk.then_some(Fault::Instead(Answer::new(403, "Forbidden")))
+        is_chunk.then_some(Fault::Kill(Moment::BeforeSent))
     });
-    let args = ["apply", "--ledger-namespace", "default", "--kubeconfig"];
-    let failed = run(program::job("trigger-replicator").args(args).arg(proxy.kubeconfig()), "");
-    assert_ne!(failed.status, Some(0), "{}", failed.output());
+    let args =
+        ["apply", "--ledger-namespace", "default", "--lease-duration", "10s", "--request-timeout", "5s", "--kubeconfig"];
+    let mut killed = program::job("trigger-replicator").args(args).arg(proxy.kubeconfig()).spawn().expect("it starts");
+    proxy.set_victim(killed.id());
+    assert_eq!(killed.wait().expect("it ends").code(), None);
     apply(&cluster, &[]).expect(0);
     assert_eq!(tickets(&cluster)[0], ("fairlead.v1.fairlead.1".to_owned(), "RolledBack".to_owned()));
     assert_eq!(cluster.kubectl(&["get", "secret", "-n", "default", "fairlead.v1.fairlead.1-0"]).status, Some(1));
