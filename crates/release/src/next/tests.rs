@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use fairlead_kube_client::access::Access;
+use fairlead_kube_client::helm::Revision;
 use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{FirstPart, Progress, WhyBack};
 
@@ -97,7 +98,7 @@ fn nobody_is_told_to_break_into_what_is_under_way_or_to_wait_for_what_has_died()
         for phase in phases {
             let runs: Vec<RecordedRun> = phase.map(|phase| run(1, phase, Some(2))).into_iter().collect();
             for worker in [None, Some("Job shop-legacy-purger")] {
-                if worker.is_some() && !helm.revisions.last().is_some_and(|newest| newest.is_pending()) {
+                if worker.is_some() && !helm.revisions.last().is_some_and(Revision::is_pending) {
                     continue;
                 }
                 let (state, is_armed) = (helm.state(&runs), Some(true));
