@@ -52,8 +52,8 @@ impl TryFrom<BTreeMap<String, Value>> for SourceConfiguration {
     }
 }
 
-/// Reads what a source is; an error names the field.
-fn read<T: DeserializeOwned>(content: Value) -> Result<T, String> {
+/// Reads a part of the configuration; an error names the field, and holds no value that may be a password.
+pub(crate) fn read<T: DeserializeOwned>(content: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(content).map_err(|error| {
         let (path, what) = (error.path().to_string(), error.inner().to_string());
         if !is_secret(&path) {

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, SERVER};
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,31 +23,56 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer: the monitoring page of 10,000 durables has 4 MiB.
 const LONGEST: usize = 16 << 20;
 
+/// Whether a connection is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// While the server keeps it open.
+    Kept,
+    /// Each request has its own.
+    New,
+}
+
 /// A server, and who we are there.
 pub(crate) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    /// Without a slash at its end.
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: String,
     authorization: Option<HeaderValue>,
 }
 
-/// An answer that is not a refusal.
+/// An answer, whatever its status.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// What the server calls itself.
-    pub(crate) server: Option<String>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
+impl Answer {
+    /// What the server calls itself.
+    pub(crate) fn server(&self) -> Option<String> {
+        self.headers.get(SERVER).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    }
+}
+
 impl Http {
-    /// Prepares; nothing is sent.
+    /// Prepares to ask below this address; nothing is sent.
     pub(crate) async fn new(
         url: &str,
         tls: Option<&Tls>,
         authentication: Option<&Authentication>,
         credentials: &dyn Credentials,
     ) -> Result<Self, OpenError> {
-        let url = checked(url)?;
+        Self::at(url.trim_end_matches('/'), Connections::Kept, tls, authentication, credentials).await
+    }
+
+    /// Prepares to ask at exactly this address; nothing is sent.
+    pub(crate) async fn at(
+        url: &str,
+        connections: Connections,
+        tls: Option<&Tls>,
+        authentication: Option<&Authentication>,
+        credentials: &dyn Credentials,
+    ) -> Result<Self, OpenError> {
+        check(url).map_err(OpenError::Invalid)?;
         let config = TlsFiles::read(tls, credentials).await?.client_config()?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -62,7 +87,11 @@ impl Http {
             None => None,
             Some(authentication) => Some(header(authentication, credentials).await?),
         };
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), url, authorization })
+        let mut client = Client::builder(TokioExecutor::new());
+        if connections == Connections::New {
+            client.pool_max_idle_per_host(0);
+        }
+        Ok(Self { client: client.build(connector), url: url.to_owned(), authorization })
     }
 
     /// Where the server is; without credentials.
@@ -70,14 +99,32 @@ impl Http {
         &self.url
     }
 
-    /// Asks for `path`, which begins with a slash or is empty.
+    /// Asks for `path`, which begins with a slash or is empty. A refusal of the credentials is an error.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, OpenError> {
-        let url = format!("{}{path}", self.url);
-        let mut request = Request::get(&url).header(ACCEPT, "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
+        let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let answer = self.send(&Method::GET, path, &accept, Bytes::new(), TIMEOUT).await?;
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&answer.status) {
+            return Err(OpenError::Denied { address: self.url.clone(), reason: format!("HTTP {}", answer.status) });
         }
-        let request = request.body(Empty::new()).map_err(|error| OpenError::Invalid(format!("{url} is no URL: {error}")))?;
+        Ok(answer)
+    }
+
+    /// Sends a request, and waits at most so long for the whole answer.
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, OpenError> {
+        let url = format!("{}{path}", self.url);
+        let request = Request::builder().method(method).uri(&url).body(Full::new(body));
+        let mut request = request.map_err(|error| OpenError::Invalid(format!("{url} is no URL: {error}")))?;
+        request.headers_mut().extend(headers.clone());
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         let unreachable =
             |error: Box<dyn std::error::Error + Send + Sync>| OpenError::unreachable(&self.url, error.as_ref());
         let answer = async {
@@ -90,18 +137,12 @@ impl Http {
                     all.extend_from_slice(&data);
                 }
             }
-            let body = all.freeze();
-            let server = head.headers.get(SERVER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-            Ok(Answer { status: head.status, server, body })
+            Ok(Answer { status: head.status, headers: head.headers, body: all.freeze() })
         };
-        let answer = match tokio::time::timeout(TIMEOUT, answer).await {
-            Ok(answer) => answer.map_err(unreachable)?,
-            Err(_) => return Err(unreachable(format!("no answer within {} s", TIMEOUT.as_secs()).into())),
-        };
-        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&answer.status) {
-            return Err(OpenError::Denied { address: self.url.clone(), reason: format!("HTTP {}", answer.status) });
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(unreachable(format!("no answer within {:.0} s", timeout.as_secs_f64()).into())),
         }
-        Ok(answer)
     }
 
     /// Asks for a document; any other status than 200 is an error.
@@ -123,19 +164,17 @@ fn length(headers: &HeaderMap) -> usize {
     length.unwrap_or_default().min(LONGEST)
 }
 
-/// A URL of HTTP without credentials, which would be told in every message.
-fn checked(url: &str) -> Result<String, OpenError> {
+/// Whether it is a URL of HTTP without credentials, which would be told in every message; or why not.
+pub(crate) fn check(url: &str) -> Result<(), String> {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
     if authority.contains('@') {
-        return Err(OpenError::Invalid("url holds credentials; name a Secret under authentication".to_owned()));
+        return Err("url holds credentials; name a Secret under authentication".to_owned());
     }
     let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
     if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
-        return Err(OpenError::Invalid(format!(
-            "url {url:?} is no URL of http or https; it begins with http:// or https://"
-        )));
+        return Err(format!("url {url:?} is no URL of http or https; it begins with http:// or https://"));
     }
-    Ok(url.trim_end_matches('/').to_owned())
+    Ok(())
 }
 
 async fn header(authentication: &Authentication, credentials: &dyn Credentials) -> Result<HeaderValue, OpenError> {

@@ -5,6 +5,7 @@
 //! - [`reading`]: one answer
 //! - [`configuration`]: which source, as a user writes it
 //! - [`connection`]: TLS and credentials, the same for every source
+//! - [`event`]: an event that shows where a new connection leads
 //! - [`sources`]: one file for each kind of server
 //! - [`when_absent`]: what becomes of a name that the server does not know
 //! - `duration`: durations with their unit
@@ -21,6 +22,7 @@
 pub mod configuration;
 pub mod connection;
 mod duration;
+pub mod event;
 mod http;
 mod positions;
 pub mod reading;

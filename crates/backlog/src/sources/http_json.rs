@@ -79,20 +79,14 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     if left.is_empty() && empty_when.is_empty() {
         return Err(OpenError::Invalid("name under left or emptyWhen what says that nothing is left".to_owned()));
     }
-    let pointers =
-        left.iter().chain(ends.values()).chain(empty_when.iter().chain(require).map(|condition| &condition.pointer));
-    if let Some(pointer) = pointers.into_iter().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-        return Err(OpenError::Invalid(format!("{pointer} is no JSON pointer: it begins with a slash")));
+    for pointer in left.iter().chain(ends.values()) {
+        check_pointer(pointer).map_err(OpenError::Invalid)?;
     }
     if let Some(twice) = left.iter().enumerate().find_map(|(at, pointer)| left[..at].contains(pointer).then_some(pointer)) {
         return Err(OpenError::Invalid(format!("left names {twice} twice, and it would be counted twice")));
     }
-    for Condition { pointer, equals, at_most, at_least } in empty_when.iter().chain(require) {
-        if equals.is_none() && at_most.is_none() && at_least.is_none() {
-            return Err(OpenError::Invalid(format!(
-                "the condition on {pointer} compares nothing: equals, atMost or atLeast"
-            )));
-        }
+    for condition in empty_when.iter().chain(require) {
+        condition.check().map_err(OpenError::Invalid)?;
     }
     let http = Http::new(url, tls.as_ref(), authentication.as_ref(), credentials).await?;
     let mut source = HttpJson { http, configuration: configuration.clone(), last: 0 };
@@ -120,9 +114,9 @@ impl HttpJson {
                 let why = format!(
                     "{address} answers HTTP 404, and {last} were left when it was last there: they are gone with it"
                 );
-                return Ok(Reading { hopeless: Some(why.clone()), server: answer.server, seen, ..Reading::unknown(why) });
+                return Ok(Reading { hopeless: Some(why.clone()), server: answer.server(), seen, ..Reading::unknown(why) });
             }
-            return Ok(Reading { redelivery, server: answer.server, seen, ..Reading::new(Left::Empty) });
+            return Ok(Reading { redelivery, server: answer.server(), seen, ..Reading::new(Left::Empty) });
         }
         if answer.status != StatusCode::OK {
             return Err(OpenError::Invalid(format!("{address} answers HTTP {}", answer.status)));
@@ -136,7 +130,7 @@ impl HttpJson {
             Left::Some(left) => self.last = left,
             Left::Unknown(_) => {}
         }
-        Ok(Reading { ends, redelivery, server: answer.server, seen, ..Reading::new(left) })
+        Ok(Reading { ends, redelivery, server: answer.server(), seen, ..Reading::new(left) })
     }
 }
 
@@ -180,15 +174,40 @@ fn judge(configuration: &Configuration, document: &Value) -> Result<Judged, Stri
     Ok((left, ends, json!(seen)))
 }
 
+/// Whether it is a JSON pointer; or why not.
+fn check_pointer(pointer: &str) -> Result<(), String> {
+    if pointer.is_empty() || pointer.starts_with('/') {
+        return Ok(());
+    }
+    Err(format!("{pointer} is no JSON pointer: it begins with a slash"))
+}
+
 impl Condition {
-    fn wanted(&self) -> String {
+    /// Whether it can be looked at; or why not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { pointer, equals, at_most, at_least } = self;
+        check_pointer(pointer)?;
+        if equals.is_none() && at_most.is_none() && at_least.is_none() {
+            return Err(format!("the condition on {pointer} compares nothing: equals, atMost or atLeast"));
+        }
+        Ok(())
+    }
+
+    /// What the value must be, in words.
+    pub(crate) fn wanted(&self) -> String {
         let equals = self.equals.as_ref().map(shown);
         let most = self.at_most.map(|most| format!("at most {most}"));
         let least = self.at_least.map(|least| format!("at least {least}"));
         [equals, most, least].into_iter().flatten().collect::<Vec<_>>().join(" and ")
     }
 
-    fn holds(&self, document: &Value) -> Result<bool, String> {
+    /// What is there instead, in words.
+    pub(crate) fn found(&self, document: &Value) -> String {
+        at(document, &self.pointer).map_or_else(|what| what, |value| format!("has {} at {}", shown(value), self.pointer))
+    }
+
+    /// Whether the value is so; an error says what is there instead of a value to compare.
+    pub(crate) fn holds(&self, document: &Value) -> Result<bool, String> {
         let value = at(document, &self.pointer)?;
         let number = || {
             let number = whole(value);
