@@ -128,7 +128,7 @@ mod tests {
                 examples += 1;
             }
         }
-        assert_eq!(examples, 10);
+        assert_eq!(examples, 12);
     }
 
     #[test]

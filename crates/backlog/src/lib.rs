@@ -3,6 +3,7 @@
 //!
 //! - [`source`]: what every source can do, and why one cannot be asked
 //! - [`reading`]: one answer
+//! - [`sentinel`]: a message of ours behind everything that was published before it
 //! - [`configuration`]: which source, as a user writes it
 //! - [`connection`]: TLS and credentials, the same for every source
 //! - [`event`]: an event that shows where a new connection leads
@@ -26,6 +27,7 @@ pub mod event;
 mod http;
 mod positions;
 pub mod reading;
+pub mod sentinel;
 pub mod source;
 pub mod sources;
 mod unique;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::sentinel::Sentinel;
+
 /// How much is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +42,9 @@ pub struct Reading {
     /// Who writes, where the broker names them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub publishers: Vec<String>,
+    /// The sentinel, once it was ordered and as far as anything is known of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sentinel: Option<Sentinel>,
     /// Version of the server: `nats-streaming-server 0.25.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
@@ -61,6 +66,7 @@ impl Reading {
             ends: BTreeMap::new(),
             redelivery: None,
             publishers: Vec::new(),
+            sentinel: None,
             server: None,
             requests: 1,
             seen: Value::Null,

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::reading::Reading;
+use crate::sentinel::Sentinel;
 
 /// A key of a Secret: credentials are named by the configuration, never written into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub enum OpenError {
     /// There is no such stream, group, table, or the answer is of no use: text, two rows.
     #[error("{0}")]
     Invalid(String),
+    /// The sentinel that the configuration asks for cannot be published, or not everybody would get it.
+    #[error("{0}")]
+    NoSentinel(String),
     /// A Secret or its key is not there.
     #[error("Secret {namespace}/{name} has no key {key}: {reason}")]
     Credentials {
@@ -70,6 +74,10 @@ pub trait Source {
 
     /// The next reading asks again also for what seldom changes, like the partitions of a topic.
     fn renew(&mut self) {}
+
+    /// The intake is closed: a reading that comes publishes a sentinel with this id where the configuration asks for one, once. From then on
+    /// nothing is empty before every reader has come past it. An id that was there before means the same sentinel.
+    fn order_sentinel(&mut self, _id: &str) {}
 }
 
 impl OpenError {
@@ -87,7 +95,11 @@ impl OpenError {
 
 impl From<OpenError> for Reading {
     fn from(error: OpenError) -> Self {
-        Self::unknown(causes(&error))
+        let reading = Self::unknown(causes(&error));
+        match error {
+            OpenError::NoSentinel(why) => Self { sentinel: Some(Sentinel::Refused(why)), ..reading },
+            _ => reading,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fairlead_backlog::SourceConfiguration;
 use fairlead_backlog::reading::{Left, Reading};
+use fairlead_backlog::sentinel::Sentinel;
 use fairlead_backlog::source::{Credentials, OpenError, SecretKey, Source};
 use fairlead_job::code::Code;
 use fairlead_job::codes::drain_waiter as codes;
@@ -105,19 +106,21 @@ pub(crate) struct Reader<'a> {
     redelivery: Option<Duration>,
     pub(crate) watched: Watched,
     opened: Option<Box<dyn Source + 'a>>,
+    /// Id of the sentinel, once it was ordered.
+    sentinel: Option<String>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads a source of the configuration.
     pub(crate) fn of(source: &NamedSource, place: Place<'a>) -> Self {
         let watched = Watched { name: source.name.clone(), is_intake: false };
-        Self { place, kind: source.kind.clone(), redelivery: source.redelivery, watched, opened: None }
+        Self { place, kind: source.kind.clone(), redelivery: source.redelivery, watched, opened: None, sentinel: None }
     }
 
     /// Reads whether the intake is closed at this object.
     pub(crate) fn of_intake(observed: Observed, place: Place<'a>) -> Self {
         let watched = Watched { name: format!("intake {}", observed.target()), is_intake: true };
-        Self { place, kind: SourceKind::Kubernetes(observed), redelivery: None, watched, opened: None }
+        Self { place, kind: SourceKind::Kubernetes(observed), redelivery: None, watched, opened: None, sentinel: None }
     }
 
     /// Whether it may be able to say only after the intake was closed how much is left: an object that a controller writes, a replica of a
@@ -139,8 +142,21 @@ impl<'a> Reader<'a> {
                 SourceKind::Kubernetes(observed) => Box::new(KubernetesSource::open(self.place, observed.clone()).await?),
                 SourceKind::Server(configuration) => fairlead_backlog::open(configuration, &self.place).await?,
             });
+            if let (Some(source), Some(id)) = (&mut self.opened, &self.sentinel) {
+                source.order_sentinel(id);
+            }
         }
         Ok(())
+    }
+
+    /// The intake is closed: the next reading publishes a sentinel with this id, where the configuration asks for one.
+    pub(crate) fn order_sentinel(&mut self, id: &str) {
+        if self.sentinel.is_none() {
+            self.sentinel = Some(id.to_owned());
+            if let Some(source) = &mut self.opened {
+                source.order_sentinel(id);
+            }
+        }
     }
 
     /// The next reading asks for everything again.
@@ -175,6 +191,9 @@ fn redacted(mut reading: Reading) -> Reading {
     }
     reading.hopeless = reading.hopeless.as_deref().map(redact::text);
     reading.publishers.iter_mut().for_each(|publisher| *publisher = redact::text(publisher));
+    if let Some(Sentinel::Refused(why)) = &mut reading.sentinel {
+        *why = redact::text(why);
+    }
     redact::value(&mut reading.seen);
     reading
 }
@@ -196,6 +215,7 @@ pub(crate) fn code(error: &OpenError) -> &'static Code {
         OpenError::Unreachable { .. } => &codes::UNREACHABLE,
         OpenError::Denied { .. } => &codes::DENIED,
         OpenError::Invalid(_) => &codes::USELESS,
+        OpenError::NoSentinel(_) => &codes::NO_SENTINEL,
         OpenError::Credentials { .. } => &codes::NO_CREDENTIALS,
     }
 }

@@ -10,5 +10,7 @@ mod nats_streaming;
 mod prometheus;
 mod rabbitmq;
 mod scene;
+mod sentinel;
+mod sentinel_kafka;
 mod sql;
 mod sql_hidden;

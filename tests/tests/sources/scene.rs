@@ -74,6 +74,11 @@ impl Opened {
         self.source.renew();
     }
 
+    /// The intake is closed: a sentinel with this id is to be published.
+    pub(crate) fn order_sentinel(&mut self, id: &str) {
+        self.source.order_sentinel(id);
+    }
+
     pub(crate) fn read(&mut self) -> Reading {
         self.runtime.block_on(self.source.read())
     }

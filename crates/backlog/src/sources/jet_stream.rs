@@ -9,15 +9,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::connection::{Login, Tls, TlsFiles, text};
 use crate::http::{Http, TIMEOUT};
 use crate::reading::{Left, Reading};
+use crate::sentinel::Sentinel;
 use crate::source::{Credentials, OpenError, SecretKey, Source};
 use crate::sources::connections::connections;
 
@@ -25,12 +27,14 @@ mod consumer;
 mod group;
 mod history;
 mod judgement;
+pub mod sentinel;
 mod stream;
 mod subject;
 mod unread;
 
 use consumer::Consumer;
 use history::History;
+use sentinel::Ordered;
 use stream::Stream;
 
 /// Some consumers of a stream.
@@ -59,6 +63,9 @@ pub struct Configuration {
     /// Monitoring endpoints (`http://nats.shop:8222`), which name who publishes when nobody should.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub monitoring: Vec<String>,
+    /// A message that is published when the intake is closed: nothing is left only when every consumer has acknowledged it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<sentinel::Configuration>,
 }
 
 /// Who we are, for NATS.
@@ -82,6 +89,10 @@ pub struct JetStream {
     configuration: Configuration,
     monitoring: Vec<Http>,
     history: History,
+    /// Once it was ordered.
+    sentinel: Option<Ordered>,
+    /// What the server did not allow us, as it said it last.
+    denied: watch::Sender<String>,
     /// How many messages were sent.
     sent: Cell<u32>,
 }
@@ -95,7 +106,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     if address.contains('@') {
         return Err(OpenError::Invalid("servers hold credentials; name a Secret under authentication".to_owned()));
     }
-    let client = connect(configuration, &address, credentials).await?;
+    let denied = watch::Sender::new(String::new());
+    let client = connect(configuration, &address, credentials, denied.clone()).await?;
     let mut monitoring = Vec::new();
     for url in &configuration.monitoring {
         let server = Http::new(url, configuration.tls.as_ref(), None, credentials).await?;
@@ -104,15 +116,27 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
         monitoring.push(server);
     }
     let history = History::default();
-    let mut source =
-        JetStream { client, address, configuration: configuration.clone(), monitoring, history, sent: Cell::new(0) };
+    let (configuration, sent) = (configuration.clone(), Cell::new(0));
+    let mut source = JetStream { client, address, configuration, monitoring, history, sentinel: None, denied, sent };
     source.ask().await.map(|_| source)
 }
 
-async fn connect(configuration: &Configuration, address: &str, credentials: &dyn Credentials) -> Result<Client, OpenError> {
+async fn connect(
+    configuration: &Configuration,
+    address: &str,
+    credentials: &dyn Credentials,
+    denied: watch::Sender<String>,
+) -> Result<Client, OpenError> {
+    let note = move |event| {
+        // It is no answer to the request that it belongs to.
+        if let Event::ServerError(ServerError::Other(text)) = event {
+            denied.send_replace(text);
+        }
+        std::future::ready(())
+    };
     let mut options = ConnectOptions::new()
         .name("fairlead")
-        .event_callback(|_| async {})
+        .event_callback(note)
         .connection_timeout(TIMEOUT)
         .request_timeout(Some(TIMEOUT));
     options = options.tls_client_config(TlsFiles::read(configuration.tls.as_ref(), credentials).await?.client_config()?);
@@ -152,6 +176,10 @@ impl Source for JetStream {
             Err(error) => error.into(),
         }
     }
+
+    fn order_sentinel(&mut self, id: &str) {
+        self.sentinel.get_or_insert_with(|| Ordered::new(id));
+    }
 }
 
 /// An error of JetStream's API.
@@ -177,9 +205,11 @@ struct Page {
 impl JetStream {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
         let (name, before) = (self.configuration.stream.clone(), self.sent.get());
-        // The stream first: then every consumer has seen at least so much.
-        let stream: Stream = self.request(&format!("STREAM.INFO.{name}"), "").await?;
-        let consumers = self.consumers().await?;
+        let (mut stream, mut consumers) = self.look().await?;
+        self.check_sentinel(&stream, &consumers)?;
+        if self.publish_sentinel(&stream, &consumers).await? {
+            (stream, consumers) = self.look().await?;
+        }
         let unread = self.unread(&stream, &consumers).await?;
         let has_moved = self.history.look(&stream, &consumers);
         let verdict = judgement::judge(&stream, &consumers, &self.history, &unread, &self.configuration.consumers)
@@ -191,23 +221,34 @@ impl JetStream {
             publishers.extend(connections(server).await);
         }
         let seen = judgement::evidence(&stream, &consumers, &unread);
-        self.history.keep(stream, &consumers);
-        let left = match (verdict.unknown, verdict.left) {
+        let behind = self.sentinel.as_ref().map_or(0, |sentinel| sentinel.behind(&consumers));
+        let left = match (verdict.unknown, verdict.left.max(behind)) {
             (Some(why), _) => Left::Unknown(why),
             (None, 0) => Left::Empty,
             (None, left) => Left::Some(left),
         };
+        let subjects = self.configuration.sentinel.as_ref().map(|sentinel| &sentinel.subjects);
+        let ordered = self.sentinel.as_ref().zip(subjects);
+        let sentinel = ordered.and_then(|(ordered, subjects)| ordered.published(subjects, &consumers));
+        self.history.keep(stream, &consumers);
         Ok(Reading {
             largest: Reading::largest(verdict.each),
             hopeless: verdict.hopeless,
             ends: BTreeMap::from([(name, end)]),
             redelivery: Some(verdict.ack_wait).filter(|wait| *wait > 0).map(Duration::from_nanos),
             publishers,
+            sentinel: sentinel.map(Sentinel::Published),
             server: Some(format!("nats-server {}", self.client.server_info().version)),
             seen,
             requests: self.sent.get().wrapping_sub(before),
             ..Reading::new(left)
         })
+    }
+
+    /// The stream first: then every consumer has seen at least so much.
+    async fn look(&self) -> Result<(Stream, Vec<Consumer>), OpenError> {
+        let stream = self.request(&format!("STREAM.INFO.{}", self.configuration.stream), "").await?;
+        Ok((stream, self.consumers().await?))
     }
 
     async fn consumers(&self) -> Result<Vec<Consumer>, OpenError> {

@@ -8,21 +8,25 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::error::Elapsed;
 
 use crate::connection::{Login, Tls};
 use crate::http::TIMEOUT;
 use crate::positions::positions;
 use crate::reading::{Left, Reading};
+use crate::sentinel::Sentinel;
 use crate::source::{Credentials, OpenError, Source};
 use crate::when_absent::WhenAbsent;
 
 mod cluster;
 mod partition;
 mod scram;
+pub mod sentinel;
 mod wire;
 
 use cluster::{Cluster, Group};
 use partition::{Known, Partition};
+use sentinel::Ordered;
 use wire::{Fault, Security};
 
 /// A consumer group and its topics.
@@ -50,6 +54,10 @@ pub struct Configuration {
     /// What a group or a topic is that is not there.
     #[serde(default)]
     pub when_absent: WhenAbsent,
+    /// A record that is published in every partition when the intake is closed: nothing is left only when the group has come past all of
+    /// them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<sentinel::Configuration>,
 }
 
 /// Who we are, for Kafka.
@@ -101,6 +109,8 @@ pub struct Kafka {
     layout: Option<Layout>,
     /// Whether the next reading may ask where partitions begin, in the place of where they end.
     is_start_due: bool,
+    /// Once it was ordered, where the configuration asks for one.
+    sentinel: Option<Ordered>,
 }
 
 /// The partitions with their leaders, and the group with its coordinator.
@@ -120,11 +130,13 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let security = Security::new(tls.as_ref(), sasl.as_ref(), credentials).await?;
     let cluster = Cluster::new(brokers.clone(), security);
     let (known, others, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut source =
-        Kafka { cluster, configuration: configuration.clone(), known, others, ends, layout: None, is_start_due: false };
+    let (configuration, layout, sentinel) = (configuration.clone(), None, None);
+    let mut source = Kafka { cluster, configuration, known, others, ends, layout, is_start_due: false, sentinel };
     source.ask().await?;
+    source.require_sentinel().await?;
     // It is for the evidence only: who may not see the other topics is told nothing of them.
-    let others = tokio::time::timeout(TIMEOUT, source.cluster.others(&configuration.group, &configuration.topics)).await;
+    let Configuration { group, topics, .. } = &source.configuration;
+    let others = tokio::time::timeout(TIMEOUT, source.cluster.others(group, topics)).await;
     match others {
         Ok(Ok(others)) => source.others = others,
         _ => source.cluster.disconnect(),
@@ -144,13 +156,33 @@ impl Source for Kafka {
     fn renew(&mut self) {
         self.layout = None;
     }
+
+    fn order_sentinel(&mut self, id: &str) {
+        if self.configuration.sentinel.is_some() {
+            self.sentinel.get_or_insert_with(|| Ordered::new(id));
+        }
+    }
 }
 
 impl Kafka {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
+        let asked = tokio::time::timeout(TIMEOUT, self.try_ask()).await;
+        self.answered(asked)
+    }
+
+    /// Fails where the sentinel that the configuration asks for cannot be published.
+    async fn require_sentinel(&mut self) -> Result<(), OpenError> {
+        if self.configuration.sentinel.is_none() {
+            return Ok(());
+        }
+        let asked = tokio::time::timeout(TIMEOUT, self.cluster.require_write(&self.configuration.topics)).await;
+        self.answered(asked)
+    }
+
+    fn answered<T>(&mut self, asked: Result<Result<T, Fault>, Elapsed>) -> Result<T, OpenError> {
         let address = self.configuration.brokers.join(", ");
-        let error = match tokio::time::timeout(TIMEOUT, self.try_ask()).await {
-            Ok(Ok(reading)) => return Ok(reading),
+        let error = match asked {
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(Fault::Open(error))) => error,
             Ok(Err(Fault::Broker(source))) => OpenError::Unreachable { address, source },
             Err(_) => OpenError::Unreachable { address, source: "no answer in time".into() },
@@ -209,6 +241,10 @@ impl Kafka {
             Some(layout) => (layout, false),
             None => (self.lay_out().await?, true),
         };
+        // Who is not there comes past nothing.
+        if let Some(sentinel) = self.sentinel.as_mut().filter(|_| layout.group.is_some()) {
+            sentinel.publish(&mut self.cluster, &layout.partitions).await?;
+        }
         self.look(&mut layout, is_new).await?;
         let reading = self.judge(&layout).await;
         self.layout = Some(layout);
@@ -225,6 +261,12 @@ impl Kafka {
         self.ends.clone_from(&ends);
         let uncommitted = if state.is_none() { Uncommitted::Empty } else { *uncommitted };
         let (left, hopeless) = judge(partitions, group, uncommitted);
+        let ordered = self.sentinel.as_ref().filter(|_| state.is_some());
+        let left = match (left, ordered.map_or(0, |sentinel| sentinel.behind(partitions))) {
+            (Left::Empty, behind) if behind > 0 => Left::Some(behind),
+            (left, _) => left,
+        };
+        let sentinel = ordered.and_then(|sentinel| sentinel.published(partitions, group)).map(Sentinel::Published);
         let has_left = |one: &&Partition| one.left(uncommitted).is_ok_and(|left| left > 0);
         let each = partitions.iter().filter(has_left).map(|one| one.in_words(uncommitted)).collect();
         let (left, hopeless) = match partition::gone(&self.known, partitions, group) {
@@ -240,6 +282,7 @@ impl Kafka {
             hopeless,
             ends,
             publishers,
+            sentinel,
             server: self.cluster.version(),
             seen: json!({"group": state.as_ref().map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen,
                 "otherTopics": self.others}),

@@ -112,7 +112,6 @@ impl NatsStreaming {
             (None, left) => Left::Some(left),
         };
         Ok(Reading {
-            left,
             largest: Reading::largest(verdict.each),
             hopeless: verdict.hopeless,
             ends,
@@ -121,6 +120,7 @@ impl NatsStreaming {
             server: Some(self.server.to_string()),
             requests: requests + monitoring::pages(channels.len()),
             seen: json!({ "serverId": self.server.id(), "channels": verdict.seen }),
+            ..Reading::new(left)
         })
     }
 

@@ -70,6 +70,7 @@ impl Queue {
             ends: BTreeMap::from([("queue".to_owned(), end)]),
             redelivery: Some(Duration::from_millis(self.redelivery)),
             publishers: vec!["shop".to_owned()],
+            sentinel: None,
             server: None,
             requests: 1,
             seen: Value::Null,

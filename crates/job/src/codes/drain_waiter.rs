@@ -73,6 +73,17 @@ crate::codes! {
         "A proof takes at least the grace period, and longer than the broker takes to deliver again. The run ends earlier, so the intake \
          would be closed in vain.",
         "Give the run more time with --run-timeout, or make the longest wait that the message names shorter.";
+    pub NOT_REACHED = "DW120", Refused, "The event does not reach the new side",
+        "After the redirect the job sends the event over new connections, until the answer is the expected one. Another one came for as long \
+         as `within` of the event. kube-proxy follows a Service within about two seconds. The intake is open again, and the Service leads to \
+         the old side.",
+        "Compare the answer that the message names with `expect`. If it is that of the old side, see which pods the Service leads to with \
+         `kubectl get endpointslices`, and whether the address is the Service's own; then run again.";
+    pub NO_SENTINEL = "DW121", Refused, "The sentinel cannot be published",
+        "The configuration of the source asks for a sentinel: a message that is published when the intake is closed, and that every reader \
+         must come past. The server does not take it, or a reader would never get it. If the intake had been closed, it is open again.",
+        "Do what the message says: allow the user to publish there, name a subject or topic that takes the message, or leave `sentinel` out. \
+         Then run again.";
     pub NOTHING_PROVEN = "DW201", Done, "Nothing is proven, only time has passed",
         "The configuration names no source, so nobody has looked whether something is in flight. The job has waited for the grace period.",
         "Name a source in the section `drain`; --require-proof refuses to go on without one.";
@@ -102,4 +113,8 @@ crate::codes! {
         "A Service that leads elsewhere, or a field that has another value, ends no connection that is open. Only an end position that moves \
          shows that somebody still publishes, and no source has one.",
         "Name a source with an end position: `end` of a query, `ends` of HTTP, or a broker. Or name the workload that publishes under `scale`.";
+    pub SAME_ANSWER = "DW210", Done, "The event does not tell the new side from the old one",
+        "The event of a redirect expects a status only. The old side may answer the same, and then the event shows that somebody answers new \
+         connections, and not who.",
+        "Name under `expect` a header, or a value of the body, that only the new side answers.";
 }

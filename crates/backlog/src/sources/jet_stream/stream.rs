@@ -30,8 +30,22 @@ pub(super) struct StreamConfig {
     pub(super) name: String,
     pub(super) retention: Retention,
     #[serde(default)]
-    subjects: Vec<String>,
-    subject_transform: Option<Value>,
+    pub(super) subjects: Vec<String>,
+    pub(super) subject_transform: Option<Value>,
+    pub(super) mirror: Option<Value>,
+    #[serde(default)]
+    pub(super) sealed: bool,
+    #[serde(default)]
+    pub(super) discard: Discard,
+    /// Limits; none where they are 0 or less.
+    #[serde(default)]
+    pub(super) max_msgs: i64,
+    #[serde(default)]
+    pub(super) max_bytes: i64,
+    #[serde(default)]
+    pub(super) max_msgs_per_subject: i64,
+    #[serde(default)]
+    pub(super) max_msg_size: i64,
     /// Messages may be orders to the server to publish later.
     #[serde(default)]
     pub(super) allow_msg_schedules: bool,
@@ -45,9 +59,22 @@ pub(super) enum Retention {
     WorkQueue,
 }
 
+/// What a stream that is full does with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Discard {
+    /// Its oldest one goes.
+    #[default]
+    Old,
+    /// It does not take the new one.
+    New,
+}
+
 #[derive(Deserialize)]
 pub(super) struct State {
     pub(super) messages: u64,
+    #[serde(default)]
+    pub(super) bytes: u64,
     first_seq: u64,
     pub(super) last_seq: u64,
     #[serde(default)]

@@ -59,13 +59,13 @@ pub(super) struct Cluster {
 }
 
 /// The id under which a broker is kept whose own is not known yet.
-const BOOTSTRAP: i32 = -1;
+pub(super) const BOOTSTRAP: i32 = -1;
 
-fn string(text: &str) -> StrBytes {
+pub(super) fn string(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(string(name))
 }
 
@@ -75,7 +75,7 @@ fn offset(number: i64) -> Option<u64> {
 }
 
 /// The indexes of the partitions, by topic.
-fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<String, Vec<&'a Partition>> {
+pub(super) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<String, Vec<&'a Partition>> {
     let mut topics = BTreeMap::<String, Vec<&Partition>>::new();
     for partition in partitions {
         topics.entry(partition.topic.to_string()).or_default().push(partition);
@@ -100,7 +100,8 @@ impl Cluster {
         self.level.map(|level| format!("kafka (metadata.version {level})"))
     }
 
-    async fn broker(&mut self, id: i32) -> Result<&mut Broker, Fault> {
+    /// The broker of this id, which is sent a message now.
+    pub(super) async fn broker(&mut self, id: i32) -> Result<&mut Broker, Fault> {
         if !self.brokers.contains_key(&id) {
             let broker = match self.addresses.get(&id) {
                 Some(address) => Broker::connect(address, &self.security).await?,
@@ -383,7 +384,7 @@ impl Cluster {
     }
 }
 
-fn leaders(partitions: &[Partition]) -> Vec<i32> {
+pub(super) fn leaders(partitions: &[Partition]) -> Vec<i32> {
     let mut all: Vec<i32> = partitions.iter().map(|partition| partition.leader).collect();
     all.sort_unstable();
     all.dedup();

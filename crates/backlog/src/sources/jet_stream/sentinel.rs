@@ -1,0 +1,201 @@
+//! The sentinel of a stream: which one can be published, when, and whether every consumer has come past it.
+
+use std::collections::BTreeMap;
+
+use async_nats::HeaderMap;
+use async_nats::client::RequestErrorKind;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::JetStream;
+use super::consumer::Consumer;
+use super::stream::{Discard, Retention, Stream};
+use super::subject::is_covered;
+use crate::sentinel::{HEADER, Published, body, readers};
+use crate::source::OpenError;
+
+/// The server's code for a stream that is full; it comes with the status of a server that is busy.
+const FULL: u32 = 10077;
+
+/// The most bytes that a sentinel has, with its headers: a namespace, a ticket and a subject are in it.
+const SIZE: usize = 1024;
+
+/// Where a sentinel is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// Subjects of the stream. Every consumer takes at least one of them; nothing else should be published there.
+    pub subjects: Vec<String>,
+}
+
+/// A sentinel that is to be published, or was.
+pub(super) struct Ordered {
+    pub(super) id: String,
+    /// Its number by subject, as far as it is published.
+    numbers: BTreeMap<String, u64>,
+}
+
+impl Ordered {
+    pub(super) fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), numbers: BTreeMap::new() }
+    }
+
+    /// What is known of it; none while it is not in every subject.
+    pub(super) fn published(&self, subjects: &[String], consumers: &[Consumer]) -> Option<Published> {
+        let is_whole = subjects.iter().all(|subject| self.numbers.contains_key(subject));
+        is_whole.then(|| Published {
+            id: self.id.clone(),
+            positions: json!(self.numbers),
+            readers: readers("consumer", consumers.len(), consumers.iter().map(|consumer| consumer.name.as_str())),
+            is_passed: self.behind(consumers) == 0,
+        })
+    }
+
+    /// How many consumers have not come past it.
+    pub(super) fn behind(&self, consumers: &[Consumer]) -> u64 {
+        let is_behind = |consumer: &&Consumer| {
+            let its = self.numbers.iter().filter(|(subject, _)| takes(consumer, subject)).map(|(_, number)| *number);
+            its.max().is_some_and(|last| consumer.ack_floor.stream_seq < last)
+        };
+        consumers.iter().filter(is_behind).count() as u64
+    }
+}
+
+fn takes(consumer: &Consumer, subject: &str) -> bool {
+    let filters = consumer.filters();
+    filters.is_empty() || is_covered(subject, filters)
+}
+
+/// `PubAck`.
+#[derive(Deserialize)]
+struct Acknowledgement {
+    stream: Option<String>,
+    #[serde(default)]
+    seq: u64,
+    error: Option<PublishError>,
+}
+
+#[derive(Deserialize)]
+struct PublishError {
+    code: u16,
+    #[serde(default)]
+    err_code: u32,
+    description: String,
+}
+
+/// Why this stream can hold no sentinel, or a consumer would never get it.
+pub(super) fn check(
+    subjects: &[String],
+    stream: &Stream,
+    consumers: &[Consumer],
+    most: usize,
+    size: usize,
+) -> Result<(), String> {
+    let (name, config) = (&stream.config.name, &stream.config);
+    let is_plain = |subject: &String| {
+        !subject.contains(char::is_whitespace) && !subject.split('.').any(|token| matches!(token, "" | "*" | ">"))
+    };
+    if subjects.is_empty() {
+        return Err("sentinel: name one of the stream's subjects under subjects".to_owned());
+    }
+    if let Some(subject) = subjects.iter().find(|subject| !is_plain(subject)) {
+        return Err(format!("sentinel: {subject:?} is no subject that a message can have"));
+    }
+    if config.mirror.is_some() {
+        return Err(format!("stream {name} is a mirror, which nobody can publish to: name the stream that it mirrors"));
+    }
+    if config.sealed {
+        return Err(format!("stream {name} is sealed, and takes no message any more"));
+    }
+    if config.subject_transform.is_some() {
+        return Err(format!("stream {name} changes subjects (subject_transform), so nobody knows who would get a sentinel"));
+    }
+    if let Some(subject) = subjects.iter().find(|subject| !is_covered(subject, &config.subjects)) {
+        return Err(format!("stream {name} does not take subject {subject}, but {}", config.subjects.join(", ")));
+    }
+    let limit = usize::try_from(config.max_msg_size).ok().filter(|limit| *limit > 0).unwrap_or(most).min(most);
+    if size > limit {
+        return Err(format!("a sentinel has {size} bytes, and stream {name} takes {limit} in a message"));
+    }
+    match consumers.iter().find(|consumer| !subjects.iter().any(|subject| takes(consumer, subject))) {
+        Some(consumer) => Err(format!(
+            "consumer {} takes none of {}: name a subject under sentinel.subjects that it takes",
+            consumer.name,
+            subjects.join(", ")
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether there is room, or so much that a message goes for it which everybody has acknowledged.
+fn has_room(stream: &Stream, consumers: &[Consumer], size: u64) -> Result<bool, String> {
+    let (config, state) = (&stream.config, &stream.state);
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
+    let is_full = limit(config.max_msgs).is_some_and(|most| state.messages >= most)
+        || limit(config.max_bytes).is_some_and(|most| state.bytes + size > most);
+    if is_full && config.discard == Discard::New && config.retention == Retention::Limits {
+        return Err(format!("stream {} is full, and takes no message any more (discard: new)", config.name));
+    }
+    let drops = is_full || limit(config.max_msgs_per_subject).is_some();
+    Ok(!drops || consumers.iter().all(|consumer| consumer.left() == 0))
+}
+
+impl JetStream {
+    /// Whether the stream can hold the sentinel that the configuration asks for.
+    pub(super) fn check_sentinel(&self, stream: &Stream, consumers: &[Consumer]) -> Result<(), OpenError> {
+        let Some(Configuration { subjects }) = &self.configuration.sentinel else { return Ok(()) };
+        let most = self.client.server_info().max_payload;
+        check(subjects, stream, consumers, most, SIZE).map_err(OpenError::NoSentinel)
+    }
+
+    /// Publishes what is due of the sentinel, unless a message would go for it that somebody needs. Whether it has published anything.
+    pub(super) async fn publish_sentinel(&mut self, stream: &Stream, consumers: &[Consumer]) -> Result<bool, OpenError> {
+        let (Some(Configuration { subjects }), Some(ordered)) = (&self.configuration.sentinel, &self.sentinel) else {
+            return Ok(false);
+        };
+        let is_due = |subject: &&String| !ordered.numbers.contains_key(*subject);
+        let due: Vec<String> = subjects.iter().filter(is_due).cloned().collect();
+        let id = ordered.id.clone();
+        if due.is_empty() || !has_room(stream, consumers, SIZE as u64).map_err(OpenError::NoSentinel)? {
+            return Ok(false);
+        }
+        for subject in due {
+            let number = self.publish(&subject, &id).await?;
+            self.sentinel.get_or_insert_with(|| Ordered::new(&id)).numbers.insert(subject, number);
+        }
+        Ok(true)
+    }
+
+    /// Publishes the sentinel of this id, and returns its number. The server knows by the id whether it has it already.
+    async fn publish(&self, subject: &str, id: &str) -> Result<u64, OpenError> {
+        let refused = |why: String| OpenError::NoSentinel(format!("{subject}: {why}"));
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{id}/{subject}").as_str());
+        headers.insert(HEADER, id);
+        self.sent.set(self.sent.get().wrapping_add(1));
+        let mut denied = self.denied.subscribe();
+        let is_ours =
+            |text: &String| text.to_lowercase().contains(&format!("for publish to \"{}\"", subject.to_lowercase()));
+        let answer = tokio::select! {
+            answer = self.client.request_with_headers(subject.to_owned(), headers, body(id)) => answer,
+            // Nobody answers then.
+            Ok(text) = denied.wait_for(is_ours) => return Err(refused(format!("{} says: {}", self.address, *text))),
+        };
+        let message = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => refused("no stream takes it".to_owned()),
+            RequestErrorKind::TimedOut => {
+                self.unreachable("the sentinel is not acknowledged; there may be no leader".to_owned())
+            }
+            _ => self.unreachable(error.to_string()),
+        })?;
+        let answer: Acknowledgement = serde_json::from_slice(&message.payload)
+            .map_err(|error| OpenError::Invalid(format!("the sentinel is not acknowledged as expected: {error}")))?;
+        let name = &self.configuration.stream;
+        match (answer.error, answer.stream) {
+            (Some(error), _) if error.code >= 500 && error.err_code != FULL => Err(self.unreachable(error.description)),
+            (Some(error), _) => Err(refused(error.description)),
+            (None, Some(stream)) if stream != *name => Err(refused(format!("stream {stream} takes it, and not {name}"))),
+            (None, _) => Ok(answer.seq),
+        }
+    }
+}
