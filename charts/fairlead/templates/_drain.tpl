@@ -29,6 +29,12 @@ given to one account twice.
 {{- if or .scale .redirect -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "" "kind" "Pod") "verbs" (list "list")) -}}
 {{- end -}}
+{{- with .redirect -}}
+{{- /* What is sent, and what is answered, may look like one. */}}
+{{- range include "fairlead.secretsIn" (dict "in" (omit (.event | default dict) "body" "expect") "namespace" $.Release.Namespace) | fromJsonArray -}}
+{{- $_ := append (get $secrets .namespace | default list) .name | uniq | sortAlpha | set $secrets .namespace -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- range $drain.sources -}}
 {{- with .kubernetes -}}
@@ -96,7 +102,7 @@ Rules for the end of the holds: those of a purge, and those of a drain. Without 
 {{- omit $held "apps|deployments" "apps|deployments/scale" | include "fairlead.asRules" -}}
 {{- end -}}
 
-{{/* Secrets outside a namespace that a source refers to, wherever it does: {namespace, name, key}. As JSON. */}}
+{{/* Secrets outside a namespace that a source or an event refers to, wherever it does: {namespace, name, key}. As JSON. */}}
 {{- define "fairlead.secretsIn" -}}
 {{- $namespace := .namespace -}}
 {{- $names := list -}}

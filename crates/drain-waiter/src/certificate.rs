@@ -1,12 +1,18 @@
 //! The certificate: what was read, and by which rules that proves an empty backlog. It is checked without the cluster, by the same rules. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, SystemTime};
 
 use fairlead_backlog::reading::{Left, Reading};
+use fairlead_backlog::sentinel::Sentinel;
 use fairlead_migration::evidence::{self, Condition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::event::Reached;
+use crate::passage::{self, Passage};
 use crate::proof::{Proof, Rules, Span, Verdict, Watched, first_difference, is_over, is_proof};
 
 /// What a run has seen; the evidence of its ticket.
@@ -25,6 +31,9 @@ pub(crate) struct Evidence {
     rules: WrittenRules,
     /// The intake, and the values that close it: when one is open, the proof says nothing of now.
     rests_on: Vec<Condition>,
+    /// Services whose new connections were shown to lead to the new side.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    reached: Vec<Reached>,
     sources: Vec<Seen>,
     /// The rounds in a row in which every source was empty and no end position moved.
     row: Vec<WrittenSpan>,
@@ -53,6 +62,9 @@ struct WrittenSpan {
 struct Seen {
     name: String,
     is_intake: bool,
+    /// The sentinel, once it is published.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sentinel: Option<Passage>,
     beginning: Option<Reading>,
     /// At the beginning of the row.
     row: Option<Reading>,
@@ -77,10 +89,11 @@ impl From<WrittenSpan> for Span {
 
 impl Evidence {
     /// Nothing has been read yet.
-    pub(crate) fn begin(rules: Rules, rests_on: Vec<Condition>, sources: &[Watched]) -> Self {
+    pub(crate) fn begin(rules: Rules, rests_on: Vec<Condition>, reached: Vec<Reached>, sources: &[Watched]) -> Self {
         let seen = |source: &Watched| Seen {
             name: source.name.clone(),
             is_intake: source.is_intake,
+            sentinel: None,
             beginning: None,
             row: None,
             end: None,
@@ -98,13 +111,14 @@ impl Evidence {
                 redelivery_millis: millis(rules.redelivery),
             },
             rests_on,
+            reached,
             sources: sources.iter().map(seen).collect(),
             row: Vec::new(),
         }
     }
 
     /// Adds what a round has brought.
-    pub(crate) fn add(&mut self, proof: &Proof, verdict: &Verdict, readings: Vec<Reading>) {
+    pub(crate) fn add(&mut self, proof: &Proof, span: Span, verdict: &Verdict, readings: Vec<Reading>) {
         self.row = proof.row().iter().copied().map(WrittenSpan::from).collect();
         self.closed_after_millis = proof.closed().map(millis);
         self.rules.redelivery_millis = millis(proof.redelivery());
@@ -117,6 +131,9 @@ impl Evidence {
             other => other.message(),
         };
         for (seen, reading) in self.sources.iter_mut().zip(readings) {
+            if let Some(Sentinel::Published(published)) = &reading.sentinel {
+                seen.sentinel = Some(Passage::after(seen.sentinel.take(), published, millis(span.to)));
+            }
             match self.row.len() {
                 0 => seen.row = None,
                 1 => seen.row = Some(reading.clone()),
@@ -125,6 +142,14 @@ impl Evidence {
             seen.beginning.get_or_insert_with(|| reading.clone());
             seen.end = Some(reading);
         }
+    }
+
+    /// How each sentinel was passed, in words: `orders: proven by a sentinel, published at …`.
+    pub(crate) fn passages(&self) -> Vec<String> {
+        let line = |seen: &Seen| {
+            Some(format!("{}: proven by a sentinel, {}", seen.name, seen.sentinel.as_ref()?.in_words(&self.began)))
+        };
+        self.sources.iter().filter_map(line).collect()
     }
 
     /// The last reading of each source.
@@ -149,8 +174,9 @@ impl Evidence {
         if let Some(pair) = row.windows(2).find(|pair| pair[0].to > pair[1].from) {
             return Err(format!("the round at {:?} begins before the one before it has ended", pair[1].from));
         }
+        let closed = self.closed_after_millis.map(Duration::from_millis);
         let mut redelivery = Duration::from_millis(redelivery_millis);
-        for Seen { name, row, end, .. } in &self.sources {
+        for Seen { name, row, end, sentinel, .. } in &self.sources {
             let (Some(row), Some(end)) = (row, end) else { return Err(format!("source {name} was not read")) };
             for reading in [row, end] {
                 if reading.left != Left::Empty || reading.hopeless.is_some() {
@@ -161,13 +187,14 @@ impl Evidence {
             if let Some(position) = first_difference(&row.ends, &end.ends) {
                 return Err(format!("source {name}: the end position {position} moved"));
             }
+            passage::check(sentinel.as_ref(), [row, end], closed).map_err(|what| format!("source {name}: {what}"))?;
         }
+        self.check_reached()?;
         // Two rounds are the least that the command line takes.
         if !is_proof(&row, samples.max(2), redelivery) {
             let count = row.len();
             return Err(format!("{count} rounds are too few, or not longer than the time of redelivery of {redelivery:?}"));
         }
-        let closed = self.closed_after_millis.map(Duration::from_millis);
         let is_after = row.first().zip(closed).is_some_and(|(first, closed)| first.from >= closed);
         if !is_after {
             return Err("the first round began before the intake was closed".to_owned());
@@ -194,12 +221,52 @@ impl Evidence {
         let intake: Vec<String> = self.rests_on.iter().map(|it| it.target.to_string()).collect();
         let intake = if intake.is_empty() { "none".to_owned() } else { intake.join(", ") };
         Ok(format!(
-            "{} was empty in {} rounds in a row, over {}{longer}; {positions}; from {} on; intake that was closed: {intake}",
+            "{} was empty in {} rounds in a row, over {}{longer}; {positions}; from {} on; intake that was closed: {intake}{}{}",
             names.join(", "),
             row.len(),
             text(span),
-            self.began
+            self.began,
+            self.proven_and_observed(),
+            self.new_connections(),
         ))
+    }
+
+    /// Whether every event was answered as expected, through a Service that the proof rests on.
+    fn check_reached(&self) -> Result<(), String> {
+        for Reached { service, status, tries, .. } in &self.reached {
+            let is_redirected =
+                self.rests_on.iter().any(|it| it.target == *service && !it.fields["spec"]["selector"].is_null());
+            if !is_redirected {
+                return Err(format!("an event was sent through {service}, which was not redirected"));
+            }
+            if *tries == 0 || !(200..=599).contains(status) {
+                return Err(format!("the event through {service} was not answered"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a sentinel proves, and what was only observed; nothing where no source has one.
+    fn proven_and_observed(&self) -> String {
+        let proven = self.passages();
+        if proven.is_empty() {
+            return String::new();
+        }
+        let observed: Vec<&str> =
+            self.sources.iter().filter(|it| !it.is_intake && it.sentinel.is_none()).map(|it| it.name.as_str()).collect();
+        let observed = if observed.is_empty() { String::new() } else { format!("; only observed: {}", observed.join(", ")) };
+        format!("; {}{observed}", proven.join("; "))
+    }
+
+    /// Where new connections lead.
+    fn new_connections(&self) -> String {
+        let line = |Reached { service, url, status, expected, tries, at, .. }: &Reached| {
+            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+            format!(
+                "; new connections to {service}: {url} answered HTTP {status} at {at} after {tries}, and {expected} was expected"
+            )
+        };
+        self.reached.iter().map(line).collect::<Vec<_>>().concat()
     }
 }
 
@@ -229,100 +296,4 @@ pub(crate) fn verify(certificate: &Value) -> Result<String, String> {
     let open: Vec<&str> = certificate["openAgain"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let since = if open.is_empty() { String::new() } else { format!("; since then open again: {}", open.join("; ")) };
     Ok(format!("release {release} in namespace {namespace}: {said}{since}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::json;
-
-    use super::*;
-
-    const RULES: Rules = Rules {
-        samples: 3,
-        grace: Duration::from_secs(1),
-        stall: Duration::from_secs(30),
-        redelivery: Duration::from_secs(2),
-    };
-
-    fn certificate(sources: &[Watched]) -> Value {
-        let mut proof = Proof::new(RULES, sources.to_vec());
-        let rests_on = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "a", "name": "b", "fields": {"spec": {"replicas": 0}}}]);
-        let mut evidence = Evidence::begin(RULES, serde_json::from_value(rests_on).expect("valid"), sources);
-        for second in 0..9 {
-            let at = Duration::from_secs(second);
-            let left = if second == 0 { Left::Some(3) } else { Left::Empty };
-            let ends = BTreeMap::from([("orders/0".to_owned(), 7)]);
-            let reading = Reading { left, ends, redelivery: Some(Duration::from_secs(1)), ..Reading::unknown("") };
-            let readings: Vec<Reading> = sources.iter().map(|_| reading.clone()).collect();
-            let verdict = proof.add(Span { from: at, to: at }, &readings);
-            evidence.add(&proof, &verdict, readings);
-            if verdict == Verdict::Proven {
-                break;
-            }
-        }
-        sign(&serde_json::to_value(&evidence).expect("plain data"))
-    }
-
-    fn sign(seen: &Value) -> Value {
-        let mut document =
-            json!({"apiVersion": "fairlead.dev/v1", "kind": "Certificate", "phase": "Committed", "evidence": seen});
-        document["digest"] = evidence::digest(&document).into();
-        document
-    }
-
-    #[test]
-    fn a_certificate_holds_and_whatever_is_changed_in_it_is_found() {
-        let sources = [("intake Deployment a/b", true), ("orders", false)];
-        let sources = sources.map(|(name, is_intake)| Watched { name: name.to_owned(), is_intake });
-        let good = certificate(&sources);
-        assert!(
-            verify(&good)
-                .expect("it holds")
-                .contains("orders was empty in 4 rounds in a row, over 3s, longer than the 2s of"),
-            "{good}"
-        );
-        let said = verify(&good).expect("it holds");
-        assert!(said.contains("; no end position moved from the first of them to the last; from "), "{said}");
-        let mut changed = good.clone();
-        changed["evidence"]["rules"]["samples"] = json!(1);
-        assert!(verify(&changed).expect_err("changed").contains("it was changed"));
-        let mut opened = good.clone();
-        opened["openAgain"] = json!(["Deployment a/b: spec.replicas is 2, and was 0"]);
-        opened["digest"] = evidence::digest(&opened).into();
-        assert!(
-            verify(&opened)
-                .expect("it holds")
-                .ends_with("; since then open again: Deployment a/b: spec.replicas is 2, and was 0")
-        );
-        let mut undone = good.clone();
-        undone["phase"] = "RolledBack".into();
-        assert!(verify(&undone).expect_err("changed").contains("it was changed"));
-        undone["digest"] = evidence::digest(&undone).into();
-        assert!(verify(&undone).expect_err("open again").contains("RolledBack"));
-        // Signed anew, it still has to meet its rules.
-        let cases: [(&str, Value, &str); 8] = [
-            ("/isProven", json!(false), "it says itself"),
-            ("/sources/1/end/left", json!({"some": 1}), "source orders was not empty"),
-            ("/sources/1/end/ends", json!({"orders/0": 8}), "the end position orders/0 moved"),
-            ("/sources/1/row/redelivery", json!({"secs": 60, "nanos": 0}), "not longer than the time of redelivery of 60s"),
-            ("/sources/1/row", Value::Null, "source orders was not read"),
-            ("/row", json!([{"fromMillis": 9000, "toMillis": 9000}]), "1 rounds are too few"),
-            ("/closedAfterMillis", json!(4000), "before the intake was closed"),
-            ("/rules/gracePeriodMillis", json!(60_000), "the grace period was not over"),
-        ];
-        for (pointer, value, expected) in cases {
-            let mut seen = good["evidence"].clone();
-            *seen.pointer_mut(pointer).expect(pointer) = value;
-            let error = verify(&sign(&seen)).expect_err(expected);
-            assert!(error.contains(expected), "{expected}: {error}");
-        }
-    }
-
-    #[test]
-    fn time_alone_is_no_proof() {
-        let none = certificate(&[]);
-        assert!(verify(&none).expect_err("nothing was read").contains("nothing is proven"), "{none}");
-    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use fairlead_backlog::event::Event;
 use fairlead_job::codes::shared;
 use fairlead_job::configuration::{Section, section, section_of_text};
 use fairlead_job::failure::Failure;
@@ -77,6 +78,8 @@ pub(crate) struct Redirect {
     name: String,
     /// The whole selector.
     pub(crate) selector: Map<String, Value>,
+    /// What shows that new connections lead to the new side.
+    pub(crate) event: Option<Box<Event>>,
 }
 
 /// A field of an object, and its value.
@@ -268,6 +271,10 @@ mod tests {
             ("drain: {intake: [{scale: {name: b}}]}".to_owned(), "missing field `namespace`"),
             ("drain: {intake: [{stop: {name: b}}]}".to_owned(), "unknown variant `stop`"),
             ("drain: {intake: [{redirect: {namespace: a, name: b, selector: {}}}]}".to_owned(), "has an empty selector"),
+            (
+                "drain: {intake: [{redirect: {namespace: a, name: b, selector: {app: c}, event: {url: x}}}]}".to_owned(),
+                "drain.intake[0].redirect.event: url \"x\" is no URL of http or https",
+            ),
             (
                 "drain: {intake: [{set: {apiVersion: v1, kind: Pod, name: b, field: [status, x], value: 1}}]}".to_owned(),
                 "field \"status.x\" cannot be set",

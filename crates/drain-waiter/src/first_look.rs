@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use fairlead_backlog::event::Event;
 use fairlead_backlog::reading::{Left, Reading};
 use fairlead_job::codes::drain_waiter as codes;
+use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
+use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::PlanBuilder;
 use futures::future::join_all;
 use tokio::time::sleep;
@@ -12,7 +15,7 @@ use tokio::time::sleep;
 use crate::configuration::Intake;
 use crate::options::Options;
 use crate::readers::readers;
-use crate::sources::{Place, Reader, refusal, target};
+use crate::sources::{Place, Reader, code, refusal, target};
 
 /// A leader that is being elected is there a moment later.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,6 +24,7 @@ const ATTEMPTS: usize = 3;
 /// Looks, where there is a cluster to look from: not for a plan from files. `time` is what the run has.
 pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
     add_what_is_missing(plan, options);
+    add_events(plan, options, place).await;
     let (mut redelivery, mut shows_moves) = (options.rules.redelivery, false);
     if let Some(place) = place {
         let mut readers = readers(options.drain, place);
@@ -41,12 +45,38 @@ pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Op
         }
         let is_seen_to_close = |intake: &Intake| matches!(intake, Intake::Scale(_) | Intake::Suspend(_));
         if !shows_moves && !options.drain.sources.is_empty() && !options.drain.intake.iter().all(is_seen_to_close) {
-            let message = "no source has an end position, and a redirect or a field does not end connections that are open";
-            plan.warn(codes::UNSEEN.finding(target("drain"), message));
+            let what = if events(options).next().is_some() {
+                "a redirect or a field does not end connections that are open; an event shows only where new ones lead"
+            } else {
+                "a redirect or a field does not end connections that are open"
+            };
+            plan.warn(codes::UNSEEN.finding(target("drain"), format!("no source has an end position, and {what}")));
         }
     }
     if let Some(finding) = time.and_then(|time| too_late(options, redelivery, time)) {
         plan.refuse(finding);
+    }
+}
+
+/// The events of redirects, each with the Service.
+fn events<'a>(options: &Options<'a>) -> impl Iterator<Item = (Target, &'a Event)> {
+    options.drain.intake.iter().filter_map(|intake| match intake {
+        Intake::Redirect(redirect) => Some((intake.target(), redirect.event.as_deref()?)),
+        _ => None,
+    })
+}
+
+/// Whether every event can be sent, and shows what it is to show. None is sent.
+async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>) {
+    for (service, event) in events(options) {
+        if !event.tells_sides_apart() {
+            let message = format!("the event expects {}, which the old side may answer as well", event.wanted());
+            plan.warn(codes::SAME_ANSWER.finding(service.clone(), message));
+        }
+        let Some(place) = place else { continue };
+        if let Err(error) = event.prepare(&place).await {
+            plan.refuse(code(&error).finding(service, format!("its event: {}", chain(&error))));
+        }
     }
 }
 

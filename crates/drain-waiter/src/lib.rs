@@ -5,7 +5,8 @@
 //!   - `intake`: what closing makes of an object; `surroundings`: autoscalers, and both sides of a redirect
 //! - `first_look`: every source is opened and read before anything is closed
 //! - `sources`: what can be read, and each reading; `readers`: all that is read of a drain
-//! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds
+//! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds; `passage`: of it a sentinel
+//! - `event`: shows over new connections that a redirect leads to the new side
 //! - `closed`: whether the intake stays closed, and who opens it
 //! - `step`: the step; `wait`: its rounds; `progress`: what an operator sees of them; `check`: one round
 //!
@@ -20,15 +21,23 @@
 //! Situation: what is drained from one queue is often published to the next one, whose end moves. Decision: a move counts against the
 //! publishers when everything was empty in the two rounds before, or when nothing less is left for too long. Consequence: chains of
 //! queues drain, and a publisher that goes on is found as soon as its consumers have caught up, or do not.
+//!
+//! # Decision: an event and a sentinel carry the id of the run
+//!
+//! Situation: a run that is resumed does not know what the process before it has sent. Decision: it sends both again, with the same id.
+//! Consequence: JetStream keeps one sentinel within its `duplicate_window`; Kafka keeps two, which do no harm. A receiver of events that knows
+//! ids takes one; any other one must bear two.
 
 pub mod args;
 mod certificate;
 mod check;
 mod closed;
 mod configuration;
+mod event;
 mod first_look;
 mod intake;
 mod options;
+mod passage;
 mod plan;
 mod progress;
 mod proof;

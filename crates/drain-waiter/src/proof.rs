@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fairlead_backlog::reading::{Left, Reading};
+use fairlead_backlog::sentinel::{Published, Sentinel};
 
 /// What a proof takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub(crate) enum Verdict {
     Stalled { source: String, left: u64, is_intake: bool, after: Duration },
     /// This source could not say how much is left for too long.
     Unreadable { source: String, why: String },
+    /// The sentinel that the configuration asks for cannot be published.
+    NotPublished { source: String, why: String },
     /// An end position moved although the intake is closed.
     Moved { source: String, position: String, publishers: Vec<String> },
 }
@@ -67,6 +70,7 @@ impl Verdict {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Hopeless { source, why } | Self::Unreadable { source, why } => format!("{source}: {why}"),
+            Self::NotPublished { source, why } => format!("{source}: the sentinel cannot be published: {why}"),
             Self::Stalled { source, left, is_intake, after } => {
                 let after = humantime::format_duration(*after);
                 let what = if *is_intake { " does not close" } else { "" };
@@ -114,6 +118,17 @@ struct Track {
     /// Since when it could not say how much is left.
     silent_since: Option<Duration>,
     ends: Option<BTreeMap<String, u64>>,
+    /// The sentinel, once it is published.
+    sentinel: Option<Published>,
+}
+
+impl Track {
+    /// Notes the sentinel, and whether it has come since the last reading: then the end has moved for it.
+    fn publishes(&mut self, reading: &Reading) -> bool {
+        let Some(Sentinel::Published(now)) = &reading.sentinel else { return false };
+        let before = self.sentinel.replace(now.clone());
+        before.is_none_or(|before| before.positions != now.positions)
+    }
 }
 
 /// The state machine.
@@ -158,6 +173,12 @@ impl Proof {
             self.named(readings).find_map(|(source, reading)| Some((source, reading.hopeless.clone()?)))
         {
             return Verdict::Hopeless { source: source.name.clone(), why };
+        }
+        if let Some((source, why)) = self.named(readings).find_map(|(source, reading)| match &reading.sentinel {
+            Some(Sentinel::Refused(why)) => Some((source, why)),
+            _ => None,
+        }) {
+            return Verdict::NotPublished { source: source.name.clone(), why: why.clone() };
         }
         self.redelivery = readings.iter().filter_map(|reading| reading.redelivery).fold(self.redelivery, Duration::max);
         let moved = self.track(span, readings);
@@ -238,7 +259,10 @@ impl Proof {
                 self.progress = (self.progress + span.to.saturating_sub(since)).min(span.to);
             }
             track.least = Some(track.least.map_or(left, |least| least.min(left)));
+            // Nothing was proven yet while it was not there: a publisher who has moved the end, too, will move it again, or was in flight.
+            let is_ours = track.publishes(reading);
             if moved.is_none()
+                && !is_ours
                 && let Some(position) = track.ends.as_ref().and_then(|before| first_difference(before, &reading.ends))
             {
                 moved = Some(Move { source: index, position });

@@ -27,6 +27,7 @@ use serde_json::Value;
 use crate::certificate::Evidence;
 use crate::closed::expect_closed;
 use crate::configuration::Intake;
+use crate::event;
 use crate::options::{Options, STEP};
 use crate::plan;
 use crate::readers::readers;
@@ -88,6 +89,16 @@ impl Draining<'_> {
         Ok(conditions)
     }
 
+    /// Id of the run, the same when it is resumed; a ledger that begins anew gives no id twice.
+    async fn id(&self) -> Result<String, Obstacle> {
+        let runs = self.session.runs().await?;
+        let run = runs.iter().rfind(|run| run.step == STEP && run.is_unfinished()).ok_or_else(|| Obstacle::Refused {
+            operation: "find this run in the ledger".to_owned(),
+            source: "its ticket is gone".into(),
+        })?;
+        Ok(format!("{}/{}/{}", self.session.place.namespace, run.name, run.created))
+    }
+
     /// Fails when an object of the intake was written since: it may have been open in between.
     async fn expect_untouched(&self, claim: &Claim) -> Result<(), Obstacle> {
         let Session { cluster, discovery, .. } = self.session;
@@ -119,8 +130,10 @@ impl Step for Draining<'_> {
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let rests_on = self.rests_on(plan).await?;
         let claim = Claim { rests_on: rests_on.clone(), ..Claim::default() };
+        let (id, watch) = (self.id().await?, &self.session.watch);
+        let reached = event::reach(self.options.drain, self.place(), &id, watch).await?;
         let readers = readers(self.options.drain, self.place());
-        let wait = Wait { options: &self.options, watch: &self.session.watch, readers, rests_on };
+        let wait = Wait { options: &self.options, watch, readers, rests_on, reached, id };
         let intact = async || {
             self.expect_closed(plan).await?;
             let Err(written) = self.expect_untouched(&claim).await else { return Ok(()) };

@@ -13,6 +13,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::certificate::Evidence;
+use crate::event::Reached;
 use crate::options::Options;
 use crate::progress::{Progress, line};
 use crate::proof::{PROVEN, Proof, Span, Verdict, WaitingFor, Watched};
@@ -25,6 +26,10 @@ pub(crate) struct Wait<'a> {
     pub(crate) readers: Vec<Reader<'a>>,
     /// What is closed, for the certificate.
     pub(crate) rests_on: Vec<Condition>,
+    /// What has shown where new connections lead, for the certificate.
+    pub(crate) reached: Vec<Reached>,
+    /// Id of the run, for sentinels.
+    pub(crate) id: String,
 }
 
 impl Wait<'_> {
@@ -37,7 +42,7 @@ impl Wait<'_> {
         let rules = self.options.rules;
         let sources: Vec<Watched> = self.readers.iter().map(|reader| reader.watched.clone()).collect();
         let (mut proof, mut progress) = (Proof::new(rules, sources.clone()), Progress::new(sources.len()));
-        evidence.replace(Some(Evidence::begin(rules, self.rests_on.clone(), &sources)));
+        evidence.replace(Some(Evidence::begin(rules, self.rests_on.clone(), self.reached.clone(), &sources)));
         let began = Instant::now();
         let mut waiting = WaitingFor::Intake;
         // The last round looks at everything, also at what seldom changes.
@@ -49,6 +54,9 @@ impl Wait<'_> {
                 return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
+            if proof.closed().is_some() {
+                self.readers.iter_mut().for_each(|reader| reader.order_sentinel(&self.id));
+            }
             let from = began.elapsed();
             if may_be_last {
                 self.readers.iter_mut().for_each(Reader::renew);
@@ -61,7 +69,7 @@ impl Wait<'_> {
             progress.show(span, &sources, &readings, &verdict);
             let is_cheap = readings.iter().all(|reading| reading.requests <= 1);
             if let Some(evidence) = evidence.borrow_mut().as_mut() {
-                evidence.add(&proof, &verdict, readings);
+                evidence.add(&proof, span, &verdict, readings);
             }
             match verdict {
                 Verdict::Waiting(now) => waiting = now,
@@ -74,6 +82,9 @@ impl Wait<'_> {
                     intact().await?;
                     let rounds = proof.row().len();
                     tracing::info!(rounds, "{PROVEN}");
+                    for line in evidence.borrow().iter().flat_map(Evidence::passages) {
+                        tracing::info!("{line}");
+                    }
                     return Ok(());
                 }
                 other => return Err(fault(&other)),
@@ -108,6 +119,7 @@ fn fault(verdict: &Verdict) -> Obstacle {
         Verdict::Hopeless { .. } => &codes::HOPELESS,
         Verdict::Unreadable { .. } => &codes::UNREADABLE,
         Verdict::Moved { .. } => &codes::MOVED,
+        Verdict::NotPublished { .. } => &codes::NO_SENTINEL,
         Verdict::Stalled { .. } | Verdict::Waiting(_) | Verdict::Proven => &codes::STALLED,
     };
     Obstacle::Verdict { code: code.id.into(), message: redact::text(&verdict.message()) }

@@ -24,7 +24,7 @@
 //! - `plan`: the plan from files is the plan from the cluster
 //! - `input`: files as people have them
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
-//!   `drain_broken`: while its broker is away
+//!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_sentinel`: a message of its own
 
 mod back;
 mod backup;
@@ -32,6 +32,8 @@ mod checked;
 mod drain;
 mod drain_broken;
 mod drain_bus;
+mod drain_event;
+mod drain_sentinel;
 mod drained;
 mod edited;
 mod fixtures;

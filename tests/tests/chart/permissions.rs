@@ -125,7 +125,9 @@ fn what_is_drained_is_allowed_and_no_other_secret_is_read() {
             ],
             "intake": [
                 {"scale": {"kind": "StatefulSet", "namespace": "shop", "name": "x"}}, {"suspend": {"namespace": "shop", "name": "x"}},
-                {"redirect": {"namespace": "shop", "name": "x", "selector": {"app": "new"}}},
+                {"redirect": {"namespace": "shop", "name": "x", "selector": {"app": "new"}, "event": {
+                    "url": "http://x", "headers": {"authorization": secret("queues", "front")}, "body": secret("queues", "no-secret"),
+                }}},
                 {"set": {"apiVersion": "example.com/v1", "kind": "Queue", "name": "x", "field": ["spec", "paused"], "value": true}},
                 {"scale": object("Worker")},
             ],
@@ -142,7 +144,8 @@ fn what_is_drained_is_allowed_and_no_other_secret_is_read() {
     };
     let [role] = objects.iter().filter(is_of_secrets).collect::<Vec<_>>()[..] else { panic!("one role reads Secrets") };
     assert_eq!((&role["kind"], &role["metadata"]["namespace"]), (&json!("Role"), &json!("queues")));
-    let expected = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["rabbit"], "verbs": ["get"]}]);
+    let expected =
+        json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["front", "rabbit"], "verbs": ["get"]}]);
     assert_eq!(role["rules"], expected);
     assert!(!objects.iter().any(|object| object["metadata"]["name"] == "shop-legacy-purger"));
 }

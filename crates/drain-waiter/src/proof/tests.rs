@@ -316,3 +316,29 @@ fn rounds_are_slower_while_something_is_left_and_the_last_one_comes_in_time() {
     }
     assert_eq!(last.0, seconds(60));
 }
+
+/// The stream was full, so the sentinel comes late.
+#[test]
+fn the_end_that_moves_for_a_sentinel_shows_no_publisher() {
+    let rules = Rules { samples: 3, grace: Duration::ZERO, stall: Duration::from_secs(30), redelivery: Duration::ZERO };
+    let verdict = |sentinel: Option<Sentinel>| {
+        let mut proof = Proof::new(rules, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
+        let mut add = |second: u64, end: u64, sentinel: Option<Sentinel>| {
+            let at = Duration::from_secs(second);
+            let ends = BTreeMap::from([("orders".to_owned(), end)]);
+            proof.add(Span { from: at, to: at }, &[Reading { ends, sentinel, ..Reading::new(Left::Some(1)) }])
+        };
+        add(0, 5, None);
+        add(31, 6, sentinel)
+    };
+    assert!(matches!(verdict(None), Verdict::Moved { .. }));
+    let published = Published {
+        id: "run".to_owned(),
+        positions: serde_json::json!({"orders": 5}),
+        readers: "consumer worker".to_owned(),
+        is_passed: false,
+    };
+    assert!(matches!(verdict(Some(Sentinel::Published(published))), Verdict::Stalled { left: 1, .. }));
+    let refused = verdict(Some(Sentinel::Refused("it is full".to_owned())));
+    assert_eq!(refused.message(), "orders: the sentinel cannot be published: it is full");
+}
