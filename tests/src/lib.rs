@@ -5,6 +5,7 @@
 //! - [`api`]: requests without kubectl
 //! - [`access`]: the permissions that the chart gives a job
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
+//! - [`link`]: a way to a server that can be cut
 //! - [`printed`]: the commands that a program or a page shows
 //! - [`proxy`]: faults between a job and the API server
 //! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
@@ -26,6 +27,7 @@
 pub mod access;
 pub mod api;
 pub mod cluster;
+pub mod link;
 pub mod printed;
 pub mod program;
 pub mod proxy;

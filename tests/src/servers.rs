@@ -6,6 +6,7 @@ pub mod database;
 pub mod document;
 pub mod kafka;
 pub mod nats;
+pub mod nats_cluster;
 pub mod nats_streaming;
 pub mod process;
 pub mod prometheus;

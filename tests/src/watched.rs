@@ -40,10 +40,16 @@ impl Watched {
     /// Reads on up to a line that has this.
     #[track_caller]
     pub fn until(&mut self, word: &str) {
+        self.lines_until(word);
+    }
+
+    /// The same, and returns the lines before it.
+    #[track_caller]
+    pub fn lines_until(&mut self, word: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for line in self.log.by_ref().map_while(Result::ok) {
             if line.contains(word) {
-                return;
+                return lines;
             }
             lines.push(line);
         }

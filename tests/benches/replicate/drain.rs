@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fairlead_tests::cluster::Cluster;
+use fairlead_tests::link::Link;
 use fairlead_tests::program::{becomes, root};
 use fairlead_tests::servers::nats_streaming::NatsStreaming;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::drain_sources::{Count, Sources};
+use crate::drain_sources::Sources;
 use crate::process::{Job, Ran, measure as run};
 use crate::say;
 use crate::table::{Row, float, mebibytes, spread};
@@ -113,11 +115,11 @@ fn requests(job: &Job, cluster: &Cluster) -> Vec<Row> {
     let mut waiting = command.args(["--grace-period", "1h", "--run-timeout", "2h"]).spawn().expect("the job starts");
     // Not what it asks at the start, nor in the rounds of the proof.
     pause(INTERVAL * 15);
-    let before: Vec<usize> = counted.iter().map(|(_, _, count)| count.get()).collect();
+    let before: Vec<usize> = counted.iter().map(|(_, _, link)| link.asked()).collect();
     pause(Duration::from_mins(1));
     assert!(waiting.try_wait().expect("a process of ours").is_none(), "the job does not wait");
-    let row = |((name, _, count), before): (&(&'static str, Value, Count), usize)| {
-        let asked = count.get() - before;
+    let row = |((name, _, link), before): (&(&'static str, Value, Rc<Link>), usize)| {
+        let asked = link.asked() - before;
         say(&format!("{name}: {asked} requests in a minute"));
         Row { what: format!("drain: requests in a minute of waiting, {name}"), objects: None, figure: asked.to_string() }
     };

@@ -1,11 +1,9 @@
-//! One source of each kind against its real server, all empty; and a way in between that counts how often it is asked.
+//! One source of each kind against its real server, all empty; and links that count how often each is asked.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::rc::Rc;
 
 use fairlead_tests::cluster::Cluster;
+use fairlead_tests::link::Link;
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::database::{Database, Kind};
 use fairlead_tests::servers::document::Document;
@@ -29,8 +27,9 @@ const GROWTH: usize = 2_500;
 pub(crate) struct Sources {
     nats_streaming: NatsStreaming,
     jet_stream: Nats,
-    kafka: Kafka,
-    kafka_count: Count,
+    _kafka: Kafka,
+    /// It tells its clients to connect there.
+    kafka_link: Rc<Link>,
     prometheus: Prometheus,
     postgresql: Database,
     mariadb: Database,
@@ -54,9 +53,7 @@ impl Sources {
         for number in 0..=more {
             client.consumer("ORDERS", &format!("worker-{number}"), &json!({}));
         }
-        let kafka_count = Count::default();
-        // It tells its clients where to connect.
-        let kafka = Kafka::start_behind(|port| forward(port, &kafka_count));
+        let (kafka, kafka_link) = Kafka::start_linked();
         let mut broker = kafka.client();
         broker.say("create orders 1");
         broker.say("produce orders 0 1");
@@ -79,8 +76,8 @@ impl Sources {
         Self {
             nats_streaming,
             jet_stream,
-            kafka,
-            kafka_count,
+            _kafka: kafka,
+            kafka_link: Rc::new(kafka_link),
             prometheus,
             postgresql,
             mariadb,
@@ -101,8 +98,7 @@ impl Sources {
         };
         let until = json!({"field": {"pointer": "/data/left", "is": "0"}});
         let named = |name: &'static str, kind: &str, source: Value| (name, json!({"name": name, kind: source}));
-        let kafka =
-            json!({"brokers": [self.kafka.address()], "group": "workers", "topics": ["orders"], "uncommitted": "earliest"});
+        let kafka = json!({"brokers": [format!("127.0.0.1:{}", self.kafka_link.port())], "group": "workers", "topics": ["orders"], "uncommitted": "earliest"});
         vec![
             named("NATS Streaming", "natsStreaming", json!({"url": self.nats_streaming.url()})),
             named("JetStream", "jetStream", json!({"servers": [self.jet_stream.url()], "stream": "ORDERS"})),
@@ -119,72 +115,32 @@ impl Sources {
         ]
     }
 
-    /// The same, each asked through a port that counts; the API server is not.
-    pub(crate) fn counted(&self, cluster: &Cluster) -> Vec<(&'static str, Value, Count)> {
+    /// The same, each asked over a link, which counts; the API server is not.
+    pub(crate) fn counted(&self, cluster: &Cluster) -> Vec<(&'static str, Value, Rc<Link>)> {
         let mut all = self.all(cluster);
         all.retain(|(name, _)| *name != "Kubernetes");
         let counted = |(name, mut source): (&'static str, Value)| {
-            let count = Count::default();
-            let through = |port: Option<u16>| forward(port.expect("it has a port"), &count);
+            let through = |port: Option<u16>| Rc::new(Link::to(port.expect("it has a port")));
             let of = |url: &str| url.rsplit(':').next().and_then(|port| port.parse().ok());
             let kind = source.as_object().and_then(|fields| fields.keys().find(|field| *field != "name")).cloned();
             let configuration = &mut source[kind.expect("it has a kind")];
-            if let Some(url) = configuration["url"].as_str() {
-                configuration["url"] = json!(format!("http://127.0.0.1:{}", through(of(url))));
+            let link = if let Some(url) = configuration["url"].as_str() {
+                let link = through(of(url));
+                configuration["url"] = json!(format!("http://127.0.0.1:{}", link.port()));
+                link
             } else if let Some(url) = configuration["servers"][0].as_str() {
-                configuration["servers"] = json!([format!("nats://127.0.0.1:{}", through(of(url)))]);
+                let link = through(of(url));
+                configuration["servers"] = json!([format!("nats://127.0.0.1:{}", link.port())]);
+                link
             } else if let Some(port) = configuration["port"].as_u64() {
-                configuration["port"] = json!(through(u16::try_from(port).ok()));
+                let link = through(u16::try_from(port).ok());
+                configuration["port"] = json!(link.port());
+                link
             } else {
-                return (name, source, self.kafka_count.clone());
-            }
-            (name, source, count)
+                Rc::clone(&self.kafka_link)
+            };
+            (name, source, link)
         };
         all.into_iter().map(counted).collect()
     }
-}
-
-/// How often a source was asked: what the client sends after an answer is one request.
-#[derive(Clone, Default)]
-pub(crate) struct Count(Arc<AtomicUsize>);
-
-impl Count {
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// A port that leads to another one.
-fn forward(to: u16, count: &Count) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    let count = Arc::clone(&count.0);
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let server = TcpStream::connect(("127.0.0.1", to)).expect("the server listens");
-            let answered = Arc::new(AtomicBool::new(true));
-            let (is_answered, count) = (Arc::clone(&answered), Arc::clone(&count));
-            let (from_client, to_server) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
-            std::thread::spawn(move || {
-                copy(from_client, to_server, || {
-                    if is_answered.swap(false, Ordering::SeqCst) {
-                        count.fetch_add(1, Ordering::SeqCst);
-                    }
-                });
-            });
-            std::thread::spawn(move || copy(server, client, || answered.store(true, Ordering::SeqCst)));
-        }
-    });
-    port
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream, on_data: impl Fn()) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        on_data();
-        if to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
 }

@@ -4,6 +4,7 @@ import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
@@ -12,9 +13,13 @@ import org.apache.kafka.common.serialization.*;
 /**
  * A client of Kafka for tests: it does what each line of its standard input says, and answers each with a line.
  *
- *   Client BROKER
+ *   Client BROKER,...
  *
  *   create TOPIC PARTITIONS            grow TOPIC PARTITIONS
+ *   place TOPIC BROKERS ...            creates it; each partition lies on these brokers (1,2,3), and the first one leads it
+ *   leaders TOPIC                      the leader of each partition; -1 for none
+ *   coordinator GROUP
+ *   move TOPIC PARTITION BROKERS       and lets the first of them lead it
  *   produce TOPIC PARTITION COUNT      delete-records TOPIC PARTITION OFFSET
  *   begin TOPIC COUNT                  a transaction in partition 0; it stays open until commit or abort
  *   commit | abort
@@ -35,9 +40,9 @@ public class Client {
         System.out.println("connected");
         Scanner lines = new Scanner(System.in);
         while (lines.hasNextLine()) {
-            String answer = "ok";
+            String answer;
             try {
-                run(lines.nextLine().split(" "));
+                answer = run(lines.nextLine().split(" "));
             } catch (Exception error) {
                 answer = "failed: " + error.toString().replace('\n', ' ');
             }
@@ -47,11 +52,43 @@ public class Client {
     }
 
     static Map<String, Object> settings() {
-        return new HashMap<>(Map.of("bootstrap.servers", broker));
+        // A broker that is silent must not keep it from asking the next one.
+        return new HashMap<>(Map.of("bootstrap.servers", broker, "request.timeout.ms", 5000, "default.api.timeout.ms", 60000));
     }
 
-    static void run(String[] words) throws Exception {
+    static String run(String[] words) throws Exception {
         switch (words[0]) {
+            case "leaders" -> {
+                var leaders = new StringJoiner(" ");
+                for (var partition : admin.describeTopics(List.of(words[1])).allTopicNames().get().get(words[1]).partitions()) {
+                    leaders.add(partition.leader() == null ? "-1" : partition.leader().idString());
+                }
+                return leaders.toString();
+            }
+            case "coordinator" -> {
+                return admin.describeConsumerGroups(List.of(words[1])).all().get().get(words[1]).coordinator().idString();
+            }
+            default -> act(words);
+        }
+        return "ok";
+    }
+
+    static void act(String[] words) throws Exception {
+        switch (words[0]) {
+            case "place" -> {
+                Map<Integer, List<Integer>> places = new HashMap<>();
+                for (int i = 2; i < words.length; i++) {
+                    places.put(i - 2, numbers(words[i]));
+                }
+                admin.createTopics(List.of(new NewTopic(words[1], places))).all().get();
+                await(words[1], places.size());
+            }
+            case "move" -> {
+                var partition = new TopicPartition(words[1], number(words[2]));
+                var place = Optional.of(new NewPartitionReassignment(numbers(words[3])));
+                admin.alterPartitionReassignments(Map.of(partition, place)).all().get();
+                admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).all().get();
+            }
             case "create" -> {
                 admin.createTopics(List.of(new NewTopic(words[1], number(words[2]), (short) 1))).all().get();
                 await(words[1], number(words[2]));
@@ -141,5 +178,9 @@ public class Client {
 
     static int number(String word) {
         return Integer.parseInt(word);
+    }
+
+    static List<Integer> numbers(String word) {
+        return Arrays.stream(word.split(",")).map(Client::number).toList();
     }
 }

@@ -70,10 +70,11 @@ func (c *client) doOnly(command []string) {
 	}
 }
 
-// A busy machine may take long to answer, and a server that has just started does not hear the first requests.
+// A busy machine may take long to answer, and a server that has just started does not hear the first requests. A server that is silent for
+// minutes is the same one afterwards.
 func connect() (connection stan.Conn, err error) {
 	for range 20 {
-		connection, err = stan.Connect(os.Args[2], os.Args[3], stan.NatsURL(os.Args[1]), stan.ConnectWait(5*time.Second))
+		connection, err = stan.Connect(os.Args[2], os.Args[3], stan.NatsURL(os.Args[1]), stan.ConnectWait(5*time.Second), stan.Pings(5, 100))
 		if err == nil {
 			break
 		}

@@ -13,9 +13,23 @@ use super::server;
 use crate::program::becomes;
 
 #[derive(Clone, Copy)]
-struct Ports {
-    clients: u16,
+pub(super) struct Ports {
+    pub(super) clients: u16,
     monitoring: u16,
+}
+
+impl Ports {
+    pub(super) fn free() -> Self {
+        Self { clients: free_port(), monitoring: free_port() }
+    }
+}
+
+/// Where a server of a cluster finds the others.
+pub(super) struct Neighbours {
+    /// Ports of their routes.
+    pub(super) others: Vec<u16>,
+    /// Where others, and where clients, are told to find it; at its own ports when there is none.
+    pub(super) told: Option<(u16, u16)>,
 }
 
 /// One server.
@@ -31,7 +45,7 @@ impl Nats {
         let (process, ports) = Process::start(
             |folder| {
                 std::fs::write(folder.join("configuration"), configuration).expect("written");
-                let ports = Ports { clients: free_port(), monitoring: free_port() };
+                let ports = Ports::free();
                 (command(folder, ports), ports)
             },
             |ports| is_ok(ports.monitoring, "/healthz"),
@@ -48,25 +62,38 @@ impl Nats {
     /// Starts three that know each other, and waits until they have a leader.
     #[must_use]
     pub fn cluster() -> Vec<Self> {
-        let routes: Vec<u16> = (0..3).map(|_| free_port()).collect();
-        let urls: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
-        let server = |(number, route): (usize, &u16)| {
+        let ports: [_; 3] = std::array::from_fn(|_| (Ports::free(), free_port()));
+        let routes = ports.map(|(_, route)| route);
+        Self::cluster_of(&ports, |_| Neighbours { others: routes.to_vec(), told: None })
+    }
+
+    /// Starts servers with these ports, each with one for the others, and waits until they have a leader.
+    pub(super) fn cluster_of(ports: &[(Ports, u16)], neighbours: impl Fn(usize) -> Neighbours) -> Vec<Self> {
+        let server = |(number, (ports, route)): (usize, &(Ports, u16))| {
+            let Neighbours { others, told } = neighbours(number);
+            let urls: Vec<String> = others.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+            let (others, clients) = match told {
+                None => (String::new(), String::new()),
+                Some((others, clients)) => {
+                    (format!(", advertise: \"127.0.0.1:{others}\""), format!("client_advertise: \"127.0.0.1:{clients}\"\n"))
+                }
+            };
             let (name, urls) = (format!("n{}", number + 1), urls.join(", "));
             let lines = format!(
-                "server_name: {name}\njetstream: enabled\ncluster {{ name: C, listen: 127.0.0.1:{route}, routes: [{urls}] }}\n"
+                "server_name: {name}\njetstream: enabled\n{clients}\
+                 cluster {{ name: C, listen: 127.0.0.1:{route}, routes: [{urls}]{others} }}\n"
             );
             Process::start(
                 |folder| {
                     std::fs::write(folder.join("configuration"), &lines).expect("written");
-                    let ports = Ports { clients: free_port(), monitoring: free_port() };
-                    (command(folder, ports), ports)
+                    (command(folder, *ports), *ports)
                 },
                 // Its health waits for the others.
                 |ports| is_ok(ports.monitoring, "/varz"),
             )
         };
         let started: Vec<Self> =
-            routes.iter().enumerate().map(server).map(|(process, ports)| Self { process, ports }).collect();
+            ports.iter().enumerate().map(server).map(|(process, ports)| Self { process, ports }).collect();
         assert!(becomes(|| started.iter().all(Self::has_leader)), "the cluster has no leader");
         started
     }
@@ -81,6 +108,12 @@ impl Nats {
     pub fn restart(&mut self) {
         let (command, monitoring) = (command(self.process.folder(), self.ports), self.ports.monitoring);
         self.process.restart(command, || is_ok(monitoring, "/varz"));
+    }
+
+    /// The port where clients connect.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.clients
     }
 
     /// Where clients connect.
@@ -136,10 +169,17 @@ impl NatsClient {
             let asked = self.runtime.block_on(self.client.request(format!("$JS.API.{what}"), body.into()));
             let Ok(message) = asked else { return false };
             answer = serde_json::from_slice(&message.payload).unwrap_or_default();
-            answer["error"]["code"].as_u64().is_none_or(|code| code < 500)
+            // Nor knows yet that everybody is there.
+            let is_short_of_servers = answer["error"]["err_code"] == 10_005;
+            !is_short_of_servers && answer["error"]["code"].as_u64().is_none_or(|code| code < 500)
         });
         assert!(is_done && answer["error"].is_null(), "{what}: {answer}");
         answer
+    }
+
+    /// Asks the API of `JetStream` once, whatever it answers.
+    pub fn ask_for(&self, what: &str, body: &Value) {
+        let _ = self.runtime.block_on(self.client.request(format!("$JS.API.{what}"), body.to_string().into()));
     }
 
     /// Makes a stream for the subjects that begin with its name.

@@ -42,6 +42,12 @@ impl NatsStreaming {
         format!("http://127.0.0.1:{}", self.ports.1)
     }
 
+    /// The port of its monitoring endpoint.
+    #[must_use]
+    pub fn monitoring_port(&self) -> u16 {
+        self.ports.1
+    }
+
     /// Its port for clients.
     #[must_use]
     pub fn client_port(&self) -> u16 {

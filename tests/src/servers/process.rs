@@ -5,8 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
@@ -91,17 +93,24 @@ impl Process {
 
     /// Nothing is answered until [`Self::thaw`], and connections stay.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        self.signal(Signal::STOP);
     }
 
     /// Goes on.
     pub fn thaw(&self) {
-        self.signal("CONT");
+        self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success(), "it is alive");
+    /// To the server, and to the processes that serve one connection each.
+    fn signal(&self, signal: Signal) {
+        let server = Pid::from_child(&self.child);
+        kill_process(server, signal).expect("it is alive");
+        let children = format!("/proc/{server}/task/{server}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+            // One that has just ended needs no signal.
+            let _ = kill_process(child, signal);
+        }
     }
 
     /// Ends it without warning, and waits until it is gone.
@@ -117,11 +126,21 @@ impl Drop for Process {
     }
 }
 
+/// The first of the ports for servers, and how many there are. The system gives none of them to a connection, which might have one in the
+/// moment when its server starts, or starts again.
+const PORTS: (u16, u32) = (10_000, 20_000);
+
 /// A port that nobody listens on, for a server that is about to.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Other processes begin elsewhere.
+    let begin = std::process::id().wrapping_mul(257);
+    let (first, span) = PORTS;
+    let next = || begin.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)) % span;
+    let mut ports = (0..span).filter_map(|_| Some(first + u16::try_from(next()).ok()?));
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.find(is_free).expect("a free port")
 }
 
 /// A port that nobody will ever listen on: a socket has it that does not listen, as long as this process lives.

@@ -1,5 +1,6 @@
 //! Prometheus.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::file;
@@ -33,15 +34,17 @@ impl Prometheus {
                      scrape_configs: [{{job_name: test, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n{more}"
                 );
                 std::fs::write(folder.join("configuration.yml"), configuration).expect("written");
-                let mut command = Command::new(file("prometheus/usr/bin/prometheus"));
-                command.arg("--config.file").arg(folder.join("configuration.yml"));
-                command.arg("--storage.tsdb.path").arg(folder.join("data"));
-                command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--storage.tsdb.retention.time=1h");
-                (command, port)
+                (command(folder, port), port)
             },
             |port| is_ok(*port, "/-/ready"),
         );
         Self { process, port }
+    }
+
+    /// Kills and starts it again.
+    pub fn restart(&mut self) {
+        let (command, port) = (command(self.process.folder(), self.port), self.port);
+        self.process.restart(command, || is_ok(port, "/-/ready"));
     }
 
     /// Where it is.
@@ -60,4 +63,12 @@ impl Prometheus {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+fn command(folder: &Path, port: u16) -> Command {
+    let mut command = Command::new(file("prometheus/usr/bin/prometheus"));
+    command.arg("--config.file").arg(folder.join("configuration.yml"));
+    command.arg("--storage.tsdb.path").arg(folder.join("data"));
+    command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--storage.tsdb.retention.time=1h");
+    command
 }

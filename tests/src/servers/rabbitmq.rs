@@ -11,10 +11,27 @@ use crate::program::PLANTED_SECRET;
 
 /// A server whose user `guest` has the password [`PLANTED_SECRET`].
 pub struct RabbitMq {
-    management: u16,
-    clients: u16,
-    _server: Process,
+    ports: Ports,
+    server: Process,
     _names: Process,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    /// Of Erlang's name server.
+    names: u16,
+    management: u16,
+    /// By STOMP.
+    clients: u16,
+    /// By AMQP, which nobody uses here; it is in the name of the node.
+    queues: u16,
+    peers: u16,
+}
+
+impl Ports {
+    fn are_open(self) -> bool {
+        is_ok(self.management, "/") && TcpStream::connect(("127.0.0.1", self.clients)).is_ok()
+    }
 }
 
 impl RabbitMq {
@@ -30,26 +47,44 @@ impl RabbitMq {
             },
             |port| TcpStream::connect(("127.0.0.1", *port)).is_ok(),
         );
-        let (server, (management, clients)) = Process::start(
+        let (server, ports) = Process::start(
             |folder| {
-                let ports = (free_port(), free_port());
-                (command(folder, names_port, ports), ports)
+                let [management, clients, queues, peers] = std::array::from_fn(|_| free_port());
+                let ports = Ports { names: names_port, management, clients, queues, peers };
+                (command(folder, ports), ports)
             },
-            |(management, clients)| is_ok(*management, "/") && TcpStream::connect(("127.0.0.1", *clients)).is_ok(),
+            |ports| ports.are_open(),
         );
-        Self { management, clients, _server: server, _names: names }
+        Self { ports, server, _names: names }
+    }
+
+    /// Kills and starts it again.
+    pub fn restart(&mut self) {
+        let (command, ports) = (command(self.server.folder(), self.ports), self.ports);
+        self.server.restart(command, || ports.are_open());
+    }
+
+    /// The port of its management API.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.management
     }
 
     /// Where the management API says how much is in a queue.
     #[must_use]
     pub fn queue(&self, name: &str) -> String {
-        format!("http://127.0.0.1:{}/api/queues/%2F/{name}", self.management)
+        format!("http://127.0.0.1:{}/api/queues/%2F/{name}", self.ports.management)
     }
 
     /// A client.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::connect(self.clients)
+        Client::connect(self.ports.clients)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.server
     }
 }
 
@@ -58,8 +93,7 @@ fn erlang() -> PathBuf {
     file("rabbitmq/usr/lib/erlang/bin")
 }
 
-fn command(folder: &Path, names: u16, (management, clients): (u16, u16)) -> Command {
-    let (queues, peers) = (free_port(), free_port());
+fn command(folder: &Path, Ports { names, management, clients, queues, peers }: Ports) -> Command {
     let configuration = format!(
         "listeners.tcp.1 = 127.0.0.1:{queues}\nstomp.listeners.tcp.1 = 127.0.0.1:{clients}\n\
          management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\ndefault_pass = {PLANTED_SECRET}\n"
