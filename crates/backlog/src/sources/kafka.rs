@@ -19,6 +19,7 @@ use crate::source::{Credentials, OpenError, Source};
 use crate::when_absent::WhenAbsent;
 
 mod cluster;
+mod leaders;
 mod partition;
 mod scram;
 pub mod sentinel;

@@ -1,7 +1,6 @@
 //! The brokers of a cluster, each asked for what it leads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::time::Duration;
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
@@ -17,9 +16,12 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::leaders::Leaders;
 use super::partition::{Partition, tail};
 use super::wire::{Broker, Fault, Security};
 use super::{Isolation, Uncommitted};
+use crate::http::TIMEOUT;
+use crate::source::OpenError;
 
 /// A coordinator is found, and knows its groups, after some tries: the first question makes the topic that it needs.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -30,6 +32,9 @@ const EARLIEST: i64 = -2;
 
 /// The most that is fetched to see whether only markers are left.
 const FETCHED: i32 = 64 << 10;
+
+/// How long a broker may take to connect, at least. One that is silent leaves time for the others.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Of so many partitions at once.
 const FETCHED_AT_ONCE: usize = 32;
@@ -54,6 +59,8 @@ pub(super) struct Cluster {
     addresses: BTreeMap<i32, String>,
     brokers: BTreeMap<i32, Broker>,
     level: Option<i16>,
+    /// The broker that knows most of who leads what.
+    informed: i32,
     /// How many messages were sent.
     sent: u32,
 }
@@ -85,7 +92,8 @@ pub(super) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) 
 
 impl Cluster {
     pub(super) fn new(bootstrap: Vec<String>, security: Security) -> Self {
-        Self { bootstrap, security, addresses: BTreeMap::new(), brokers: BTreeMap::new(), level: None, sent: 0 }
+        let (addresses, brokers) = (BTreeMap::new(), BTreeMap::new());
+        Self { bootstrap, security, addresses, brokers, level: None, informed: BOOTSTRAP, sent: 0 }
     }
 
     pub(super) fn sent(&self) -> u32 {
@@ -104,7 +112,7 @@ impl Cluster {
     pub(super) async fn broker(&mut self, id: i32) -> Result<&mut Broker, Fault> {
         if !self.brokers.contains_key(&id) {
             let broker = match self.addresses.get(&id) {
-                Some(address) => Broker::connect(address, &self.security).await?,
+                Some(address) => self.connect(address).await?,
                 None if id == BOOTSTRAP => self.any().await?,
                 None => return Err(Fault::broker(format!("broker {id} is not there"))),
             };
@@ -115,11 +123,11 @@ impl Cluster {
         self.brokers.get_mut(&id).ok_or_else(|| Fault::broker(format!("broker {id} is not there")))
     }
 
-    /// The first broker of the configuration that answers.
+    /// The first broker that answers: of the configuration, or of the cluster.
     async fn any(&self) -> Result<Broker, Fault> {
         let mut last = Fault::invalid("brokers is empty".to_owned());
-        for address in &self.bootstrap {
-            match Broker::connect(address, &self.security).await {
+        for address in self.bootstrap.iter().chain(self.addresses.values()) {
+            match self.connect(address).await {
                 Ok(broker) => return Ok(broker),
                 Err(fault) => last = fault,
             }
@@ -127,42 +135,66 @@ impl Cluster {
         Err(last)
     }
 
-    /// The partitions of the topics, with their leaders.
+    async fn connect(&self, address: &str) -> Result<Broker, Fault> {
+        let brokers = self.bootstrap.len().max(self.addresses.len()).max(1);
+        let patience = (TIMEOUT / u32::try_from(brokers).unwrap_or(u32::MAX)).max(LEAST_PATIENCE);
+        match tokio::time::timeout(patience, Broker::connect(address, &self.security)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Fault::Open(OpenError::Unreachable {
+                address: address.to_owned(),
+                source: format!("it does not answer within {} s", patience.as_secs()).into(),
+            })),
+        }
+    }
+
+    /// The partitions of the topics, with their leaders, as a majority of the brokers knows them.
     pub(super) async fn partitions(&mut self, topics: &[String], accepts_absent: bool) -> Result<Vec<Partition>, Fault> {
-        let named = topics.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
-        let request = MetadataRequest::default().with_topics(Some(named)).with_allow_auto_topic_creation(false);
-        let answer: MetadataResponse = self.broker(BOOTSTRAP).await?.call(ApiKey::Metadata, (4, 12), &request).await?;
-        let address =
-            |host: &str, port: i32| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        self.addresses = answer.brokers.iter().map(|one| (one.node_id.0, address(one.host.as_str(), one.port))).collect();
-        let addresses = &self.addresses;
-        // A broker that came back at another place is another one.
-        self.brokers.retain(|id, _| *id == BOOTSTRAP || addresses.contains_key(id));
-        let mut partitions = Vec::new();
-        for topic in answer.topics {
-            let name = topic.name.map(|name| name.0.as_str().to_owned()).unwrap_or_default();
-            match topic.error_code {
-                0 => {}
-                3 if accepts_absent => continue,
-                3 => return Err(Fault::invalid(format!("there is no topic {name}; set whenAbsent: empty if that may be"))),
-                29 => return Err(Fault::invalid(format!("we may not see topic {name}: it needs Describe"))),
-                code => return Err(Fault::broker(format!("topic {name}: error {code}"))),
-            }
-            let name: Rc<str> = name.into();
-            for partition in topic.partitions {
-                if partition.leader_id.0 < 0 {
-                    return Err(Fault::broker(format!("{name}/{} has no leader", partition.partition_index)));
+        let mut leaders = Leaders::default();
+        let brokers = self.metadata(BOOTSTRAP, topics).await?.brokers;
+        let (all, mut heard, mut most, mut last) = (brokers.len(), 0, None, None);
+        for broker in brokers {
+            let answer = match self.metadata(broker.node_id.0, topics).await {
+                Ok(answer) => answer,
+                Err(fault) => {
+                    last = Some(fault);
+                    continue;
                 }
-                partitions.push(Partition::new(Rc::clone(&name), partition.partition_index, partition.leader_id.0));
+            };
+            let elections = leaders.add(answer.topics)?;
+            if most < Some(elections) {
+                most = Some(elections);
+                self.informed = broker.node_id.0;
+            }
+            heard += 1;
+            if heard * 2 > all {
+                return leaders.partitions(accepts_absent);
             }
         }
-        Ok(partitions)
+        let why = last.map_or_else(String::new, |fault| format!(": {fault}"));
+        Err(Fault::broker(format!("{heard} of {all} brokers answer, and the others may know of other leaders{why}")))
+    }
+
+    /// What a broker knows of the topics, and where it says that the brokers are.
+    async fn metadata(&mut self, broker: i32, topics: &[String]) -> Result<MetadataResponse, Fault> {
+        let named = topics.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
+        let request = MetadataRequest::default().with_topics(Some(named)).with_allow_auto_topic_creation(false);
+        let answer: MetadataResponse = self.broker(broker).await?.call(ApiKey::Metadata, (7, 12), &request).await?;
+        let address =
+            |host: &str, port: i32| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        for one in &answer.brokers {
+            let now = address(one.host.as_str(), one.port);
+            // A broker that came back at another place is another one.
+            if self.addresses.insert(one.node_id.0, now.clone()).is_some_and(|before| before != now) {
+                self.brokers.remove(&one.node_id.0);
+            }
+        }
+        Ok(answer)
     }
 
     pub(super) async fn coordinator(&mut self, group: &str) -> Result<i32, Fault> {
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![string(group)]);
         for _ in 0..COORDINATOR_ATTEMPTS {
-            let broker = self.broker(BOOTSTRAP).await?;
+            let broker = self.broker(self.informed).await?;
             let answer: FindCoordinatorResponse = broker.call(ApiKey::FindCoordinator, (4, 6), &request).await?;
             match answer.coordinators.first().map(|found| (found.error_code, found.node_id.0)) {
                 Some((0, id)) => return Ok(id),
@@ -284,7 +316,7 @@ impl Cluster {
             let topics = by_topic(partitions.iter().filter(|one| one.leader == leader)).into_iter().map(|(topic, all)| {
                 let ask = |one: &&Partition| {
                     let of = ListOffsetsPartition::default().with_partition_index(one.index);
-                    of.with_current_leader_epoch(-1).with_timestamp(time)
+                    of.with_current_leader_epoch(one.epoch).with_timestamp(time)
                 };
                 ListOffsetsTopic::default().with_name(topic_name(&topic)).with_partitions(all.iter().map(ask).collect())
             });

@@ -13,6 +13,8 @@ pub(super) struct Partition {
     pub(super) index: i32,
     /// Id of the broker that leads it.
     pub(super) leader: i32,
+    /// Since which election it does; an answer of an earlier or a later time is none.
+    pub(super) epoch: i32,
     /// The group's offset; none when it has none.
     pub(super) committed: Option<u64>,
     pub(super) start: u64,
@@ -48,11 +50,12 @@ pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], gr
 }
 
 impl Partition {
-    pub(super) fn new(topic: Rc<str>, index: i32, leader: i32) -> Self {
+    pub(super) fn new(topic: Rc<str>, index: i32, leader: i32, epoch: i32) -> Self {
         Self {
             topic,
             index,
             leader,
+            epoch,
             committed: None,
             start: 0,
             end: 0,
@@ -255,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_goes_with_records_that_were_left_is_told_for_ever() {
-        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".into(), 0, 1) };
+        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".into(), 0, 1, 0) };
         let mut known = BTreeMap::new();
         let mut said = |now: Option<Partition>| {
             let all: Vec<_> = now.into_iter().collect();
@@ -279,7 +282,7 @@ mod tests {
 
     #[test]
     fn an_offset_that_is_missing_or_too_large_is_no_zero() {
-        let partition = |committed, start, end| Partition { committed, start, end, ..Partition::new("t".into(), 0, 1) };
+        let partition = |committed, start, end| Partition { committed, start, end, ..Partition::new("t".into(), 0, 1, 0) };
         let left = |partition: Partition| partition.left(Uncommitted::Unknown).ok();
         assert_eq!(left(partition(None, 0, 0)), Some(0));
         assert_eq!(left(partition(None, 0, 5)), None);

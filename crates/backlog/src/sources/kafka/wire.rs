@@ -1,6 +1,7 @@
 //! A connection to one broker: requests and answers one after the other.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -21,7 +22,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::Sasl;
 use super::scram::{Hash, Scram};
 use crate::connection::{Tls, TlsFiles, text};
-use crate::source::{Credentials, OpenError};
+use crate::source::{Credentials, OpenError, causes};
 
 /// The longest answer.
 const LONGEST: usize = 16 << 20;
@@ -41,6 +42,15 @@ impl Fault {
 
     pub(super) fn broker(what: String) -> Self {
         Self::Broker(what.into())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => formatter.write_str(&causes(error)),
+            Self::Broker(error) => write!(formatter, "{error}"),
+        }
     }
 }
 
