@@ -6,15 +6,18 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
+use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::connection::{Login, Tls, TlsFiles, text};
 use crate::http::{Http, TIMEOUT};
@@ -93,9 +96,17 @@ pub struct JetStream {
     sentinel: Option<Ordered>,
     /// What the server did not allow us, as it said it last.
     denied: watch::Sender<String>,
+    /// Whether the last question has led to no answer that says how much is left.
+    is_in_doubt: bool,
     /// How many messages were sent.
     sent: Cell<u32>,
 }
+
+/// How long a server may take to connect, at least. One that is silent leaves time for the others.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often is looked whether the client has another connection.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Connects and reads once.
 pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) -> Result<JetStream, OpenError> {
@@ -117,7 +128,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     }
     let history = History::default();
     let (configuration, sent) = (configuration.clone(), Cell::new(0));
-    let mut source = JetStream { client, address, configuration, monitoring, history, sentinel: None, denied, sent };
+    let (sentinel, is_in_doubt) = (None, false);
+    let mut source = JetStream { client, address, configuration, monitoring, history, sentinel, denied, is_in_doubt, sent };
     source.ask().await.map(|_| source)
 }
 
@@ -134,10 +146,11 @@ async fn connect(
         }
         std::future::ready(())
     };
+    let servers = u32::try_from(configuration.servers.len()).unwrap_or(u32::MAX).max(1);
     let mut options = ConnectOptions::new()
         .name("fairlead")
         .event_callback(note)
-        .connection_timeout(TIMEOUT)
+        .connection_timeout((TIMEOUT / servers).max(LEAST_PATIENCE))
         .request_timeout(Some(TIMEOUT));
     options = options.tls_client_config(TlsFiles::read(configuration.tls.as_ref(), credentials).await?.client_config()?);
     options = match &configuration.authentication {
@@ -156,7 +169,7 @@ async fn connect(
     };
     let connecting = options.require_tls(configuration.tls.is_some()).connect(configuration.servers.as_slice());
     let address = address.to_owned();
-    match tokio::time::timeout(TIMEOUT, connecting).await {
+    match timeout(TIMEOUT, connecting).await {
         Err(_) => Err(OpenError::Unreachable { address, source: "no answer in time".into() }),
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(match error.kind() {
@@ -171,10 +184,13 @@ async fn connect(
 #[async_trait(?Send)]
 impl Source for JetStream {
     async fn read(&mut self) -> Reading {
-        match self.ask().await {
-            Ok(reading) => reading,
-            Err(error) => error.into(),
+        // Also a question that nobody waits for any more has led to nothing.
+        if std::mem::replace(&mut self.is_in_doubt, true) {
+            self.leave().await;
         }
+        let reading = self.ask().await.unwrap_or_else(Reading::from);
+        self.is_in_doubt = matches!(reading.left, Left::Unknown(_));
+        reading
     }
 
     fn order_sentinel(&mut self, id: &str) {
@@ -203,6 +219,27 @@ struct Page {
 }
 
 impl JetStream {
+    /// Connects to another server, if there is one: this one may be silent, which the client notices only after minutes, or cut off from
+    /// the others.
+    async fn leave(&self) {
+        let statistics = self.client.statistics();
+        let count = || statistics.connects.load(Ordering::Relaxed);
+        let before = count();
+        // Otherwise the client is on its way already, and would leave the next server at once.
+        let is_connected = self.client.connection_state() == State::Connected;
+        if !is_connected || self.client.force_reconnect().await.is_err() {
+            return;
+        }
+        // What is asked earlier may still go to the old one.
+        let connected = async {
+            while count() == before {
+                sleep(PAUSE).await;
+            }
+        };
+        // Where it does not connect in time the next question says so.
+        let _ = timeout(TIMEOUT, connected).await;
+    }
+
     async fn ask(&mut self) -> Result<Reading, OpenError> {
         let (name, before) = (self.configuration.stream.clone(), self.sent.get());
         let (mut stream, mut consumers) = self.look().await?;
