@@ -124,9 +124,6 @@ impl Consumer {
             verdict.each.push((self.left(), format!("{name}: {pending} not delivered, {outstanding} not acknowledged")));
         }
         verdict.ack_wait = self.config.backoff.iter().copied().fold(verdict.ack_wait.max(self.config.ack_wait), u64::max);
-        if let Some(doubt) = self.doubt(stream) {
-            verdict.unknown.get_or_insert(doubt);
-        }
         // It has been delivered, and neither acknowledged nor will it be delivered again.
         if self.num_ack_pending == 0 && (self.num_redelivered > 0 || self.ack_floor.stream_seq < self.delivered.stream_seq) {
             let (floor, delivered, tries) = (self.ack_floor.stream_seq, self.delivered.stream_seq, self.config.max_deliver);
@@ -164,7 +161,7 @@ impl Consumer {
     }
 
     /// Why this answer may not be the truth.
-    fn doubt(&self, stream: &Stream) -> Option<String> {
+    pub(super) fn doubt(&self, stream: &Stream) -> Option<String> {
         let name = format!("consumer {}", self.name);
         let Some(group) = &self.cluster else {
             return stream

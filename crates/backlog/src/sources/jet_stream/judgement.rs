@@ -8,6 +8,12 @@ use super::stream::{Retention, State, Stream};
 use super::unread::Unread;
 use crate::positions::positions;
 
+/// Why these answers may not be the truth.
+pub(super) fn doubt(stream: &Stream, consumers: &[Consumer]) -> Option<String> {
+    let of_stream = stream.cluster.as_ref().and_then(|group| group.doubt(&format!("stream {}", stream.config.name)));
+    of_stream.or_else(|| consumers.iter().find_map(|consumer| consumer.doubt(stream)))
+}
+
 /// An error is something that can never prove anything.
 pub(super) fn judge(
     stream: &Stream,
@@ -18,7 +24,6 @@ pub(super) fn judge(
 ) -> Result<Verdict, String> {
     let mut verdict = Verdict::default();
     let name = &stream.config.name;
-    verdict.unknown = stream.cluster.as_ref().and_then(|group| group.doubt(&format!("stream {name}")));
     verdict.count_origins(stream);
     let keeps = stream.keeps_until_acknowledged(named.is_empty());
     for consumer in consumers {
