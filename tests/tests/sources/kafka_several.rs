@@ -8,6 +8,7 @@ use fairlead_tests::link::Link;
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::kafka::Kafka;
 use fairlead_tests::servers::talker::Talker;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::scene::{Secret, open, try_open};
@@ -156,6 +157,8 @@ fn a_leader_has_slept(brokers: &mut Brokers) {
     let mut source = open(&configuration);
     source.becomes_empty();
     let mut waiting = drain.start("empty", &PATIENT);
+    // Otherwise it may have proven what was so before the records came.
+    waiting.signal(Signal::STOP);
     brokers.broker(1).process().freeze();
     brokers.replaces("slept", "1");
     brokers.say("produce slept 0 7");
@@ -169,6 +172,7 @@ fn a_leader_has_slept(brokers: &mut Brokers) {
         assert!(matches!(reading.left, Left::Unknown(_)), "{reading:?}");
     }
     assert!(try_open(&configuration, &Secret::default()).is_err(), "it is believed");
+    waiting.signal(Signal::CONT);
     waiting.until("not known", &[PROVEN]);
     for id in [2, 3] {
         brokers.broker(id).process().thaw();

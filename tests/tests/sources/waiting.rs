@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use fairlead_tests::cluster::Cluster;
 use fairlead_tests::program::{becomes, job, run};
 use fairlead_tests::watched::Watched;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -95,6 +96,11 @@ impl Waiting {
         {
             assert!(!before.iter().any(|line| line.contains(&what)), "{what}\n{}", before.join("\n"));
         }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.job.signal(signal);
     }
 
     /// Waits until it ends like this, and returns what it still said.

@@ -248,7 +248,8 @@ impl Kafka {
         }
         self.look(&mut layout, is_new).await?;
         let reading = self.judge(&layout).await;
-        self.layout = Some(layout);
+        // Who leads is asked anew when a leader or coordinator may have been cut off.
+        self.layout = Some(layout).filter(|_| !matches!(reading.left, Left::Unknown(_)));
         Ok(Reading { requests: self.cluster.sent().wrapping_sub(before), ..reading })
     }
 

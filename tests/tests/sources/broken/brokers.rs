@@ -8,7 +8,6 @@ use fairlead_tests::servers::database::{Database, Kind};
 use fairlead_tests::servers::document::Document;
 use fairlead_tests::servers::kafka::Kafka;
 use fairlead_tests::servers::nats::{Nats, NatsClient};
-use fairlead_tests::servers::nats_streaming::NatsStreaming;
 use fairlead_tests::servers::process::{Process, get};
 use fairlead_tests::servers::prometheus::Prometheus;
 use fairlead_tests::servers::rabbitmq::RabbitMq;
@@ -33,10 +32,9 @@ pub(crate) trait Broker {
 
 type Start = fn() -> Box<dyn Broker>;
 
-/// How to start one of each kind.
-pub(crate) fn all() -> [(&'static str, Start); 7] {
+/// How to start one of each kind but NATS Streaming: killed, that loses acknowledgements, and a queue that was empty is not any more.
+pub(crate) fn all() -> [(&'static str, Start); 6] {
     [
-        ("nats-streaming", || Box::new(Channels::start())),
         ("jetstream", || Box::new(Streams::start())),
         ("kafka", || Box::new(Topics::start())),
         ("prometheus", || Box::new(Series::start())),
@@ -44,68 +42,6 @@ pub(crate) fn all() -> [(&'static str, Start); 7] {
         ("mariadb", || Box::new(Tables::start(Kind::MariaDb))),
         ("rabbitmq", || Box::new(Queues::start())),
     ]
-}
-
-struct Channels {
-    server: NatsStreaming,
-    link: Link,
-    publisher: Talker,
-    /// Each with what it has acknowledged.
-    readers: BTreeMap<&'static str, (Talker, u64)>,
-}
-
-impl Channels {
-    fn start() -> Self {
-        let server = NatsStreaming::start();
-        let mut publisher = server.client("publisher");
-        let reader = |queue: &'static str| {
-            publisher.say(&format!("publish {queue} 1"));
-            let mut reader = server.client(&format!("reader-{queue}"));
-            reader.say(&format!("subscribe {queue} worker - 10 0 3s"));
-            assert!(becomes(|| reader.say("received") != "0"), "the message does not come");
-            (queue, (reader, 0))
-        };
-        let readers = QUEUES.map(reader).into();
-        let link = Link::to(server.monitoring_port());
-        let mut channels = Self { server, link, publisher, readers };
-        for queue in QUEUES {
-            channels.acknowledge(queue);
-        }
-        channels
-    }
-}
-
-impl Broker for Channels {
-    fn source(&self, queue: &str) -> Value {
-        let url = format!("http://127.0.0.1:{}", self.link.port());
-        json!({"natsStreaming": {"url": url, "channels": [queue], "durables": [format!("reader-{queue}/worker")]}})
-    }
-
-    fn publish(&mut self, queue: &str) {
-        let (reader, acknowledged) = self.readers.get_mut(queue).expect("it is there");
-        self.publisher.say(&format!("publish {queue} 1"));
-        assert!(becomes(|| reader.say("received") != acknowledged.to_string()), "the message does not come");
-    }
-
-    fn acknowledge(&mut self, queue: &str) {
-        let (reader, acknowledged) = self.readers.get_mut(queue).expect("it is there");
-        // It comes again until it is acknowledged.
-        let received: u64 = reader.say("received").parse().expect("a number");
-        reader.say(&format!("ack {}", received - *acknowledged));
-        *acknowledged = received;
-    }
-
-    fn process(&mut self) -> &mut Process {
-        self.server.process()
-    }
-
-    fn restart(&mut self) {
-        self.server.restart();
-    }
-
-    fn link(&self) -> &Link {
-        &self.link
-    }
 }
 
 struct Streams {

@@ -117,6 +117,11 @@ pub(super) fn check(
     if size > limit {
         return Err(format!("a sentinel has {size} bytes, and stream {name} takes {limit} in a message"));
     }
+    let is_for_nobody =
+        |subject: &&String| !consumers.is_empty() && !consumers.iter().any(|consumer| takes(consumer, subject));
+    if let Some(subject) = subjects.iter().find(is_for_nobody) {
+        return Err(format!("no consumer takes subject {subject}, where a sentinel would stay: leave it out"));
+    }
     match consumers.iter().find(|consumer| !subjects.iter().any(|subject| takes(consumer, subject))) {
         Some(consumer) => Err(format!(
             "consumer {} takes none of {}: name a subject under sentinel.subjects that it takes",
@@ -127,12 +132,12 @@ pub(super) fn check(
     }
 }
 
-/// Whether there is room, or so much that a message goes for it which everybody has acknowledged.
-fn has_room(stream: &Stream, consumers: &[Consumer], size: u64) -> Result<bool, String> {
+/// Whether there is room for so many messages, or only messages go for them which everybody has acknowledged.
+fn has_room(stream: &Stream, consumers: &[Consumer], messages: u64) -> Result<bool, String> {
     let (config, state) = (&stream.config, &stream.state);
     let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
-    let is_full = limit(config.max_msgs).is_some_and(|most| state.messages >= most)
-        || limit(config.max_bytes).is_some_and(|most| state.bytes + size > most);
+    let is_full = limit(config.max_msgs).is_some_and(|most| state.messages + messages > most)
+        || limit(config.max_bytes).is_some_and(|most| state.bytes + messages * SIZE as u64 > most);
     if is_full && config.discard == Discard::New && config.retention == Retention::Limits {
         return Err(format!("stream {} is full, and takes no message any more (discard: new)", config.name));
     }
@@ -156,7 +161,7 @@ impl JetStream {
         let is_due = |subject: &&String| !ordered.numbers.contains_key(*subject);
         let due: Vec<String> = subjects.iter().filter(is_due).cloned().collect();
         let id = ordered.id.clone();
-        if due.is_empty() || !has_room(stream, consumers, SIZE as u64).map_err(OpenError::NoSentinel)? {
+        if due.is_empty() || !has_room(stream, consumers, due.len() as u64).map_err(OpenError::NoSentinel)? {
             return Ok(false);
         }
         for subject in due {
@@ -182,7 +187,8 @@ impl JetStream {
             Ok(text) = denied.wait_for(is_ours) => return Err(refused(format!("{} says: {}", self.address, *text))),
         };
         let message = answer.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => refused("no stream takes it".to_owned()),
+            // The stream has the subject, so it has no leader for a moment, or this server has yet to hear of it (NATS ADR-22).
+            RequestErrorKind::NoResponders => self.unreachable("no server takes the sentinel just now".to_owned()),
             RequestErrorKind::TimedOut => {
                 self.unreachable("the sentinel is not acknowledged; there may be no leader".to_owned())
             }
@@ -195,7 +201,9 @@ impl JetStream {
             (Some(error), _) if error.code >= 500 && error.err_code != FULL => Err(self.unreachable(error.description)),
             (Some(error), _) => Err(refused(error.description)),
             (None, Some(stream)) if stream != *name => Err(refused(format!("stream {stream} takes it, and not {name}"))),
-            (None, _) => Ok(answer.seq),
+            (None, Some(_)) if answer.seq > 0 => Ok(answer.seq),
+            // Whoever else listens to the subject may answer before the stream does.
+            (None, _) => Err(self.unreachable("another than the stream answers to the sentinel".to_owned())),
         }
     }
 }
