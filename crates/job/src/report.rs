@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anstream::adapter::StripBytes;
 use anyhow::Context as _;
+use fairlead_migration::finding::Unchanged;
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::plan::Plan;
 use quick_junit::TestSuite;
@@ -104,6 +105,11 @@ fn write_document(out: &mut dyn Write, output: Output, document: &impl Serialize
     }
     serde_json::to_writer_pretty(&mut *out, document)?;
     Ok(writeln!(out)?)
+}
+
+/// The objects that a plan leaves as they are, as every format may show them: a reason may repeat what an object says of itself.
+fn unchanged(plan: &Plan) -> impl Iterator<Item = Unchanged> {
+    plan.unchanged().iter().map(|it| Unchanged { reason: redact::text(&it.reason), ..it })
 }
 
 /// Whether text has colours.
@@ -208,7 +214,6 @@ pub fn conclude(result: anyhow::Result<ExitStatus>) -> ExitStatus {
 mod tests {
     use super::*;
     use fairlead_migration::change::{Change, Images, Target};
-    use fairlead_migration::finding::Unchanged;
     use fairlead_migration::plan::PlanBuilder;
     use fairlead_migration::stage::{Stage, StageKind, UndoAt};
     use serde_json::json;
@@ -261,6 +266,7 @@ mod tests {
             builder.push(&Change { stage: 0, target: target(), images, reason: format!("from {address:?}") });
             builder.refuse(shared::DRIFT.finding(target(), format!("spec.endpoint {address:?} is no URL")));
             builder.warn(shared::INPUT.finding(target(), format!("may deliver to {address}")));
+            builder.keep(&Unchanged { target: target(), reason: format!("is not Ready (cannot resolve {address:?})") });
             let plan = builder.build();
             let obstacle =
                 || Obstacle::Refused { operation: format!("create {address:?}"), source: format!("not {address:?}").into() };

@@ -32,7 +32,7 @@ impl Serialize for PlanDocument<'_> {
         map.serialize_entry("changes", &Sequence(|| plan.changes().map(redact::change)))?;
         map.serialize_entry("refusals", plan.refusals())?;
         map.serialize_entry("warnings", plan.warnings())?;
-        map.serialize_entry("unchanged", &Sequence(|| plan.unchanged().iter()))?;
+        map.serialize_entry("unchanged", &Sequence(|| super::unchanged(plan)))?;
         map.end()
     }
 }

@@ -32,10 +32,10 @@ pub(super) fn suite(plan: &Plan, ended: Option<&Ended>) -> TestSuite {
     }
     for change in plan.changes() {
         let mut status = TestCaseStatus::success();
-        status.set_message(change.reason.as_str());
+        status.set_message(redact::text(&change.reason));
         add(format!("{} {}", change.action(), change.target), status);
     }
-    for Unchanged { target, reason } in plan.unchanged().iter() {
+    for Unchanged { target, reason } in super::unchanged(plan) {
         let mut status = TestCaseStatus::skipped();
         status.set_message(reason.as_str());
         add(target.to_string(), status);

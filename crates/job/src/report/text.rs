@@ -44,7 +44,7 @@ pub(super) fn write(out: &mut dyn Write, colours: Colours, plan: &Plan) -> io::R
     }
     findings(out, DELETE, "refused", plan.refusals())?;
     findings(out, UPDATE, "warning", plan.warnings())?;
-    for unchanged in plan.unchanged().iter() {
+    for unchanged in super::unchanged(plan) {
         out.line(FAINT, format_args!("= {}: {}", unchanged.target, unchanged.reason))?;
     }
     if !plan.unchanged().is_empty() {
