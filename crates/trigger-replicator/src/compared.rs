@@ -38,7 +38,7 @@ pub(crate) enum Entry {
 
 impl Compared {
     /// Compares the replica at this position, whose Trigger would be written in `trigger_version`.
-    pub(crate) fn of(replicas: &Replicas, index: usize, trigger_version: &str, found: &Found, release: &str) -> Self {
+    pub(crate) fn of(replicas: &Replicas, index: usize, trigger_version: &str, found: &Found<'_>, release: &str) -> Self {
         let (replica, findings) = replicas.get(index, trigger_version);
         let of_finding = |finding: Finding| {
             let is_refusal = finding.code == codes::NAME_TAKEN.id;
@@ -51,7 +51,7 @@ impl Compared {
 }
 
 /// Whether a Trigger is created.
-fn compare(replica: &Replica, found: &Found, release: &str, entries: &mut Vec<Entry>) -> bool {
+fn compare(replica: &Replica, found: &Found<'_>, release: &str, entries: &mut Vec<Entry>) -> bool {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
@@ -93,7 +93,7 @@ fn compare(replica: &Replica, found: &Found, release: &str, entries: &mut Vec<En
 }
 
 /// An equal Trigger stays; only a replica that names other Subscriptions is told the right ones.
-fn keep(replica: &Replica, found: &Found, name: &str, is_replica: bool, release: &str) -> Entry {
+fn keep(replica: &Replica, found: &Found<'_>, name: &str, is_replica: bool, release: &str) -> Entry {
     let target = Target { name: name.to_owned(), ..replica.target.clone() };
     if let Some(before) = found.stale().filter(|_| name == replica.target.name) {
         if let Some(other) = other_release(&before, release) {
@@ -108,7 +108,7 @@ fn keep(replica: &Replica, found: &Found, name: &str, is_replica: bool, release:
         return change(target, Images::Update(before, after), replica);
     }
     let origin = if is_replica { "" } else { "made by others, " };
-    let unready = found.unready(name).map(|why| format!(", and is not {why}")).unwrap_or_default();
+    let unready = found.unready(name, &replica.target.name).map(|why| format!(", and is not {why}")).unwrap_or_default();
     let reason = format!("{origin}already replicates {}{unready}", subscriptions_of(replica));
     Entry::Unchanged(Unchanged { target, reason })
 }

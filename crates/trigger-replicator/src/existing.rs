@@ -1,7 +1,9 @@
 //! The Triggers that exist for the replicas that should exist. Each Trigger is read once, and only exceptions are kept.
 
 use std::cell::OnceCell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZero;
 
 use fairlead_apis::object;
 use fairlead_apis::readiness::unready;
@@ -20,7 +22,8 @@ use crate::replicas::{REPLICATED_FROM, Replicas};
 
 /// The Triggers there are for each replica, by its position.
 pub struct Existing {
-    found: Vec<Found>,
+    kept: Vec<Kept>,
+    reasons: Reasons,
     /// The subscribers of the channels behind Brokers whose Trigger does not exist.
     pub(crate) subscribers: Subscribers,
     /// Triggers of earlier runs for which no Subscription asks any more.
@@ -28,11 +31,47 @@ pub struct Existing {
 }
 
 /// The Triggers there are for one replica.
-#[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct Found<'a> {
     /// The Trigger with the name of the replica.
     pub(crate) namesake: Namesake,
+    kept: &'a Kept,
+    reasons: &'a Reasons,
+}
+
+/// What is kept of them: there are as many as replicas.
+#[derive(Default)]
+struct Kept {
+    namesake: Namesake,
+    /// Why the Trigger with the name of the replica, which carries out the delivery, is not Ready. In a broken mesh none is.
+    unready: Option<Reason>,
     exceptions: Option<Box<Exceptions>>,
+}
+
+/// The position of a text among the [`Reasons`], from 1: that none is there takes no room.
+type Reason = NonZero<u32>;
+
+/// Why Triggers are not Ready. Nearly all of them say the same, so each text is kept once.
+#[derive(Default)]
+struct Reasons {
+    texts: Vec<String>,
+    positions: HashMap<String, Reason>,
+}
+
+impl Reasons {
+    fn add(&mut self, text: String) -> Reason {
+        match self.positions.entry(text) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                self.texts.push(unknown.key().clone());
+                let position = u32::try_from(self.texts.len()).ok().and_then(NonZero::new);
+                *unknown.insert(position.expect("fewer than Triggers, and at least this one"))
+            }
+        }
+    }
+
+    fn get(&self, reason: Reason) -> Option<&str> {
+        self.texts.get(usize::try_from(reason.get() - 1).ok()?).map(String::as_str)
+    }
 }
 
 /// The Trigger with the name of the replica.
@@ -62,27 +101,27 @@ struct Exceptions {
     difference: Option<Box<str>>,
     /// Triggers of other names that do the same, and whether they are replicas.
     equal: BTreeMap<String, bool>,
-    /// Why Triggers are not Ready that carry out the delivery, by name, where Knative says so.
-    unready: BTreeMap<String, String>,
+    /// Why Triggers of other names that do the same are not Ready, where Knative says so.
+    unready: BTreeMap<String, Reason>,
     /// Triggers that may do the same.
     overlapping: BTreeSet<String>,
 }
 
-impl Found {
+impl Found<'_> {
     /// The object that has to name other Subscriptions.
     pub(crate) fn stale(&self) -> Option<Image> {
-        let text = self.exceptions.as_ref()?.stale.as_ref()?;
+        let text = self.kept.exceptions.as_ref()?.stale.as_ref()?;
         Some(serde_json::from_str(text).expect("written by Existing::add"))
     }
 
     /// The first field by which the Trigger of the same name delivers something else.
     pub(crate) fn difference(&self) -> Option<&str> {
-        self.exceptions.as_ref()?.difference.as_deref()
+        self.kept.exceptions.as_ref()?.difference.as_deref()
     }
 
     /// Triggers that carry out the delivery, by name, and whether each is a replica.
     pub(crate) fn equal(&self, own_name: &str) -> BTreeMap<String, bool> {
-        let mut equal = self.exceptions.as_ref().map(|exceptions| exceptions.equal.clone()).unwrap_or_default();
+        let mut equal = self.kept.exceptions.as_ref().map(|exceptions| exceptions.equal.clone()).unwrap_or_default();
         if matches!(self.namesake, Namesake::Current | Namesake::Stale | Namesake::Foreign) {
             equal.insert(own_name.to_owned(), self.namesake != Namesake::Foreign);
         }
@@ -90,15 +129,18 @@ impl Found {
     }
 
     /// Why a Trigger that carries out the delivery is not Ready.
-    pub(crate) fn unready(&self, name: &str) -> Option<&str> {
-        self.exceptions.as_ref()?.unready.get(name).map(String::as_str)
+    pub(crate) fn unready(&self, name: &str, own_name: &str) -> Option<&str> {
+        let other = || self.kept.exceptions.as_ref()?.unready.get(name).copied();
+        self.reasons.get(if name == own_name { self.kept.unready } else { other() }?)
     }
 
     /// Triggers that may deliver the same events to the same subscriber, by name.
     pub(crate) fn overlapping(&self) -> impl Iterator<Item = &str> {
-        self.exceptions.iter().flat_map(|exceptions| exceptions.overlapping.iter().map(String::as_str))
+        self.kept.exceptions.iter().flat_map(|exceptions| exceptions.overlapping.iter().map(String::as_str))
     }
+}
 
+impl Kept {
     fn exceptions_mut(&mut self) -> &mut Exceptions {
         self.exceptions.get_or_insert_default()
     }
@@ -122,7 +164,8 @@ impl Existing {
         let may_have_orphans = source.api_version(&kinds::LEGACY_SUBSCRIPTION).is_some();
         let may_be_orphan = |namespace: &str| may_have_orphans && namespaces.left_out(namespace).is_none();
         let begin = || Self {
-            found: std::iter::repeat_with(Found::default).take(replicas.len()).collect(),
+            kept: std::iter::repeat_with(Kept::default).take(replicas.len()).collect(),
+            reasons: Reasons::default(),
             subscribers: subscribers.clone(),
             orphans: Orphans::default(),
         };
@@ -136,8 +179,9 @@ impl Existing {
         source.fold(&kinds::TRIGGER, begin, add).await
     }
 
-    pub(crate) fn get(&self, index: usize) -> &Found {
-        &self.found[index]
+    pub(crate) fn get(&self, index: usize) -> Found<'_> {
+        let kept = &self.kept[index];
+        Found { namesake: kept.namesake, kept, reasons: &self.reasons }
     }
 
     /// Returns a Trigger that a run has made, and that does nothing of what should be done, and the Subscriptions that it names.
@@ -153,7 +197,7 @@ impl Existing {
             .and_then(|delivery| replicas.position(&trigger.namespace, &Replicas::name(delivery)).filter(is_same));
         let annotation = object::annotation(object, REPLICATED_FROM).map(str::to_owned);
         if let Some(index) = by_name {
-            let found = &mut self.found[index];
+            let found = &mut self.kept[index];
             found.namesake = match &annotation {
                 _ if trigger.is_terminating => Namesake::Terminating,
                 _ if by_delivery != by_name => {
@@ -170,10 +214,15 @@ impl Existing {
             };
         }
         if let Some(index) = by_delivery.filter(|_| by_delivery != by_name) {
-            self.found[index].exceptions_mut().equal.insert(trigger.name.clone(), annotation.is_some());
+            self.kept[index].exceptions_mut().equal.insert(trigger.name.clone(), annotation.is_some());
         }
         if let (Some(index), Some(why)) = (by_delivery, unready(object)) {
-            self.found[index].exceptions_mut().unready.insert(trigger.name.clone(), why);
+            let (kept, reason) = (&mut self.kept[index], self.reasons.add(why));
+            if by_name == by_delivery {
+                kept.unready = Some(reason);
+            } else {
+                kept.exceptions_mut().unready.insert(trigger.name.clone(), reason);
+            }
         }
         let may_overlap = delivery.is_none() && !trigger.is_terminating && trigger.broker == BROKER;
         let is_overlapping =
@@ -192,7 +241,7 @@ impl Existing {
         let mut has_any = false;
         for index in hosts.get(&(trigger.namespace.clone(), host.to_owned())).into_iter().flatten() {
             if trigger.relation(&replicas.delivery(*index), BROKER) == Relation::Overlapping {
-                self.found[*index].exceptions_mut().overlapping.insert(trigger.name.clone());
+                self.kept[*index].exceptions_mut().overlapping.insert(trigger.name.clone());
                 has_any = true;
             }
         }
@@ -208,4 +257,20 @@ fn by_host(replicas: &Replicas) -> Hosts {
         hosts.entry((delivery.namespace, host)).or_default().push(index);
     }
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_that_is_not_ready_costs_its_replica_no_more_than_one_that_is() {
+        let mut reasons = Reasons::default();
+        let broker = "Ready: BrokerNotReady: the Broker does not exist";
+        let of: Vec<Reason> = [broker, "Ready: Unknown", broker].map(|text| reasons.add(text.to_owned())).to_vec();
+        assert_eq!(of.iter().map(|reason| reason.get()).collect::<Vec<_>>(), [1, 2, 1]);
+        assert_eq!((reasons.texts.len(), reasons.get(of[1])), (2, Some("Ready: Unknown")));
+        // All that is kept of it where nothing else is the matter: two words.
+        assert_eq!(size_of::<Kept>(), 16);
+    }
 }

@@ -68,7 +68,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
-    let compare = |index| Compared::of(&replicas, index, &trigger_version, observed.triggers.get(index), limits.release);
+    let compare = |index| Compared::of(&replicas, index, &trigger_version, &observed.triggers.get(index), limits.release);
     replicas.each(compare, |compared| {
         let Compared { namespace, source, is_created, entries } = compared;
         for entry in entries {
