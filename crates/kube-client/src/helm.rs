@@ -37,6 +37,12 @@ impl Revision {
     pub fn is_pending(&self) -> bool {
         self.status.starts_with("pending-")
     }
+
+    /// The same, or whether Helm has begun to uninstall the release: then it is deleted with its records at the end.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.is_pending() || self.status == "uninstalling"
+    }
 }
 
 impl Cluster {

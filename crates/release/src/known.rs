@@ -41,8 +41,8 @@ pub(crate) struct Known<'a> {
     pub(crate) is_armed: Option<bool>,
     /// How the hooks of that revision have fared.
     pub(crate) hooks: Hooks,
-    /// Who works for an operation of Helm's that has not come to its end: `Job shop-legacy-purger`.
-    pub(crate) worker: Option<&'a str>,
+    /// Why somebody may be at work for an operation of Helm's that has not come to its end, and what to wait for.
+    pub(crate) under_way: Option<&'a str>,
     /// What the newest run that a job could finish was told, or the one that goes on in the background.
     pub(crate) told: &'a [String],
     pub(crate) place: Place<'a>,

@@ -1,6 +1,7 @@
 //! What to do next: commands, each with what it does. With runs of Helm's first the way back through Helm, which brings the
 //! application along.
 
+use fairlead_kube_client::helm::Revision;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 
@@ -18,12 +19,8 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     let Known { runs, helm, place, .. } = known;
     let command = |what: &str, does: String| Next { command: place.command(what), what: does };
     let mut next = Vec::new();
-    if let (Some(worker), Some(newest)) = (known.worker, helm.revisions.last()) {
-        let what = format!(
-            "{worker} works for revision {} of Helm's, which is {}: wait until both have come to their end",
-            newest.number, newest.status
-        );
-        next.push(command("status --watch", what));
+    if let Some(sign) = known.under_way {
+        next.push(command("status --watch", sign.to_owned()));
         next.extend(instead_of_waiting(known));
         return next;
     }
@@ -39,7 +36,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         );
         next.push(Next { command: place.kubectl(&format!("delete secret {}", run.name)), what });
     }
-    next.extend(with_helm(known));
+    next.extend(when_helm_is_dead(known, with_helm(known)));
     if let Some(half) = runs.iter().find(|run| run.is_half())
         && helm.begun(std::slice::from_ref(half)).is_none()
     {
@@ -89,7 +86,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         );
         next.push(Next { command: place.helm_rollback(revision), what });
     }
-    next.extend(uninstall(known));
+    next.extend(when_helm_is_dead(known, uninstall(known).into_iter().collect()));
     // Whatever the binary: a plan of its own would need what it was told the last time, a configuration for example.
     if next.is_empty() {
         next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
@@ -130,14 +127,24 @@ pub(crate) fn halves_by_hand(run: &RecordedRun, place: Place<'_>) -> Vec<Next> {
     (!run.progress.is_undone_before_helm()).then(first).into_iter().chain([rest]).collect()
 }
 
-/// What ends an operation of Helm's that somebody still works for, where waiting for it is not wanted.
+/// The same ways, the first with what nobody but a person can know of an operation that has not come to its end: whether helm is dead.
+fn when_helm_is_dead(known: &Known<'_>, mut ways: Vec<Next>) -> Vec<Next> {
+    if let (Some(first), true) = (ways.first_mut(), known.helm.revisions.last().is_some_and(Revision::is_unfinished)) {
+        first.what.insert_str(0, NOBODY);
+    }
+    ways
+}
+
+/// What ends an operation of Helm's that somebody may still work for, where waiting for it is not wanted.
 fn instead_of_waiting(known: &Known<'_>) -> Vec<Next> {
     let mut ways = with_helm(known);
+    if ways.is_empty() {
+        ways.extend(uninstall(known));
+    }
+    let mut ways = when_helm_is_dead(known, ways);
     if let Some(first) = ways.first_mut() {
         let is_rollback = known.helm.revisions.last().is_some_and(|newest| newest.status == "pending-rollback");
-        let when = if is_rollback { "only " } else { "only to stop that, or " };
-        let what = first.what.strip_prefix(NOBODY).unwrap_or(&first.what);
-        first.what = format!("{when}{NOBODY}{what}");
+        first.what.insert_str(0, if is_rollback { "only " } else { "only to stop that, or " });
     }
     ways
 }
@@ -149,7 +156,7 @@ fn uninstall(known: &Known<'_>) -> Option<Next> {
         "uninstalling" => "ends what it has begun to uninstall",
         _ => return None,
     };
-    Some(Next { command: known.place.helm_uninstall(), what: format!("{NOBODY}{what}") })
+    Some(Next { command: known.place.helm_uninstall(), what: what.to_owned() })
 }
 
 /// The way back to the revision before the newest run.
@@ -163,7 +170,7 @@ fn with_helm(known: &Known<'_>) -> Vec<Next> {
     let Some(revision) = way_back else {
         let pending = |revision: u32| Next {
             command: place.helm_rollback(revision),
-            what: format!("{NOBODY}ends the operation that it has not come to the end of"),
+            what: "ends the operation that it has not come to the end of".to_owned(),
         };
         return state.way_out().map(pending).into_iter().collect();
     };

@@ -65,7 +65,7 @@ impl<'a> Overview<'a> {
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
-        let worker = under_way::worker(&helm, &working, at_work.as_ref(), SystemTime::now());
+        let under_way = under_way::sign_of_life(&helm, &working, at_work.as_ref(), &endings, SystemTime::now());
         let next = next(&Known {
             runs: &runs,
             missing: &missing,
@@ -74,7 +74,7 @@ impl<'a> Overview<'a> {
             state,
             is_armed,
             hooks,
-            worker: worker.as_deref(),
+            under_way: under_way.as_deref(),
             told: &told,
             place,
         });

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use fairlead_kube_client::stuck::Working;
+use fairlead_migration::run::Ending;
 use fairlead_migration::store::Holder;
 
 use crate::helm::HelmRecords;
@@ -12,18 +13,48 @@ use crate::holder::process;
 /// So long nobody can take over from a process that has been heard of: its lease, and one request, by default.
 const HEARD_OF: Duration = Duration::from_mins(1);
 
-/// Who works for Helm's pending operation, as people name it; none where there is no such operation, or nobody can be seen.
-pub(crate) fn worker(helm: &HelmRecords, jobs: &[Working], holder: Option<&Holder>, now: SystemTime) -> Option<String> {
-    let newest = helm.revisions.last().filter(|newest| newest.is_pending())?;
+/// So long Helm waits for one thing, unless it is told otherwise.
+const YOUNG: Duration = Duration::from_mins(5);
+
+/// The clocks of two machines differ by no more than that.
+const CLOCKS: Duration = Duration::from_mins(1);
+
+/// Says why somebody may be at work for Helm's newest operation, and what to wait for; none where that operation has come to its end, or
+/// nothing speaks for anybody.
+pub(crate) fn sign_of_life(
+    helm: &HelmRecords,
+    jobs: &[Working],
+    holder: Option<&Holder>,
+    endings: &[Ending],
+    now: SystemTime,
+) -> Option<String> {
+    let newest = helm.revisions.last().filter(|newest| newest.is_unfinished())?;
+    let (number, status) = (newest.number, &newest.status);
+    let both = "wait until both have come to their end";
     // An older one is of an operation before.
-    let job = jobs.iter().find(|job| job.created >= newest.created).map(|job| format!("Job {}", job.job));
-    let is_alive = |holder: &&Holder| {
-        let renewed = humantime::parse_rfc3339(&holder.renewed);
-        // The clocks of two machines differ.
-        renewed.is_ok_and(|renewed| now.duration_since(renewed).unwrap_or_default() <= HEARD_OF)
-    };
-    let process = || holder.filter(is_alive).map(|holder| format!("process {}", process(&holder.name)));
-    job.or_else(process)
+    let job = jobs.iter().find(|job| job.created >= newest.created);
+    if let Some(Working { job, .. }) = job {
+        return Some(format!("Job {job} works for revision {number} of Helm's, which is {status}: {both}"));
+    }
+    if let Some(holder) = holder.filter(|holder| is_within(&holder.renewed, HEARD_OF, now)) {
+        let process = process(&holder.name);
+        return Some(format!(
+            "process {process} is at work on this release, and revision {number} of Helm's is {status}: {both}"
+        ));
+    }
+    // Helm ends when its hook has failed.
+    let has_failed = endings.iter().any(|it| it.helm_revision.is_some() && it.exit != 0 && it.time >= newest.created);
+    let minutes = YOUNG.as_secs() / 60;
+    // The record of what is uninstalled is as old as its revision.
+    (newest.is_pending() && !has_failed && is_within(&newest.created, YOUNG, now)).then(|| {
+        format!("Helm has begun revision {number} less than {minutes} minutes ago, and it is {status}: wait until Helm has come to its end")
+    })
+}
+
+/// Whether a moment is no longer ago, nor further in the future than clocks differ.
+fn is_within(moment: &str, limit: Duration, now: SystemTime) -> bool {
+    let Ok(moment) = humantime::parse_rfc3339(moment) else { return false };
+    now.duration_since(moment).map_or_else(|future| future.duration() <= CLOCKS, |age| age <= limit)
 }
 
 #[cfg(test)]
@@ -33,29 +64,70 @@ mod tests {
     use super::*;
     use crate::testing::revision;
 
+    fn helm(status: &str) -> HelmRecords {
+        let newest = Revision { created: "2026-11-20T10:00:00Z".into(), ..revision(2, status) };
+        HelmRecords { revisions: vec![revision(1, "deployed"), newest], ..HelmRecords::default() }
+    }
+
+    fn at(time: &str) -> SystemTime {
+        humantime::parse_rfc3339(&format!("2026-11-20T{time}Z")).expect("a time")
+    }
+
     #[test]
-    fn who_works_for_a_pending_operation_is_seen_by_its_job_or_its_lease() {
-        let helm = |status: &str| {
-            let newest = Revision { created: "2026-11-20T10:00:00Z".into(), ..revision(2, status) };
-            HelmRecords { revisions: vec![revision(1, "deployed"), newest], ..HelmRecords::default() }
-        };
+    fn who_works_for_an_unfinished_operation_is_seen_by_its_job_or_its_lease() {
         let job = |created: &str| [Working { job: "shop-legacy-purger".into(), created: created.into() }];
-        let holder = Holder { name: "pod-1/7/99".into(), renewed: "2026-11-20T10:05:00.123456Z".into(), how_far: None };
-        let at = |time: &str| humantime::parse_rfc3339(time).expect("a time");
-        let (soon, later) = (at("2026-11-20T10:05:59Z"), at("2026-11-20T10:06:01Z"));
+        let holder = Holder { name: "pod-1/7/99".into(), renewed: "2026-11-20T10:15:00.123456Z".into(), how_far: None };
+        let (soon, later) = (at("10:15:59"), at("10:16:01"));
+        let by_job = Some("Job shop-legacy-purger works for revision 2 of Helm's, which is ");
+        let by_lease = Some("process pod-1/7 is at work on this release, and revision 2 of Helm's is pending-upgrade: ");
         for (status, jobs, holder, now, expected) in [
-            ("pending-upgrade", &job("2026-11-20T10:00:00Z")[..], None, later, Some("Job shop-legacy-purger")),
-            ("pending-rollback", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, Some("Job shop-legacy-purger")),
+            ("pending-upgrade", &job("2026-11-20T10:00:00Z")[..], None, later, by_job),
+            ("pending-rollback", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, by_job),
+            ("uninstalling", &job("2026-11-20T10:00:07Z"), None, soon, by_job),
             ("pending-upgrade", &job("2026-11-20T09:59:59Z"), None, soon, None),
-            ("pending-upgrade", &[], Some(&holder), soon, Some("process pod-1/7")),
+            ("pending-upgrade", &[], Some(&holder), soon, by_lease),
             ("pending-upgrade", &[], Some(&holder), later, None),
-            ("pending-upgrade", &[], Some(&holder), at("2026-11-20T10:04:00Z"), Some("process pod-1/7")),
+            // The clocks of two machines differ, but not so much.
+            ("pending-upgrade", &[], Some(&holder), at("10:14:01"), by_lease),
+            ("pending-upgrade", &[], Some(&holder), at("10:13:59"), None),
             ("pending-upgrade", &[], None, soon, None),
             ("failed", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, None),
             ("deployed", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, None),
         ] {
-            assert_eq!(worker(&helm(status), jobs, holder, now).as_deref(), expected, "{status}");
+            let sign = sign_of_life(&helm(status), jobs, holder, &[], now);
+            let is_expected = expected.map_or(sign.is_none(), |begin| sign.as_ref().is_some_and(|it| it.starts_with(begin)));
+            assert!(is_expected, "{status}: {expected:?}, {sign:?}");
         }
-        assert_eq!(worker(&HelmRecords::default(), &job(""), Some(&holder), soon), None);
+        assert_eq!(sign_of_life(&HelmRecords::default(), &job(""), Some(&holder), &[], soon), None);
+    }
+
+    #[test]
+    fn helm_may_be_at_work_on_a_young_record_unless_its_hook_has_failed() {
+        let ending = |helm_revision, exit, time: &str| Ending {
+            helm_revision,
+            exit,
+            time: format!("2026-11-20T{time}Z"),
+            step: String::new(),
+            command: String::new(),
+            outcome: String::new(),
+            code: None,
+            summary: String::new(),
+        };
+        // The hooks of a rollback say the revision that they were rendered for.
+        let failed = |time: &str| [ending(Some(1), 6, time)];
+        for (status, endings, now, is_young) in [
+            ("pending-upgrade", &[][..], "10:05:00", true),
+            ("pending-upgrade", &[], "10:05:01", false),
+            ("pending-upgrade", &[], "09:59:00", true),
+            ("pending-upgrade", &[], "09:58:59", false),
+            ("pending-rollback", &failed("10:00:07"), "10:01:00", false),
+            ("pending-rollback", &failed("09:59:07"), "10:01:00", true),
+            ("pending-rollback", &[ending(None, 6, "10:00:07"), ending(Some(1), 0, "10:00:07")], "10:01:00", true),
+            ("uninstalling", &[], "10:01:00", false),
+            ("deployed", &[], "10:01:00", false),
+        ] {
+            let sign = sign_of_life(&helm(status), &[], None, endings, at(now));
+            assert_eq!(sign.is_some(), is_young, "{status} {now}: {sign:?}");
+        }
     }
 }

@@ -41,7 +41,7 @@ fn told(runs: &[RecordedRun], helm: &HelmRecords, is_armed: Option<bool>, hooks:
         state: helm.state(runs),
         is_armed,
         hooks,
-        worker: None,
+        under_way: None,
         told,
         place,
     };
@@ -67,6 +67,51 @@ fn the_way_back_leads_through_helm_and_has_its_number() {
             "kubectl fairlead rollback shop -n shops --to-revision 1 --undo-at post-rollback --wait-for workloads,restored",
         ]
     );
+}
+
+/// Whether a person reads before the first command for Helm, or with it, that helm must not be at work.
+fn is_cautious(next: &[Next]) -> bool {
+    let first = next.iter().position(|next| next.command.starts_with("helm "));
+    first.is_none_or(|first| next[..=first].iter().any(|next| next.what.contains("if no helm is at work any more: ")))
+}
+
+#[test]
+fn however_the_way_back_leads_nobody_is_told_to_break_into_what_helm_may_be_at() {
+    let runs = [run(1, Phase::Committed, Some(2))];
+    let all = [
+        &["deployed", "pending-upgrade"][..],
+        &["superseded", "deployed", "pending-rollback"],
+        &["superseded", "uninstalling"],
+    ];
+    for statuses in all {
+        let helm = helm(statuses);
+        for (hooks, is_armed, missing) in [
+            (Hooks::Good, Some(false), &[][..]),
+            (Hooks::Good, None, &[]),
+            (Hooks::InVain, Some(true), &[]),
+            (Hooks::Drifted, Some(true), &[]),
+            (Hooks::Good, Some(true), &[2]),
+        ] {
+            let (state, told) = (helm.state(&runs), &[][..]);
+            let known = Known {
+                runs: &runs,
+                missing,
+                damages: &[],
+                helm: &helm,
+                state,
+                is_armed,
+                hooks,
+                under_way: None,
+                told,
+                place: PLACE,
+            };
+            let next = next(&known);
+            assert!(
+                is_cautious(&next) && next.iter().any(|next| next.command.starts_with("helm ")),
+                "{statuses:?} {hooks:?} {next:?}"
+            );
+        }
+    }
 }
 
 /// What a person reads first, in every state that Helm leaves a release in, with a run in every state, and with somebody at work or not.
@@ -97,8 +142,9 @@ fn nobody_is_told_to_break_into_what_is_under_way_or_to_wait_for_what_has_died()
         let helm = helm(statuses);
         for phase in phases {
             let runs: Vec<RecordedRun> = phase.map(|phase| run(1, phase, Some(2))).into_iter().collect();
-            for worker in [None, Some("Job shop-legacy-purger")] {
-                if worker.is_some() && !helm.revisions.last().is_some_and(Revision::is_pending) {
+            let is_unfinished = helm.revisions.last().is_some_and(Revision::is_unfinished);
+            for under_way in [None, Some("Job shop-legacy-purger works for it: wait")] {
+                if under_way.is_some() && !is_unfinished {
                     continue;
                 }
                 let (state, is_armed) = (helm.state(&runs), Some(true));
@@ -111,20 +157,21 @@ fn nobody_is_told_to_break_into_what_is_under_way_or_to_wait_for_what_has_died()
                     state,
                     is_armed,
                     hooks,
-                    worker,
+                    under_way,
                     told: &[],
                     place: PLACE,
                 };
                 let next = next(&known);
                 let phase = phase.map_or("no run", |phase| phase.as_str());
-                let works = if worker.is_some() { "at work" } else { "nobody" };
+                let works = if under_way.is_some() { "at work" } else { "nobody" };
                 writeln!(table, "{} | {phase} | {works}", statuses.join(" ")).expect("a string");
                 for Next { command, what } in &next {
                     writeln!(table, "    {command}\n        {what}").expect("a string");
                 }
                 let first = next.first().map(|next| next.command.as_str());
                 let watch = "kubectl fairlead status shop -n shops --watch";
-                assert_eq!(first == Some(watch), worker.is_some(), "{table}");
+                assert_eq!(first == Some(watch), under_way.is_some(), "{table}");
+                assert!(!is_unfinished || is_cautious(&next), "{table}");
             }
         }
     }
@@ -160,7 +207,7 @@ fn what_cannot_be_read_is_not_offered_as_a_way_back() {
             state,
             is_armed: None,
             hooks: Hooks::Good,
-            worker: None,
+            under_way: None,
             told: &[],
             place: PLACE,
         };
@@ -256,7 +303,7 @@ fn a_ticket_that_is_missing_is_imported_or_gone_on_without() {
             state,
             is_armed: Some(true),
             hooks,
-            worker: None,
+            under_way: None,
             told: &[],
             place: PLACE,
         };
