@@ -16,7 +16,12 @@ pub(crate) fn edits(name: &str, other: &str) -> usize {
 
 /// The name that somebody may have meant; or all that there are, after `has`: `namespace shop has`.
 pub(crate) fn meant_of(name: &str, has: &str, names: &[&str]) -> String {
-    match (nearest(name, names.iter().copied()), names.len()) {
+    meant_beside(name, has, names, &[])
+}
+
+/// The same where nobody means a name that is named elsewhere already.
+pub(crate) fn meant_beside(name: &str, has: &str, names: &[&str], elsewhere: &[&str]) -> String {
+    match (nearest(name, names.iter().copied().filter(|it| !elsewhere.contains(it))), names.len()) {
         (Some(meant), _) => format!("did you mean {meant}?"),
         (None, 0) => format!("{has} none"),
         (None, 1..=LISTED) => format!("{has} {}", names.join(", ")),
@@ -50,5 +55,14 @@ mod tests {
             meant_of("review", "there are", &["name"; 10]),
             format!("there are {} and 2 more", ["name"; 8].join(", "))
         );
+    }
+
+    #[test]
+    fn a_name_that_is_named_elsewhere_is_not_meant() {
+        let names = ["gateway-a", "gateway-c"];
+        let meant = |elsewhere: &[&str]| meant_beside("gateway-b", "shop has", &names, elsewhere);
+        assert_eq!(meant(&[]), "did you mean gateway-a?");
+        assert_eq!(meant(&["gateway-a"]), "did you mean gateway-c?");
+        assert_eq!(meant(&names), "shop has gateway-a, gateway-c");
     }
 }

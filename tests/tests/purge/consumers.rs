@@ -137,11 +137,17 @@ fn a_consumer_or_a_step_that_nothing_is_called_blocks_the_plan() {
         &[],
         &[
             "! refused LP122 Deployment kyma-integration/application-brokr: purge.consumers[0].workload names it, and it does not exist; did \
-             you mean application-broker?",
-            "! refused LP122 Deployment typo/application-broker: purge.consumers[1].workload names it, and there is no namespace \"typo\"",
+             you mean application-broker? If it need not exist here, write beside it: `optional: true`",
+            "! refused LP122 Deployment typo/application-broker: purge.consumers[1].workload names it, and there is no namespace \"typo\". If",
             "! refused LP122 Deployment default/gateway: purge.consumers[2].workload names it, and it does not exist; of kind Deployment, \
-             namespace default has none",
+             namespace default has none. If it need not exist here, write beside it: `optional: true`",
         ],
+    );
+    // What the configuration means elsewhere, it does not mean here.
+    write(&[("kyma-integration", "application-brokr", ""), ("kyma-integration", "application-broker", "hold: true, ")], "");
+    blocked(
+        &[],
+        &["application-brokr: purge.consumers[0].workload names it, and it does not exist; of kind Deployment, namespace"],
     );
     let asked = "it has not run for this release, nor has any other step;";
     write(&[("kyma-integration", "application-broker", "hold: true, ")], ", drainedBy: drain-waitr");

@@ -10,8 +10,11 @@ use serde_json::Value;
 use crate::configuration::{Purge, Workload};
 use crate::definitions::Findings;
 use crate::kinds;
-use crate::near::{meant_of, nearest};
+use crate::near::{meant_beside, nearest};
 use crate::workloads::{Running, Workloads, autoscaled};
+
+/// What to write where a consumer is not a slip.
+const IF_OPTIONAL: &str = "If it need not exist here, write beside it: `optional: true`";
 
 /// Reads consumers, their autoscalers, and the owners of finalizers.
 pub(super) async fn read(source: &Source<'_>, purge: &Purge) -> Result<Workloads, Obstacle> {
@@ -44,27 +47,41 @@ async fn add_absent(source: &Source<'_>, purge: &Purge, position: usize, finding
         names => Some(names?),
     };
     let names = names.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+    let elsewhere = named_elsewhere(purge, position);
+    let free = |name: &&str| !elsewhere.contains(name);
     let place = format!("purge.consumers[{position}].workload names it");
     match (source, &names) {
-        (Source::Manifests(_), Some(names)) if nearest(&workload.name, names.iter().copied()).is_none() => {
+        (Source::Manifests(_), Some(names)) if nearest(&workload.name, names.iter().copied().filter(free)).is_none() => {
             let message = format!("{place}, and it is not among the files");
             findings.warnings.push(codes::UNMATCHED.finding(workload.target(), message));
         }
         (Source::Cluster(..), _) if !is_namespace_there(source, workload).await? => {
-            let message = format!("{place}, and there is no namespace {:?}", workload.namespace);
+            let message = format!("{place}, and there is no namespace {:?}. {IF_OPTIONAL}", workload.namespace);
             findings.refusals.push(codes::NO_CONSUMER.finding(workload.target(), message));
         }
         (_, names) => {
             let (kind, namespace) = (&workload.kind, &workload.namespace);
             let meant = names.as_ref().map_or_else(
                 || format!("`kubectl get {} -n {namespace}` lists what there is", kind.to_lowercase()),
-                |names| meant_of(&workload.name, &format!("of kind {kind}, namespace {namespace} has"), names),
+                |names| {
+                    let has = format!("of kind {kind}, namespace {namespace} has");
+                    meant_beside(&workload.name, &has, names, &elsewhere)
+                },
             );
-            let message = format!("{place}, and it does not exist; {meant}");
+            let end = if meant.ends_with('?') { "" } else { "." };
+            let message = format!("{place}, and it does not exist; {meant}{end} {IF_OPTIONAL}");
             findings.refusals.push(codes::NO_CONSUMER.finding(workload.target(), message));
         }
     }
     Ok(())
+}
+
+/// The names of the same kind and namespace that other consumers have: the configuration means those there.
+fn named_elsewhere(purge: &Purge, position: usize) -> Vec<&str> {
+    let Workload { kind, namespace, .. } = &purge.consumers[position].workload;
+    let others = purge.consumers.iter().enumerate().filter(|(other, _)| *other != position);
+    let others = others.map(|(_, consumer)| &consumer.workload);
+    others.filter(|it| it.kind == *kind && it.namespace == *namespace).map(|it| it.name.as_str()).collect()
 }
 
 /// The names of all objects of its kind in its namespace.
