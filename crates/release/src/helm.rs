@@ -113,6 +113,11 @@ impl HelmRecords {
         self.revisions.last().map(|revision| revision.number)
     }
 
+    /// Whether Helm has not come to the end of its newest operation.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.revisions.last().is_some_and(Revision::is_unfinished)
+    }
+
     /// The oldest revision that Helm can go back to.
     #[must_use]
     pub fn oldest(&self) -> Option<u32> {

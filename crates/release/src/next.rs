@@ -1,7 +1,6 @@
 //! What to do next: commands, each with what it does. With runs of Helm's first the way back through Helm, which brings the
 //! application along.
 
-use fairlead_kube_client::helm::Revision;
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 
@@ -60,7 +59,9 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     if let Some(last) = newest {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
         let (flags, more) = known.flags(&Goal { last: true, to: None, to_revision: None });
-        let what = format!("takes back run {} ({}){alone}{more}", last.sequence, last.step);
+        let is_warned = next.iter().any(|it| it.what.starts_with(NOBODY));
+        let when = if helm.is_unfinished() && !is_warned { NOBODY } else { "" };
+        let what = format!("{when}takes back run {} ({}){alone}{more}", last.sequence, last.step);
         next.push(command(&format!("rollback --last{flags}"), what));
     }
     let count = runs.iter().filter(|run| run.may_be_last()).count();
@@ -129,7 +130,7 @@ pub(crate) fn halves_by_hand(run: &RecordedRun, place: Place<'_>) -> Vec<Next> {
 
 /// The same ways, the first with what nobody but a person can know of an operation that has not come to its end: whether helm is dead.
 fn when_helm_is_dead(known: &Known<'_>, mut ways: Vec<Next>) -> Vec<Next> {
-    if let (Some(first), true) = (ways.first_mut(), known.helm.revisions.last().is_some_and(Revision::is_unfinished)) {
+    if let (Some(first), true) = (ways.first_mut(), known.helm.is_unfinished()) {
         first.what.insert_str(0, NOBODY);
     }
     ways

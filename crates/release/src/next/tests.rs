@@ -1,7 +1,6 @@
 use std::fmt::Write as _;
 
 use fairlead_kube_client::access::Access;
-use fairlead_kube_client::helm::Revision;
 use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{FirstPart, Progress, WhyBack};
 
@@ -69,9 +68,10 @@ fn the_way_back_leads_through_helm_and_has_its_number() {
     );
 }
 
-/// Whether a person reads before the first command for Helm, or with it, that helm must not be at work.
+/// Whether a person reads before the first command that breaks into an operation of Helm's, or with it, that helm must not be at work.
 fn is_cautious(next: &[Next]) -> bool {
-    let first = next.iter().position(|next| next.command.starts_with("helm "));
+    let first =
+        next.iter().position(|next| ["helm ", "kubectl fairlead rollback "].iter().any(|it| next.command.starts_with(it)));
     first.is_none_or(|first| next[..=first].iter().any(|next| next.what.contains("if no helm is at work any more: ")))
 }
 
@@ -142,7 +142,7 @@ fn nobody_is_told_to_break_into_what_is_under_way_or_to_wait_for_what_has_died()
         let helm = helm(statuses);
         for phase in phases {
             let runs: Vec<RecordedRun> = phase.map(|phase| run(1, phase, Some(2))).into_iter().collect();
-            let is_unfinished = helm.revisions.last().is_some_and(Revision::is_unfinished);
+            let is_unfinished = helm.is_unfinished();
             for under_way in [None, Some("Job shop-legacy-purger works for it: wait")] {
                 if under_way.is_some() && !is_unfinished {
                     continue;
