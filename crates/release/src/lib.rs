@@ -16,7 +16,7 @@
 //! - [`mod@explain`]: what a code means
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `homeless`: what has no namespace any more; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
 //! - [`unhold`]: ends holds after the upgrade
-//! - [`transfer`]: tickets as files
+//! - [`transfer`]: tickets as files; `part`: a file that is whole, or not there
 //!
 //! # Decision: this crate knows no job
 //!
@@ -44,6 +44,7 @@ mod missing;
 mod next;
 mod one_store;
 mod order;
+mod part;
 pub mod place;
 mod rehearsal;
 pub mod releases;

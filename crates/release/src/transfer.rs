@@ -1,8 +1,6 @@
 //! `export` and `import`: the tickets of a release as a file.
 
-use std::fs::OpenOptions;
-use std::io::{Error, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{Error, Write};
 use std::path::Path;
 
 use fairlead_job::codes::shared;
@@ -21,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
 use crate::helm::HelmRecords;
+use crate::part::{Part, unwritten};
 use crate::place::Place;
 use crate::status::require_known;
 
@@ -36,18 +35,23 @@ pub async fn export(
 ) -> anyhow::Result<ExitStatus> {
     let is_file = args.file != Path::new(STDOUT);
     // First: what cannot be written need not be read.
-    if is_file && args.file.exists() {
-        let why = "there is a file of that name already";
-        return Err(unwritten(&args.file, Error::new(ErrorKind::AlreadyExists, why)).into());
-    }
-    // Whole, or not at all: who is interrupted leaves nothing that stands in the way of the next try.
+    let part = if is_file { Some(Part::of(&args.file)?) } else { None };
+    // Whole, or not at all: who is killed leaves a part that is in nobody's way.
     let mut content = Vec::new();
     let (count, damages) = write_to(&mut content, cluster, store, place, args).await?;
-    write(&args.file, &content).map_err(|error| unwritten(&args.file, error))?;
-    if is_file {
-        let file = args.file.display();
-        report::say(&format!("Wrote {count} to {file}. It holds whole objects: keep it as you keep Secrets.\n"))?;
-    }
+    let Some(part) = part else {
+        let mut out = std::io::stdout();
+        out.write_all(&content).and_then(|()| out.flush()).map_err(|error| unwritten(&args.file, error))?;
+        return finished(&damages, place);
+    };
+    part.finish(&content)?;
+    let file = args.file.display();
+    report::say(&format!("Wrote {count} to {file}. It holds whole objects: keep it as you keep Secrets.\n"))?;
+    finished(&damages, place)
+}
+
+/// How an export has ended that lacks these.
+fn finished(damages: &[Obstacle], place: Place<'_>) -> anyhow::Result<ExitStatus> {
     if damages.is_empty() {
         return Ok(ExitStatus::Done);
     }
@@ -209,32 +213,4 @@ impl Before {
             }
         }
     }
-}
-
-/// Writes all of it, or nothing that has this name. Only for us to read; a file that is there is somebody's.
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    if path == Path::new(STDOUT) {
-        let mut out = std::io::stdout();
-        return out.write_all(content).and_then(|()| out.flush());
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    // A link, unlike a new name, never takes the place of a file that has come meanwhile. Not every file system has links.
-    let put = || match std::fs::hard_link(&part, path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => std::fs::rename(&part, path),
-        linked => linked,
-    };
-    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| put());
-    if part.exists()
-        && let Err(error) = std::fs::remove_file(&part)
-    {
-        tracing::warn!(%error, file = %part.display(), "a part of an export stays behind");
-    }
-    written
-}
-
-fn unwritten(path: &Path, error: Error) -> Failure {
-    Failure::caused(&shared::OUTPUT, format!("failed to write {}", path.display()), error)
 }
