@@ -49,6 +49,7 @@ use serde_json::Value;
 
 pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
+pub use self::namespace::{Homeless, NamespaceState, namespaces_back};
 pub use self::rehearse::Rehearsal;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
@@ -83,8 +84,8 @@ pub struct Objects<'a> {
     lingering: RefCell<HashSet<String>>,
     /// Objects that did not let go of the last one that was deleted.
     holding: RefCell<HashSet<Target>>,
-    /// Namespaces that were asked for: whether they are gone.
-    gone_namespaces: RefCell<HashMap<String, bool>>,
+    /// What became of the namespaces that were asked for.
+    namespaces: RefCell<HashMap<String, NamespaceState>>,
 }
 
 /// One object on the way through a change.
@@ -166,10 +167,9 @@ impl World for Objects<'_> {
         }
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
         if let (Images::Delete(_), Standing::After, None) = (&task.change.images, &standing, &live)
-            && let Some(namespace) = &subject.target.namespace
-            && self.is_namespace_gone(namespace).await?
+            && let Some(drift) = self.homelessness(subject.target).await?
         {
-            return Ok(Standing::Other(namespace::GONE.to_owned()));
+            return Ok(Standing::Other(drift));
         }
         Ok(if may_have_ended(task) && matches!(standing, Standing::Other(_)) { Standing::Before } else { standing })
     }
@@ -192,7 +192,7 @@ impl<'a> Objects<'a> {
             unserved: RefCell::default(),
             lingering: RefCell::default(),
             holding: RefCell::default(),
-            gone_namespaces: RefCell::default(),
+            namespaces: RefCell::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs};
-use fairlead_migration::progress::OnDrift;
+use fairlead_migration::progress::{OnDrift, Phase, Progress};
 use fairlead_migration::stage::UndoAt;
 
 /// What every command of every job takes.
@@ -150,6 +150,16 @@ impl RollbackArgs {
         let waiting = if names.is_empty() { String::new() } else { format!(" --wait-for {}", names.join(",")) };
         let without = if self.without_missing { WITHOUT_MISSING } else { "" };
         format!("rollback {}{at}{waiting}{without}", self.goal.written())
+    }
+
+    /// What to do about drift of a run: what was said to the first part of its rollback holds for the rest, because a hook cannot be told
+    /// anything.
+    pub(crate) fn decided(&self, progress: &Progress) -> OnDrift {
+        let earlier = progress.asked().filter(|_| progress.phase == Phase::RollingBack);
+        match (self.on_drift, earlier) {
+            (OnDrift::Stop, Some(asked)) => asked.on_drift,
+            (on_drift, _) => on_drift,
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! `rollback --dry-run`: what would be taken back, in which order, and what others have changed since. Writes nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::report;
+use fairlead_kube_client::objects::Homeless;
 use fairlead_migration::change::Targets;
 use fairlead_migration::executor::{Standing, Task};
 use fairlead_migration::progress::{OnDrift, Progress};
@@ -17,7 +19,7 @@ use fairlead_migration::ticket::KUBERNETES;
 use crate::args::RollbackArgs;
 use crate::executors::{Way, Work};
 use crate::halves::require_first_half;
-use crate::homeless::{create_namespaces, homeless};
+use crate::homeless::{commands, homeless};
 use crate::session::Session;
 
 /// No lock: nothing may be written.
@@ -47,41 +49,47 @@ impl Lock for Unlocked {
 /// Prints every change that would be taken back of these runs, also what follows later than what was asked for.
 pub(crate) async fn show(session: &Session<'_>, runs: &[RecordedRun], args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
     // What a newer run has changed, too, it takes back itself.
-    let (mut drifted, mut newer, mut without) = (0, Targets::default(), Vec::new());
+    let (mut drifted, mut newer, mut without, mut namespaces) = (0, Targets::default(), Vec::new(), BTreeSet::new());
     for run in runs {
         print(&format!("Run {} ({}), newest change first:", run.sequence, run.step))?;
         let reopened = session.store.read(&run.name).await.map_err(Failure::from)?;
         require_first_half(session.place, args, run, &reopened.plan, &reopened.progress)?;
         let is_early = |at: UndoAt| at == UndoAt::PreRollback;
         let has_early = !reopened.progress.is_undone_before_helm();
-        match args.undo_at {
+        let changed = match args.undo_at {
             Some(UndoAt::PreRollback) => {
-                drifted += lines(session, &reopened, &newer, |at| is_early(at) && has_early).await?;
+                let early = lines(session, &reopened, &newer, |at| is_early(at) && has_early).await?;
                 print("  when Helm has applied the old manifests, with `--undo-at post-rollback`:")?;
-                drifted += lines(session, &reopened, &newer, |at| !is_early(at)).await?;
+                early + lines(session, &reopened, &newer, |at| !is_early(at)).await?
             }
-            _ => drifted += lines(session, &reopened, &newer, |at| !is_early(at) || has_early).await?,
+            _ => lines(session, &reopened, &newer, |at| !is_early(at) || has_early).await?,
+        };
+        let decided = args.decided(&reopened.progress);
+        if decided == OnDrift::Stop {
+            drifted += changed;
         }
-        if args.on_drift == OnDrift::Overwrite && reopened.ticket.executor == KUBERNETES {
-            without.extend(homeless(session, &reopened.plan, &reopened.progress).await?);
+        if reopened.ticket.executor == KUBERNETES {
+            let homeless = homeless(session, &reopened.plan, &reopened.progress, &mut namespaces).await?;
+            without.extend(homeless.into_iter().filter(|_| decided == OnDrift::Overwrite));
         }
         reopened.plan.changes().take(reopened.progress.begun).for_each(|change| newer.insert(&change.target));
     }
     if runs.is_empty() {
         print("Nothing to take back.")?;
     }
-    if drifted > 0 && args.on_drift == OnDrift::Stop {
+    if drifted > 0 {
         print(&format!(
             "{drifted} of them have been changed by others since, so nothing would be taken back, with exit status 6. Decide with \
              --on-drift keep, merge or overwrite."
         ))?;
     }
-    if let Some((first, _)) = without.first() {
+    if let Some(Homeless { target, namespace }) = without.first() {
         print(&format!(
-            "{} of them cannot come back, {first} first: their namespaces have been deleted since. So nothing would be taken back, with exit \
-             status 6. Create the namespaces, or leave the objects with --on-drift keep:\n{}",
+            "{} of them cannot come back, {target} first: {}. So nothing would be taken back, with exit status 6. For all of them, or leave the \
+             objects with --on-drift keep:\n{}",
             without.len(),
-            create_namespaces(session.place, &without)
+            namespace.drift().unwrap_or_default(),
+            commands(session.place, &without)
         ))?;
     }
     Ok(ExitStatus::Done)

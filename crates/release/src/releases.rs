@@ -8,12 +8,13 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::ledger::Ledger;
+use fairlead_kube_client::objects::NamespaceState;
 use fairlead_migration::store::Store as _;
 use serde_json::{Value, json};
 
 use crate::args::CommonArgs;
 use crate::place::Place;
-use crate::status::{is_namespace_gone, require_form};
+use crate::status::{namespace_state, require_form};
 
 /// Prints the releases that have runs: in the namespace that was named, or in all that may be read.
 ///
@@ -30,8 +31,11 @@ pub async fn run(cluster: &Cluster, common: &CommonArgs, binary: &str) -> anyhow
     if found.is_empty() {
         let message = match named {
             None => "no release has runs in any namespace that you may see".to_owned(),
-            Some(named) if is_namespace_gone(cluster, named).await => format!("there is no namespace {named}"),
-            Some(named) => format!("no release has runs in namespace {named}"),
+            Some(named) => match namespace_state(cluster, named).await {
+                NamespaceState::Gone => format!("there is no namespace {named}"),
+                NamespaceState::There => format!("no release has runs in namespace {named}"),
+                going @ NamespaceState::Going(_) => format!("namespace {named} {going}; no release has runs in it any more"),
+            },
         };
         return Err(Failure::new(&shared::UNKNOWN_RELEASE, message).into());
     }

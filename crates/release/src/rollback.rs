@@ -2,12 +2,14 @@
 //! Helm applies the old manifests.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
+use fairlead_kube_client::objects::{Homeless, namespaces_back};
 use fairlead_migration::change::{Change, Target, Targets};
 use fairlead_migration::executor::{Outcome, Part, Run};
 use fairlead_migration::obstacle::{Obstacle, chain};
@@ -24,7 +26,7 @@ use crate::exclusive::{Exclusive, Waiting};
 use crate::executors::{Way, Work};
 use crate::halves::{require_first_half, require_helm_back};
 use crate::helm::HelmRecords;
-use crate::homeless::{create_namespaces, homeless};
+use crate::homeless::{commands, drifted, homeless};
 use crate::order::LateTargets;
 use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
@@ -114,7 +116,9 @@ struct Newer {
     targets: Targets,
     late: LateTargets,
     /// What of them was to be overwritten and has no namespace any more.
-    homeless: Vec<(Target, String)>,
+    homeless: Vec<Homeless>,
+    /// The namespaces that they bring back.
+    namespaces: BTreeSet<String>,
 }
 
 impl Rollback<'_> {
@@ -153,7 +157,7 @@ impl Rollback<'_> {
             return self.forget(&missing).await;
         }
         self.recorded(binary, session.look_again().await).await?;
-        let is_decided = |run: &RecordedRun| self.on_drift(&run.progress) != OnDrift::Stop;
+        let is_decided = |run: &RecordedRun| self.args.decided(&run.progress) != OnDrift::Stop;
         if runs.len() > 1 || args.undo_at.is_some() || runs.iter().any(is_decided) {
             self.look_at_all(&runs).await?;
         }
@@ -188,7 +192,7 @@ impl Rollback<'_> {
     /// given for all.
     async fn look_at_all(&self, runs: &[RecordedRun]) -> Result<(), Failure> {
         let mut newer = Newer::default();
-        let mut drifted: Option<(&RecordedRun, Reopened)> = None;
+        let mut first: Option<(&RecordedRun, Reopened)> = None;
         let mut all: Vec<(Target, String)> = Vec::new();
         for run in runs {
             let looked = self.recorded(&run.step, self.look(run, runs.len() > 1, &mut newer).await).await?;
@@ -196,7 +200,7 @@ impl Rollback<'_> {
                 None => {}
                 Some((Outcome::Drifted(more), reopened)) => {
                     all.extend(more);
-                    drifted.get_or_insert((run, reopened));
+                    first.get_or_insert((run, reopened));
                 }
                 Some((outcome, Reopened { plan, mark, .. })) => {
                     let ended = self.ended(outcome, &plan, &mark);
@@ -204,11 +208,11 @@ impl Rollback<'_> {
                 }
             }
         }
-        let Some((run, Reopened { plan, mark, .. })) = drifted else { return Ok(()) };
+        let Some((run, Reopened { plan, mark, .. })) = first else { return Ok(()) };
         let ended = if all.is_empty() {
             self.without_namespaces(newer.homeless, &plan, &mark)
         } else {
-            all.extend(newer.homeless);
+            all.extend(drifted(newer.homeless));
             self.ended(Outcome::Drifted(all), &plan, &mark)
         };
         self.session.conclude(&run.step, &plan, ended).await.map(drop)
@@ -262,15 +266,17 @@ impl Rollback<'_> {
             return Err(failure.with_aftermath(format!("By hand, in their order: {by_hand}\n")));
         }
         require_first_half(session.place, self.args, run, plan, progress)?;
-        let on_drift = self.on_drift(progress);
-        if on_drift != OnDrift::Stop && ticket.executor == KUBERNETES {
-            let homeless = homeless(session, plan, progress).await?;
+        let on_drift = self.args.decided(progress);
+        if ticket.executor == KUBERNETES && on_drift == OnDrift::Stop {
+            newer.namespaces.extend(namespaces_back(plan, progress));
+        } else if ticket.executor == KUBERNETES {
+            let homeless = homeless(session, plan, progress, &mut newer.namespaces).await?;
             if on_drift == OnDrift::Overwrite && !homeless.is_empty() {
                 // All of them are told of together.
                 newer.homeless.extend(homeless);
                 return Ok(Some((Outcome::Drifted(Vec::new()), reopened)));
             }
-            for (target, what) in homeless {
+            for (target, what) in drifted(homeless) {
                 tracing::warn!(run = run.sequence, %target, what, "it will not come back");
             }
         }
@@ -318,7 +324,7 @@ impl Rollback<'_> {
         let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
         tracing::info!(ticket = mark, step = run.step, changes = progress.begun, "taking back");
         let asked = Asked {
-            on_drift: self.on_drift(&progress),
+            on_drift: self.args.decided(&progress),
             revision: self.helm.newest(),
             after: newest,
             // Where Helm was going is where it is to go on to, also when the rest is done by hand.
@@ -342,21 +348,14 @@ impl Rollback<'_> {
         Ok((plan, ended))
     }
 
-    /// What was said to the first part of a rollback holds for the rest: a hook cannot be told anything.
-    fn on_drift(&self, progress: &Progress) -> OnDrift {
-        let earlier = progress.asked().filter(|_| progress.phase == Phase::RollingBack);
-        match (self.args.on_drift, earlier) {
-            (OnDrift::Stop, Some(asked)) => asked.on_drift,
-            (on_drift, _) => on_drift,
-        }
-    }
-
     /// Refuses what was to be overwritten, and cannot be: only its namespaces are missing.
-    fn without_namespaces(&self, homeless: Vec<(Target, String)>, plan: &Plan, mark: &str) -> Ended {
+    fn without_namespaces(&self, homeless: Vec<Homeless>, plan: &Plan, mark: &str) -> Ended {
         let (keep, overwrite) = (self.again(" --on-drift keep"), self.again(" --on-drift overwrite"));
-        let create = create_namespaces(self.session.place, &homeless);
-        let mut ended = self.ended(Outcome::Drifted(homeless), plan, mark);
-        ended.next = Some(format!("{create}\nand then: {overwrite}\nor, without these objects: {keep}"));
+        let commands = commands(self.session.place, &homeless);
+        let mut ended = self.ended(Outcome::Drifted(drifted(homeless)), plan, mark);
+        let resume = self.resume_of_helm().map(|resume| format!("\nand then: {resume}{}", self.why_two_numbers()));
+        let resume = resume.unwrap_or_default();
+        ended.next = Some(format!("{commands}\nand then: {overwrite}\nor, without these objects: {keep}{resume}"));
         ended
     }
 

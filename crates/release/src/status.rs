@@ -10,7 +10,7 @@ use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
-use fairlead_kube_client::objects::Objects;
+use fairlead_kube_client::objects::{NamespaceState, Objects};
 use fairlead_migration::obstacle::chain;
 use fairlead_migration::run::Ending;
 use fairlead_migration::store::{Holder, Store};
@@ -94,12 +94,14 @@ async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String,
         [] => "nor has any release that you may see".to_owned(),
         others => format!("runs have: {}", others.join(", ")),
     };
-    let message = if is_namespace_gone(cluster, namespace).await {
-        format!("there is no namespace {namespace}; {others}")
-    } else {
-        format!(
+    let message = match namespace_state(cluster, namespace).await {
+        NamespaceState::Gone => format!("there is no namespace {namespace}; {others}"),
+        NamespaceState::There => format!(
             "release {release} has no runs in namespace {namespace}, and Helm has no release {helm_release} there; {others}"
-        )
+        ),
+        going @ NamespaceState::Going(_) => {
+            format!("namespace {namespace} {going}; no runs of release {release} are left in it; {others}")
+        }
     };
     let failure = Failure::new(&shared::UNKNOWN_RELEASE, message);
     // Its run was killed, and its ledger is lost: nobody else takes them away.
@@ -114,9 +116,9 @@ async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String,
     if lines.is_empty() { failure } else { failure.with_aftermath(lines) }
 }
 
-/// Whether a namespace does not exist. Who may not ask, or gets no answer, does not know.
-pub(crate) async fn is_namespace_gone(cluster: &Cluster, namespace: &str) -> bool {
-    Objects::new(cluster, Discovery::default()).is_namespace_gone(namespace).await.unwrap_or(false)
+/// What became of a namespace. Who may not ask, or gets no answer, takes it to be there.
+pub(crate) async fn namespace_state(cluster: &Cluster, namespace: &str) -> NamespaceState {
+    Objects::new(cluster, Discovery::default()).namespace_state(namespace).await.unwrap_or(NamespaceState::There)
 }
 
 fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {

@@ -1,7 +1,7 @@
 //! What `status` says while Helm is at work, and of what has been cut off.
 
 use fairlead_tests::cluster::{Cluster, lease};
-use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::program::{Ended, job, run, tool};
 use fairlead_tests::watched::Watched;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -50,9 +50,12 @@ fn as_long_as_a_hook_of_helms_works_the_next_command_is_to_wait() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].0.starts_with("helm rollback fairlead 1 -n default "), "{told:?}");
     assert!(told[1].1.starts_with("only to stop that, or if no helm is at work any more: takes back run 1"), "{told:?}");
-    // Nobody works for it any more.
+    // Nobody can be seen at work for it any more, and helm itself never can be.
     hook(&cluster, 0);
-    assert!(next()[0].0.starts_with("helm rollback fairlead 1 -n default "), "{:?}", next());
+    let told = next();
+    assert!(told[0].0 == watch && told[0].1.starts_with("Helm has begun revision 2 less than 5 minutes ago"), "{told:?}");
+    assert!(told[1].0.starts_with("helm rollback fairlead 1 -n default "), "{told:?}");
+    assert!(told[1].1.starts_with("only to stop that, or if no helm is at work any more: takes back run 1"), "{told:?}");
     // What is at work is of another operation.
     hook(&cluster, 1);
     recorded(&cluster, 2, "deployed");
@@ -83,15 +86,27 @@ fn a_rollback_that_was_cut_off_says_in_the_status_how_far_it_came() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_told_as_such() {
+fn a_namespace_that_is_gone_or_going_is_told_as_such() {
     let cluster = lease();
-    for (args, expected) in [
-        (&["status", "shop", "-n", "nowhere"][..], "error FL032: there is no namespace nowhere; "),
+    // Nobody finishes that: it is going, as it may be for long.
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}}));
+    cluster.kubectl(&["delete", "namespace", "leaving", "--wait=false"]).expect(0);
+    let held = "namespace leaving is being deleted, and held by: finalizers kubernetes; no ";
+    let asked = [
+        (&["status", "shop", "-n", "leaving"][..], held),
+        (&["status", "-n", "leaving"], held),
+        (&["status", "shop", "-n", "nowhere"], "error FL032: there is no namespace nowhere; "),
         (&["status", "-n", "nowhere"], "error FL032: there is no namespace nowhere\n"),
         (&["export", "shop", "-n", "nowhere", "-"], "error FL032: there is no namespace nowhere; "),
         (&["status", "shop", "-n", "default"], "error FL032: release shop has no runs in namespace default, and Helm"),
-    ] {
-        let said = plugin(&cluster, args).expect(2).stderr;
+    ];
+    let answers = asked.map(|(args, expected)| (plugin(&cluster, args), expected));
+    let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}, "spec": {"finalizers": []}});
+    let finalize =
+        ["replace", "--raw", "/api/v1/namespaces/leaving/finalize", "-f", "-", "--kubeconfig", cluster.kubeconfig()];
+    run(tool("kubectl").args(finalize), &gone.to_string()).expect(0);
+    for (answer, expected) in answers {
+        let said = answer.expect(2).stderr;
         assert!(said.contains(expected), "{expected}\n{said}");
     }
 }

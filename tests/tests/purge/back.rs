@@ -301,17 +301,18 @@ fn a_namespace_that_has_gone_since_is_told_before_anything_comes_back() {
         scene.run(&["apply", "--allow-unreplicated", "leaving/last"]).expect(0);
         // Nobody finishes that here: it is going, as it may be for long in any cluster.
         scene.cluster.kubectl(&["delete", "namespace", "leaving", "--wait=false"]).expect(0);
-        let told = "! Subscription leaving/last: its namespace has been deleted since";
+        let told = "! Subscription leaving/last: its namespace is being deleted, and held by: finalizers kubernetes: wait until it is gone";
         let stopped = scene.run(&["rollback", "--last"]).expect(6).output();
         assert!(stopped.contains(told), "{stopped}");
         assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
         // What has no namespace cannot be overwritten either.
         let overwrite = ["rollback", "--last", "--on-drift", "overwrite"];
-        let create = "kubectl -n default create namespace leaving --kubeconfig";
+        let going = "kubectl -n default wait --for=delete namespace/leaving --timeout=10m --kubeconfig";
         let shown = scene.run(&[&overwrite[..], &["--dry-run"]].concat()).expect(0).output();
-        assert!(shown.contains("2 of them cannot come back, ") && shown.contains(create), "{shown}");
+        assert!(shown.contains("2 of them cannot come back, ") && shown.contains(going), "{shown}");
         let stopped = scene.run(&overwrite).expect(6).output();
-        assert!(stopped.contains(told) && stopped.contains(&format!("Next: {create}")), "{stopped}");
+        assert!(stopped.contains(told) && stopped.contains(&format!("Next: {going}")), "{stopped}");
+        assert!(!stopped.contains("create namespace"), "{stopped}");
         assert!(!scene.is_defined(DEFINITIONS[0]), "nothing was taken back");
         let warned = "it will not come back";
         let kept = scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0).output();

@@ -6,7 +6,7 @@ use fairlead_migration::obstacle::Obstacle;
 use serde_json::{Value, json};
 
 use super::image::{Part, restored_managers, uid};
-use super::{Objects, Subject, is_conflict, namespace};
+use super::{Objects, Subject, is_conflict};
 use crate::cluster::FIELD_MANAGER;
 use crate::resource::Resource;
 
@@ -41,10 +41,8 @@ impl Objects<'_> {
                 }
                 _ if comes_back => {
                     // There neither comes back.
-                    if let Some(namespace) = &subject.target.namespace
-                        && self.is_namespace_gone(namespace).await?
-                    {
-                        return Err(subject.drift(namespace::GONE));
+                    if let Some(drift) = self.homelessness(subject.target).await? {
+                        return Err(subject.drift(&drift));
                     }
                     let (operation, what) = (subject.operation("restore").to_string(), format!("its owner {target}"));
                     return Err(Obstacle::NotYet { operation, what });

@@ -173,8 +173,10 @@ impl Objects<'_> {
             Err(error) if error.status().is_some_and(Status::is_already_exists) => Ok(None),
             // A quota or a webhook may refuse to create what is there.
             Err(_) if self.live(subject).await?.is_some() => Ok(None),
-            Err(error) if error.status().is_some_and(namespace::is_refused_by) => Err(subject.drift(namespace::GONE)),
-            Err(error) => Err(self.refused(subject, "create", error).await),
+            Err(error) => match error.status().and_then(namespace::refusal).and_then(|state| state.drift()) {
+                Some(drift) => Err(subject.drift(&drift)),
+                None => Err(self.refused(subject, "create", error).await),
+            },
         }
     }
 
