@@ -1,28 +1,37 @@
 //! What reports must not show: values of Secrets, and credentials in anything else. The ledger keeps everything.
 
 mod address;
+mod fields;
+mod letters;
+mod values;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use fairlead_migration::change::{Change, Images};
 use fairlead_migration::obstacle::chain;
-use serde_json::Value;
 
 pub use self::address::address;
+pub use self::fields::value;
+use self::letters::letters;
 
 const REDACTED: &str = "(redacted)";
 
 /// Ends of the names of fields that hold a credential. Fields that refer to one (`secretName`, `tokenSecretRef`) end otherwise.
-const CREDENTIALS: [&str; 20] = [
+const CREDENTIALS: [&str; 25] = [
     "password",
+    "passwordhash",
+    "passwordvalue",
     "passwords",
     "passwd",
     "pwd",
     "passphrase",
     "token",
     "tokens",
+    "tokenvalue",
     "secret",
+    "secretvalue",
+    "sas",
     "apikey",
     "accesskey",
     "accesskeyid",
@@ -61,63 +70,6 @@ pub fn change(mut change: Change) -> Change {
     change
 }
 
-/// Redacts a document in place.
-pub fn value(document: &mut Value) {
-    match document {
-        Value::Object(entries) => {
-            let is_secret = entries.get("kind").is_some_and(|kind| kind == "Secret");
-            let is_named = entries.get("name").and_then(Value::as_str).is_some_and(|name| ends_with(name, &CREDENTIALS));
-            for (key, entry) in entries.iter_mut() {
-                let is_content = is_secret && (key == "data" || key == "stringData");
-                match entry {
-                    Value::Object(contents) if is_content => contents.values_mut().for_each(hide),
-                    // kubectl copies the whole object into it.
-                    Value::String(_) if key == "kubectl.kubernetes.io/last-applied-configuration" => hide(entry),
-                    // A variable of a container.
-                    Value::String(_) if is_named && key == "value" => hide(entry),
-                    Value::String(_) | Value::Number(_) | Value::Array(_) if ends_with(key, &CREDENTIALS) => hide_all(entry),
-                    Value::String(written) if ends_with(key, &ADDRESSES) => replace(written, address),
-                    other => value(other),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(value),
-        Value::String(written) if written.contains(PEM) => hide(document),
-        Value::String(written) if has_scheme(written) => replace(written, address),
-        Value::String(written) => {
-            if let Some(shown) = json(written).or_else(|| argument(written)) {
-                *written = shown;
-            } else {
-                replace(written, prose);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// A document within a text: tools keep what they have applied in an annotation.
-fn json(written: &str) -> Option<String> {
-    let text = Some(written.trim()).filter(|text| text.starts_with('{'))?;
-    let mut document = serde_json::from_str(text).ok().filter(Value::is_object)?;
-    let before = document.clone();
-    value(&mut document);
-    (document != before).then(|| document.to_string())
-}
-
-/// `--password=…` among the arguments of a container.
-fn argument(written: &str) -> Option<String> {
-    let (name, _) = written.strip_prefix("--")?.split_once('=')?;
-    ends_with(name, &CREDENTIALS).then(|| format!("--{name}={REDACTED}"))
-}
-
-/// A credential, or each of a list.
-fn hide_all(entry: &mut Value) {
-    match entry {
-        Value::Array(items) => items.iter_mut().for_each(|item| if item.is_object() { value(item) } else { hide_all(item) }),
-        _ => hide(entry),
-    }
-}
-
 /// Takes credentials out of every address in a text, in quotes or without: user and password, parameters that are named
 /// like one, and the paths of webhooks.
 #[must_use]
@@ -151,26 +103,37 @@ fn prose(written: &str) -> Cow<'_, str> {
         return Cow::Borrowed(written);
     }
     let mut out = String::with_capacity(written.len());
-    let mut rest = written;
-    while let Some(begin) = rest.find('"') {
+    let (mut rest, mut looked_at) = (written, 0);
+    while let Some(begin) = rest[looked_at..].find('"').map(|position| looked_at + position) {
+        if is_within_address(&rest[..begin], &rest[begin + 1..]) {
+            looked_at = begin + 1;
+            continue;
+        }
         let (before, quoted) = rest.split_at(begin + 1);
         // What is in quotes is one address, whatever is in it.
         let Some(end) = end_of_quoted(quoted) else { break };
         out += &words(before);
-        out += &if has_scheme(&quoted[..end]) || has_user(&quoted[..end]) {
+        out += &if has_scheme(&quoted[..end]) || is_address(&quoted[..end]) {
             address(&quoted[..end])
         } else {
             words(&quoted[..end])
         };
         out.push('"');
-        rest = &quoted[end + 1..];
+        (rest, looked_at) = (&quoted[end + 1..], 0);
     }
     out += &words(rest);
     Cow::Owned(out)
 }
 
+/// Whether a quote between two texts stands in an address.
+fn is_within_address(before: &str, after: &str) -> bool {
+    let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let rest = after.split(char::is_whitespace).next().unwrap_or_default();
+    word.contains("://") && (word.contains('?') || rest.contains(['@', '\u{ff20}']))
+}
+
 fn may_have_any(written: &str) -> bool {
-    written.bytes().any(|byte| matches!(byte, b'@' | b'=' | b'%')) || written.contains("://")
+    written.bytes().any(|byte| matches!(byte, b'@' | b'=' | b'%')) || written.contains("://") || written.contains('\u{ff20}')
 }
 
 /// Where a quote ends that is not escaped.
@@ -196,16 +159,27 @@ fn words(written: &str) -> Cow<'_, str> {
         rest = &rest[begin..];
         let end = address::end_of_word(rest);
         let (word, after) = rest.split_at(end);
-        out += &if word.contains("://") || has_user(word) { address(word) } else { Cow::Borrowed(word) };
+        out += &if word.contains("://") || is_address(word) { address(word) } else { Cow::Borrowed(word) };
         rest = after;
     }
     Cow::Owned(out)
 }
 
-/// `user:password@…`; an image with a digest looks the same.
+/// Whether a text without a scheme is an address that may hold a credential.
+fn is_address(written: &str) -> bool {
+    has_user(written) || written.contains(['?', ';', '#']) && written.contains(['=', ':', '%'])
+}
+
+/// `user:password@…` and `token@host/…`; an image with a digest looks the same.
 fn has_user(written: &str) -> bool {
-    let at = written.rfind('@').filter(|at| !written[at + 1..].starts_with("sha256:"));
-    at.is_some_and(|at| written[..at].contains(':'))
+    let Some(at) = letters(written).filter(|letter| letter.is == '@').last() else { return false };
+    let (user, host) = (&written[..at.begin], &written[at.end..]);
+    let is_user = letters(user).any(|letter| letter.is == ':') || !user.is_empty() && host.contains('/');
+    is_user && !host.strip_prefix("sha256:").is_some_and(is_digest)
+}
+
+fn is_digest(written: &str) -> bool {
+    written.bytes().take_while(u8::is_ascii_hexdigit).count() == 64
 }
 
 fn has_scheme(written: &str) -> bool {
@@ -226,10 +200,6 @@ fn replace(written: &mut String, redact: impl Fn(&str) -> Cow<'_, str>) {
     if let Cow::Owned(shown) = redact(written) {
         *written = shown;
     }
-}
-
-fn hide(value: &mut Value) {
-    *value = REDACTED.into();
 }
 
 #[cfg(test)]

@@ -2,44 +2,11 @@
 //! is hidden.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
-use super::{CREDENTIALS, REDACTED, ends_with};
-
-/// Ends of the names of parameters that hold a credential.
-const PARAMETERS: [&str; 32] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "pass",
-    "token",
-    "secret",
-    "key",
-    "code",
-    "sig",
-    "signature",
-    "auth",
-    "authorization",
-    "credential",
-    "credentials",
-    "jwt",
-    "otp",
-    "hmac",
-    "session",
-    "assertion",
-    "bearer",
-    "sid",
-    "sessionid",
-    "sessid",
-    "sas",
-    "sign",
-    "cookie",
-    "csrf",
-    "xsrf",
-    "nonce",
-    "ticket",
-    "pat",
-];
+use super::REDACTED;
+use super::letters::{decode, letters};
+use super::values::{begin_of_parameter, is_credential};
 
 /// Parts of a path whose followers are the credential: who knows the address of a webhook may post to it.
 const WEBHOOKS: [&str; 7] = ["hook", "hooks", "webhook", "webhooks", "webhookb2", "incomingwebhook", "incomingwebhooks"];
@@ -55,10 +22,12 @@ const SEPARATORS: [char; 4] = ['?', '&', ';', '#'];
 /// like a credential, and the paths of webhooks.
 #[must_use]
 pub fn address(written: &str) -> Cow<'_, str> {
-    let begin = written.find("://").map_or(0, |position| position + 3);
-    let (user, rest) = match end_of_user(written, begin) {
+    // Where more than a scheme is before it, it belongs to another address.
+    let scheme = written.find("://").filter(|end| !written[..*end].contains(['@', '?', '=', '\\']));
+    let begin = scheme.map_or(0, |position| position + 3);
+    let (user, rest) = match end_of_user(&written[begin..]) {
         None => ("", &written[begin..]),
-        Some(end) => (REDACTED, &written[end..]),
+        Some(end) => (REDACTED, &written[begin + end..]),
     };
     let (path, parameters) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     let secret = begin_of_secret(path);
@@ -81,11 +50,11 @@ fn begin_of_secret(path: &str) -> Option<usize> {
         if is_token || is_announced && !name.is_empty() {
             return Some(begin);
         }
-        is_announced |= if begin == 0 {
-            is_webhook_host(&name)
-        } else {
-            WEBHOOKS.contains(&&*name) || name == "key" || ends_with(&name, &CREDENTIALS)
-        };
+        if let Some(value) = begin_of_parameter(part).filter(|_| begin > 0) {
+            return Some(begin + value);
+        }
+        is_announced |= is_webhook_host(&name);
+        is_announced |= begin > 0 && (WEBHOOKS.contains(&&*name) || name == "key" || is_credential(&name));
         begin += part.len();
     }
     None
@@ -98,23 +67,36 @@ fn is_webhook_host(authority: &str) -> bool {
     is_public && host.split(['.', '-']).any(|label| WEBHOOKS.contains(&label))
 }
 
-/// Where the `@` is that ends user and password, if there are any.
-fn end_of_user(written: &str, begin: usize) -> Option<usize> {
-    let after = &written[begin..];
+/// Where the `@` is that ends user and password, if there are any: a password may hold whatever ends the host of an address.
+fn end_of_user(after: &str) -> Option<usize> {
     let authority = &after[..after.find(AUTHORITY_END).unwrap_or(after.len())];
-    let last = after.rfind('@');
     let (host, port) = split_port(authority);
-    let is_host = port.bytes().all(|byte| byte.is_ascii_digit()) && !authority.contains(|c: char| c.is_whitespace());
-    if authority.contains('@') {
-        return last.map(|at| begin + at);
+    let has_space = authority.contains(char::is_whitespace);
+    let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !has_space;
+    // `user:2024/x@host`: digits may be a password rather than a port. An `@` that is encoded is one of a password less often.
+    let is_port = |is_encoded: bool| has_port && (is_encoded || is_certain(host));
+    // A `:` before the path, and one in it.
+    let (mut has_outer, mut has_inner, mut end) = (false, false, None);
+    for letter in letters(after) {
+        let is_outer = letter.begin < authority.len();
+        match letter.is {
+            ':' if is_outer => has_outer = true,
+            ':' => has_inner = true,
+            '@' => {
+                let has_password = has_inner || has_outer && !is_port(letter.is_encoded);
+                if is_outer || has_password || end.is_some() && !letter.is_encoded {
+                    end = Some(letter.begin);
+                }
+            }
+            _ => {}
+        }
     }
-    if !is_host {
-        // An `@` may be encoded, too.
-        return last.or_else(|| after.rfind("%40")).map(|at| begin + at);
-    }
-    // `user:2024/x@host`: all digits before the slash are a password rather than a port where there is no host of a cluster.
-    let is_user = if begin == 0 { after[..last?].contains(':') } else { !port.is_empty() && !host.contains(['.', '[']) };
-    last.filter(|_| is_user).map(|at| begin + at)
+    end
+}
+
+/// Whether a name before a port is that of a host, and none of a user.
+fn is_certain(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() || CLUSTER_HOSTS.iter().any(|end| host.ends_with(end))
 }
 
 fn split_port(authority: &str) -> (&str, &str) {
@@ -140,38 +122,40 @@ pub(super) fn end_of_word(text: &str) -> usize {
 }
 
 fn without_parameters(written: &str) -> Cow<'_, str> {
-    if !written.contains('=') || !written.contains(SEPARATORS) {
+    if !written.contains(SEPARATORS) && !written.contains('%') {
         return Cow::Borrowed(written);
     }
     let mut out = String::with_capacity(written.len());
-    let mut is_hidden = false;
-    for (index, part) in written.split_inclusive(SEPARATORS).enumerate() {
-        let separator = part.len() - usize::from(part.ends_with(SEPARATORS));
-        match part[..separator].split_once('=') {
-            Some((key, _)) if index > 0 && ends_with(&decode(key), &PARAMETERS) => {
-                out.extend([key, "=", REDACTED, &part[separator..]]);
+    let (mut begin, mut is_first, mut is_hidden) = (0, true, false);
+    let separators = letters(written).filter(|letter| SEPARATORS.contains(&letter.is)).map(|it| (it.begin, it.end));
+    for (end, next) in separators.chain([(written.len(), written.len())]) {
+        let part = &written[begin..end];
+        match begin_of_parameter(part).filter(|_| !is_first) {
+            Some(value) => {
+                out.extend([&part[..value], REDACTED]);
                 is_hidden = true;
             }
-            // What has no name belongs to the value before it: a secret may hold a separator.
-            None if is_hidden => out.push_str(&part[separator..]),
-            _ => {
-                out.push_str(part);
+            // What has no name, or no value, belongs to the value before it: a secret may hold a separator.
+            None if is_hidden && is_end_of_value(part) => {}
+            None if !is_first && holds_credential(part) => out += REDACTED,
+            None => {
+                out += part;
                 is_hidden = false;
             }
         }
+        out += &written[end..next];
+        (begin, is_first) = (next, false);
     }
     Cow::Owned(out)
 }
 
-/// A name without percent-encoding.
-fn decode(name: &str) -> String {
-    let mut parts = name.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => out.extend([char::from(byte).to_string().as_str(), &part[2..]]),
-            None => out.extend(["%", part]),
-        }
-    }
-    out
+fn is_end_of_value(part: &str) -> bool {
+    decode(part).split_once('=').is_none_or(|(_, value)| value.trim_matches('=').is_empty())
+}
+
+/// Whether a parameter is an address that holds a credential itself.
+fn holds_credential(part: &str) -> bool {
+    let decoded = decode(part);
+    let inner = decoded.split_once('=').map_or(&*decoded, |(_, value)| value);
+    inner.contains("://") && address(inner) != inner
 }

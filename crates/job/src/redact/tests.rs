@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn values_of_secrets_and_credentials_are_hidden_and_references_to_them_are_not() {
@@ -123,7 +123,10 @@ fn what_is_no_credential_is_shown() {
         "http://webhook.depot.svc.cluster.local:80/in/here",
         "https://mail.orders.example/webhooks",
         "https://mail.orders.example/token/",
-        "ghcr.io/fairlead/job:0.1.0@sha256:0123",
+        "ghcr.io/fairlead/job:0.1.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "npm install @fairlead/job",
+        "a label \"app=shop,tier=web\"; its key: a/b",
+        "https://mail.orders.example:8443/in?zone=a&size=",
         "failed to get http://a.b:443: connection refused: ask admin@example.com",
         "a=b, 100%",
         "name \"a@b\" and \"c\"",
@@ -131,4 +134,115 @@ fn what_is_no_credential_is_shown() {
     ] {
         assert_eq!(text(plain), plain);
     }
+}
+
+/// Addresses that are none, that stand in others, or whose parameters are called in another way, each with `hunter2` in it.
+const ODD: [&str; 52] = [
+    "http://u:/hunter2@nats",
+    "http://CORP\\carrier:hunter2@hook.depot/in",
+    "http://corp/carrier:hunter2@hook.depot/in",
+    "http://carrier:/hunter2@hook.depot/in",
+    "http://carrier:?hunter2@hook.depot/in",
+    "http://carrier:#hunter2@hook.depot/in",
+    "http://john.doe:2024/hunter2@hook.depot/in",
+    "http://svc.mail:0/ahunter2+x==@hook.depot/in",
+    "http:///carrier:hunter2@hook.depot/in",
+    "http://carrier%3Ahunter2%40hook.depot/in",
+    "http://carrier%253Ahunter2%2540hook.depot/in",
+    "http://carrier:\"hunter2\"@hook.depot/in",
+    "http://carrier:a\"hunter2@hook.depot/in",
+    "http://carrier:hunter2\u{ff20}hook.depot/in",
+    "http:carrier:hunter2@hook.depot/in",
+    "htp//carrier:hunter2@hook.depot/in",
+    "http//:carrier:hunter2@hook.depot/in",
+    "http:\\\\carrier:hunter2@hook.depot\\in",
+    "<http://carrier:hunter2@hook.depot/in>",
+    "hunter2@hook.depot/in",
+    "carrier:hunter2@sha256:abc",
+    "http://carrier:hunter2@sha256:abc",
+    "http://proxy.depot/fwd?url=http://u:hunter2@x.y/in",
+    "http://proxy.depot/fwd?url=http%3A%2F%2Fu%3Ahunter2%40x.y%2Fin",
+    "http://proxy.depot:80/fwd?url=http%253A%252F%252Fu%253Ahunter2%2540x.y%252Fin",
+    "http://proxy.depot/fwd/http://u:hunter2@x.y/in",
+    "http://proxy.depot/fwd?url=http%3A%2F%2Fx.y%2Fin%3Ftoken%3Dhunter2",
+    "http://proxy.depot/fwd?url=https://hooks.slack.com/services/T0/B0/hunter2",
+    "http://a.b/in,http://carrier:hunter2@hook.depot/in",
+    "u:hunter2@a.b,http://hook.depot/in",
+    "http://hook.depot/in?pw=hunter2",
+    "http://hook.depot/in?passwort=hunter2",
+    "http://hook.depot/in?auth[token]=hunter2",
+    "http://hook.depot/in?token[]=hunter2",
+    "http://hook.depot/in?token%5B0%5D=hunter2",
+    "http://hook.depot/in?secret1=hunter2",
+    "http://hook.depot/in?key1=hunter2",
+    "http://hook.depot/in?basic=hunter2",
+    "http://hook.depot/in?secret_id=hunter2",
+    "http://hook.depot/in?token_value=hunter2",
+    "http://hook.depot/in?pin=hunter2",
+    "http://hook.depot/in?access_token%20=hunter2",
+    "http://hook.depot/in?token=aa&hunter2=",
+    "http://hook.depot/in?token=aa&x&hunter2==",
+    "http://hook.depot/in?a=b%26token%3Dhunter2",
+    "http://hook.depot/in?token:hunter2",
+    "http://hook.depot/in?d={\"token\":\"hunter2\"}",
+    "http://hook.depot/in/token=hunter2",
+    "http://hook.depot/in/token:hunter2",
+    "http://hook.depot/in#/x?token=hunter2",
+    "hook.depot/in?token=hunter2",
+    "http://hook.depot/in?a=b&amp;token=hunter2",
+];
+
+#[test]
+fn no_credential_of_an_odd_address_is_shown() {
+    let spaced = ["http://a.b/in http://carrier:hunter2@hook.depot/in", "http://hook.depot/in?access_token =hunter2"];
+    for written in ODD.iter().chain(&spaced) {
+        let shown = address(written).into_owned();
+        assert!(!shown.contains("hunter2"), "{written}: {shown}");
+        assert_eq!(address(&shown), shown, "once more changes nothing");
+        for text in [
+            text(&format!("spec.endpoint {written:?} is no URL: see http://docs.depot/")),
+            text(&format!("may deliver to {written} as Trigger a, b")),
+            text(&json!({"message": written}).to_string()),
+        ] {
+            let is_spaced = written.contains("access_token =") && text.starts_with("may");
+            assert!(is_spaced || !text.contains("hunter2"), "{written}: {text}");
+        }
+    }
+}
+
+#[test]
+fn credentials_in_annotations_and_below_their_names_are_hidden() {
+    let mut document = json!({
+        "metadata": {"annotations": {
+            "a": "[{\"password\":\"hunter2\"}]",
+            "b": "password=hunter2",
+            "c": "x: 1\npassword: hunter2\nlast: 2\n",
+            "d": "Authorization: Bearer hunter2",
+            "e": "password: |\n  hunter2\nz: 1\n",
+            "f": "user=me token=hunter2",
+            "kept": "on: today\nby: me",
+        }},
+        "spec": {
+            "token": {"value": "hunter2"}, "key": "hunter2", "sas": "hunter2", "passwordHash": "hunter2", "pin": 7,
+            "credentials": {"basic": {"user": "hunter2", "numbers": ["hunter2"]}},
+        },
+    });
+    value(&mut document);
+    assert!(!document.to_string().contains("hunter2"), "{document}");
+    let annotations = &document["metadata"]["annotations"];
+    assert_eq!(
+        (&annotations["b"], &annotations["c"]),
+        (&json!("password=(redacted)"), &json!("x: 1\npassword: (redacted)\nlast: 2\n"))
+    );
+    assert_eq!(annotations["kept"], "on: today\nby: me");
+    let plain = json!({
+        "volumes": [{"secret": {"secretName": "s", "defaultMode": 420, "items": [{"key": "a", "path": "b"}]}}],
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}],
+        "password": {"secretKeyRef": {"name": "s", "key": "a"}},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "schema": {"properties": {"token": {"type": "string", "description": "a token"}}},
+    });
+    let mut shown: Value = plain.clone();
+    value(&mut shown);
+    assert_eq!(shown, plain);
 }
