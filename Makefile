@@ -63,8 +63,9 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
 .PHONY: soak
-soak: packages node ## what takes minutes for one test: 300 Subscriptions on Knative's own limits
-	@cargo test -p fairlead-tests --test node -- --ignored --nocapture middling
+soak: packages node servers ## what takes minutes for one test: 300 Subscriptions on Knative's own limits, brokers that are broken while a drain waits
+	@cargo test --workspace --test sources -- --ignored --nocapture --test-threads 1
+	@cargo test --workspace --test node -- --ignored --nocapture middling
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench

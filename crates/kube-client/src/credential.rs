@@ -80,7 +80,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let access = Access { kubeconfig: Some(&path), ..Access::USUAL };
         let said = runtime.block_on(async {
-            let cluster = match Cluster::connect(&access, Duration::from_millis(50)).await {
+            let cluster = match Cluster::connect(&access, Duration::from_secs(5)).await {
                 Ok(cluster) => cluster,
                 Err(error) => return chain(&error),
             };

@@ -223,3 +223,28 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", requires = "as_manifests", env = "FAIRLEAD_TICKETS")]
     pub tickets: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use fairlead_migration::progress::{Asked, WhyBack};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Back {
+        #[command(flatten)]
+        rollback: RollbackArgs,
+    }
+
+    #[test]
+    fn what_was_decided_for_the_first_part_holds_for_the_rest_unless_it_is_said_anew() {
+        let args = |more: &[&str]| Back::parse_from(["back", "--last"].iter().chain(more)).rollback;
+        let asked = Asked { on_drift: OnDrift::Overwrite, ..Asked::default() };
+        let of = |phase| Progress { phase, why_back: Some(WhyBack::Asked(asked.clone())), ..Progress::planned() };
+        assert_eq!(args(&[]).decided(&of(Phase::RollingBack)), OnDrift::Overwrite);
+        assert_eq!(args(&["--on-drift", "keep"]).decided(&of(Phase::RollingBack)), OnDrift::Keep);
+        assert_eq!(args(&[]).decided(&of(Phase::RolledBack)), OnDrift::Stop);
+        assert_eq!(args(&[]).decided(&Progress::planned()), OnDrift::Stop);
+    }
+}

@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(parsed("job status --fence").expect("hidden, and there"), (None, true));
         assert!(parsed("job plan -n shop").is_err(), "it would seem to say which objects are meant");
         let mut command = completed(Job::command());
+        command.build();
         let mut help = |verb: &str| command.find_subcommand_mut(verb).expect(verb).render_long_help().to_string();
         let status = help("status");
         assert!(["--fence", "--strict"].iter().all(|flag| !status.contains(flag)) && status.contains("--request-timeout"));

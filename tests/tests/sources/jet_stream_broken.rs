@@ -48,6 +48,7 @@ impl Fault {
 }
 
 #[test]
+#[ignore = "a minute of timeouts: make soak"]
 fn a_leader_that_is_lost_proves_nothing_and_the_others_lead_to_the_verdict() {
     let cluster = lease();
     std::thread::scope(|scope| {

@@ -159,9 +159,33 @@ pub(super) fn refusal(status: &Status) -> Option<NamespaceState> {
 
 #[cfg(test)]
 mod tests {
+    use fairlead_migration::change::{Change, Images};
+    use fairlead_migration::plan::PlanBuilder;
+    use fairlead_migration::stage::{Stage, StageKind};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn only_a_namespace_that_a_run_has_removed_comes_back_with_it() {
+        let stage = Stage::new("Objects", StageKind::Contract, UndoAt::PreRollback, 8);
+        let mut builder = PlanBuilder::new("step", vec![stage]);
+        for (api_version, kind, name, images) in [
+            ("a.b/v1", "Namespace", "of-another-group", Images::Delete(json!({}))),
+            ("v1", "Namespace", "changed", Images::Update(json!({}), json!({"a": 1}))),
+            ("v1", "Namespace", "removed", Images::Delete(json!({}))),
+            ("v1", "Namespace", "till-left", Images::Delete(json!({}))),
+        ] {
+            let [api_version, kind, name] = [api_version, kind, name].map(str::to_owned);
+            let target = Target { api_version, kind, namespace: None, name };
+            builder.push(&Change { stage: 0, target, images, reason: "it is legacy".to_owned() });
+        }
+        let plan = builder.build();
+        let position = |name: &str| plan.changes().position(|change| change.target.name == name).expect("it is in the plan");
+        let progress = Progress { begun: position("till-left"), ..Progress::planned() };
+        assert_eq!(namespaces_back(&plan, &progress), BTreeSet::from(["removed".to_owned()]));
+        assert_eq!(namespaces_back(&plan, &Progress::planned()), BTreeSet::new());
+    }
 
     #[test]
     fn a_namespace_is_there_or_gone_or_going_and_then_says_what_holds_it() {
