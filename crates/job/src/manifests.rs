@@ -206,11 +206,10 @@ impl Reading<'_> {
         let text = String::from_utf8_lossy(&text);
         let (versions, kinds) = (values(&text, "apiVersion"), values(&text, "kind"));
         if versions.is_empty() || kinds.is_empty() {
-            return text.contains("apiVersion");
+            return text.to_ascii_lowercase().contains("apiversion");
         }
-        let is_wanted =
-            |version: &str, kind: &str| kind.contains('{') || self.is_wanted(version, kind) || kind.ends_with("List");
-        kinds.iter().any(|kind| versions.iter().any(|version| version.contains('{') || is_wanted(version, kind)))
+        let is_wanted = |version: &str, kind: &str| is_open(kind) || self.is_wanted(version, kind) || kind.ends_with("List");
+        kinds.iter().any(|kind| versions.iter().any(|version| is_open(version) || is_wanted(version, kind)))
     }
 
     fn read_file(&mut self, file: &str, input: impl Read) -> Result<(), Error> {
@@ -331,17 +330,27 @@ fn count_lines(text: &[u8]) -> u64 {
 
 /// What is wrong with the bytes that a text begins with.
 fn not_utf8(head: &[u8]) -> Option<&'static str> {
-    let is_utf16 = head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF");
+    // Without a mark every other byte of a manifest is zero.
+    let is_utf16 = matches!(head, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..]);
     is_utf16.then_some("it is UTF-16, as PowerShell's > writes it; write it as UTF-8")
 }
 
-/// What a file that cannot be read says after `key`, wherever a line begins with it.
+/// What a file that cannot be read says after `key`, wherever a line begins with it: the first word without a tag or an anchor.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let value = |line: &'a str| {
-        let rest = line.trim_start_matches([' ', '\t', '-', '{', '"']).strip_prefix(key)?;
-        Some(rest.trim_matches([' ', '\t', '"', ':', ',', '\r', '\'']))
+        let line = line.trim_start_matches([' ', '\t', '-', '{', '"', '\'']);
+        let begins = line.get(..key.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(key));
+        let rest = line.get(key.len()..).filter(|_| begins)?.trim_start_matches(['"', '\'', ' ', '\t']).strip_prefix(':')?;
+        let rest = rest.split(" #").next().unwrap_or_default();
+        let word = rest.split([' ', '\t', ',', '}']).find(|word| !word.is_empty() && !word.starts_with(['&', '!']))?;
+        Some(word.trim_matches(['"', '\'', '\r']))
     };
     text.lines().filter_map(value).collect()
+}
+
+/// Whether a word is not known before something has been put in its place: a template, an alias, the lines that follow.
+fn is_open(word: &str) -> bool {
+    word.contains(['{', '*', '|', '>', '[', '$', '<'])
 }
 
 #[cfg(test)]

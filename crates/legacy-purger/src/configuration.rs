@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use fairlead_apis::limits::violation;
 use fairlead_apis::trigger;
 use fairlead_job::codes::shared;
 use fairlead_job::configuration::{Section, section, section_of_text};
@@ -14,6 +15,7 @@ use fairlead_migration::change::Target;
 
 use fairlead_observe::kind::Kind;
 use serde::Deserialize;
+use serde_json::json;
 
 const SECTION: &str = "purge";
 const BUILT_IN: &str = include_str!("kyma-event-bus.yaml");
@@ -202,6 +204,21 @@ impl Purge {
         self.finalizers.iter().find(|finalizer| finalizer.name == name)
     }
 
+    /// A group is named without its version.
+    fn check_groups(&self) -> Result<(), String> {
+        let kinds = self.kinds.iter().map(|it| ("kinds", &it.group));
+        let dependents = self.dependents.iter().map(|it| ("dependents", &it.group));
+        let stays = self.stays.iter().map(|it| ("stays", &it.group));
+        let products = self.finalizers.iter().flat_map(|it| &it.deletes).map(|it| ("finalizers", &it.group));
+        let mut groups = kinds.chain(dependents).chain(stays).chain(products);
+        match groups.find_map(|(part, group)| Some((part, group, group.split_once('/')?.0))) {
+            Some((part, group, name)) => {
+                Err(format!("purge.{part}: {group} has a version; a group is written without: {name}"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.kinds.is_empty() {
             return Err(
@@ -220,6 +237,34 @@ impl Purge {
             if !seen.insert((group, kind)) {
                 return Err(format!("purge.kinds: {kind} of {group} stands twice"));
             }
+        }
+        for PurgedKind { group, kind, namespaces, .. } in &self.kinds {
+            let is_it = |other: &str, its: &str| other == group && its == kind;
+            if self.stays.iter().any(|staying| is_it(&staying.group, &staying.kind)) {
+                return Err(format!(
+                    "purge.stays: {kind} of {group} stands under kinds, too: its objects go or stay; name it once"
+                ));
+            }
+            if self.dependents.iter().any(|named| is_it(&named.group, &named.kind)) {
+                return Err(format!(
+                    "purge.dependents: {kind} of {group} stands under kinds, too, and comes back with them: leave it out"
+                ));
+            }
+            namespaces.iter().try_for_each(|namespace| check_namespace("kinds", namespace))?;
+        }
+        self.check_groups()?;
+        for Consumer { workload, hold, .. } in &self.consumers {
+            check_workload("consumers", workload)?;
+            if *hold && !workload.has_replicas() {
+                return Err(format!(
+                    "purge.consumers: {workload} of {} cannot be held, because its kind has no replicas: name the workload that makes it",
+                    workload.api_version
+                ));
+            }
+        }
+        for Finalizer { owner, deletes, .. } in &self.finalizers {
+            check_workload("finalizers", owner)?;
+            deletes.iter().try_for_each(|product| check_namespace("finalizers", &product.namespace))?;
         }
         for (position, named) in self.dependents.iter().enumerate() {
             if self.dependents[..position].contains(named) {
@@ -242,6 +287,32 @@ impl Purge {
         }
         Ok(())
     }
+}
+
+impl Workload {
+    /// Whether its kind may have replicas; every custom kind may.
+    fn has_replicas(&self) -> bool {
+        match (self.api_version.split_once('/').map(|(group, _)| group), self.kind.as_str()) {
+            (None, kind) => kind == "ReplicationController",
+            (Some("apps"), kind) => ["Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"].contains(&kind),
+            (Some("batch"), _) => false,
+            (Some(_), _) => true,
+        }
+    }
+}
+
+fn check_workload(part: &str, workload: &Workload) -> Result<(), String> {
+    check_namespace(part, &workload.namespace)?;
+    let object = json!({"metadata": {"name": workload.name}});
+    violation(&object).map_or(Ok(()), |_| Err(format!("purge.{part}: no workload can have the name {:?}", workload.name)))
+}
+
+fn check_namespace(part: &str, namespace: &str) -> Result<(), String> {
+    let object = json!({"metadata": {"name": "x", "namespace": namespace}});
+    if namespace.is_empty() || violation(&object).is_some() {
+        return Err(format!("purge.{part}: no namespace can have the name {namespace:?}"));
+    }
+    Ok(())
 }
 
 /// A list that a template has left empty does not mean everything.
@@ -302,6 +373,27 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C, namespaces: []}]", "it names none; leave it out where all are meant"),
             ("  kinds: [{group: a.b, kind: C}]\n  drainedBy: ''", "purge.drainedBy: it names no step"),
             ("  consumers: []", "missing field `kinds`"),
+            ("  kinds: [{group: a.b/v1, kind: C}]", "purge.kinds: a.b/v1 has a version; a group is written without: a.b"),
+            ("  kinds: [{group: a.b, kind: C, namespaces: ['']}]", "purge.kinds: no namespace can have the name \"\""),
+            ("  kinds: [{group: a.b, kind: C, namespaces: [Shop]}]", "purge.kinds: no namespace can have the name \"Shop\""),
+            ("  kinds: [{group: a.b, kind: C, namespaces: [shop/a]}]", "no namespace can have the name \"shop/a\""),
+            ("  kinds: [{group: a.b, kind: C, selector: {matchLabels: {a/b/c: d}}}]", "no object has such a label"),
+            (
+                "  kinds: [{group: a.b, kind: C}]\n  stays: [{group: a.b, kind: C, reason: x}]",
+                "purge.stays: C of a.b stands under kinds",
+            ),
+            (
+                "  kinds: [{group: a.b, kind: C}]\n  dependents: [{group: a.b, kind: C}]",
+                "purge.dependents: C of a.b stands under kinds",
+            ),
+            (
+                "  kinds: [{group: a.b, kind: C}]\n  consumers: [{workload: {apiVersion: v1, kind: Pod, namespace: a, name: b}, hold: true}]",
+                "purge.consumers: Pod a/b of v1 cannot be held",
+            ),
+            (
+                "  kinds: [{group: a.b, kind: C}]\n  consumers: [{workload: {apiVersion: apps/v1, kind: Deployment, namespace: a, name: b/c}}]",
+                "purge.consumers: no workload can have the name \"b/c\"",
+            ),
             ("  kinds: []", "purge.kinds: it is empty, so nothing would be removed"),
             (
                 "  kinds: [{group: a.b, kind: D}]\n  dependents: [{group: a.b, kind: C}, {group: a.b, kind: C}]",

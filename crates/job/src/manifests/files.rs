@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::passed::Passed;
 
+/// The link to the present version of a ConfigMap that is mounted.
+const MOUNTED: &str = "..data";
+
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// The files that `path` means, in the order of their names.
@@ -41,6 +44,9 @@ impl Walk<'_> {
         let mut entries = entries.map_err(|source| failed(path, source))?;
         // A mounted ConfigMap has its files in a folder `..<date>`, with links beside it that have the names that people know.
         entries.sort_by_key(|name| (name.as_encoded_bytes().starts_with(b".."), name.clone()));
+        // What an earlier version of the ConfigMap had is there for as long as a container holds it.
+        let is_mounted = entries.iter().any(|name| name == MOUNTED);
+        entries.retain(|name| !is_mounted || name == MOUNTED || !name.as_encoded_bytes().starts_with(b".."));
         for name in entries {
             let entry = path.join(name);
             let is_manifest = entry.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));

@@ -23,8 +23,8 @@ pub(super) struct Node<'a, 'r> {
 enum Items {
     Absent,
     Null,
-    /// Handed on, but for those that do not say what they are.
-    Read(Vec<Value>),
+    /// Handed on, but for those that do not say what they are, each with its number.
+    Read(Vec<(Option<usize>, Value)>),
     /// No list.
     Odd(&'static str),
 }
@@ -56,7 +56,7 @@ impl Node<'_, '_> {
     fn is_foreign(&self, object: &Map<String, Value>) -> bool {
         let text = |field| object.get(field).and_then(Value::as_str);
         let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { return false };
-        !kind.ends_with(LIST) && !self.reading.is_wanted(api_version, kind)
+        !kind.ends_with(LIST) && !is_answer(kind) && !self.reading.is_wanted(api_version, kind)
     }
 }
 
@@ -83,8 +83,11 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             } else {
                 let value = map.next_value_seed(Plain { is_metadata: key == "metadata" })?;
                 let is_head = key == "kind" || key == "apiVersion";
-                object.insert(key, value);
-                is_foreign = is_head && self.is_foreign(&object);
+                // The client of Python writes what the items of a list do not say.
+                if !(is_head && value.is_null()) {
+                    object.insert(key, value);
+                    is_foreign = is_head && self.is_foreign(&object);
+                }
             }
         }
         if let Some((api_version, kind)) = self.typed {
@@ -130,15 +133,21 @@ fn finish(reading: &mut Reading<'_>, mut object: Map<String, Value>, items: Item
     } && kind.ends_with(LIST);
     match items {
         Items::Odd(what) if is_list => reading.refuse(&object, format!("items is not a list but {what}")),
+        Items::Read(_) if is_list && is_wanted_list(reading, &api_version, &kind) && rest_of_list(&object).is_some() => {
+            reading.refuse(&object, rest_of_list(&object).unwrap_or_default())
+        }
         Items::Read(unnamed) if is_list => {
             let of = kind.strip_suffix(LIST).unwrap_or_default();
-            for mut item in unnamed {
+            let outer = reading.begin_list();
+            for (number, mut item) in unnamed {
+                reading.place.item = number;
                 if let Some(entries) = item.as_object_mut().filter(|_| !of.is_empty()) {
                     entries.insert("kind".to_owned(), of.into());
                     entries.insert("apiVersion".to_owned(), api_version.as_str().into());
                 }
                 reading.add_object(item)?;
             }
+            reading.end_list(outer);
             Ok(())
         }
         _ if is_list => Ok(()),
@@ -151,6 +160,27 @@ fn finish(reading: &mut Reading<'_>, mut object: Map<String, Value>, items: Item
         }
         _ => reading.add_object(object.into()),
     }
+}
+
+/// Whether a kind is that of an answer of the server without objects in it, or may mean a list.
+fn is_answer(kind: &str) -> bool {
+    matches!(kind, "Status" | "Table") || kind.eq_ignore_ascii_case(LIST)
+}
+
+/// Whether somebody wants what a list may have in it.
+fn is_wanted_list(reading: &Reading<'_>, api_version: &str, kind: &str) -> bool {
+    let of = kind.strip_suffix(LIST).unwrap_or_default();
+    of.is_empty() || reading.is_wanted(api_version, of)
+}
+
+/// What a list says of objects that are not in it, because the server was asked for a part only.
+fn rest_of_list(list: &Map<String, Value>) -> Option<String> {
+    let metadata = list.get("metadata")?;
+    let count = metadata["remainingItemCount"].as_u64().filter(|count| *count > 0);
+    let has_more = metadata["continue"].as_str().is_some_and(|text| !text.is_empty());
+    let missing =
+        count.map(|count| format!("{count} more are missing")).or(has_more.then(|| "more are missing".to_owned()))?;
+    Some(format!("it is a part of a list, and {missing}: write all of it, with kubectl get and without a limit"))
 }
 
 /// Reads the items of a list.
@@ -191,7 +221,7 @@ impl<'de> Visitor<'de> for ItemsOf<'_, '_> {
         loop {
             reading.next_item();
             let Some(item) = items.next_element_seed(Node { reading: &mut *reading, typed })? else { break };
-            unnamed.extend(item);
+            unnamed.extend(item.map(|item| (reading.place.item, item)));
         }
         reading.end_list(outer);
         Ok(Items::Read(unnamed))

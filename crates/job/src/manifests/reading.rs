@@ -71,13 +71,17 @@ impl<'r> Reading<'r> {
         if let Some(field) = ["kind", "apiVersion"].iter().find(|field| !object.contains_key(**field)) {
             let what = if *field == "kind" { "it has no kind" } else { "it has no apiVersion" };
             // A chart's own file has an API version, too, and no metadata; what has one of them and metadata is a manifest.
-            let has_either = object.contains_key("kind") || object.contains_key("apiVersion");
+            let is_either = |key: &String| ["kind", "apiVersion"].iter().any(|field| key.eq_ignore_ascii_case(field));
+            let has_either = object.keys().any(is_either);
             let is_broken = has_either && object.contains_key("metadata");
             return if is_broken { self.fail_other(what) } else { self.add_other(what) };
         }
         let text = |field| object.get(field).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
         let Some(api_version) = text("apiVersion") else { return self.refuse_field(&object, "apiVersion") };
         let Some(kind) = text("kind") else { return self.refuse_field(&object, "kind") };
+        if let Some(what) = answer(&object, api_version, kind) {
+            return self.refuse(&object, what);
+        }
         self.found += 1;
         if !self.is_wanted(api_version, kind) {
             self.passed.add_object(kind);
@@ -121,9 +125,26 @@ impl<'r> Reading<'r> {
     }
 }
 
+/// What is wrong with an answer of the server that has no objects in it.
+fn answer(object: &Map<String, Value>, api_version: &str, kind: &str) -> Option<String> {
+    match kind {
+        "Status" if api_version == "v1" && object.get("status").is_some_and(|status| status == "Failure") => {
+            let message = object.get("message").and_then(Value::as_str).unwrap_or("it says no reason");
+            Some(format!("the server answered with an error, and not with objects: {message}"))
+        }
+        "Table" if api_version.starts_with("meta.k8s.io/") => Some(
+            "it is what the server shows of objects, and not the objects: write them with kubectl get -o json".to_owned(),
+        ),
+        _ if kind != "List" && kind.eq_ignore_ascii_case("List") && object.contains_key("items") => {
+            Some(format!("its kind is written {kind}, and a list has kind List"))
+        }
+        _ => None,
+    }
+}
+
 /// As much of kind, namespace and name as there is.
 fn describe(object: &Map<String, Value>) -> String {
-    let kind = object.get("kind").and_then(Value::as_str).unwrap_or("object");
+    let kind = object.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("object");
     let text = |field| object.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     match (text("namespace"), text("name")) {
         (Some(namespace), Some(name)) => format!("{kind} {namespace}/{name}"),

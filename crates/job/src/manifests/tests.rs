@@ -28,6 +28,23 @@ fn items_of_a_typed_list_are_what_it_says_wherever_it_says_it() {
 }
 
 #[test]
+fn a_null_kind_of_an_item_is_that_of_its_list() {
+    let text = r#"{"apiVersion": "x.io/v1", "kind": "ThingList", "items": [{"kind": null, "apiVersion": null, "metadata": {"name": "c"}}]}"#;
+    let objects = parse("f", text).expect("valid");
+    assert_eq!((&objects[0]["kind"], &objects[0]["apiVersion"]), (&"Thing".into(), &"x.io/v1".into()));
+}
+
+#[test]
+fn what_is_nested_deeper_than_anybody_means_is_an_error() {
+    for depth in [1_000, 200_000] {
+        for (file, open, close) in [("f.json", "{\"a\":[", "]}"), ("f.yaml", "[", "]")] {
+            let text = format!("{{\"a\": {}{}}}", open.repeat(depth), close.repeat(depth));
+            parse(file, &text).expect_err("it is too deep");
+        }
+    }
+}
+
+#[test]
 fn an_empty_list_has_no_objects_however_it_says_so() {
     let typed = "kind: ThingList\napiVersion: x.io/v1\nmetadata: {resourceVersion: \"1\"}\n";
     let nested = "kind: List\napiVersion: v1\nitems:\n- {kind: ThingList, apiVersion: x.io/v1, metadata: {selfLink: x}}\n";
@@ -80,6 +97,36 @@ fn a_document_that_is_no_object_is_named() {
         ("{\"kind\": 5, \"apiVersion\": \"v1\"}", "f: document 1: object: kind is not text but a number"),
         ("kind: A\napiVersion: 1\n", "f: document 1, line 1: A: apiVersion is not text but a number"),
         ("kind: A\napiVersion: ''\n", "f: document 1, line 1: A: apiVersion is empty"),
+        ("kind: ''\napiVersion: v1\n", "f: document 1, line 1: object: kind is empty"),
+        ("kind: null\napiVersion: v1\n", "f: document 1, line 1 is not a Kubernetes object: it has no kind"),
+        (
+            "kind: List\napiVersion: v1\nitems: [{kind: A, apiVersion: v1}, {}]\n",
+            "f: document 1, line 1, item 2 is not a Kubernetes object: it has no kind",
+        ),
+        (
+            "kind: Status\napiVersion: v1\nstatus: Failure\nmessage: forbidden\n",
+            "f: document 1, line 1: Status: the server answered with an error, and not with objects: forbidden",
+        ),
+        (
+            "kind: List\napiVersion: v1\nitems: [{kind: Status, apiVersion: v1, status: Failure}]\n",
+            "f: document 1, line 1, item 1: Status: the server answered with an error, and not with objects: it says no reason",
+        ),
+        (
+            "kind: Table\napiVersion: meta.k8s.io/v1\nrows: []\n",
+            "f: document 1, line 1: Table: it is what the server shows of objects, and not the objects: write them with kubectl get -o json",
+        ),
+        (
+            "kind: list\napiVersion: v1\nitems: []\n",
+            "f: document 1, line 1: list: its kind is written list, and a list has kind List",
+        ),
+        (
+            "kind: AList\napiVersion: v1\nmetadata: {continue: x, remainingItemCount: 500}\nitems: [{metadata: {name: a}}]\n",
+            "f: document 1, line 1: AList: it is a part of a list, and 500 more are missing: write all of it, with kubectl get and without a limit",
+        ),
+        (
+            "kind: List\napiVersion: v1\nmetadata: {continue: x}\nitems: [{kind: A, apiVersion: v1, metadata: {name: a}}]\n",
+            "f: document 1, line 1: List: it is a part of a list, and more are missing: write all of it, with kubectl get and without a limit",
+        ),
         ("kind: List\napiVersion: v1\nitems: {a: b}\n", "f: document 1, line 1: List: items is not a list but an object"),
         (
             "kind: List\napiVersion: v1\nitems: [{kind: A, apiVersion: v1}, 7]\n",
@@ -153,6 +200,26 @@ fn what_nobody_asks_for_and_what_is_no_manifest_is_passed_over_in_a_folder() {
         folder.write("template.yaml", &template.replace("KIND", kind));
         assert!(matches!(only_a(&folder), Err(Error::Yaml { .. })), "{kind}");
     }
+    for head in [
+        "kind: A # legacy\napiVersion: v1",
+        "kind: &k A\napiVersion: v1",
+        "kind: !!str A\napiVersion: &v v1",
+        "k: &k A\nkind: *k\napiVersion: v1",
+        "Kind: A\napiversion: v1",
+        "{apiVersion: v1, kind: A}",
+        "kind: >-\n  A\napiVersion: v1",
+    ] {
+        folder.write("template.yaml", &format!("{head}\nx: [\n"));
+        assert!(matches!(only_a(&folder), Err(Error::Yaml { .. })), "{head}");
+    }
+    folder.write("template.yaml", "kind: B # A\napiVersion: v1\nx: [\n");
+    only_a(&folder).expect("it is none of ours");
+    // Fields in other letters are none, and nobody means that.
+    folder.write("template.yaml", "Kind: A\napiversion: v1\nmetadata: {name: a}\n");
+    assert!(matches!(only_a(&folder), Err(Error::NoObject { .. })));
+    let wide: Vec<u8> = "kind: A\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(folder.path().join("template.yaml"), wide).expect("written");
+    assert!(only_a(&folder).is_err_and(|error| format!("{error:?}").contains("UTF-16")));
     std::fs::remove_file(folder.path().join("template.yaml")).expect("it is there");
     folder.write("page.yaml", "metadata: {title: about}\n");
     folder.write("b.yaml", "apiVersion: v1\nkind: [\n");
@@ -193,6 +260,9 @@ fn each_file_is_read_once_whatever_leads_to_it() {
     let link = |to: &str, name: &str| symlink(to, folder.path().join(name)).expect("a link");
     std::fs::create_dir(folder.path().join("..2026_11_26")).expect("created");
     folder.write("..2026_11_26/legacy.yaml", "apiVersion: v1\nkind: A\n");
+    // An earlier version, of which a file is gone.
+    std::fs::create_dir(folder.path().join("..2026_10_25")).expect("created");
+    folder.write("..2026_10_25/gone.yaml", "apiVersion: v1\nkind: A\n");
     link("..2026_11_26", "..data");
     link("..data/legacy.yaml", "legacy.yaml");
     link(".", "loop");

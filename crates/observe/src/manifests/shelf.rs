@@ -160,14 +160,51 @@ fn short(key: &str) -> u128 {
 fn digest(object: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (key, value) in object.as_object().into_iter().flatten().filter(|(key, _)| *key != "apiVersion") {
+        let is_book_keeping = key == "metadata" || key == "status";
+        if value.is_null() || key == "status" && is_empty(value) {
+            continue;
+        }
         key.hash(&mut hasher);
-        match value.as_object().filter(|_| key == "metadata") {
-            Some(metadata) => {
-                let said = metadata.iter().filter(|(key, _)| !["resourceVersion", "selfLink"].contains(&key.as_str()));
-                said.for_each(|entry| entry.hash(&mut hasher));
+        match value.as_object().filter(|_| is_book_keeping) {
+            Some(entries) => {
+                let is_said = |key: &str, value: &Value| !["resourceVersion", "selfLink"].contains(&key) && !is_empty(value);
+                for (key, value) in entries.iter().filter(|(key, value)| is_said(key, value)) {
+                    key.hash(&mut hasher);
+                    add(value, &mut hasher);
+                }
             }
-            None => value.hash(&mut hasher),
+            None => add(value, &mut hasher),
         }
     }
     hasher.finish()
+}
+
+/// Adds a value to a digest, however its writer puts it: a field that is null is none, and `1.0` is `1`.
+fn add(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Object(entries) => {
+            let entries = || entries.iter().filter(|(_, value)| !value.is_null());
+            ('{', entries().count()).hash(hasher);
+            for (key, value) in entries() {
+                key.hash(hasher);
+                add(value, hasher);
+            }
+        }
+        Value::Array(items) => {
+            ('[', items.len()).hash(hasher);
+            items.iter().for_each(|item| add(item, hasher));
+        }
+        Value::Number(number) => number.as_f64().map(f64::to_bits).hash(hasher),
+        other => other.hash(hasher),
+    }
+}
+
+/// Whether metadata or a status that has this says no more than without it.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(entries) => entries.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
 }

@@ -92,3 +92,32 @@ fn a_field_of_the_wrong_type_is_named() {
     let kustomization = json!({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": []});
     assert!(read([foreign, kustomization]).is_ok());
 }
+
+#[test]
+fn an_object_is_the_same_however_its_writers_put_it() {
+    for same in [
+        edited(|object| object["metadata"]["creationTimestamp"] = json!(null)),
+        edited(|object| object["metadata"]["annotations"] = json!(null)),
+        edited(|object| object["metadata"]["finalizers"] = json!([])),
+        edited(|object| object["metadata"]["labels"] = json!({})),
+        edited(|object| object["status"] = json!({})),
+        edited(|object| object["status"] = json!({"conditions": []})),
+        edited(|object| object["spec"] = json!({"a": 1.0, "b": null})),
+        edited(|object| object["apiVersion"] = json!("example.com/v1beta1")),
+    ] {
+        let is_empty_status = same["status"]["conditions"].is_array();
+        let other = if is_empty_status {
+            edited(|object| object["status"] = json!({"conditions": null}))
+        } else {
+            thing("shop", "a")
+        };
+        assert_eq!(read([other, same.clone()]).err(), None, "{same}");
+    }
+    for other in [
+        edited(|object| object["spec"] = json!({"a": 1.5})),
+        edited(|object| object["spec"] = json!({"a": 1, "b": {}})),
+        edited(|object| object["metadata"]["finalizers"] = json!(["f"])),
+    ] {
+        assert!(read([thing("shop", "a"), other.clone()]).is_err(), "{other}");
+    }
+}
