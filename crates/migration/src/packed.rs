@@ -113,7 +113,7 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
         self.end_line();
     }
 
-    /// Adds an item that is a [`line`] already.
+    /// Adds an item that is a [`line()`] already.
     pub(crate) fn push_line(&mut self, line: &[u8]) {
         self.open.extend_from_slice(line);
         self.end_line();

@@ -15,6 +15,9 @@ use serde_json::value::RawValue;
 /// for. A dump has many kinds of a few objects: of each only a part is not compressed.
 const RUN: std::ops::RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
 
+/// Up to here every whole number is a decimal, too: 2^53.
+const LARGE: f64 = 9_007_199_254_740_992.0;
+
 /// So many objects go from one thread to the other at once.
 const BATCH: usize = 256;
 
@@ -194,7 +197,11 @@ fn add(value: &Value, hasher: &mut DefaultHasher) {
             ('[', items.len()).hash(hasher);
             items.iter().for_each(|item| add(item, hasher));
         }
-        Value::Number(number) => number.as_f64().map(f64::to_bits).hash(hasher),
+        // Whole numbers are written by others as decimals; large ones are no decimals without a loss.
+        Value::Number(number) => match number.as_f64().filter(|decimal| number.is_f64() || decimal.abs() < LARGE) {
+            Some(decimal) => decimal.to_bits().hash(hasher),
+            None => number.hash(hasher),
+        },
         other => other.hash(hasher),
     }
 }
