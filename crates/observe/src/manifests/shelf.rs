@@ -195,7 +195,9 @@ fn add(value: &Value, hasher: &mut DefaultHasher) {
         }
         Value::Array(items) => {
             ('[', items.len()).hash(hasher);
-            items.iter().for_each(|item| add(item, hasher));
+            for item in items {
+                add(item, hasher);
+            }
         }
         // Whole numbers are written by others as decimals; large ones are no decimals without a loss.
         Value::Number(number) => match number.as_f64().filter(|decimal| number.is_f64() || decimal.abs() < LARGE) {
