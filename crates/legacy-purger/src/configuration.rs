@@ -377,7 +377,6 @@ mod tests {
             ("  kinds: [{group: a.b, kind: C, namespaces: ['']}]", "purge.kinds: no namespace can have the name \"\""),
             ("  kinds: [{group: a.b, kind: C, namespaces: [Shop]}]", "purge.kinds: no namespace can have the name \"Shop\""),
             ("  kinds: [{group: a.b, kind: C, namespaces: [shop/a]}]", "no namespace can have the name \"shop/a\""),
-            ("  kinds: [{group: a.b, kind: C, selector: {matchLabels: {a/b/c: d}}}]", "no object has such a label"),
             (
                 "  kinds: [{group: a.b, kind: C}]\n  stays: [{group: a.b, kind: C, reason: x}]",
                 "purge.stays: C of a.b stands under kinds",
