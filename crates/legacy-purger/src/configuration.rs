@@ -239,15 +239,9 @@ impl Purge {
             }
         }
         for PurgedKind { group, kind, namespaces, .. } in &self.kinds {
-            let is_it = |other: &str, its: &str| other == group && its == kind;
-            if self.stays.iter().any(|staying| is_it(&staying.group, &staying.kind)) {
+            if self.stays.iter().any(|staying| staying.group == *group && staying.kind == *kind) {
                 return Err(format!(
                     "purge.stays: {kind} of {group} stands under kinds, too: its objects go or stay; name it once"
-                ));
-            }
-            if self.dependents.iter().any(|named| is_it(&named.group, &named.kind)) {
-                return Err(format!(
-                    "purge.dependents: {kind} of {group} stands under kinds, too, and comes back with them: leave it out"
                 ));
             }
             namespaces.iter().try_for_each(|namespace| check_namespace("kinds", namespace))?;
@@ -380,10 +374,6 @@ mod tests {
             (
                 "  kinds: [{group: a.b, kind: C}]\n  stays: [{group: a.b, kind: C, reason: x}]",
                 "purge.stays: C of a.b stands under kinds",
-            ),
-            (
-                "  kinds: [{group: a.b, kind: C}]\n  dependents: [{group: a.b, kind: C}]",
-                "purge.dependents: C of a.b stands under kinds",
             ),
             (
                 "  kinds: [{group: a.b, kind: C}]\n  consumers: [{workload: {apiVersion: v1, kind: Pod, namespace: a, name: b}, hold: true}]",
