@@ -65,7 +65,7 @@ impl<'a> Overview<'a> {
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
-        let under_way = under_way::sign_of_life(&helm, &working, at_work.as_ref(), &endings, SystemTime::now());
+        let under_way = under_way::sign_of_life(&helm, &working, at_work.as_ref(), SystemTime::now());
         let next = next(&Known {
             runs: &runs,
             missing: &missing,

@@ -4,7 +4,6 @@
 use std::time::{Duration, SystemTime};
 
 use fairlead_kube_client::stuck::Working;
-use fairlead_migration::run::Ending;
 use fairlead_migration::store::Holder;
 
 use crate::helm::HelmRecords;
@@ -12,9 +11,6 @@ use crate::holder::process;
 
 /// So long nobody can take over from a process that has been heard of: its lease, and one request, by default.
 const HEARD_OF: Duration = Duration::from_mins(1);
-
-/// So long Helm waits for one thing, unless it is told otherwise.
-const YOUNG: Duration = Duration::from_mins(5);
 
 /// The clocks of two machines differ by no more than that.
 const CLOCKS: Duration = Duration::from_mins(1);
@@ -25,7 +21,6 @@ pub(crate) fn sign_of_life(
     helm: &HelmRecords,
     jobs: &[Working],
     holder: Option<&Holder>,
-    endings: &[Ending],
     now: SystemTime,
 ) -> Option<String> {
     let newest = helm.revisions.last().filter(|newest| newest.is_unfinished())?;
@@ -42,13 +37,7 @@ pub(crate) fn sign_of_life(
             "process {process} is at work on this release, and revision {number} of Helm's is {status}: {both}"
         ));
     }
-    // Helm ends when its hook has failed.
-    let has_failed = endings.iter().any(|it| it.helm_revision.is_some() && it.exit != 0 && it.time >= newest.created);
-    let minutes = YOUNG.as_secs() / 60;
-    // The record of what is uninstalled is as old as its revision.
-    (newest.is_pending() && !has_failed && is_within(&newest.created, YOUNG, now)).then(|| {
-        format!("Helm has begun revision {number} less than {minutes} minutes ago, and it is {status}: wait until Helm has come to its end")
-    })
+    None
 }
 
 /// Whether a moment is no longer ago, nor further in the future than clocks differ.
@@ -94,40 +83,10 @@ mod tests {
             ("failed", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, None),
             ("deployed", &job("2026-11-20T10:00:07Z"), Some(&holder), soon, None),
         ] {
-            let sign = sign_of_life(&helm(status), jobs, holder, &[], now);
+            let sign = sign_of_life(&helm(status), jobs, holder, now);
             let is_expected = expected.map_or(sign.is_none(), |begin| sign.as_ref().is_some_and(|it| it.starts_with(begin)));
             assert!(is_expected, "{status}: {expected:?}, {sign:?}");
         }
-        assert_eq!(sign_of_life(&HelmRecords::default(), &job(""), Some(&holder), &[], soon), None);
-    }
-
-    #[test]
-    fn helm_may_be_at_work_on_a_young_record_unless_its_hook_has_failed() {
-        let ending = |helm_revision, exit, time: &str| Ending {
-            helm_revision,
-            exit,
-            time: format!("2026-11-20T{time}Z"),
-            step: String::new(),
-            command: String::new(),
-            outcome: String::new(),
-            code: None,
-            summary: String::new(),
-        };
-        // The hooks of a rollback say the revision that they were rendered for.
-        let failed = |time: &str| [ending(Some(1), 6, time)];
-        for (status, endings, now, is_young) in [
-            ("pending-upgrade", &[][..], "10:05:00", true),
-            ("pending-upgrade", &[], "10:05:01", false),
-            ("pending-upgrade", &[], "09:59:00", true),
-            ("pending-upgrade", &[], "09:58:59", false),
-            ("pending-rollback", &failed("10:00:07"), "10:01:00", false),
-            ("pending-rollback", &failed("09:59:07"), "10:01:00", true),
-            ("pending-rollback", &[ending(None, 6, "10:00:07"), ending(Some(1), 0, "10:00:07")], "10:01:00", true),
-            ("uninstalling", &[], "10:01:00", false),
-            ("deployed", &[], "10:01:00", false),
-        ] {
-            let sign = sign_of_life(&helm(status), &[], None, endings, at(now));
-            assert_eq!(sign.is_some(), is_young, "{status} {now}: {sign:?}");
-        }
+        assert_eq!(sign_of_life(&HelmRecords::default(), &job(""), Some(&holder), soon), None);
     }
 }
