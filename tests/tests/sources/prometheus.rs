@@ -47,6 +47,9 @@ fn values_are_added_up_and_what_is_gone_is_unknown() {
     source.becomes_unknown_after("is NaN");
     target.set(&page("-1", "0"));
     source.becomes_unknown_after("is -1");
+    // Exporters say -2 of what they do not know, and a sum would make nothing of it and of two messages.
+    target.set(&page("-2", "2"));
+    derived.becomes_unknown_after("partition=\"0\"} is -2");
 
     // One series of two has gone: what is left of the other says nothing about it.
     target.set("lag{group=\"orders\",partition=\"0\"} 0\n");

@@ -152,8 +152,9 @@ type Vector = BTreeMap<String, f64>;
 
 impl Prometheus {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
-        let (ages, values) = self.both().await?;
-        let left = match self.fault(&ages, &values) {
+        let [ages, values, negative] = self.all().await?;
+        let below_zero = negative.first_key_value().map(|(labels, value)| format!("the sample of {labels} is {value}"));
+        let left = match self.fault(&ages, &values).or(below_zero) {
             Some(why) => Left::Unknown(why),
             None => total(&values),
         };
@@ -189,18 +190,19 @@ impl Prometheus {
         }
     }
 
-    /// The ages and the values in one request, which tells them apart by a label.
-    async fn both(&self) -> Result<(Vector, Vector), OpenError> {
-        let marked = |query: &str, part: &str| format!("label_replace(({query}\n), \"{PART}\", \"{part}\", \"\", \"\")");
-        let query = format!("{} or {}", marked(&self.age(), "age"), marked(&self.configuration.query, "value"));
-        let (mut ages, mut values) = (Vector::new(), Vector::new());
-        for mut series in self.series(&query, &self.configuration.query).await? {
-            match series.metric.remove(PART).as_deref() {
-                Some("age") => ages.insert(labels(&series.metric), series.number),
-                _ => values.insert(labels(&series.metric), series.number),
-            };
+    /// The ages, the values, and the samples below zero, which a sum would hide, in one request, which tells them apart by a label.
+    async fn all(&self) -> Result<[Vector; 3], OpenError> {
+        let query = &self.configuration.query;
+        let parts = [("age", self.age()), ("value", query.clone()), ("negative", format!("{} < 0", self.samples))];
+        let marked =
+            parts.each_ref().map(|(part, query)| format!("label_replace(({query}\n), \"{PART}\", \"{part}\", \"\", \"\")"));
+        let mut found = <[Vector; 3]>::default();
+        for mut series in self.series(&marked.join(" or "), query).await? {
+            let part = series.metric.remove(PART);
+            let index = parts.iter().position(|(name, _)| part.as_deref() == Some(*name)).unwrap_or(1);
+            found[index].insert(labels(&series.metric), series.number);
         }
-        Ok((ages, values))
+        Ok(found)
     }
 
     /// A query of how old the newest samples are.
