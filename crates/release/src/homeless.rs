@@ -42,20 +42,11 @@ pub(crate) fn commands(place: Place<'_>, homeless: &[Homeless]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fairlead_kube_client::access::Access;
-
     use super::*;
+    use crate::testing::PLACE;
 
     #[test]
     fn nobody_is_told_to_create_a_namespace_that_is_still_going() {
-        let place = Place {
-            namespace: "shops",
-            release: "shop",
-            binary: "job",
-            helm_release: "shop",
-            access: Access::USUAL,
-            store_flags: None,
-        };
         let homeless = |namespace: &str, state: NamespaceState| Homeless {
             target: Target {
                 api_version: "v1".into(),
@@ -68,6 +59,6 @@ mod tests {
         let all = [homeless("gone", NamespaceState::Gone), homeless("going", NamespaceState::Going(None))];
         let expected =
             "kubectl -n shops wait --for=delete namespace/going --timeout=10m\nkubectl -n shops create namespace gone";
-        assert_eq!(commands(place, &all), expected);
+        assert_eq!(commands(PLACE, &all), expected);
     }
 }

@@ -1,8 +1,21 @@
-//! Recorded runs and revisions for the tests of this crate.
+//! A place, recorded runs and revisions for the tests of this crate.
 
+use fairlead_kube_client::access::Access;
 use fairlead_kube_client::helm::Revision;
 use fairlead_migration::progress::{Asked, Phase, Progress, WhyBack};
 use fairlead_migration::run::RecordedRun;
+
+use crate::place::Place;
+
+/// Where the release `shop` is.
+pub(crate) const PLACE: Place<'_> = Place {
+    namespace: "shops",
+    release: "shop",
+    binary: "job",
+    helm_release: "shop",
+    access: Access::USUAL,
+    store_flags: None,
+};
 
 /// A run of trigger-replicator with three changes, all begun.
 pub(crate) fn run(sequence: u64, phase: Phase) -> RecordedRun {

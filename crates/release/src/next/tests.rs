@@ -1,20 +1,10 @@
 use std::fmt::Write as _;
 
-use fairlead_kube_client::access::Access;
 use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{FirstPart, Progress, WhyBack};
 
 use super::*;
-use crate::testing::{self, asked, revision};
-
-const PLACE: Place<'_> = Place {
-    namespace: "shops",
-    release: "shop",
-    binary: "job",
-    helm_release: "shop",
-    access: Access::USUAL,
-    store_flags: None,
-};
+use crate::testing::{self, PLACE, asked, revision};
 
 fn run(sequence: u64, phase: Phase, helm_revision: Option<u32>) -> RecordedRun {
     RecordedRun { helm_revision, ..testing::run(sequence, phase) }
