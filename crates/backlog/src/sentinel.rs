@@ -29,6 +29,8 @@ pub struct Published {
     pub readers: String,
     /// Whether all of them have.
     pub is_passed: bool,
+    /// Whether nothing was published behind it. Of what was, it proves nothing.
+    pub is_last: bool,
 }
 
 /// What a consumer gets: JSON.

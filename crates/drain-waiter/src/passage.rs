@@ -25,7 +25,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// What a reading adds to what was known of the sentinel.
     pub(crate) fn after(before: Option<Self>, published: &Published, at: u64) -> Self {
-        let Published { id, positions, readers, is_passed } = published.clone();
+        let Published { id, positions, readers, is_passed, .. } = published.clone();
         let same = before.filter(|before| before.positions == positions);
         let published_after_millis = same.as_ref().map_or(at, |same| same.published_after_millis);
         let passed = same.and_then(|same| same.passed_after_millis).or(Some(at));
@@ -58,7 +58,8 @@ fn places(positions: &Value) -> String {
     if all.len() > SAID { format!("{} messages", all.len()) } else { all.join(", ") }
 }
 
-/// Whether the readings of a row bear a sentinel out: it was published after the intake was closed, and passed in all of them.
+/// Whether the readings of a row bear a sentinel out: it was published after the intake was closed, passed in all of them, and
+/// the last message.
 ///
 /// # Errors
 ///
@@ -80,6 +81,9 @@ pub(crate) fn check(passage: Option<&Passage>, row: [&Reading; 2], closed: Optio
     };
     if !read.iter().all(|published| published.is_some_and(is_it)) || passage.passed_after_millis.is_none() {
         return Err(format!("{} had not come past the sentinel", passage.readers));
+    }
+    if !read.iter().flatten().all(|published| published.is_last) {
+        return Err("messages came behind the sentinel, and it proves nothing of them".to_owned());
     }
     let published = Duration::from_millis(passage.published_after_millis);
     if closed.is_none_or(|closed| published < closed) {

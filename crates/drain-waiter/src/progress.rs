@@ -51,6 +51,7 @@ impl Progress {
         let waiting = match waiting {
             WaitingFor::Intake => "until the intake is closed",
             WaitingFor::Backlog => "until everything is empty",
+            WaitingFor::Sentinel => "until another sentinel is passed; messages came behind the one before",
             WaitingFor::Samples => "whether everything stays empty",
             WaitingFor::Grace => "until the grace period is over; everything is proven empty",
         };

@@ -86,6 +86,7 @@ impl Verdict {
             Self::Proven => PROVEN.to_owned(),
             Self::Waiting(WaitingFor::Intake) => "the intake was not closed yet".to_owned(),
             Self::Waiting(WaitingFor::Backlog) => "something was left".to_owned(),
+            Self::Waiting(WaitingFor::Sentinel) => "messages came behind the sentinel, and another one was not passed yet".to_owned(),
             Self::Waiting(WaitingFor::Samples) => "everything was empty, but not for long enough".to_owned(),
             Self::Waiting(WaitingFor::Grace) => "everything was empty, and the grace period was not over".to_owned(),
         }
@@ -99,6 +100,8 @@ pub(crate) enum WaitingFor {
     Intake,
     /// Something is left.
     Backlog,
+    /// Everything is empty, and messages came behind the sentinel: it proves nothing of them.
+    Sentinel,
     /// Everything is empty, and not for long enough.
     Samples,
     /// The grace period.
@@ -139,6 +142,7 @@ pub(crate) struct Proof {
     redelivery: Duration,
     closed: Option<Duration>,
     row: Vec<Span>,
+    is_sentinel_due: bool,
     /// When something less was left than ever before.
     progress: Duration,
 }
@@ -149,7 +153,8 @@ impl Proof {
         let tracks = sources.iter().map(|_| Track::default()).collect();
         // Without anything to see of the intake, it is closed when its changes have been made.
         let closed = sources.iter().all(|source| !source.is_intake).then_some(Duration::ZERO);
-        Self { rules, sources, tracks, redelivery: rules.redelivery, closed, row: Vec::new(), progress: Duration::ZERO }
+        let (redelivery, row, progress) = (rules.redelivery, Vec::new(), Duration::ZERO);
+        Self { rules, sources, tracks, redelivery, closed, row, is_sentinel_due: false, progress }
     }
 
     /// When the intake was closed.
@@ -160,6 +165,19 @@ impl Proof {
     /// The rounds in a row so far in which everything was empty and nothing moved.
     pub(crate) fn row(&self) -> &[Span] {
         &self.row
+    }
+
+    /// Whether every source is empty, and messages came behind a sentinel: they need another one.
+    pub(crate) fn is_sentinel_due(&self) -> bool {
+        self.is_sentinel_due
+    }
+
+    /// Whether a round that begins now may be the last.
+    pub(crate) fn may_end(&self, now: Duration) -> bool {
+        let mut row = self.row.clone();
+        let span = Span { from: now, to: now };
+        row.push(span);
+        is_proof(&row, self.rules.samples, self.redelivery) && is_over(self.closed, self.rules.grace, span)
     }
 
     /// How long the row must be longer than.
@@ -181,8 +199,11 @@ impl Proof {
             return Verdict::NotPublished { source: source.name.clone(), why: why.clone() };
         }
         self.redelivery = readings.iter().filter_map(|reading| reading.redelivery).fold(self.redelivery, Duration::max);
-        let moved = self.track(span, readings);
+        let (moved, is_ours) = self.track(span, readings);
         let is_empty = readings.iter().all(|reading| reading.left == Left::Empty);
+        let is_overtaken = self.tracks.iter().any(|track| track.sentinel.as_ref().is_some_and(|it| !it.is_last));
+        // One that is written into a queue where somebody publishes would be overtaken, too.
+        self.is_sentinel_due = is_empty && is_overtaken && moved.is_none();
         if let (Some(moved), Some(_)) = (&moved, self.row.get(1)) {
             return self.moved(moved, readings);
         }
@@ -192,10 +213,10 @@ impl Proof {
             self.closed = Some(span.to);
             self.progress = span.to;
         }
-        if moved.is_some() || !is_empty {
+        if moved.is_some() || is_ours || !is_empty || is_overtaken {
             self.row.clear();
         }
-        if is_empty && was_closed {
+        if is_empty && was_closed && !is_overtaken {
             self.row.push(span);
             if self.row.len() > 1 {
                 self.progress = span.to;
@@ -210,15 +231,16 @@ impl Proof {
         Verdict::Waiting(match () {
             () if self.closed.is_none() => WaitingFor::Intake,
             () if !is_empty => WaitingFor::Backlog,
+            () if is_overtaken => WaitingFor::Sentinel,
             () if !is_proof(&self.row, self.rules.samples, self.redelivery) => WaitingFor::Samples,
             () => WaitingFor::Grace,
         })
     }
 
-    /// When the next round is to begin, after one that began at `from`, and whether it may be the last. In a row rounds follow each other by
-    /// `interval`, and the last one comes as soon as the row is long enough; otherwise `pace` is enough.
-    pub(crate) fn next(&self, from: Duration, interval: Duration, pace: Duration) -> (Duration, bool) {
-        let Some(first) = self.row.first() else { return (from + pace, false) };
+    /// When the next round is to begin, after one that began at `from`. In a row rounds follow each other by `interval`, and the last one
+    /// comes as soon as the row is long enough; otherwise `pace` is enough.
+    pub(crate) fn next(&self, from: Duration, interval: Duration, pace: Duration) -> Duration {
+        let Some(first) = self.row.first() else { return from + pace };
         let is_proof = is_proof(&self.row, self.rules.samples, self.redelivery);
         // The row must be longer than the time of redelivery.
         let window =
@@ -230,17 +252,16 @@ impl Proof {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX).max(u32::try_from(missing).unwrap_or(u32::MAX));
         let even = until.saturating_sub(from) / steps;
         let least = if until > from && missing == 1 { interval / 2 } else { interval };
-        let next = from + even.max(least);
-        (next, missing == 1 && next >= complete)
+        from + even.max(least)
     }
 
     fn named<'a>(&'a self, readings: &'a [Reading]) -> impl Iterator<Item = (&'a Watched, &'a Reading)> {
         self.sources.iter().zip(readings)
     }
 
-    /// Notes what was read, and returns the first end position that has moved.
-    fn track(&mut self, span: Span, readings: &[Reading]) -> Option<Move> {
-        let mut moved = None;
+    /// Notes what was read. Returns the first end position that has moved, and whether one has for a sentinel of ours.
+    fn track(&mut self, span: Span, readings: &[Reading]) -> (Option<Move>, bool) {
+        let (mut moved, mut is_any_ours) = (None, false);
         for (index, (track, reading)) in self.tracks.iter_mut().zip(readings).enumerate() {
             let left = match reading.left {
                 Left::Empty => 0,
@@ -261,6 +282,7 @@ impl Proof {
             track.least = Some(track.least.map_or(left, |least| least.min(left)));
             // Nothing was proven yet while it was not there: a publisher who has moved the end, too, will move it again, or was in flight.
             let is_ours = track.publishes(reading);
+            is_any_ours |= is_ours;
             if moved.is_none()
                 && !is_ours
                 && let Some(position) = track.ends.as_ref().and_then(|before| first_difference(before, &reading.ends))
@@ -269,7 +291,7 @@ impl Proof {
             }
             track.ends = Some(reading.ends.clone());
         }
-        moved
+        (moved, is_any_ours)
     }
 
     fn moved(&self, moved: &Move, readings: &[Reading]) -> Verdict {
@@ -308,9 +330,9 @@ pub(crate) fn is_proof(row: &[Span], samples: usize, redelivery: Duration) -> bo
     row.len() >= samples && (redelivery.is_zero() || last.from.saturating_sub(first.to) > redelivery)
 }
 
-/// Whether the grace period was over when this round ended.
+/// Whether the grace period was over when this round began.
 pub(crate) fn is_over(closed: Option<Duration>, grace: Duration, span: Span) -> bool {
-    closed.is_some_and(|closed| span.to.saturating_sub(closed) >= grace)
+    closed.is_some_and(|closed| span.from.saturating_sub(closed) >= grace)
 }
 
 /// The first position that is not as it was.

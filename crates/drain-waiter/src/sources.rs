@@ -149,13 +149,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The intake is closed: the next reading publishes a sentinel with this id, where the configuration asks for one.
+    /// The intake is closed: the next reading publishes a sentinel with this id, where the configuration asks for one. Only the last one that
+    /// was ordered counts.
     pub(crate) fn order_sentinel(&mut self, id: &str) {
-        if self.sentinel.is_none() {
-            self.sentinel = Some(id.to_owned());
-            if let Some(source) = &mut self.opened {
-                source.order_sentinel(id);
-            }
+        self.sentinel = Some(id.to_owned());
+        if let Some(source) = &mut self.opened {
+            source.order_sentinel(id);
         }
     }
 
@@ -194,8 +193,18 @@ fn redacted(mut reading: Reading) -> Reading {
     if let Some(Sentinel::Refused(why)) = &mut reading.sentinel {
         *why = redact::text(why);
     }
-    redact::value(&mut reading.seen);
+    redact_texts(&mut reading.seen);
     reading
+}
+
+/// What was seen is kept under names of consumers and partitions, not of fields: `reset-tokens: 41` is no credential.
+fn redact_texts(seen: &mut Value) {
+    match seen {
+        Value::String(written) => *written = redact::text(written),
+        Value::Array(items) => items.iter_mut().for_each(redact_texts),
+        Value::Object(entries) => entries.values_mut().for_each(redact_texts),
+        _ => {}
+    }
 }
 
 /// A source as the target of a finding.

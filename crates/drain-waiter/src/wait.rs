@@ -1,6 +1,7 @@
 //! Waits until a backlog is proven empty: reads every source again and again, and looks that the intake stays closed.
 
 use std::cell::RefCell;
+use std::time::SystemTime;
 
 use fairlead_backlog::reading::{Left, Reading};
 use fairlead_job::codes::{drain_waiter as codes, shared};
@@ -44,9 +45,7 @@ impl Wait<'_> {
         let (mut proof, mut progress) = (Proof::new(rules, sources.clone()), Progress::new(sources.len()));
         evidence.replace(Some(Evidence::begin(rules, self.rests_on.clone(), self.reached.clone(), &sources)));
         let began = Instant::now();
-        let mut waiting = WaitingFor::Intake;
-        // The last round looks at everything, also at what seldom changes.
-        let mut may_be_last = false;
+        let (mut waiting, mut has_sentinel) = (WaitingFor::Intake, false);
         loop {
             if let Some(stop) = self.watch.stop() {
                 let seen = evidence.borrow();
@@ -54,11 +53,14 @@ impl Wait<'_> {
                 return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
-            if proof.closed().is_some() {
-                self.readers.iter_mut().for_each(|reader| reader.order_sentinel(&self.id));
+            if proof.closed().is_some() && !has_sentinel || proof.is_sentinel_due() {
+                let id = format!("{}/{}", self.id, millis_now());
+                self.readers.iter_mut().for_each(|reader| reader.order_sentinel(&id));
+                has_sentinel = true;
             }
             let from = began.elapsed();
-            if may_be_last {
+            // The last round looks at everything, also at what seldom changes.
+            if proof.may_end(from) {
                 self.readers.iter_mut().for_each(Reader::renew);
             }
             // A server that does not answer must not keep the run beyond its deadline.
@@ -91,13 +93,17 @@ impl Wait<'_> {
             }
             // While something is left a source is not sent more than a message in each interval.
             let pace = self.options.interval * if is_cheap { 1 } else { 2 };
-            let (next, is_last) = proof.next(span.from, self.options.interval, pace);
-            may_be_last = is_last;
+            let next = proof.next(span.from, self.options.interval, pace);
             // Not longer than the run may take: the deadline is to be noticed in time.
             let next = next.saturating_sub(began.elapsed());
             sleep(next.min(self.watch.time_left())).await;
         }
     }
+}
+
+/// No two sentinels have the same id, whichever process of the run orders them: what one has proven ends with the process.
+fn millis_now() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
 /// Why a run ends that was stopped; at its deadline with what it still waited for.

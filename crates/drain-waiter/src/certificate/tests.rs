@@ -104,6 +104,7 @@ fn with_sentinel() -> Value {
             positions: json!({"orders/0": 6}),
             readers: "group workers".to_owned(),
             is_passed: second >= 2,
+            is_last: true,
         };
         let orders = Reading {
             ends: BTreeMap::from([("orders/0".to_owned(), end)]),
@@ -133,6 +134,7 @@ fn a_certificate_says_what_a_sentinel_proves_and_where_new_connections_lead() {
     for (pointer, value, expected) in [
         ("/sources/0/end/sentinel/published/isPassed", json!(false), "source orders: group workers had not come past"),
         ("/sources/0/row/sentinel/published/positions", json!({"orders/0": 5}), "had not come past the sentinel"),
+        ("/sources/0/end/sentinel/published/isLast", json!(false), "messages came behind the sentinel"),
         ("/sources/0/sentinel", Value::Null, "source orders: its certificate does not say when"),
         ("/sources/0/sentinel/passedAfterMillis", Value::Null, "had not come past the sentinel"),
         ("/closedAfterMillis", json!(1500), "the sentinel was published before the intake was closed"),

@@ -149,7 +149,7 @@ fn play(seed: u64, is_patient: bool) -> Result<Option<u64>, String> {
             verdict => return Err(format!("{seed}: {verdict:?}")),
         }
         let pace = if is_cheap { POLL } else { 2 * POLL };
-        let (next, _) = proof.next(span.from, Duration::from_millis(POLL), Duration::from_millis(pace));
+        let next = proof.next(span.from, Duration::from_millis(POLL), Duration::from_millis(pace));
         from = u64::try_from(next.as_millis()).expect("it is short");
     }
     if is_patient { Err(format!("{seed}: drained at {drained} ms, and never proven")) } else { Ok(None) }
@@ -298,15 +298,16 @@ fn rounds_are_slower_while_something_is_left_and_the_last_one_comes_in_time() {
     let mut proof = Proof::new(rules, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
     let mut next = |at: Duration, left: u64| {
         proof.add(Span { from: at, to: at }, &[reading(left, 7)]);
-        proof.next(at, seconds(5), seconds(10))
+        let next = proof.next(at, seconds(5), seconds(10));
+        (next, proof.may_end(next))
     };
     assert_eq!(next(seconds(0), 3), (seconds(10), false));
     // Over the time of redelivery, by the interval and then in even steps.
     assert_eq!(next(seconds(10), 0), (seconds(15), false));
     let (third, _) = next(seconds(15), 0);
     assert!(third > seconds(18) && third < seconds(19), "{third:?}");
-    let (fourth, is_last) = next(third, 0);
-    assert_eq!((fourth, is_last), (seconds(22) + Duration::from_millis(1), false));
+    let (fourth, may_end) = next(third, 0);
+    assert_eq!((fourth, may_end), (seconds(22) + Duration::from_millis(1), false));
     // Only the grace period is left.
     let (fifth, _) = next(fourth, 0);
     assert!(fifth > fourth + seconds(5), "{fifth:?}");
@@ -315,6 +316,35 @@ fn rounds_are_slower_while_something_is_left_and_the_last_one_comes_in_time() {
         last = next(last.0, 0);
     }
     assert_eq!(last.0, seconds(60));
+}
+
+fn published(at: u64, is_last: bool) -> Option<Sentinel> {
+    let [id, readers] = ["run", "consumer worker"].map(str::to_owned);
+    Some(Sentinel::Published(Published { id, positions: serde_json::json!({"orders": at}), readers, is_passed: true, is_last }))
+}
+
+/// Connections that were open when a Service was redirected go on for a while.
+#[test]
+fn a_sentinel_that_is_not_the_last_message_proves_nothing_and_another_one_is_due() {
+    let mut proof = Proof::new(RULES, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
+    let mut second = 0;
+    let mut add = |end: u64, sentinel: Option<Sentinel>| {
+        second += 1;
+        let at = Duration::from_secs(second);
+        let verdict = proof.add(Span { from: at, to: at }, &[Reading { sentinel, ..reading(0, end) }]);
+        (verdict, proof.is_sentinel_due())
+    };
+    let waiting = Verdict::Waiting;
+    assert_eq!(add(6, published(5, true)), (waiting(WaitingFor::Samples), false));
+    // While the end moves another one would be overtaken, too.
+    assert_eq!(add(8, published(5, false)), (waiting(WaitingFor::Sentinel), false));
+    assert_eq!(add(8, published(5, false)), (waiting(WaitingFor::Sentinel), true));
+    // The row begins with the new one.
+    assert_eq!(add(9, published(8, true)), (waiting(WaitingFor::Samples), false));
+    assert_eq!(add(9, published(8, true)), (waiting(WaitingFor::Samples), false));
+    assert_eq!(add(9, published(8, true)), (Verdict::Proven, false));
+    // In a row it shows a publisher.
+    assert!(matches!(add(10, published(8, false)).0, Verdict::Moved { .. }));
 }
 
 /// The stream was full, so the sentinel comes late.
@@ -332,13 +362,7 @@ fn the_end_that_moves_for_a_sentinel_shows_no_publisher() {
         add(31, 6, sentinel)
     };
     assert!(matches!(verdict(None), Verdict::Moved { .. }));
-    let published = Published {
-        id: "run".to_owned(),
-        positions: serde_json::json!({"orders": 5}),
-        readers: "consumer worker".to_owned(),
-        is_passed: false,
-    };
-    assert!(matches!(verdict(Some(Sentinel::Published(published))), Verdict::Stalled { left: 1, .. }));
+    assert!(matches!(verdict(published(5, true)), Verdict::Stalled { left: 1, .. }));
     let refused = verdict(Some(Sentinel::Refused("it is full".to_owned())));
     assert_eq!(refused.message(), "orders: the sentinel cannot be published: it is full");
 }

@@ -48,6 +48,7 @@ impl Ordered {
             positions: json!(self.numbers),
             readers: readers("consumer", consumers.len(), consumers.iter().map(|consumer| consumer.name.as_str())),
             is_passed: self.behind(consumers) == 0,
+            is_last: true,
         })
     }
 

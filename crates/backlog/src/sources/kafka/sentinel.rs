@@ -69,6 +69,7 @@ impl Ordered {
             positions: positions(self.offsets.len(), published()),
             readers: format!("group {group}"),
             is_passed: self.behind(partitions) == 0,
+            is_last: true,
         })
     }
 
