@@ -11,7 +11,7 @@ use fairlead_migration::evidence::{self, Condition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::Reached;
+use crate::event::{self, Reached};
 use crate::passage::{self, Passage};
 use crate::proof::{Proof, Rules, Span, Verdict, Watched, first_difference, is_over, is_proof};
 
@@ -233,14 +233,14 @@ impl Evidence {
 
     /// Whether every event was answered as expected, through a Service that the proof rests on.
     fn check_reached(&self) -> Result<(), String> {
-        for Reached { service, status, tries, .. } in &self.reached {
+        for Reached { service, status, in_a_row, .. } in &self.reached {
             let is_redirected =
                 self.rests_on.iter().any(|it| it.target == *service && !it.fields["spec"]["selector"].is_null());
             if !is_redirected {
                 return Err(format!("an event was sent through {service}, which was not redirected"));
             }
-            if *tries == 0 || !(200..=599).contains(status) {
-                return Err(format!("the event through {service} was not answered"));
+            if *in_a_row < event::IN_A_ROW || !(200..=599).contains(status) {
+                return Err(format!("the event through {service} was not answered {} times in a row", event::IN_A_ROW));
             }
         }
         Ok(())

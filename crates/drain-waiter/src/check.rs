@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 
-use fairlead_backlog::reading::Left;
+use fairlead_backlog::reading::{Left, Reading};
+use fairlead_backlog::source::OpenError;
 use fairlead_job::args::Output;
 use fairlead_job::codes::{drain_waiter as codes, shared};
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{manifests, redact, report};
+use fairlead_migration::obstacle::chain;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -21,7 +23,9 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
     let mut readers = readers(drain, place);
     let opened = join_all(readers.iter_mut().map(Reader::open)).await;
     // What `apply` would refuse, and not wait for.
-    let refused = opened.into_iter().find_map(Result::err).map(|error| code(&error));
+    let refused =
+        |(reader, opened): (&Reader<'_>, Result<(), OpenError>)| Some((reader.watched.name.clone(), opened.err()?));
+    let refused: Vec<_> = readers.iter().zip(opened).filter_map(refused).collect();
     let readings = join_all(readers.iter_mut().map(Reader::read)).await;
     let sources: Vec<_> = readers.iter().map(|reader| &reader.watched).zip(&readings).collect();
     let mut out = Vec::new();
@@ -53,14 +57,17 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
     }
     let text = redact::text(&String::from_utf8_lossy(&out));
     report::say(&text)?;
+    // The lines above say everything of every source.
+    if let Some((first, more)) = refused.split_first() {
+        let (name, error) = first;
+        let more = if more.is_empty() { String::new() } else { format!("; and {} more cannot be read", more.len()) };
+        return Err(Failure::new(code(error), redact::text(&format!("{name}: {}{more}", chain(error)))).into());
+    }
+    let is_left = |reading: &Reading| reading.left != Left::Empty || reading.hopeless.is_some();
     let left: Vec<String> = sources
         .iter()
-        .filter(|(source, reading)| !source.is_intake && (reading.left != Left::Empty || reading.hopeless.is_some()))
+        .filter(|(source, reading)| !source.is_intake && is_left(reading))
         .map(|(source, reading)| format!("{}: {}", source.name, said(&reading.left, &[])))
         .collect();
-    if left.is_empty() {
-        Ok(ExitStatus::Done)
-    } else {
-        Err(Failure::new(refused.unwrap_or(&codes::NOT_EMPTY), left.join("; ")).into())
-    }
+    if left.is_empty() { Ok(ExitStatus::Done) } else { Err(Failure::new(&codes::NOT_EMPTY, left.join("; ")).into()) }
 }

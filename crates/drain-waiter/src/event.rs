@@ -20,6 +20,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// kube-proxy follows after 0.2 s, or at its next sync: about once in a second. Each try is an event for whoever gets it.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
 
+/// So many expected answers in a row: kube-proxy chooses among the endpoints that it knows, and one answer may be chance.
+pub(crate) const IN_A_ROW: u32 = 3;
+
 /// A Service whose new connections have been shown to lead to the new side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,7 +39,9 @@ pub(crate) struct Reached {
     pub(crate) expected: String,
     /// How often it was sent, each time over a new connection.
     pub(crate) tries: u32,
-    /// When the answer came; RFC 3339.
+    /// How many of the last answers were as expected.
+    pub(crate) in_a_row: u32,
+    /// When the last answer came; RFC 3339.
     pub(crate) at: String,
     /// How long that took.
     pub(crate) took_millis: u64,
@@ -60,12 +65,18 @@ async fn reach_one(service: Target, event: &Event, place: Place<'_>, id: &str, w
     let ready = event.prepare(&place).await.map_err(|error| verdict(format!("{service}: its event: {}", chain(&error))))?;
     let (began, url, [mut pause, longest]) = (Instant::now(), event.url(), PAUSES);
     let left = || event.patience().saturating_sub(began.elapsed());
-    let mut tries = 0;
+    let (mut tries, mut in_a_row) = (0, 0);
     loop {
         tries += 1;
         let timeout = left().clamp(PAUSES[0], ANSWER_TIMEOUT);
         let sent = watch.guard(async { Ok::<_, Obstacle>(ready.send(id, timeout).await) }).await;
         let why = match sent {
+            Ok(Ok(_)) if in_a_row + 1 < IN_A_ROW => {
+                in_a_row += 1;
+                pause = PAUSES[0];
+                sleep(pause.min(watch.time_left())).await;
+                continue;
+            }
             Ok(Ok(Expected { status, wanted: expected })) => {
                 tracing::info!(%service, url = redact::text(url), status, tries, "a new connection leads to the new side");
                 return Ok(Reached {
@@ -75,6 +86,7 @@ async fn reach_one(service: Target, event: &Event, place: Place<'_>, id: &str, w
                     status,
                     expected,
                     tries,
+                    in_a_row: IN_A_ROW,
                     at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
                     took_millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
                 });
@@ -87,6 +99,7 @@ async fn reach_one(service: Target, event: &Event, place: Place<'_>, id: &str, w
             }
             Err(obstacle) => return Err(obstacle),
         };
+        in_a_row = 0;
         if tries == 1 {
             tracing::info!(%service, "not the new side yet, sending the event again: {}", redact::text(&format!("{url} {why}")));
         }

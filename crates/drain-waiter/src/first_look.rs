@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fairlead_backlog::event::Event;
 use fairlead_backlog::reading::{Left, Reading};
+use fairlead_backlog::sentinel::Sentinel;
 use fairlead_job::codes::drain_waiter as codes;
+use fairlead_job::redact;
 use fairlead_migration::change::Target;
 use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::chain;
@@ -13,6 +15,7 @@ use futures::future::join_all;
 use tokio::time::sleep;
 
 use crate::configuration::Intake;
+use crate::event::IN_A_ROW;
 use crate::options::Options;
 use crate::readers::readers;
 use crate::sources::{Place, Reader, code, refusal, target};
@@ -25,6 +28,11 @@ const ATTEMPTS: usize = 3;
 pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
     add_what_is_missing(plan, options);
     add_events(plan, options, place).await;
+    for source in &options.drain.sources {
+        if let Some(message) = source.sentinel() {
+            plan.warn(codes::SENDS.finding(target(&source.name), message));
+        }
+    }
     let (mut redelivery, mut shows_moves) = (options.rules.redelivery, false);
     if let Some(place) = place {
         let mut readers = readers(options.drain, place);
@@ -66,6 +74,12 @@ fn events<'a>(options: &Options<'a>) -> impl Iterator<Item = (Target, &'a Event)
     })
 }
 
+/// What is sent through a Service, in words.
+fn sends(event: &Event) -> String {
+    let (url, wanted, within) = (redact::text(event.url()), event.wanted(), humantime::format_duration(event.patience()));
+    format!("after the redirect an event goes to {url} until {IN_A_ROW} answers in a row are {wanted}, for {within} at most")
+}
+
 /// Whether every event can be sent, and shows what it is to show. None is sent.
 async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>) {
     for (service, event) in events(options) {
@@ -73,6 +87,7 @@ async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option
             let message = format!("the event expects {}, which the old side may answer as well", event.wanted());
             plan.warn(codes::SAME_ANSWER.finding(service.clone(), message));
         }
+        plan.warn(codes::SENDS.finding(service.clone(), sends(event)));
         let Some(place) = place else { continue };
         if let Err(error) = event.prepare(&place).await {
             plan.refuse(code(&error).finding(service, format!("its event: {}", chain(&error))));
@@ -112,6 +127,9 @@ async fn look(reader: &mut Reader<'_>) -> Result<Reading, Finding> {
 /// What the first reading says against the drain.
 fn judge(reader: &Reader<'_>, reading: Reading) -> Option<Finding> {
     let target = target(&reader.watched.name);
+    if let Some(Sentinel::Refused(why)) = reading.sentinel {
+        return Some(codes::NO_SENTINEL.finding(target, why));
+    }
     match (reading.hopeless, reading.left) {
         (Some(why), _) => Some(codes::HOPELESS.finding(target, why)),
         (None, Left::Unknown(why)) if reader.may_know_later() => Some(codes::NOT_KNOWN_YET.finding(target, why)),

@@ -86,7 +86,9 @@ impl Verdict {
             Self::Proven => PROVEN.to_owned(),
             Self::Waiting(WaitingFor::Intake) => "the intake was not closed yet".to_owned(),
             Self::Waiting(WaitingFor::Backlog) => "something was left".to_owned(),
-            Self::Waiting(WaitingFor::Sentinel) => "messages came behind the sentinel, and another one was not passed yet".to_owned(),
+            Self::Waiting(WaitingFor::Sentinel) => {
+                "messages came behind the sentinel, and another one was not passed yet".to_owned()
+            }
             Self::Waiting(WaitingFor::Samples) => "everything was empty, but not for long enough".to_owned(),
             Self::Waiting(WaitingFor::Grace) => "everything was empty, and the grace period was not over".to_owned(),
         }

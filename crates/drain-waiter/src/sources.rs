@@ -74,6 +74,29 @@ impl TryFrom<Map<String, Value>> for NamedSource {
     }
 }
 
+impl NamedSource {
+    /// Where a sentinel goes, and who gets it; none without one.
+    pub(crate) fn sentinel(&self) -> Option<String> {
+        let SourceKind::Server(source) = &self.kind else { return None };
+        match &**source {
+            SourceConfiguration::JetStream(stream) => {
+                let subjects = stream.sentinel.as_ref()?.subjects.join(", ");
+                let readers = match stream.consumers.as_slice() {
+                    [] => "every consumer of the stream gets it".to_owned(),
+                    named => format!("{} get it", named.join(", ")),
+                };
+                Some(format!("a sentinel goes into stream {} as {subjects}, and {readers}", stream.stream))
+            }
+            SourceConfiguration::Kafka(kafka) => {
+                kafka.sentinel.as_ref()?;
+                let topics = kafka.topics.join(", ");
+                Some(format!("a sentinel goes into every partition of {topics}, and every group that reads it gets it"))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl SourceKind {
     /// Reads the kind of this name.
     pub(crate) fn read(kind: &str, content: Value) -> Result<Self, String> {

@@ -96,11 +96,27 @@ pub(crate) async fn sides(
     if matches!(source, Source::Cluster(..)) {
         refusals.extend(new_side(source, &target, service, redirect).await?);
     }
+    let new = selector(&Value::Object(redirect.selector.clone()));
+    let is_new = |pod: &Value| new.as_ref().is_some_and(|new| new.matches(pod));
+    let (stays, leaves) = (RefCell::new(None), Cell::new(false));
+    let look = |pod: Value| {
+        if is_old(&pod) && is_new(&pod) {
+            stays.borrow_mut().get_or_insert_with(|| object::name(&pod).to_owned());
+        } else if is_old(&pod) {
+            leaves.set(true);
+        }
+        None::<()>
+    };
+    source.find_in(&POD, namespace, look).await?;
+    let same = stays.into_inner().filter(|_| !leaves.get()).map(|pod| {
+        let message = format!("every pod that it leads to today, like {pod}, is one of the new side as well");
+        codes::SAME_PODS.finding(target.clone(), message)
+    });
     let abrupt = |pod: Value| (is_old(&pod) && !has_pre_stop(&pod)).then(|| object::name(&pod).to_owned());
     let abrupt = source.find_in(&POD, namespace, abrupt).await?;
     let warning =
         |pod: String| codes::ABRUPT.finding(target.clone(), format!("no container of its pod {pod} has a preStop hook"));
-    Ok([refusals, abrupt.map(warning).into_iter().collect()])
+    Ok([refusals, abrupt.map(warning).into_iter().chain(same).collect()])
 }
 
 /// What speaks against the new side of a redirect: no pod is ready, or a ready one lacks a port that the Service names.

@@ -177,6 +177,11 @@ fn an_event_is_sent_over_new_connections_until_the_new_side_answers() {
     scene.configure(&json!({"url": sides.url(), "body": {"order": 7}, "expect": {"headers": {"x-side": "new"}},
         "headers": {"ce-type": "order.checked", "authorization": {"name": "shop", "key": "token"}}}));
     let plan = scene.run(&["plan"]).expect(0).stdout;
+    let sent = format!(
+        "DW211 Service default/front: after the redirect an event goes to {} until 3 answers in a row are ",
+        sides.url()
+    );
+    assert!(plan.contains(&sent), "{plan}");
     assert!(!plan.contains("DW210") && plan.contains("an event shows only where new ones lead"), "{plan}");
     assert!(sides.requests().is_empty(), "a plan sends nothing");
 
@@ -184,7 +189,8 @@ fn an_event_is_sent_over_new_connections_until_the_new_side_answers() {
     assert!(ended.stderr.contains("and has x-side: old"), "{}", ended.stderr);
     let requests = sides.requests();
     let connections: Vec<usize> = requests.iter().map(|request| request.connection).collect();
-    assert_eq!(connections, [0, 1, 2, 3]);
+    // Three answers in a row are looked for.
+    assert_eq!(connections, [0, 1, 2, 3, 4, 5]);
     let certificate = scene.run(&["certificate"]).expect(0);
     let reached = &certificate.json()["evidence"]["reached"][0];
     let id = reached["id"].as_str().expect("an id");
@@ -196,7 +202,8 @@ fn an_event_is_sent_over_new_connections_until_the_new_side_answers() {
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert_eq!(request.body, "{\"order\":7}");
     }
-    assert_eq!((&reached["tries"], &reached["status"]), (&json!(4), &json!(202)));
+    assert_eq!((&reached["tries"], &reached["status"]), (&json!(6), &json!(202)));
+    assert_eq!(reached["inARow"], 3);
     assert_eq!(scene.leads_to(), "new");
 
     let file = scene.folder.path().join("certificate.json");
@@ -204,7 +211,7 @@ fn an_event_is_sent_over_new_connections_until_the_new_side_answers() {
     let holds = run(job("drain-waiter").args(["certificate", "--verify"]).arg(&file), "").expect(0).stdout;
     let said = format!("new connections to Service default/front: {} answered HTTP 202 at ", sides.url());
     assert!(
-        holds.contains(&said) && holds.contains("after 4 tries, and HTTP 2xx, header x-side: new was expected"),
+        holds.contains(&said) && holds.contains("after 6 tries, and HTTP 2xx, header x-side: new was expected"),
         "{holds}"
     );
 }
@@ -261,6 +268,32 @@ fn an_event_that_cannot_be_sent_is_found_before_the_service_is_redirected() {
     assert!(sides.requests().is_empty());
 }
 
+/// A Service that leads to both sides answers as the new one now and then.
+#[test]
+fn one_answer_of_the_new_side_is_not_enough() {
+    let sides = Sides::start(|number| if number % 3 == 0 { OLD } else { NEW });
+    let scene = Scene::new();
+    scene.configure(&json!({"url": sides.url(), "within": "1s", "expect": {"headers": {"x-side": "new"}}}));
+    let failed = scene.run(&["apply"]).expect(4).stderr;
+    assert!(failed.contains("error DW120: ") && failed.contains("and has x-side: old; expected is"), "{failed}");
+    assert_eq!(scene.leads_to(), "old");
+}
+
+#[test]
+fn a_new_selector_that_leaves_the_old_side_in_is_named() {
+    let scene = Scene::new();
+    let labels = |app: &str| json!({"metadata": {"labels": {"app": app, "tier": "front"}}}).to_string();
+    let selector = json!({"spec": {"selector": {"app": "new"}}}).to_string();
+    scene.cluster.kubectl(&["patch", "service", "front", "-n", "default", "--type=merge", "-p", &selector]).expect(0);
+    scene.cluster.kubectl(&["patch", "pod", "new", "-n", "default", "--type=merge", "-p", &labels("new")]).expect(0);
+    let mut document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration"});
+    document["drain"] =
+        json!({"intake": [{"redirect": {"namespace": "default", "name": "front", "selector": {"tier": "front"}}}]});
+    std::fs::write(scene.file(), document.to_string()).expect("written");
+    let plan = scene.run(&["plan"]).expect(0).stdout;
+    assert!(plan.contains("DW212 Service default/front: every pod that it leads to today, like new, is one of"), "{plan}");
+}
+
 /// Whoever gets it twice knows it by its id.
 #[test]
 fn a_run_that_goes_on_sends_its_event_again_with_the_same_id() {
@@ -278,10 +311,10 @@ fn a_run_that_goes_on_sends_its_event_again_with_the_same_id() {
     scene.run(&["apply", "--stall", "10m"]).expect(0);
     let ids: Vec<Option<String>> =
         sides.requests().iter().map(|request| request.header("ce-id").map(str::to_owned)).collect();
-    assert!(ids.len() == 2 && ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
+    assert!(ids.len() == 6 && ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     // The next run is another one.
     scene.run(&["rollback", "--last"]).expect(0);
     scene.run(&["apply"]).expect(0);
-    let last = sides.requests()[2].header("ce-id").map(str::to_owned);
+    let last = sides.requests()[6].header("ce-id").map(str::to_owned);
     assert!(last.is_some() && last != ids[0], "{last:?}");
 }

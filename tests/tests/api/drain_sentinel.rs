@@ -69,7 +69,7 @@ impl Scene {
 }
 
 #[test]
-fn a_sentinel_is_published_once_and_proves_what_is_only_observed_elsewhere() {
+fn a_sentinel_behind_the_last_message_proves_what_is_only_observed_elsewhere() {
     let scene = Scene::new(Nats::with_jet_stream());
     scene.configure("orders.sentinel");
     scene.run(&["plan"]).expect(0);
@@ -82,9 +82,12 @@ fn a_sentinel_is_published_once_and_proves_what_is_only_observed_elsewhere() {
     waiting.signal(Signal::TERM);
     let (status, said) = waiting.finish();
     assert_eq!(status, Some(75), "{said:?}");
-    // Who goes on publishes no second one.
-    let mut waiting = Watched::start_until(&mut scene.command(&["apply", "--stall", "10m"]), "orders: 1 left");
-    assert_eq!(scene.messages(), 1);
+    // Who goes on cannot know what came behind it meanwhile, and publishes another one.
+    let mut waiting = Watched::start_until(&mut scene.command(&["apply", "--stall", "10m"]), "orders: 2 left");
+    assert_eq!(scene.messages(), 2);
+    // A connection that was open before sends a message behind it.
+    scene.client.publish("orders.late", 1);
+    scene.client.acknowledge(&scene.client.fetch("orders", "worker", 3));
     scene.client.acknowledge(&scene.client.fetch("orders", "worker", 1));
     waiting.until("orders: proven by a sentinel, published at ");
     let (status, said) = waiting.finish();
@@ -93,7 +96,8 @@ fn a_sentinel_is_published_once_and_proves_what_is_only_observed_elsewhere() {
     let certificate = scene.run(&["certificate"]).expect(0);
     let sources = certificate.json()["evidence"]["sources"].clone();
     let sentinel = &sources[1]["sentinel"];
-    assert_eq!(sentinel["positions"], json!({"orders.sentinel": 1}));
+    assert_eq!(sentinel["positions"], json!({"orders.sentinel": 4}));
+    assert_eq!(sources[1]["end"]["sentinel"]["published"]["isLast"], true);
     assert!(sentinel["id"].as_str().is_some_and(|id| id.starts_with("default/fairlead.v1.fairlead.")), "{sentinel}");
     assert!(sources[2]["sentinel"].is_null());
     let file = scene.folder.path().join("certificate.json");
@@ -101,7 +105,7 @@ fn a_sentinel_is_published_once_and_proves_what_is_only_observed_elsewhere() {
     let holds = run(job("drain-waiter").args(["certificate", "--verify"]).arg(&file), "").expect(0).stdout;
     assert!(
         holds.contains("orders: proven by a sentinel, published at ")
-            && holds.contains(" as orders.sentinel 1, passed by consumer worker at "),
+            && holds.contains(" as orders.sentinel 4, passed by consumer worker at "),
         "{holds}"
     );
     assert!(holds.contains("; only observed: pods"), "{holds}");

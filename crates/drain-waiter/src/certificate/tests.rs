@@ -92,7 +92,7 @@ fn with_sentinel() -> Value {
     let mut rests_on = service.clone();
     rests_on["fields"] = json!({"spec": {"selector": {"app": "new"}}});
     let reached = json!([{"service": service, "url": "http://front", "id": "run", "status": 202, "expected": "HTTP 2xx",
-        "tries": 3, "at": "2026-01-01T00:00:00.000Z", "tookMillis": 900}]);
+        "tries": 3, "inARow": 3, "at": "2026-01-01T00:00:00.000Z", "tookMillis": 900}]);
     let read = |document: Value| serde_json::from_value(document).expect("valid");
     let reached = serde_json::from_value(reached).expect("valid");
     let mut evidence = Evidence::begin(RULES, vec![read(rests_on)], reached, &sources);
@@ -139,7 +139,7 @@ fn a_certificate_says_what_a_sentinel_proves_and_where_new_connections_lead() {
         ("/sources/0/sentinel/passedAfterMillis", Value::Null, "had not come past the sentinel"),
         ("/closedAfterMillis", json!(1500), "the sentinel was published before the intake was closed"),
         ("/reached/0/service/name", json!("back"), "through Service a/back, which was not redirected"),
-        ("/reached/0/tries", json!(0), "the event through Service a/front was not answered"),
+        ("/reached/0/inARow", json!(2), "the event through Service a/front was not answered 3 times in a row"),
     ] {
         let mut seen = seen.clone();
         *seen.pointer_mut(pointer).expect(pointer) = value;

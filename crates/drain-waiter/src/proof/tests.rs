@@ -318,9 +318,9 @@ fn rounds_are_slower_while_something_is_left_and_the_last_one_comes_in_time() {
     assert_eq!(last.0, seconds(60));
 }
 
-fn published(at: u64, is_last: bool) -> Option<Sentinel> {
+fn published(at: u64, is_last: bool) -> Sentinel {
     let [id, readers] = ["run", "consumer worker"].map(str::to_owned);
-    Some(Sentinel::Published(Published { id, positions: serde_json::json!({"orders": at}), readers, is_passed: true, is_last }))
+    Sentinel::Published(Published { id, positions: serde_json::json!({"orders": at}), readers, is_passed: true, is_last })
 }
 
 /// Connections that were open when a Service was redirected go on for a while.
@@ -328,10 +328,10 @@ fn published(at: u64, is_last: bool) -> Option<Sentinel> {
 fn a_sentinel_that_is_not_the_last_message_proves_nothing_and_another_one_is_due() {
     let mut proof = Proof::new(RULES, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
     let mut second = 0;
-    let mut add = |end: u64, sentinel: Option<Sentinel>| {
+    let mut add = |end: u64, sentinel: Sentinel| {
         second += 1;
         let at = Duration::from_secs(second);
-        let verdict = proof.add(Span { from: at, to: at }, &[Reading { sentinel, ..reading(0, end) }]);
+        let verdict = proof.add(Span { from: at, to: at }, &[Reading { sentinel: Some(sentinel), ..reading(0, end) }]);
         (verdict, proof.is_sentinel_due())
     };
     let waiting = Verdict::Waiting;
@@ -362,7 +362,7 @@ fn the_end_that_moves_for_a_sentinel_shows_no_publisher() {
         add(31, 6, sentinel)
     };
     assert!(matches!(verdict(None), Verdict::Moved { .. }));
-    assert!(matches!(verdict(published(5, true)), Verdict::Stalled { left: 1, .. }));
+    assert!(matches!(verdict(Some(published(5, true))), Verdict::Stalled { left: 1, .. }));
     let refused = verdict(Some(Sentinel::Refused("it is full".to_owned())));
     assert_eq!(refused.message(), "orders: the sentinel cannot be published: it is full");
 }

@@ -78,7 +78,8 @@ crate::codes! {
          as `within` of the event. kube-proxy follows a Service within about two seconds. The intake is open again, and the Service leads to \
          the old side.",
         "Compare the answer that the message names with `expect`. If it is that of the old side, see which pods the Service leads to with \
-         `kubectl get endpointslices`, and whether the address is the Service's own; then run again.";
+         `kubectl get endpointslices`, and whether the address is the Service's own. If nobody answers, see whether the pods of the new side \
+         listen on the port, and whether a NetworkPolicy lets the job reach it. Then run again.";
     pub NO_SENTINEL = "DW121", Refused, "The sentinel cannot be published",
         "The configuration of the source asks for a sentinel: a message that is published when the intake is closed, and that every reader \
          must come past. The server does not take it, or a reader would never get it. If the intake had been closed, it is open again.",
@@ -117,4 +118,12 @@ crate::codes! {
         "The event of a redirect expects a status only. The old side may answer the same, and then the event shows that somebody answers new \
          connections, and not who.",
         "Name under `expect` a header, or a value of the body, that only the new side answers.";
+    pub SENDS = "DW211", Done, "The run sends messages of its own",
+        "The configuration asks for an event or a sentinel. The event goes through a Service after its redirect, each time over a new \
+         connection; both sides may get it. The sentinel goes into the queue when the intake is closed, and your consumers get it. A run sends \
+         another one when messages came behind the first, and when it goes on after an interruption.",
+        "See that whoever gets these messages bears them; a sentinel has the header Fairlead-Sentinel.";
+    pub SAME_PODS = "DW212", Done, "The new selector means the pods of the old side, too",
+        "Every pod that the Service leads to today has the labels of the new selector. The redirect then leads nothing away from them.",
+        "Add a label to the new selector that only pods of the new side have, unless the Service leads to the new side already.";
 }
