@@ -76,7 +76,8 @@ pub trait Source {
     fn renew(&mut self) {}
 
     /// The intake is closed: a reading that comes publishes a sentinel with this id where the configuration asks for one, once. From then on
-    /// nothing is empty before every reader has come past it. An id that was there before means the same sentinel.
+    /// nothing is empty before every reader has come past it. The same id again means the same sentinel. Another id means another sentinel in
+    /// its place, behind what has come since.
     fn order_sentinel(&mut self, _id: &str) {}
 }
 

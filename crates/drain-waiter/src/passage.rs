@@ -25,7 +25,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// What a reading adds to what was known of the sentinel.
     pub(crate) fn after(before: Option<Self>, published: &Published, at: u64) -> Self {
-        let Published { id, positions, readers, is_passed } = published.clone();
+        let Published { id, positions, readers, is_passed, .. } = published.clone();
         let same = before.filter(|before| before.positions == positions);
         let published_after_millis = same.as_ref().map_or(at, |same| same.published_after_millis);
         let passed = same.and_then(|same| same.passed_after_millis).or(Some(at));

@@ -104,6 +104,7 @@ fn with_sentinel() -> Value {
             positions: json!({"orders/0": 6}),
             readers: "group workers".to_owned(),
             is_passed: second >= 2,
+            is_last: true,
         };
         let orders = Reading {
             ends: BTreeMap::from([("orders/0".to_owned(), end)]),

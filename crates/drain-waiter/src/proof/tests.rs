@@ -337,6 +337,7 @@ fn the_end_that_moves_for_a_sentinel_shows_no_publisher() {
         positions: serde_json::json!({"orders": 5}),
         readers: "consumer worker".to_owned(),
         is_passed: false,
+        is_last: true,
     };
     assert!(matches!(verdict(Some(Sentinel::Published(published))), Verdict::Stalled { left: 1, .. }));
     let refused = verdict(Some(Sentinel::Refused("it is full".to_owned())));
