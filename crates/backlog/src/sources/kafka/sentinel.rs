@@ -38,8 +38,8 @@ pub struct Configuration {}
 /// A sentinel that is to be published, or was.
 pub(super) struct Ordered {
     pub(super) id: String,
-    /// Its offset by topic and partition, as far as it is published.
-    offsets: BTreeMap<(Rc<str>, i32), u64>,
+    /// Its offset by topic and partition, as far as it is published, with the id of the topic.
+    offsets: BTreeMap<(Rc<str>, i32), (u128, u64)>,
 }
 
 impl Ordered {
@@ -48,7 +48,9 @@ impl Ordered {
     }
 
     fn offset(&self, partition: &Partition) -> Option<u64> {
-        self.offsets.get(&(Rc::clone(&partition.topic), partition.index)).copied()
+        let (id, offset) = self.offsets.get(&(Rc::clone(&partition.topic), partition.index))?;
+        // In a topic that was made again it is not.
+        (*id == partition.id).then_some(*offset)
     }
 
     /// Whether it is to be published in one of them.
@@ -139,21 +141,22 @@ impl Ordered {
                     .with_topic_data(topics.collect());
                 // From version 13 on topics are named by their id.
                 let answer: ProduceResponse = cluster.broker(leader).await?.call(ApiKey::Produce, (3, 12), &request).await?;
-                self.note(&answer)?;
+                self.note(&answer, &due)?;
             }
         }
         Ok(())
     }
 
     /// Keeps the offsets of an answer; the first refusal is an error.
-    fn note(&mut self, answer: &ProduceResponse) -> Result<(), Fault> {
+    fn note(&mut self, answer: &ProduceResponse, asked: &[&Partition]) -> Result<(), Fault> {
         let mut fault = None;
         for topic in &answer.responses {
             let name = topic.name.0.as_str();
             for one in &topic.partition_responses {
                 match (one.error_code, u64::try_from(one.base_offset)) {
                     (0, Ok(offset)) => {
-                        self.offsets.insert((name.into(), one.index), offset);
+                        let id = asked.iter().find(|asked| *asked.topic == *name).map(|asked| asked.id).unwrap_or_default();
+                        self.offsets.insert((name.into(), one.index), (id, offset));
                     }
                     (code, _) => {
                         let said = one.error_message.as_ref().map_or("", |message| message.as_str());
