@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reading::Reading;
 use crate::sentinel::Sentinel;
+use crate::wrong_port::in_words;
 
 /// A key of a Secret: credentials are named by the configuration, never written into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,6 +91,7 @@ impl OpenError {
                 "{address}: {what}; tls.ca must name the authority that signed the server's certificate, and the certificate this host"
             ));
         }
+        let what = in_words(&address, &what).unwrap_or(what);
         Self::Unreachable { address, source: what.into() }
     }
 }

@@ -170,15 +170,22 @@ async fn connect(
     let connecting = options.require_tls(configuration.tls.is_some()).connect(configuration.servers.as_slice());
     let address = address.to_owned();
     match timeout(TIMEOUT, connecting).await {
-        Err(_) => Err(OpenError::Unreachable { address, source: "no answer in time".into() }),
+        Err(_) => Err(silent(address)),
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 OpenError::Denied { address, reason: error.to_string() }
             }
+            ConnectErrorKind::TimedOut => silent(address),
             _ => OpenError::unreachable(address, &error),
         }),
     }
+}
+
+/// A server of NATS is the first one to speak.
+fn silent(address: String) -> OpenError {
+    let what = "no answer in time; is this the port of NATS for clients?";
+    OpenError::Unreachable { address, source: what.into() }
 }
 
 #[async_trait(?Send)]

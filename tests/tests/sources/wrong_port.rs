@@ -1,0 +1,75 @@
+//! A port where something else listens than the source expects, or TLS is spoken, or is not: each is said in words of the reader.
+
+use fairlead_tests::servers::certificates::Authority;
+use fairlead_tests::servers::database::{Database, Kind};
+use fairlead_tests::servers::document::Document;
+use fairlead_tests::servers::nats::Nats;
+use serde_json::{Value, json};
+
+use crate::scene::{Secret, refused};
+
+/// What only who wrote a library understands.
+const JARGON: [&str; 9] =
+    ["corrupt", "InvalidContentType", "SendRequest", "invalid HTTP", "eof", "EOF", "SSLRequest", "sqlx", "message type"];
+
+/// A source of this kind at this port, with TLS or without.
+fn source(kind: &str, port: u16, is_tls: bool) -> Value {
+    let scheme = if is_tls { "https" } else { "http" };
+    let mut content = match kind {
+        "http" => json!({"url": format!("{scheme}://127.0.0.1:{port}/x"), "left": ["/left"]}),
+        "jetStream" => json!({"servers": [format!("nats://127.0.0.1:{port}")], "stream": "orders"}),
+        "kafka" => json!({"brokers": [format!("127.0.0.1:{port}")], "group": "workers", "topics": ["orders"]}),
+        _ => json!({"host": "127.0.0.1", "port": port, "database": "d", "username": "u", "query": "select count(*) from t"}),
+    };
+    if is_tls {
+        content["tls"] = json!({"ca": {"name": "tls", "key": "ca"}});
+    }
+    json!({kind: content})
+}
+
+#[test]
+fn what_listens_there_is_said_in_words() {
+    let authority = Authority::new();
+    let secret = Secret::default().with("ca", &authority.certificate);
+    let (document, secure) = (Document::start("{}"), Document::start_tls("{}", &authority));
+    let nats = Nats::with_jet_stream();
+    let (postgresql, mariadb) = (Database::start(Kind::PostgreSql, None), Database::start(Kind::MariaDb, None));
+    let (http, https, nats) = (document.port(), secure.port(), nats.port());
+    let (postgresql, mariadb) = (postgresql.port(), mariadb.port());
+    let no_http = "no HTTP: another protocol is spoken on this port, or TLS (use https://)";
+    let no_kafka = "none of Kafka: another protocol is spoken on this port, or TLS (set tls)";
+    let no_postgresql = "no PostgreSQL: another protocol is spoken on this port, or TLS";
+    let plain = "the server answers in plain text: TLS is not spoken on this port";
+    let certificate = "the server asks for a certificate: name one under tls.certificate, and its key under tls.key";
+    for (kind, port, is_tls, expected) in [
+        ("http", https, false, no_http),
+        ("http", nats, false, no_http),
+        ("http", mariadb, false, no_http),
+        ("http", postgresql, false, "the server ends the connection without an answer; is HTTP spoken on this port?"),
+        ("http", http, true, "TLS is not spoken on this port; use http://"),
+        ("http", nats, true, plain),
+        ("http", mariadb, true, plain),
+        ("http", postgresql, true, "TLS may not be spoken on this port; use http://"),
+        ("http", https, true, certificate),
+        ("kafka", http, false, no_kafka),
+        ("kafka", https, false, no_kafka),
+        ("kafka", nats, false, no_kafka),
+        ("kafka", mariadb, false, no_kafka),
+        ("kafka", http, true, "TLS is not spoken on this port; leave tls out"),
+        ("kafka", postgresql, true, "TLS may not be spoken on this port; leave tls out"),
+        ("kafka", https, true, certificate),
+        ("jetStream", nats, true, plain),
+        ("jetStream", http, false, "no answer in time; is this the port of NATS for clients?"),
+        ("postgresql", https, false, no_postgresql),
+        ("postgresql", mariadb, false, no_postgresql),
+        ("postgresql", nats, false, "is PostgreSQL spoken on this port?"),
+        ("postgresql", http, true, "no PostgreSQL: another protocol is spoken on this port"),
+        ("postgresql", postgresql, true, "TLS is not spoken on this port; leave tls out, or switch it on at the server"),
+        ("mysql", mariadb, true, "TLS is not spoken on this port; leave tls out, or switch it on at the server"),
+    ] {
+        let source = source(kind, port, is_tls);
+        let said = refused(&source, &secret);
+        assert!(said.contains(expected), "{source}: {said}");
+        assert!(!JARGON.iter().any(|word| said.contains(word)), "{source}: {said}");
+    }
+}
