@@ -1,12 +1,16 @@
 //! A port where something else listens than the source expects, or TLS is spoken, or is not: each is said in words of the reader.
 
+use std::time::Duration;
+
+use fairlead_backlog::event::Event;
 use fairlead_tests::servers::certificates::Authority;
 use fairlead_tests::servers::database::{Database, Kind};
 use fairlead_tests::servers::document::Document;
 use fairlead_tests::servers::nats::Nats;
+use fairlead_tests::servers::process::closed_port;
 use serde_json::{Value, json};
 
-use crate::scene::{Secret, refused};
+use crate::scene::{Secret, causes, refused};
 
 /// What only who wrote a library understands.
 const JARGON: [&str; 9] =
@@ -71,5 +75,35 @@ fn what_listens_there_is_said_in_words() {
         let said = refused(&source, &secret);
         assert!(said.contains(expected), "{source}: {said}");
         assert!(!JARGON.iter().any(|word| said.contains(word)), "{source}: {said}");
+    }
+}
+
+/// Before anything is closed, and without an event.
+#[test]
+fn an_event_can_be_tried_without_being_sent() {
+    let (authority, another) = (Authority::new(), Authority::new());
+    let (document, secure) = (Document::start("{}"), Document::start_tls("{}", &authority));
+    let (http, https) = (document.port(), secure.port());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let connects = |url: &str, ca: &str| {
+        let event = json!({"url": url, "tls": {"ca": {"name": "tls", "key": "ca"}}});
+        let event: Event = serde_json::from_value(event).expect("an event");
+        let secret = Secret::default().with("ca", ca);
+        runtime.block_on(async {
+            let ready = event.prepare(&secret).await.expect("it can be sent");
+            ready.connect(Duration::from_secs(5)).await.map_err(|error| causes(&error))
+        })
+    };
+    let ca = &authority.certificate;
+    assert_eq!(connects(&format!("http://127.0.0.1:{http}/events"), ca), Ok(()));
+    assert_eq!(connects(&format!("https://localhost:{https}/events"), ca), Ok(()));
+    for (url, ca, why) in [
+        (format!("http://127.0.0.1:{}/events", closed_port()), ca, "Connection refused"),
+        ("http://nowhere.invalid/events".to_owned(), ca, "http://nowhere.invalid/events cannot be reached"),
+        (format!("https://127.0.0.1:{http}/events"), ca, "TLS is not spoken on this port; use http://"),
+        (format!("https://127.0.0.1:{https}/events"), &another.certificate, "tls.ca must name the authority"),
+    ] {
+        let said = connects(&url, ca).expect_err(why);
+        assert!(said.contains(why), "{url}: {said}");
     }
 }
