@@ -1,7 +1,8 @@
 //! An event that shows where a new connection leads: how a user writes it, and whether an answer is the expected one.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Method;
@@ -34,8 +35,12 @@ const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(2)]
 /// Headers that the connection needs.
 const OURS: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
 
-/// How the name of a header ends that holds a credential.
-const CREDENTIALS: [&str; 6] = ["token", "secret", "password", "key", "credential", "session"];
+/// How a part of the name of a header ends that holds a credential.
+const CREDENTIALS: [&str; 9] =
+    ["auth", "authorization", "token", "secret", "password", "key", "credential", "credentials", "session"];
+
+/// The attribute of `CloudEvents` that orders events, whose name ends like that of a credential.
+const PARTITION_KEY: HeaderName = HeaderName::from_static("ce-partitionkey");
 
 /// Headers with the id of the event: that of `CloudEvents`, and the one by which other receivers know what they have had already.
 const ID: [HeaderName; 2] = [HeaderName::from_static("ce-id"), HeaderName::from_static("idempotency-key")];
@@ -138,7 +143,9 @@ impl Written {
 fn is_credential(header: &HeaderName) -> bool {
     [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(header)
         // The key that the job sends itself is none.
-        || !ID.contains(header) && CREDENTIALS.iter().any(|end| header.as_str().ends_with(end))
+        || !ID.contains(header)
+            && *header != PARTITION_KEY
+            && header.as_str().split(['-', '_', '.']).any(|part| CREDENTIALS.iter().any(|end| part.ends_with(end)))
 }
 
 /// An event with its credentials, ready to be sent.
@@ -148,6 +155,8 @@ pub struct Ready {
     headers: HeaderMap,
     body: Bytes,
     expect: Expectation,
+    /// Number of the last try.
+    tries: Cell<u64>,
 }
 
 /// An answer that is as expected.
@@ -205,20 +214,39 @@ impl Event {
         // The server ends the connection, too.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let method = Method::from_bytes(method.as_bytes()).map_err(|error| invalid(error.into()))?;
-        Ok(Ready { http, method, headers, body: self.0.body(), expect: expect.clone() })
+        Ok(Ready { http, method, headers, body: self.0.body(), expect: expect.clone(), tries: Cell::default() })
     }
 }
 
 impl Ready {
-    /// Sends it once, over a connection of its own. It carries `id`, unless the user has written an id.
+    /// Connects to the address, over TLS if it says https, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody can be reached there, or not trusted.
+    pub async fn connect(&self, timeout: Duration) -> Result<(), OpenError> {
+        self.http.connect(timeout).await
+    }
+
+    /// The id of a try. A receiver that has answered an id answers another event with it as before, and the old side may have been first. So
+    /// each try has a number of its own, also those of a run that goes on in another process: that of the time, in milliseconds.
+    fn id_of_try(&self, id: &str) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let number = u64::try_from(now).unwrap_or_default().max(self.tries.get() + 1);
+        self.tries.set(number);
+        format!("{id}/{number}")
+    }
+
+    /// Sends it once, over a connection of its own. It carries `id` with the number of the try, unless the user has written an id.
     ///
     /// # Errors
     ///
     /// What is there in place of the expected answer, in words that follow the address.
     pub async fn send(&self, id: &str, timeout: Duration) -> Result<Expected, String> {
         let mut headers = self.headers.clone();
+        let id = self.id_of_try(id);
         for name in ID {
-            headers.entry(name).or_insert(HeaderValue::from_str(id).map_err(|error| error.to_string())?);
+            headers.entry(name).or_insert(HeaderValue::from_str(&id).map_err(|error| error.to_string())?);
         }
         let answer = self.http.send(&self.method, "", &headers, self.body.clone(), timeout).await;
         let answer = answer.map_err(|error| match error {
@@ -259,6 +287,12 @@ mod tests {
             (json!({"headers": {"Content-Length": "3"}}), "headers.Content-Length: the job sets it itself"),
             (json!({"headers": {"Authorization": "hunter2"}}), "headers.Authorization must be a key of a Secret"),
             (json!({"headers": {"X-Api-Key": "hunter2"}}), "headers.X-Api-Key must be a key of a Secret"),
+            (json!({"headers": {"api-key": "hunter2"}}), "headers.api-key must be a key of a Secret"),
+            (json!({"headers": {"apikey": "hunter2"}}), "headers.apikey must be a key of a Secret"),
+            (json!({"headers": {"x-auth": "hunter2"}}), "headers.x-auth must be a key of a Secret"),
+            (json!({"headers": {"X-Auth-Key": "hunter2"}}), "headers.X-Auth-Key must be a key of a Secret"),
+            (json!({"headers": {"x-auth-data": "hunter2"}}), "headers.x-auth-data must be a key of a Secret"),
+            (json!({"headers": {"X-CSRF-Token": "hunter2"}}), "headers.X-CSRF-Token must be a key of a Secret"),
             (json!({"headers": {"x": 4711}}), "headers.x: text, or a key of a Secret"),
             (json!({"authentication": {"bearer": "hunter2"}}), "authentication.bearer: something else is there than a key"),
             (json!({"expect": {"status": 99}}), "expect.status 99 is no status"),
@@ -270,6 +304,13 @@ mod tests {
             let error = event(&more).expect_err(expected);
             assert!(error.contains(expected), "{more}: {error}");
             assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_credential_can_be_written() {
+        for name in ["ce-partitionkey", "ce-id", "Idempotency-Key", "x-author", "x-monkeys", "ce-type"] {
+            event(&json!({"headers": {name: "x"}})).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Requests with a deadline and a bounded answer. Redirects are not followed: credentials would go along.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,6 +14,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::connection::{Authentication, Tls, TlsFiles, text};
 use crate::source::{Credentials, OpenError};
@@ -35,6 +40,7 @@ pub(crate) enum Connections {
 /// A server, and who we are there.
 pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tls: Arc<ClientConfig>,
     url: String,
     authorization: Option<HeaderValue>,
 }
@@ -79,7 +85,7 @@ impl Http {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(TIMEOUT));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config)
+            .with_tls_config(config.clone())
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -91,12 +97,33 @@ impl Http {
         if connections == Connections::New {
             client.pool_max_idle_per_host(0);
         }
-        Ok(Self { client: client.build(connector), url: url.to_owned(), authorization })
+        Ok(Self { client: client.build(connector), tls: Arc::new(config), url: url.to_owned(), authorization })
     }
 
     /// Where the server is; without credentials.
     pub(crate) fn address(&self) -> &str {
         &self.url
+    }
+
+    /// Connects, over TLS where the address says https, and sends nothing.
+    pub(crate) async fn connect(&self, timeout: Duration) -> Result<(), OpenError> {
+        let unreachable = |error: &dyn std::error::Error| OpenError::unreachable(&self.url, error);
+        let uri = self.url.parse::<Uri>().map_err(|error| unreachable(&error))?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let is_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let connecting = async {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            if is_tls {
+                let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
+                TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        match tokio::time::timeout(timeout, connecting).await {
+            Ok(connected) => connected.map_err(|error| unreachable(&error)),
+            Err(_) => Err(unreachable(&std::io::Error::other(format!("no answer within {:.0} s", timeout.as_secs_f64())))),
+        }
     }
 
     /// Asks for `path`, which begins with a slash or is empty. A refusal of the credentials is an error.

@@ -13,6 +13,7 @@
 //! - `http`: requests with a deadline and a bounded answer
 //! - `positions`: what was read of many, plain or packed
 //! - `unique`: JSON without a key that is there twice
+//! - `wrong_port`: what a library says of a port where something else listens
 //!
 //! # Decision: unknown is never zero
 //!
@@ -32,5 +33,6 @@ pub mod source;
 pub mod sources;
 mod unique;
 pub mod when_absent;
+mod wrong_port;
 
 pub use configuration::{SourceConfiguration, open};

@@ -29,7 +29,9 @@ pub struct Published {
     pub readers: String,
     /// Whether all of them have.
     pub is_passed: bool,
-    /// Whether nothing was published behind it. Of what was, it proves nothing.
+    /// Whether nothing was published after it, by this reading: only then it says something about the end. Markers that end a transaction of
+    /// before count as nothing only while the group stands right before them.
+    #[serde(default)]
     pub is_last: bool,
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reading::Reading;
 use crate::sentinel::Sentinel;
+use crate::wrong_port::in_words;
 
 /// A key of a Secret: credentials are named by the configuration, never written into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +77,8 @@ pub trait Source {
     fn renew(&mut self) {}
 
     /// The intake is closed: a reading that comes publishes a sentinel with this id where the configuration asks for one, once. From then on
-    /// nothing is empty before every reader has come past it. An id that was there before means the same sentinel.
+    /// nothing is empty before every reader has come past it. The same id again means the same sentinel. Another id means another sentinel in
+    /// its place, behind what has come since.
     fn order_sentinel(&mut self, _id: &str) {}
 }
 
@@ -89,6 +91,7 @@ impl OpenError {
                 "{address}: {what}; tls.ca must name the authority that signed the server's certificate, and the certificate this host"
             ));
         }
+        let what = in_words(&address, &what).unwrap_or(what);
         Self::Unreachable { address, source: what.into() }
     }
 }

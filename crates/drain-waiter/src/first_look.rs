@@ -5,6 +5,7 @@ use std::time::Duration;
 use fairlead_backlog::event::Event;
 use fairlead_backlog::reading::{Left, Reading};
 use fairlead_backlog::sentinel::Sentinel;
+use fairlead_backlog::source::OpenError;
 use fairlead_job::codes::drain_waiter as codes;
 use fairlead_job::redact;
 use fairlead_migration::change::Target;
@@ -23,6 +24,9 @@ use crate::sources::{Place, Reader, code, refusal, target};
 /// A leader that is being elected is there a moment later.
 const PAUSE: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 3;
+
+/// How long the address of an event may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks, where there is a cluster to look from: not for a plan from files. `time` is what the run has.
 pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
@@ -89,8 +93,14 @@ async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option
         }
         plan.warn(codes::SENDS.finding(service.clone(), sends(event)));
         let Some(place) = place else { continue };
-        if let Err(error) = event.prepare(&place).await {
-            plan.refuse(code(&error).finding(service, format!("its event: {}", chain(&error))));
+        // Nothing is sent: whether anybody listens there is to be known before the Service leads elsewhere.
+        let tried = async { event.prepare(&place).await?.connect(CONNECT_TIMEOUT).await };
+        let said = |error: OpenError| redact::text(&format!("its event: {}", chain(&error)));
+        match tried.await {
+            Ok(()) => {}
+            // As long as the old side has no pod, nobody answers at the Service.
+            Err(error @ OpenError::Unreachable { .. }) => plan.warn(codes::NOBODY_ANSWERS.finding(service, said(error))),
+            Err(error) => plan.refuse(code(&error).finding(service, said(error))),
         }
     }
 }

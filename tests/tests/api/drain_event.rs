@@ -1,5 +1,6 @@
 //! `drain-waiter` shows where new connections lead after a redirect: an event is sent until the new side answers, or the Service leads back.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -197,11 +198,16 @@ fn an_event_is_sent_over_new_connections_until_the_new_side_answers() {
     assert!(id.starts_with("default/fairlead.v1.fairlead."), "{id}");
     for request in &requests {
         assert!(request.head.starts_with("POST /events HTTP/1.1\r\n"), "{}", request.head);
-        assert_eq!((request.header("ce-id"), request.header("idempotency-key")), (Some(id), Some(id)));
+        // A receiver that knows an id answers as before, and that may have been the old side.
+        let of_try = request.header("ce-id").expect("an id");
+        assert!(of_try.strip_prefix(id).is_some_and(|number| number.starts_with('/')), "{of_try}: {id}");
+        assert_eq!(request.header("idempotency-key"), Some(of_try));
         assert_eq!(request.header("authorization"), Some(format!("Bearer {PLANTED_SECRET}").as_str()));
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert_eq!(request.body, "{\"order\":7}");
     }
+    let ids: BTreeSet<Option<&str>> = requests.iter().map(|request| request.header("ce-id")).collect();
+    assert_eq!(ids.len(), 6, "{ids:?}");
     assert_eq!((&reached["tries"], &reached["status"]), (&json!(6), &json!(202)));
     assert_eq!(reached["inARow"], 3);
     assert_eq!(scene.leads_to(), "new");
@@ -233,6 +239,8 @@ fn a_service_whose_new_side_does_not_answer_leads_back() {
         let sides = reply.map(|reply| Sides::start(move |_| reply));
         let url = sides.as_ref().map_or(nobody.clone(), Sides::url);
         scene.configure(&json!({"url": url, "within": "1s", "expect": {"headers": {"x-side": "new"}}}));
+        let plan = scene.run(&["plan"]).expect(0).stdout;
+        assert_eq!(plan.contains("DW213 Service default/front: its event: "), reply.is_none(), "{plan}");
         let failed = scene.run(&["apply"]).expect(4);
         let whole = format!("error DW120: Service default/front: {url} {said}");
         assert!(failed.stderr.contains(&whole), "{whole}\n{}", failed.stderr);
@@ -309,12 +317,16 @@ fn a_run_that_goes_on_sends_its_event_again_with_the_same_id() {
     scene.leave(0);
     // As it was told before: then it does not look again when it has finished the earlier run.
     scene.run(&["apply", "--stall", "10m"]).expect(0);
-    let ids: Vec<Option<String>> =
-        sides.requests().iter().map(|request| request.header("ce-id").map(str::to_owned)).collect();
-    assert!(ids.len() == 6 && ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let id = |request: usize| {
+        let requests = sides.requests();
+        let id = requests[request].header("ce-id").expect("an id").to_owned();
+        let (run, number) = id.rsplit_once('/').expect("a number");
+        (run.to_owned(), number.to_owned())
+    };
+    assert_eq!(sides.requests().len(), 6);
+    assert!(id(0).0 == id(3).0 && id(0).1 != id(3).1, "{:?} {:?}", id(0), id(3));
     // The next run is another one.
     scene.run(&["rollback", "--last"]).expect(0);
     scene.run(&["apply"]).expect(0);
-    let last = sides.requests()[6].header("ce-id").map(str::to_owned);
-    assert!(last.is_some() && last != ids[0], "{last:?}");
+    assert_ne!(id(6).0, id(0).0);
 }

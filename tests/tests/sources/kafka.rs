@@ -83,7 +83,13 @@ fn records_that_are_gone_were_not_processed() {
     client.say("create orders 1");
     source.becomes_unknown("there is no group workers; set whenAbsent: empty");
     client.say("offset workers orders 0 10");
-    source.becomes_hopeless("orders/0 was made again, or cut off: 5 records were left there");
+    source.becomes_hopeless("orders/0 was made again: 5 records were left there");
+    // Also where the new one has more records than the old one had, all of them read.
+    client.say("produce orders 0 60");
+    client.say("offset workers orders 0 60");
+    let reading = source.reads("60 records", |reading| reading.ends.get("orders/0") == Some(&60));
+    let why = "orders/0 was made again: 5 records were left there when it was last seen, and 0 have come since";
+    assert_eq!(reading.hopeless.as_deref(), Some(why));
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod sentinel_kafka;
 mod sql;
 mod sql_hidden;
 mod waiting;
+mod wrong_port;

@@ -59,8 +59,13 @@ pub(crate) fn open(configuration: &Value) -> Opened {
 #[track_caller]
 pub(crate) fn refused(configuration: &Value, secret: &Secret) -> String {
     let Err(error) = try_open(configuration, secret) else { panic!("{configuration}: can be opened") };
+    causes(&error)
+}
+
+/// An error with its causes.
+pub(crate) fn causes(error: &OpenError) -> String {
     let mut text = error.to_string();
-    let mut next = std::error::Error::source(&error);
+    let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
         text = format!("{text}: {cause}");
         next = cause.source();

@@ -3,6 +3,7 @@
 use fairlead_backlog::reading::{Left, Reading};
 use fairlead_backlog::sentinel::{Published, Sentinel};
 use fairlead_tests::servers::nats::{Nats, NatsClient};
+use fairlead_tests::servers::process::free_port;
 use serde_json::{Value, json};
 
 use crate::jet_stream::{NOTHING, orders, single};
@@ -46,10 +47,17 @@ fn nothing_is_left_when_every_consumer_has_acknowledged_the_sentinel() {
     let reading = source.becomes_left_after(2);
     let sentinel = published(&reading);
     assert_eq!((&sentinel.positions, reading.ends["orders"]), (&json!({"orders.sentinel": 1}), 2));
-    assert_eq!((sentinel.readers.as_str(), sentinel.is_passed), ("consumers one, two", false));
+    assert_eq!((sentinel.readers.as_str(), sentinel.is_passed, sentinel.is_last), ("consumers one, two", false, true));
+    let ours = |name: &str| format!("{name}: 1 not delivered, 0 not acknowledged; 1 of them is the sentinel");
+    assert_eq!(reading.largest, [ours("one"), ours("two")]);
     client.acknowledge(&client.fetch("orders", "one", 1));
     assert!(!published(&source.becomes_left(1)).is_passed);
-    client.acknowledge(&client.fetch("orders", "two", 1));
+    let taken = client.fetch("orders", "two", 1);
+    assert_eq!(
+        source.becomes_left(1).largest,
+        ["two: 0 not delivered, 1 not acknowledged; the sentinel may be one of them"]
+    );
+    client.acknowledge(&taken);
     assert!(published(&source.becomes_empty()).is_passed);
 
     let message = client.api("STREAM.MSG.GET.orders", &json!({"seq": 1}))["message"].clone();
@@ -67,6 +75,61 @@ fn nothing_is_left_when_every_consumer_has_acknowledged_the_sentinel() {
     again.order_sentinel("run-1");
     assert!(published(&again.becomes_empty()).is_passed);
     assert_eq!(messages(&client), 1);
+}
+
+#[test]
+fn what_comes_behind_a_sentinel_is_told_and_another_one_comes_behind_that() {
+    let (server, client) = single(&NOTHING);
+    client.consumer("orders", "worker", &NOTHING);
+    let mut source = open(&with_sentinel(&server, &["orders.a", "orders.b"]));
+    source.order_sentinel("run-1");
+    source.order_sentinel("run-1");
+    assert!(published(&source.becomes_left(2)).is_last);
+    client.publish("orders.new", 1);
+    assert!(!published(&source.becomes_left(3)).is_last);
+    client.acknowledge(&client.fetch("orders", "worker", 3));
+    let sentinel = published(&source.becomes_empty());
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (true, false));
+
+    source.order_sentinel("run-1 again");
+    let sentinel = published(&source.becomes_left_after(2));
+    assert_eq!((sentinel.id.as_str(), &sentinel.positions), ("run-1 again", &json!({"orders.a": 4, "orders.b": 5})));
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (false, true));
+    client.acknowledge(&client.fetch("orders", "worker", 2));
+    let sentinel = published(&source.becomes_empty());
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (true, true));
+
+    // Another process of the run, for which the server has the first one.
+    let mut resumed = open(&with_sentinel(&server, &["orders.a", "orders.b"]));
+    resumed.order_sentinel("run-1");
+    let sentinel = published(&resumed.becomes_empty());
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (true, false));
+}
+
+/// Both have a stream of this name, which takes the subject.
+#[test]
+fn the_sentinel_of_another_domain_is_none() {
+    let leaves = free_port();
+    let hub = Nats::start(&format!(
+        "server_name: hub\njetstream: {{domain: hub}}\nleafnodes: {{listen: \"127.0.0.1:{leaves}\"}}\n"
+    ));
+    let leaf = Nats::start(&format!(
+        "server_name: leaf\njetstream: {{domain: leaf}}\n\
+         leafnodes: {{remotes: [{{url: \"nats-leaf://127.0.0.1:{leaves}\", deny_exports: [\"orders.>\"]}}]}}\n"
+    ));
+    for server in [&hub, &leaf] {
+        let client = server.client();
+        client.stream("orders", 1, &NOTHING);
+        client.consumer("orders", "worker", &NOTHING);
+    }
+    let mut configuration = with_sentinel(&leaf, &["orders.sentinel"]);
+    let mut source = open(&configuration);
+    source.order_sentinel("run-1");
+    assert_eq!(published(&source.becomes_left(1)).positions, json!({"orders.sentinel": 1}));
+    configuration["jetStream"]["domain"] = "hub".into();
+    let mut source = open(&configuration);
+    source.order_sentinel("run-2");
+    is_refused(&mut source, "stream orders of domain leaf takes it, and not that of the configuration");
 }
 
 #[test]
@@ -139,10 +202,39 @@ fn a_stream_that_takes_no_sentinel_is_said_at_the_start() {
 fn a_full_stream_that_discards_what_is_new_refuses_the_sentinel() {
     let (server, client) = single(&json!({"max_msgs": 2, "discard": "new"}));
     client.consumer("orders", "worker", &NOTHING);
-    client.publish("orders.new", 2);
+    client.publish("orders.new", 1);
     let mut source = open(&with_sentinel(&server, &["orders.sentinel"]));
+    client.publish("orders.new", 1);
     source.order_sentinel("run-1");
-    is_refused(&mut source, "stream orders is full, and takes no message any more (discard: new)");
+    let why = "stream orders is full, and takes no message any more (discard: new)";
+    is_refused(&mut source, why);
+    let refusal = refused(&with_sentinel(&server, &["orders.sentinel"]), &Secret::default());
+    assert!(refusal.contains(why), "{refusal}");
+}
+
+/// Its messages are no matter of the drain, and nobody asks whether it has acknowledged them.
+#[test]
+fn a_message_that_a_consumer_needs_which_is_not_named_makes_no_room() {
+    for (limits, why) in [
+        (json!({"max_msgs": 3, "discard": "old"}), "stream orders is full"),
+        (json!({"max_msgs": 3, "discard": "old", "retention": "interest"}), "stream orders is full"),
+        (json!({"max_msgs_per_subject": 3}), "stream orders limits the messages of a subject (max_msgs_per_subject)"),
+    ] {
+        let (server, client) = single(&limits);
+        client.consumer("orders", "worker", &NOTHING);
+        client.consumer("orders", "other", &NOTHING);
+        client.publish("orders.new", 3);
+        client.acknowledge(&client.fetch("orders", "worker", 3));
+        let mut named = with_sentinel(&server, &["orders.sentinel"]);
+        named["jetStream"]["consumers"] = json!(["worker"]);
+        let refusal = refused(&named, &Secret::default());
+        assert!(refusal.starts_with(why) && refusal.contains("leave consumers out"), "{refusal}");
+        named["jetStream"]["consumers"] = json!(["worker", "other"]);
+        let mut source = open(&named);
+        source.order_sentinel("run-1");
+        assert_eq!(source.becomes_left(3).sentinel, None);
+        assert_eq!(messages(&client), 3);
+    }
 }
 
 #[test]

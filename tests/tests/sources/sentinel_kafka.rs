@@ -1,5 +1,6 @@
 //! The sentinel of a topic of Kafka: a record in each partition, which the group must come past.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
@@ -10,7 +11,7 @@ use fairlead_tests::servers::file;
 use fairlead_tests::servers::kafka::{Kafka, PASSWORD, USERNAME};
 use serde_json::{Value, json};
 
-use crate::scene::{Secret, open, try_open};
+use crate::scene::{Secret, open, refused, try_open};
 use crate::sentinel::{is_refused, published};
 
 fn workers(server: &Kafka) -> Value {
@@ -35,16 +36,16 @@ fn nothing_is_left_when_the_group_has_come_past_the_sentinel_in_every_partition(
     java(&[&alter[..], &topic[..]].concat());
     client.say("produce orders 0 5");
     client.say("offset workers orders 0 5");
+    client.say("offset workers orders 1 0");
     let mut source = open(&workers(&server));
-    // A partition without records needs no offset, and one with a sentinel does.
     assert_eq!(source.becomes_empty().sentinel, None);
     source.order_sentinel("run-1");
-    let reading = source.reads("published", |reading| reading.sentinel.is_some());
-    assert!(matches!(&reading.left, Left::Unknown(why) if why.contains("no offset for orders/1")), "{reading:#?}");
+    let reading = source.becomes_left_after(2);
     let sentinel = published(&reading);
-    assert_eq!((sentinel.readers.as_str(), sentinel.is_passed), ("group workers", false));
+    assert_eq!((sentinel.readers.as_str(), sentinel.is_passed, sentinel.is_last), ("group workers", false, true));
     assert_eq!(sentinel.positions, json!({"orders/0": 5, "orders/1": 0}));
     assert_eq!((reading.ends["orders/0"], reading.ends["orders/1"]), (6, 1));
+    assert_eq!(reading.largest, ["orders/0: 1; 1 of them is the sentinel", "orders/1: 1; 1 of them is the sentinel"]);
     client.say("offset workers orders 1 1");
     assert!(!published(&source.becomes_left(1)).is_passed);
     client.say("offset workers orders 0 6");
@@ -52,6 +53,7 @@ fn nothing_is_left_when_the_group_has_come_past_the_sentinel_in_every_partition(
 
     // A partition that comes later has one, too.
     client.say("grow orders 3");
+    client.say("offset workers orders 2 0");
     source.renew();
     let reading = source.reads("three partitions", |reading| reading.ends.len() == 3);
     assert_eq!(published(&reading).positions["orders/2"], 0);
@@ -59,6 +61,74 @@ fn nothing_is_left_when_the_group_has_come_past_the_sentinel_in_every_partition(
     // A real consumer reads them like any record.
     client.say("consume workers orders 1 classic");
     assert!(published(&source.becomes_empty()).is_passed);
+}
+
+#[test]
+fn what_comes_behind_a_sentinel_is_told_and_another_one_comes_behind_that() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 1");
+    client.say("produce orders 0 2");
+    client.say("offset workers orders 0 2");
+    let mut source = open(&workers(&server));
+    source.order_sentinel("run-1");
+    source.order_sentinel("run-1");
+    assert!(published(&source.becomes_left(1)).is_last);
+    client.say("produce orders 0 3");
+    let reading = source.becomes_left(4);
+    assert_eq!(reading.largest, ["orders/0: 4; 1 of them is the sentinel"]);
+    assert!(!published(&reading).is_last);
+    client.say("offset workers orders 0 6");
+    let sentinel = published(&source.becomes_empty());
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (true, false));
+
+    source.order_sentinel("run-1 again");
+    let sentinel = published(&source.becomes_left_after(1));
+    assert_eq!((sentinel.id.as_str(), &sentinel.positions), ("run-1 again", &json!({"orders/0": 6})));
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (false, true));
+    client.say("offset workers orders 0 7");
+    let sentinel = published(&source.becomes_empty());
+    assert_eq!((sentinel.is_passed, sentinel.is_last), (true, true));
+
+    // The marker of a transaction is no record.
+    client.say("begin orders 1");
+    client.say("offset workers orders 0 8");
+    source.order_sentinel("run-1 a third time");
+    assert!(published(&source.becomes_left(1)).is_last);
+    client.say("abort");
+    client.say("offset workers orders 0 9");
+    let reading = source.reads("passed", |reading| reading.left == Left::Empty && reading.ends["orders/0"] == 10);
+    assert!(published(&reading).is_last, "{reading:#?}");
+}
+
+#[test]
+fn a_partition_without_an_offset_gets_no_sentinel() {
+    let server = Kafka::start();
+    let mut client = server.client();
+    client.say("create orders 2");
+    client.say("offset workers orders 0 0");
+    let why = "group workers has no offset for orders/1, so nobody would know whether a sentinel there is left";
+    let refusal = refused(&workers(&server), &Secret::default());
+    assert!(refusal.starts_with(why), "{refusal}");
+    let mut earliest = workers(&server);
+    earliest["kafka"]["uncommitted"] = json!("earliest");
+    let mut source = open(&earliest);
+    source.becomes_empty();
+    source.order_sentinel("run-1");
+    source.becomes_left_after(2);
+
+    client.say("create later 1");
+    client.say("offset late later 0 0");
+    let late = json!({"kafka": {"brokers": [server.address()], "group": "late", "topics": ["later"]}});
+    let mut with_sentinel = late.clone();
+    with_sentinel["kafka"]["sentinel"] = json!({});
+    let mut source = open(&with_sentinel);
+    source.becomes_empty();
+    client.say("grow later 2");
+    source.renew();
+    source.order_sentinel("run-1");
+    is_refused(&mut source, "group late has no offset for later/1");
+    assert_eq!(open(&late).becomes_empty().ends, BTreeMap::from([("later/0".to_owned(), 0), ("later/1".to_owned(), 0)]));
 }
 
 #[test]

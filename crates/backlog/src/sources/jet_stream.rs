@@ -170,15 +170,22 @@ async fn connect(
     let connecting = options.require_tls(configuration.tls.is_some()).connect(configuration.servers.as_slice());
     let address = address.to_owned();
     match timeout(TIMEOUT, connecting).await {
-        Err(_) => Err(OpenError::Unreachable { address, source: "no answer in time".into() }),
+        Err(_) => Err(silent(address)),
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 OpenError::Denied { address, reason: error.to_string() }
             }
+            ConnectErrorKind::TimedOut => silent(address),
             _ => OpenError::unreachable(address, &error),
         }),
     }
+}
+
+/// A server of NATS is the first one to speak.
+fn silent(address: String) -> OpenError {
+    let what = "no answer in time; is this the port of NATS for clients?";
+    OpenError::Unreachable { address, source: what.into() }
 }
 
 #[async_trait(?Send)]
@@ -194,7 +201,9 @@ impl Source for JetStream {
     }
 
     fn order_sentinel(&mut self, id: &str) {
-        self.sentinel.get_or_insert_with(|| Ordered::new(id));
+        if self.sentinel.as_ref().is_none_or(|ordered| ordered.id != id) {
+            self.sentinel = Some(Ordered::new(id));
+        }
     }
 }
 
@@ -256,8 +265,9 @@ impl JetStream {
         }
         let unread = self.unread(&stream, &consumers).await?;
         let has_moved = self.history.look(&stream, &consumers);
-        let verdict = judgement::judge(&stream, &consumers, &self.history, &unread, &self.configuration.consumers)
-            .map_err(OpenError::Invalid)?;
+        let (sentinel, named) = (self.sentinel.as_ref(), &self.configuration.consumers);
+        let verdict = judgement::judge(&stream, &consumers, &self.history, &unread, named, sentinel);
+        let verdict = verdict.map_err(OpenError::Invalid)?;
         let end = stream.state.last_seq + 1;
         let mut publishers = Vec::new();
         // Names are needed only of those who should have stopped.
@@ -273,7 +283,8 @@ impl JetStream {
         };
         let subjects = self.configuration.sentinel.as_ref().map(|sentinel| &sentinel.subjects);
         let ordered = self.sentinel.as_ref().zip(subjects);
-        let sentinel = ordered.and_then(|(ordered, subjects)| ordered.published(subjects, &consumers));
+        let sentinel =
+            ordered.and_then(|(ordered, subjects)| ordered.published(subjects, &consumers, stream.state.last_seq));
         self.history.keep(stream, &consumers);
         Ok(Reading {
             largest: Reading::largest(verdict.each),

@@ -159,8 +159,9 @@ impl Source for Kafka {
     }
 
     fn order_sentinel(&mut self, id: &str) {
-        if self.configuration.sentinel.is_some() {
-            self.sentinel.get_or_insert_with(|| Ordered::new(id));
+        let is_new = self.sentinel.as_ref().is_none_or(|ordered| ordered.id != id);
+        if is_new && self.configuration.sentinel.is_some() {
+            self.sentinel = Some(Ordered::new(id));
         }
     }
 }
@@ -243,10 +244,20 @@ impl Kafka {
             None => (self.lay_out().await?, true),
         };
         // Who is not there comes past nothing.
+        let Configuration { group, uncommitted, .. } = &self.configuration;
         if let Some(sentinel) = self.sentinel.as_mut().filter(|_| layout.group.is_some()) {
+            if sentinel.is_due(&layout.partitions) {
+                self.cluster.committed(layout.coordinator, group, &mut layout.partitions).await?;
+                sentinel::check(&layout.partitions, group, *uncommitted)?;
+            }
             sentinel.publish(&mut self.cluster, &layout.partitions).await?;
         }
         self.look(&mut layout, is_new).await?;
+        let is_to_come = self.configuration.sentinel.is_some() && self.sentinel.is_none() && layout.group.is_some();
+        if is_to_come {
+            let Configuration { group, uncommitted, .. } = &self.configuration;
+            sentinel::check(&layout.partitions, group, *uncommitted)?;
+        }
         let reading = self.judge(&layout).await;
         // Who leads is asked anew when a leader or coordinator may have been cut off.
         self.layout = Some(layout).filter(|_| !matches!(reading.left, Left::Unknown(_)));
@@ -270,7 +281,11 @@ impl Kafka {
         };
         let sentinel = ordered.and_then(|sentinel| sentinel.published(partitions, group)).map(Sentinel::Published);
         let has_left = |one: &&Partition| one.left(uncommitted).is_ok_and(|left| left > 0);
-        let each = partitions.iter().filter(has_left).map(|one| one.in_words(uncommitted)).collect();
+        let in_words = |one: &Partition| {
+            let (left, text) = one.in_words(uncommitted);
+            (left, format!("{text}{}", ordered.map_or("", |sentinel| sentinel.among(one))))
+        };
+        let each = partitions.iter().filter(has_left).map(in_words).collect();
         let (left, hopeless) = match partition::gone(&self.known, partitions, group) {
             Some(why) => (Left::Unknown(why.clone()), Some(why)),
             None => (left, hopeless),

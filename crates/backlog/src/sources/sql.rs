@@ -116,6 +116,7 @@ impl Source for Sql {
 impl Sql {
     async fn ask(&mut self) -> Result<Reading, OpenError> {
         let connection = self.connection.take();
+        let is_connected = connection.is_some();
         let place = &self.place;
         let asked = async {
             let mut connection = match connection {
@@ -133,7 +134,7 @@ impl Sql {
             }
             Ok(Err(Failure::Useless(what))) => OpenError::Invalid(format!("{}: {what}", place.address())),
             Ok(Err(Failure::Server(error))) => place.explain(error),
-            Err(_) => OpenError::Unreachable { address: place.address(), source: "no answer in time".into() },
+            Err(_) => place.silent(is_connected),
         };
         // Another server may answer next.
         self.shown = None;

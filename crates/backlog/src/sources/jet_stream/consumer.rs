@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
+use super::sentinel::Ordered;
 use super::stream::{ORIGIN_CONTACT, Retention, Stream};
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
@@ -116,12 +117,14 @@ impl Consumer {
             "delivered": self.delivered.stream_seq, "ackFloor": self.ack_floor.stream_seq, "leader": leader})
     }
 
-    pub(super) fn add_to(&self, verdict: &mut Verdict, stream: &Stream) {
+    pub(super) fn add_to(&self, verdict: &mut Verdict, stream: &Stream, sentinel: Option<&Ordered>) {
         let name = &self.name;
         verdict.left += self.left();
         let (pending, outstanding) = (self.num_pending, self.num_ack_pending);
         if self.left() > 0 {
-            verdict.each.push((self.left(), format!("{name}: {pending} not delivered, {outstanding} not acknowledged")));
+            let ours = sentinel.map(|sentinel| sentinel.among(self)).unwrap_or_default();
+            let what = format!("{name}: {pending} not delivered, {outstanding} not acknowledged{ours}");
+            verdict.each.push((self.left(), what));
         }
         verdict.ack_wait = self.config.backoff.iter().copied().fold(verdict.ack_wait.max(self.config.ack_wait), u64::max);
         // It has been delivered, and neither acknowledged nor will it be delivered again.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::consumer::{Consumer, Verdict};
 use super::history::History;
+use super::sentinel::Ordered;
 use super::stream::{Retention, State, Stream};
 use super::unread::Unread;
 use crate::positions::positions;
@@ -21,6 +22,7 @@ pub(super) fn judge(
     history: &History,
     unread: &Unread,
     named: &[String],
+    sentinel: Option<&Ordered>,
 ) -> Result<Verdict, String> {
     let mut verdict = Verdict::default();
     let name = &stream.config.name;
@@ -30,7 +32,7 @@ pub(super) fn judge(
         if let Some(why) = consumer.useless(keeps) {
             return Err(why);
         }
-        consumer.add_to(&mut verdict, stream);
+        consumer.add_to(&mut verdict, stream, sentinel);
     }
     if let Some(lost) = history.lost() {
         verdict.fail(lost.to_owned());

@@ -40,16 +40,40 @@ impl Ordered {
         Self { id: id.to_owned(), numbers: BTreeMap::new() }
     }
 
-    /// What is known of it; none while it is not in every subject.
-    pub(super) fn published(&self, subjects: &[String], consumers: &[Consumer]) -> Option<Published> {
-        let is_whole = subjects.iter().all(|subject| self.numbers.contains_key(subject));
-        is_whole.then(|| Published {
+    /// Whether it is in every subject.
+    fn is_whole(&self, subjects: &[String]) -> bool {
+        subjects.iter().all(|subject| self.numbers.contains_key(subject))
+    }
+
+    /// What is known of it in a stream with this last number; none while it is not in every subject.
+    pub(super) fn published(&self, subjects: &[String], consumers: &[Consumer], last_seq: u64) -> Option<Published> {
+        self.is_whole(subjects).then(|| Published {
             id: self.id.clone(),
             positions: json!(self.numbers),
             readers: readers("consumer", consumers.len(), consumers.iter().map(|consumer| consumer.name.as_str())),
             is_passed: self.behind(consumers) == 0,
-            is_last: true,
+            is_last: self.is_last(last_seq),
         })
+    }
+
+    /// Whether the stream ends with it. Of several subjects nothing may be between them either: a consumer takes one of them.
+    fn is_last(&self, last_seq: u64) -> bool {
+        let (first, last) = (self.numbers.values().min(), self.numbers.values().max());
+        last == Some(&last_seq) && first.is_some_and(|first| last_seq - first + 1 == self.numbers.len() as u64)
+    }
+
+    /// How many of the messages that a consumer has left are sentinels, in words that follow their number.
+    pub(super) fn among(&self, consumer: &Consumer) -> String {
+        let its = || self.numbers.iter().filter(|(subject, _)| takes(consumer, subject)).map(|(_, number)| *number);
+        let ahead = its().filter(|number| *number > consumer.delivered.stream_seq).count();
+        let is_in_doubt =
+            its().any(|number| number <= consumer.delivered.stream_seq && number > consumer.ack_floor.stream_seq);
+        match (ahead, is_in_doubt) {
+            (0, false) => String::new(),
+            (0, true) => "; the sentinel may be one of them".to_owned(),
+            (1, _) => "; 1 of them is the sentinel".to_owned(),
+            (count, _) => format!("; {count} of them are sentinels"),
+        }
     }
 
     /// How many consumers have not come past it.
@@ -71,6 +95,7 @@ fn takes(consumer: &Consumer, subject: &str) -> bool {
 #[derive(Deserialize)]
 struct Acknowledgement {
     stream: Option<String>,
+    domain: Option<String>,
     #[serde(default)]
     seq: u64,
     error: Option<PublishError>,
@@ -133,7 +158,8 @@ pub(super) fn check(
     }
 }
 
-/// Whether there is room for so many messages, or only messages go for them which everybody has acknowledged.
+/// Whether there is room for so many messages, or only messages go for them which everybody has acknowledged. Where only some consumers
+/// are named, nobody knows what the others need.
 fn has_room(stream: &Stream, consumers: &[Consumer], messages: u64) -> Result<bool, String> {
     let (config, state) = (&stream.config, &stream.state);
     let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
@@ -142,8 +168,19 @@ fn has_room(stream: &Stream, consumers: &[Consumer], messages: u64) -> Result<bo
     if is_full && config.discard == Discard::New && config.retention == Retention::Limits {
         return Err(format!("stream {} is full, and takes no message any more (discard: new)", config.name));
     }
-    let drops = is_full || limit(config.max_msgs_per_subject).is_some();
-    Ok(!drops || consumers.iter().all(|consumer| consumer.left() == 0))
+    let is_limited = limit(config.max_msgs_per_subject).is_some();
+    let name = &config.name;
+    let why = match (is_full, is_limited) {
+        (false, false) => return Ok(true),
+        (true, _) => format!("stream {name} is full"),
+        (false, true) => format!("stream {name} limits the messages of a subject (max_msgs_per_subject)"),
+    };
+    if consumers.len() < state.consumer_count {
+        return Err(format!(
+            "{why}, and a sentinel could take the place of a message that a consumer needs which is not named: leave consumers out, so that all of the stream are read, or leave sentinel out"
+        ));
+    }
+    Ok(consumers.iter().all(|consumer| consumer.left() == 0))
 }
 
 impl JetStream {
@@ -151,7 +188,12 @@ impl JetStream {
     pub(super) fn check_sentinel(&self, stream: &Stream, consumers: &[Consumer]) -> Result<(), OpenError> {
         let Some(Configuration { subjects }) = &self.configuration.sentinel else { return Ok(()) };
         let most = self.client.server_info().max_payload;
-        check(subjects, stream, consumers, most, SIZE).map_err(OpenError::NoSentinel)
+        check(subjects, stream, consumers, most, SIZE).map_err(OpenError::NoSentinel)?;
+        // What is published already takes no place any more.
+        if self.sentinel.as_ref().is_some_and(|ordered| ordered.is_whole(subjects)) {
+            return Ok(());
+        }
+        has_room(stream, consumers, subjects.len() as u64).map(drop).map_err(OpenError::NoSentinel)
     }
 
     /// Publishes what is due of the sentinel, unless a message would go for it that somebody needs. Whether it has published anything.
@@ -166,14 +208,14 @@ impl JetStream {
             return Ok(false);
         }
         for subject in due {
-            let number = self.publish(&subject, &id).await?;
+            let number = self.publish(&subject, &id, stream.domain.as_ref()).await?;
             self.sentinel.get_or_insert_with(|| Ordered::new(&id)).numbers.insert(subject, number);
         }
         Ok(true)
     }
 
     /// Publishes the sentinel of this id, and returns its number. The server knows by the id whether it has it already.
-    async fn publish(&self, subject: &str, id: &str) -> Result<u64, OpenError> {
+    async fn publish(&self, subject: &str, id: &str, domain: Option<&String>) -> Result<u64, OpenError> {
         let refused = |why: String| OpenError::NoSentinel(format!("{subject}: {why}"));
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{id}/{subject}").as_str());
@@ -202,6 +244,11 @@ impl JetStream {
             (Some(error), _) if error.code >= 500 && error.err_code != FULL => Err(self.unreachable(error.description)),
             (Some(error), _) => Err(refused(error.description)),
             (None, Some(stream)) if stream != *name => Err(refused(format!("stream {stream} takes it, and not {name}"))),
+            // A stream of the same name, beyond a leaf node.
+            (None, Some(stream)) if answer.domain.as_ref() != self.configuration.domain.as_ref().or(domain) => {
+                let of = answer.domain.map_or_else(|| "without a domain".to_owned(), |domain| format!("of domain {domain}"));
+                Err(refused(format!("stream {stream} {of} takes it, and not that of the configuration")))
+            }
             (None, Some(_)) if answer.seq > 0 => Ok(answer.seq),
             // Whoever else listens to the subject may answer before the stream does.
             (None, _) => Err(self.unreachable("another than the stream answers to the sentinel".to_owned())),

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     pub(super) state: State,
     /// Absent where there is one server only.
     pub(super) cluster: Option<Group>,
+    /// Domain of its JetStream, where it has one.
+    pub(super) domain: Option<String>,
     mirror: Option<Origin>,
     sources: Option<Vec<Origin>>,
 }
@@ -79,6 +81,7 @@ pub(super) struct State {
     pub(super) last_seq: u64,
     #[serde(default)]
     pub(super) num_subjects: u64,
+    pub(super) consumer_count: usize,
     /// Messages of each subject, where it was asked for.
     #[serde(default)]
     pub(super) subjects: BTreeMap<String, u64>,

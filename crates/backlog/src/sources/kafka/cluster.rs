@@ -59,8 +59,8 @@ pub(super) struct Cluster {
     addresses: BTreeMap<i32, String>,
     brokers: BTreeMap<i32, Broker>,
     level: Option<i16>,
-    /// The broker that knows most of who leads what.
-    informed: i32,
+    /// All brokers of the cluster: first those that have answered.
+    all: Vec<i32>,
     /// How many messages were sent.
     sent: u32,
 }
@@ -81,6 +81,11 @@ fn offset(number: i64) -> Option<u64> {
     u64::try_from(number).ok()
 }
 
+/// Whether so many of all brokers are more than half.
+fn is_majority(some: usize, all: usize) -> bool {
+    some * 2 > all
+}
+
 /// The indexes of the partitions, by topic.
 pub(super) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<String, Vec<&'a Partition>> {
     let mut topics = BTreeMap::<String, Vec<&Partition>>::new();
@@ -93,7 +98,7 @@ pub(super) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a Partition>) 
 impl Cluster {
     pub(super) fn new(bootstrap: Vec<String>, security: Security) -> Self {
         let (addresses, brokers) = (BTreeMap::new(), BTreeMap::new());
-        Self { bootstrap, security, addresses, brokers, level: None, informed: BOOTSTRAP, sent: 0 }
+        Self { bootstrap, security, addresses, brokers, level: None, all: Vec::new(), sent: 0 }
     }
 
     pub(super) fn sent(&self) -> u32 {
@@ -150,26 +155,26 @@ impl Cluster {
     /// The partitions of the topics, with their leaders, as a majority of the brokers knows them.
     pub(super) async fn partitions(&mut self, topics: &[String], accepts_absent: bool) -> Result<Vec<Partition>, Fault> {
         let mut leaders = Leaders::default();
-        let brokers = self.metadata(BOOTSTRAP, topics).await?.brokers;
-        let (all, mut heard, mut most, mut last) = (brokers.len(), 0, None, None);
-        for broker in brokers {
-            let answer = match self.metadata(broker.node_id.0, topics).await {
-                Ok(answer) => answer,
-                Err(fault) => {
-                    last = Some(fault);
-                    continue;
+        let ids = |answer: &MetadataResponse| answer.brokers.iter().map(|one| one.node_id.0).collect::<BTreeSet<_>>();
+        // One that was cut off before others came does not know of these.
+        let mut all = ids(&self.metadata(BOOTSTRAP, topics).await?);
+        let (mut asked, mut heard, mut last) = (BTreeSet::new(), BTreeSet::new(), None);
+        while let Some(broker) = all.difference(&asked).next().copied() {
+            asked.insert(broker);
+            match self.metadata(broker, topics).await {
+                Ok(answer) => {
+                    all.extend(ids(&answer));
+                    leaders.add(answer.topics)?;
+                    heard.insert(broker);
                 }
-            };
-            let elections = leaders.add(answer.topics)?;
-            if most < Some(elections) {
-                most = Some(elections);
-                self.informed = broker.node_id.0;
+                Err(fault) => last = Some(fault),
             }
-            heard += 1;
-            if heard * 2 > all {
+            if is_majority(heard.len(), all.len()) {
+                self.all = heard.iter().chain(all.difference(&heard)).copied().collect();
                 return leaders.partitions(accepts_absent);
             }
         }
+        let (heard, all) = (heard.len(), all.len());
         let why = last.map_or_else(String::new, |fault| format!(": {fault}"));
         Err(Fault::broker(format!("{heard} of {all} brokers answer, and the others may know of other leaders{why}")))
     }
@@ -191,19 +196,40 @@ impl Cluster {
         Ok(answer)
     }
 
+    /// The coordinator of a group, as a majority of the brokers names it: one that is cut off may name one of before, and that one, cut off
+    /// as well, would answer. Only after [`Self::partitions`].
     pub(super) async fn coordinator(&mut self, group: &str) -> Result<i32, Fault> {
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![string(group)]);
+        let mut why = None;
         for _ in 0..COORDINATOR_ATTEMPTS {
-            let broker = self.broker(self.informed).await?;
-            let answer: FindCoordinatorResponse = broker.call(ApiKey::FindCoordinator, (4, 6), &request).await?;
-            match answer.coordinators.first().map(|found| (found.error_code, found.node_id.0)) {
-                Some((0, id)) => return Ok(id),
-                Some((14..=16, _)) => tokio::time::sleep(PAUSE).await,
-                Some((30, _)) => return Err(Fault::invalid(format!("we may not see group {group}: it needs Describe"))),
-                other => return Err(Fault::broker(format!("the coordinator of group {group}: error {other:?}"))),
+            let mut votes = BTreeMap::<i32, usize>::new();
+            for broker in self.all.clone() {
+                match self.vote(broker, group).await {
+                    Ok(Some(id)) => *votes.entry(id).or_default() += 1,
+                    Ok(None) => {}
+                    Err(fault @ Fault::Open(OpenError::Invalid(_) | OpenError::Denied { .. })) => return Err(fault),
+                    Err(fault) => why = Some(fault),
+                }
+                if let Some((id, _)) = votes.iter().find(|(_, votes)| is_majority(**votes, self.all.len())) {
+                    return Ok(*id);
+                }
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(Fault::broker(format!("group {group} has no coordinator")))
+        let why = why.map_or_else(String::new, |fault| format!(": {fault}"));
+        Err(Fault::broker(format!("more than half of the brokers name no coordinator of group {group}{why}")))
+    }
+
+    /// Which coordinator a broker names; none where it does not know one yet.
+    async fn vote(&mut self, broker: i32, group: &str) -> Result<Option<i32>, Fault> {
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![string(group)]);
+        let answer: FindCoordinatorResponse =
+            self.broker(broker).await?.call(ApiKey::FindCoordinator, (4, 6), &request).await?;
+        match answer.coordinators.first().map(|found| (found.error_code, found.node_id.0)) {
+            Some((0, id)) => Ok(Some(id)),
+            Some((14..=16, _)) => Ok(None),
+            Some((30, _)) => Err(Fault::invalid(format!("we may not see group {group}: it needs Describe"))),
+            other => Err(Fault::broker(format!("the coordinator of group {group}: error {other:?}"))),
+        }
     }
 
     pub(super) async fn group(&mut self, coordinator: i32, group: &str) -> Result<Option<Group>, Fault> {

@@ -14,8 +14,14 @@ use super::wire::Fault;
 /// What the brokers have said so far.
 #[derive(Default)]
 pub(super) struct Leaders {
-    topics: BTreeMap<Rc<str>, BTreeMap<i32, Leader>>,
+    topics: BTreeMap<Rc<str>, Topic>,
     absent: BTreeSet<String>,
+}
+
+/// A topic that somebody deletes and makes again has another id.
+struct Topic {
+    id: u128,
+    leaders: BTreeMap<i32, Leader>,
 }
 
 #[derive(Clone, Copy)]
@@ -27,9 +33,8 @@ struct Leader {
 }
 
 impl Leaders {
-    /// Adds what one broker knows, and returns how new that is: of two brokers the higher number knows more elections.
-    pub(super) fn add(&mut self, topics: Vec<MetadataResponseTopic>) -> Result<i64, Fault> {
-        let mut elections = 0;
+    /// Adds what one broker knows.
+    pub(super) fn add(&mut self, topics: Vec<MetadataResponseTopic>) -> Result<(), Fault> {
         for topic in topics {
             let name = topic.name.map(|name| name.0.as_str().to_owned()).unwrap_or_default();
             match topic.error_code {
@@ -41,17 +46,21 @@ impl Leaders {
                 29 => return Err(Fault::invalid(format!("we may not see topic {name}: it needs Describe"))),
                 code => return Err(Fault::broker(format!("topic {name}: error {code}"))),
             }
-            let known = self.topics.entry(name.into()).or_default();
+            let new = Topic { id: topic.topic_id.as_u128(), leaders: BTreeMap::new() };
+            let known = self.topics.entry(name.as_str().into()).or_insert(new);
+            // Their elections are counted anew, so the higher number may be that of the topic that is gone.
+            if known.id != topic.topic_id.as_u128() {
+                return Err(Fault::broker(format!("topic {name} was made again, and not every broker knows it yet")));
+            }
             for one in topic.partitions {
                 let leader = Leader { epoch: one.leader_epoch, broker: one.leader_id.0 };
-                elections += i64::from(leader.epoch);
-                let newest = known.entry(one.partition_index).or_insert(leader);
+                let newest = known.leaders.entry(one.partition_index).or_insert(leader);
                 if newest.epoch < leader.epoch {
                     *newest = leader;
                 }
             }
         }
-        Ok(elections)
+        Ok(())
     }
 
     /// The partitions with their leaders. A topic is absent when no broker knows it.
@@ -61,12 +70,12 @@ impl Leaders {
             return Err(Fault::invalid(format!("there is no topic {name}; set whenAbsent: empty if that may be")));
         }
         let mut all = Vec::new();
-        for (topic, partitions) in self.topics {
-            for (index, Leader { epoch, broker }) in partitions {
+        for (topic, Topic { id, leaders }) in self.topics {
+            for (index, Leader { epoch, broker }) in leaders {
                 if broker < 0 {
                     return Err(Fault::broker(format!("{topic}/{index} has no leader")));
                 }
-                all.push(Partition::new(Rc::clone(&topic), index, broker, epoch));
+                all.push(Partition::new(Rc::clone(&topic), id, index, broker, epoch));
             }
         }
         Ok(all)
@@ -109,6 +118,17 @@ mod tests {
         // Without a leader now, whoever led before.
         assert!(of(vec![old(), vec![topic("t", 0, &[(-1, 5)])]]).is_err());
         assert!(of(vec![old(), vec![topic("t", 0, &[(-1, 3)])]]).is_ok());
+    }
+
+    #[test]
+    fn elections_of_a_topic_that_was_made_again_are_not_compared() {
+        let with = |id: &str, epoch| vec![topic("t", 0, &[(1, epoch)]).with_topic_id(id.parse().expect("an id"))];
+        let (old, new) = ("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002");
+        assert_eq!(of(vec![with(old, 7), with(old, 8)]).ok(), Some(vec![(1, 8)]));
+        for (one, other) in [(with(old, 7), with(new, 0)), (with(new, 0), with(old, 7))] {
+            let Err(fault) = of(vec![one, other]) else { panic!("they are compared") };
+            assert_eq!(fault.to_string(), "topic t was made again, and not every broker knows it yet");
+        }
     }
 
     #[test]

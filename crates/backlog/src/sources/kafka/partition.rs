@@ -10,6 +10,8 @@ use super::Uncommitted;
 /// One partition.
 pub(super) struct Partition {
     pub(super) topic: Rc<str>,
+    /// Of the topic; a topic that is made again has another one. Zero where the brokers do not say it.
+    pub(super) id: u128,
     pub(super) index: i32,
     /// Id of the broker that leads it.
     pub(super) leader: i32,
@@ -29,17 +31,20 @@ pub(super) struct Partition {
 
 /// A partition as it was when the group last had an offset there.
 pub(super) struct Known {
+    id: u128,
     left: u64,
     end: u64,
 }
 
 /// A partition whose offset has gone, or which has gone itself, with what was left there.
 pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], group: &str) -> Option<String> {
-    known.iter().find_map(|(name, Known { left, end })| {
+    known.iter().find_map(|(name, Known { id, left, end })| {
         let now = partitions.iter().find(|one| one.name() == *name);
-        let came = now.map_or(0, |one| one.end.saturating_sub(*end));
+        let same = now.filter(|one| one.id == *id);
+        let came = same.map_or(0, |one| one.end.saturating_sub(*end));
         let what = match now {
             None => format!("{name} is gone"),
+            Some(now) if now.id != *id => format!("{name} was made again"),
             Some(now) if now.committed.is_none() => format!("group {group} has no offset in {name} any more"),
             Some(now) if now.end < *end => format!("{name} was made again, or cut off"),
             Some(_) => return None,
@@ -50,9 +55,10 @@ pub(super) fn gone(known: &BTreeMap<String, Known>, partitions: &[Partition], gr
 }
 
 impl Partition {
-    pub(super) fn new(topic: Rc<str>, index: i32, leader: i32, epoch: i32) -> Self {
+    pub(super) fn new(topic: Rc<str>, id: u128, index: i32, leader: i32, epoch: i32) -> Self {
         Self {
             topic,
+            id,
             index,
             leader,
             epoch,
@@ -130,9 +136,9 @@ impl Partition {
     /// Keeps how it is now for later; not in place of what has gone.
     pub(super) fn remember(&self, known: &mut BTreeMap<String, Known>) {
         let (name, end) = (self.name(), self.end);
-        let is_lost = known.get(&name).is_some_and(|before| end < before.end && before.left > 0);
+        let is_lost = known.get(&name).is_some_and(|before| (self.id != before.id || end < before.end) && before.left > 0);
         if let (Some(_), Ok(left), false) = (self.committed, self.left(Uncommitted::Unknown), is_lost) {
-            known.insert(name, Known { left, end });
+            known.insert(name, Known { id: self.id, left, end });
         }
     }
 
@@ -258,7 +264,8 @@ mod tests {
 
     #[test]
     fn what_goes_with_records_that_were_left_is_told_for_ever() {
-        let partition = |committed, end| Partition { committed, end, ..Partition::new("t".into(), 0, 1, 0) };
+        let new = |id| Partition::new("t".into(), id, 0, 1, 0);
+        let partition = |committed, end| Partition { committed, end, ..new(1) };
         let mut known = BTreeMap::new();
         let mut said = |now: Option<Partition>| {
             let all: Vec<_> = now.into_iter().collect();
@@ -278,11 +285,14 @@ mod tests {
         let made_again = Some("t/0 was made again, or cut off");
         assert_eq!(said(Some(partition(Some(0), 0))).as_deref(), made_again);
         assert_eq!(said(Some(partition(Some(1), 1))).as_deref(), made_again);
+        // Also where the new one has as many records.
+        assert_eq!(said(Some(Partition { committed: Some(9), end: 9, ..new(2) })).as_deref(), Some("t/0 was made again"));
     }
 
     #[test]
     fn an_offset_that_is_missing_or_too_large_is_no_zero() {
-        let partition = |committed, start, end| Partition { committed, start, end, ..Partition::new("t".into(), 0, 1, 0) };
+        let new = || Partition::new("t".into(), 0, 0, 1, 0);
+        let partition = |committed, start, end| Partition { committed, start, end, ..new() };
         let left = |partition: Partition| partition.left(Uncommitted::Unknown).ok();
         assert_eq!(left(partition(None, 0, 0)), Some(0));
         assert_eq!(left(partition(None, 0, 5)), None);

@@ -12,6 +12,7 @@ use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEnc
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Uncommitted;
 use super::cluster::{BOOTSTRAP, Cluster, by_topic, leaders, string, topic_name};
 use super::partition::Partition;
 use super::wire::Fault;
@@ -36,9 +37,9 @@ pub struct Configuration {}
 
 /// A sentinel that is to be published, or was.
 pub(super) struct Ordered {
-    id: String,
-    /// Its offset by topic and partition, as far as it is published.
-    offsets: BTreeMap<(Rc<str>, i32), u64>,
+    pub(super) id: String,
+    /// Its offset by topic and partition, as far as it is published, with the id of the topic.
+    offsets: BTreeMap<(Rc<str>, i32), (u128, u64)>,
 }
 
 impl Ordered {
@@ -47,7 +48,14 @@ impl Ordered {
     }
 
     fn offset(&self, partition: &Partition) -> Option<u64> {
-        self.offsets.get(&(Rc::clone(&partition.topic), partition.index)).copied()
+        let (id, offset) = self.offsets.get(&(Rc::clone(&partition.topic), partition.index))?;
+        // In a topic that was made again it is not.
+        (*id == partition.id).then_some(*offset)
+    }
+
+    /// Whether it is to be published in one of them.
+    pub(super) fn is_due(&self, partitions: &[Partition]) -> bool {
+        partitions.iter().any(|one| self.offset(one).is_none())
     }
 
     fn is_passed(&self, partition: &Partition) -> bool {
@@ -69,8 +77,23 @@ impl Ordered {
             positions: positions(self.offsets.len(), published()),
             readers: format!("group {group}"),
             is_passed: self.behind(partitions) == 0,
-            is_last: true,
+            is_last: partitions.iter().all(|one| self.is_last(one)),
         })
+    }
+
+    /// Whether a partition ends with it. Behind it may be markers: they end transactions, and publish nothing.
+    fn is_last(&self, partition: &Partition) -> bool {
+        // An end of before the sentinel was not asked for anew.
+        let is_last = |offset: u64| {
+            partition.end <= offset + 1 || partition.has_only_markers && partition.committed == Some(offset + 1)
+        };
+        self.offset(partition).is_some_and(is_last)
+    }
+
+    /// That it is among the records which the group has left in a partition, in words that follow their number.
+    pub(super) fn among(&self, partition: &Partition) -> &'static str {
+        let is_there = self.offset(partition).is_some() && !self.is_passed(partition);
+        if is_there { "; 1 of them is the sentinel" } else { "" }
     }
 
     /// The record as a batch of its own. It has a key of its own, so that a compacted topic takes it, and removes no other for it.
@@ -118,21 +141,22 @@ impl Ordered {
                     .with_topic_data(topics.collect());
                 // From version 13 on topics are named by their id.
                 let answer: ProduceResponse = cluster.broker(leader).await?.call(ApiKey::Produce, (3, 12), &request).await?;
-                self.note(&answer)?;
+                self.note(&answer, &due)?;
             }
         }
         Ok(())
     }
 
     /// Keeps the offsets of an answer; the first refusal is an error.
-    fn note(&mut self, answer: &ProduceResponse) -> Result<(), Fault> {
+    fn note(&mut self, answer: &ProduceResponse, asked: &[&Partition]) -> Result<(), Fault> {
         let mut fault = None;
         for topic in &answer.responses {
             let name = topic.name.0.as_str();
             for one in &topic.partition_responses {
                 match (one.error_code, u64::try_from(one.base_offset)) {
                     (0, Ok(offset)) => {
-                        self.offsets.insert((name.into(), one.index), offset);
+                        let id = asked.iter().find(|asked| *asked.topic == *name).map(|asked| asked.id).unwrap_or_default();
+                        self.offsets.insert((name.into(), one.index), (id, offset));
                     }
                     (code, _) => {
                         let said = one.error_message.as_ref().map_or("", |message| message.as_str());
@@ -143,6 +167,17 @@ impl Ordered {
         }
         fault.map_or(Ok(()), Err)
     }
+}
+
+/// A partition for which the group has no offset gets no sentinel: where the drain fails after it, the sentinel may be the first record
+/// there, and nobody would know any more whether something is left.
+pub(super) fn check(partitions: &[Partition], group: &str, uncommitted: Uncommitted) -> Result<(), Fault> {
+    let without = partitions.iter().find(|one| one.committed.is_none());
+    let Some(partition) = without.filter(|_| uncommitted == Uncommitted::Unknown) else { return Ok(()) };
+    let name = partition.name();
+    Err(Fault::Open(OpenError::NoSentinel(format!(
+        "group {group} has no offset for {name}, so nobody would know whether a sentinel there is left: let the group commit once, also where nothing was to be read, or set uncommitted to earliest or empty, or leave sentinel out"
+    ))))
 }
 
 /// Why a broker did not take the record.

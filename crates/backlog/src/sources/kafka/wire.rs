@@ -114,6 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 /// A connection to one broker.
 pub(super) struct Broker {
     stream: Box<dyn Stream>,
+    is_tls: bool,
     correlation: i32,
     /// Which versions of each request it takes.
     versions: BTreeMap<i16, (i16, i16)>,
@@ -135,7 +136,8 @@ impl Broker {
                 Box::new(connected.map_err(|error| unreachable(&error))?)
             }
         };
-        let mut broker = Self { stream, correlation: 0, versions: BTreeMap::new(), level: None };
+        let is_tls = security.tls.is_some();
+        let mut broker = Self { stream, is_tls, correlation: 0, versions: BTreeMap::new(), level: None };
         let ours = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("fairlead"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
@@ -199,6 +201,12 @@ impl Broker {
         self.ask(key, version, request).await
     }
 
+    /// That something else answers.
+    fn another(&self) -> String {
+        let or = if self.is_tls { "" } else { ", or TLS (set tls)" };
+        format!("the answer is none of Kafka: another protocol is spoken on this port{or}")
+    }
+
     async fn ask<Q, R>(&mut self, key: ApiKey, version: i16, request: &Q) -> Result<R, Fault>
     where
         Q: Encodable + HeaderVersion,
@@ -219,16 +227,22 @@ impl Broker {
         message.extend_from_slice(&body);
         self.stream.write_all(&message).await?;
         self.stream.flush().await?;
-        let length = usize::try_from(self.stream.read_u32().await?).unwrap_or(usize::MAX);
+        let length = self.stream.read_u32().await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                Fault::broker("the broker ends the connection without an answer".to_owned())
+            }
+            _ => Fault::from(error),
+        })?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > LONGEST {
-            return Err(wrong(&"the answer is too long; is this a port of Kafka, and without TLS?"));
+            return Err(wrong(&self.another()));
         }
         let mut answer = vec![0; length];
         self.stream.read_exact(&mut answer).await?;
         let mut answer = Bytes::from(answer);
         let header = ResponseHeader::decode(&mut answer, R::header_version(version)).map_err(|error| wrong(&error))?;
         if header.correlation_id != self.correlation {
-            return Err(wrong(&"the answer is that of another request"));
+            return Err(wrong(&self.another()));
         }
         let read = R::decode(&mut answer, version).map_err(|error| wrong(&error))?;
         if answer.has_remaining() { Err(wrong(&"the answer has more than expected")) } else { Ok(read) }

@@ -23,6 +23,13 @@ pub enum Engine {
 }
 
 impl Engine {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "PostgreSQL",
+            Self::MySql => "MySQL",
+        }
+    }
+
     pub(super) fn port(self) -> u16 {
         match self {
             Self::PostgreSql => 5432,

@@ -18,8 +18,37 @@ impl Place {
                 let reason = "the server takes this password under TLS only; set tls".to_owned();
                 OpenError::Denied { address, reason }
             }
-            error => OpenError::unreachable(address, &error),
+            error => match self.no_database(&error) {
+                Some(what) => OpenError::Unreachable { address, source: what.into() },
+                None => OpenError::unreachable(address, &error),
+            },
         }
+    }
+
+    /// What a library says of a port where something else listens, in words.
+    fn no_database(&self, error: &sqlx::Error) -> Option<String> {
+        let (name, said) = (self.engine.name(), error.to_string());
+        match error {
+            sqlx::Error::Tls(_) if said.contains("does not support TLS") => {
+                Some("TLS is not spoken on this port; leave tls out, or switch it on at the server".to_owned())
+            }
+            sqlx::Error::Protocol(_) => {
+                let or = if self.tls.is_none() { ", or TLS" } else { "" };
+                Some(format!(
+                    "the server answers with something that is no {name}: another protocol is spoken on this port{or}"
+                ))
+            }
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Some(format!("the server ends the connection in the middle of an answer; is {name} spoken on this port?"))
+            }
+            _ => None,
+        }
+    }
+
+    /// That the server has said nothing.
+    pub(super) fn silent(&self, is_connected: bool) -> OpenError {
+        let or = if is_connected { String::new() } else { format!("; is {} spoken on this port?", self.engine.name()) };
+        OpenError::Unreachable { address: self.address(), source: format!("no answer in time{or}").into() }
     }
 
     fn explain_answer(&self, error: &dyn DatabaseError) -> OpenError {
