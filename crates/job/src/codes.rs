@@ -4,6 +4,7 @@
 
 pub mod drain_waiter;
 pub mod legacy_purger;
+pub mod loss_meter;
 pub mod shared;
 pub mod trigger_replicator;
 
@@ -12,8 +13,13 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 4] =
-    [("FL", shared::CODES), ("TR", trigger_replicator::CODES), ("DW", drain_waiter::CODES), ("LP", legacy_purger::CODES)];
+static ALL: [(&str, &[&Code]); 5] = [
+    ("FL", shared::CODES),
+    ("TR", trigger_replicator::CODES),
+    ("DW", drain_waiter::CODES),
+    ("LP", legacy_purger::CODES),
+    ("LM", loss_meter::CODES),
+];
 
 /// Every code there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {

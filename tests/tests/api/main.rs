@@ -25,6 +25,7 @@
 //! - `input`: files as people have them
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
 //!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_sentinel`: a message of its own
+//! - `meter`: what `loss-meter` finds
 
 mod back;
 mod backup;
@@ -45,6 +46,7 @@ mod ledger;
 mod lost;
 mod meanwhile;
 mod mesh;
+mod meter;
 mod missing;
 mod objects;
 mod pasted;
