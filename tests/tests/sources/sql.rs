@@ -205,6 +205,12 @@ fn credentials_and_authorities_come_from_secrets() {
         let refusal = refused(&configuration, &secret("hunter2", &authority));
         assert!(refusal.contains("refuses the credentials"), "{kind:?}: {refusal}");
         let configuration = with(configuration, "tls", &json!({"ca": named("ca")}));
+        let mut without = configuration.clone();
+        let name = without.as_object().and_then(|kinds| kinds.keys().next().cloned()).expect("a kind");
+        without[name.as_str()].as_object_mut().expect("a map").remove("password");
+        let refusal = refused(&without, &secret("hunter2", &authority));
+        let why = "the server wants credentials, and none are configured: set password";
+        assert!(refusal.contains("refuses the credentials") && refusal.ends_with(why), "{kind:?}: {refusal}");
         let mut source =
             try_open(&configuration, &secret("hunter2", &authority)).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(source.read().left, Left::Empty);
