@@ -63,7 +63,8 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
 .PHONY: soak
-soak: packages node servers ## what takes minutes for one test: 300 Subscriptions on Knative's own limits, brokers that are broken while a drain waits
+soak: packages node servers ## what takes minutes for one test: 300 Subscriptions on Knative's own limits, brokers that are broken while a drain waits, a million histories of a drain
+	@cargo test --quiet --workspace --lib --config 'profile.dev.package.drain-waiter.opt-level=2' -- --ignored million
 	@cargo test --workspace --test sources -- --ignored --nocapture --test-threads 1
 	@cargo test --workspace --test node -- --ignored --nocapture middling
 

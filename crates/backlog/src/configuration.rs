@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::near::nearest;
 use crate::source::{Credentials, OpenError, Source};
 use crate::sources::{http_json, jet_stream, kafka, nats_streaming, prometheus, sql};
 
@@ -38,13 +39,13 @@ impl TryFrom<BTreeMap<String, Value>> for SourceConfiguration {
             return Err("a source has one kind, like natsStreaming or http".to_owned());
         };
         match kind.as_str() {
-            "natsStreaming" => read(content).map(Self::NatsStreaming),
-            "jetStream" => read(content).map(Self::JetStream),
-            "kafka" => read(content).map(Self::Kafka),
-            "http" => read(content).map(Self::Http),
-            "prometheus" => read(content).map(Self::Prometheus),
-            "postgresql" => read(content).map(Self::Postgresql),
-            "mysql" => read(content).map(Self::Mysql),
+            "natsStreaming" => read(&content).map(Self::NatsStreaming),
+            "jetStream" => read(&content).map(Self::JetStream),
+            "kafka" => read(&content).map(Self::Kafka),
+            "http" => read(&content).map(Self::Http),
+            "prometheus" => read(&content).map(Self::Prometheus),
+            "postgresql" => read(&content).map(Self::Postgresql),
+            "mysql" => read(&content).map(Self::Mysql),
             other => Err(format!(
                 "unknown variant `{other}`, expected one of `natsStreaming`, `jetStream`, `kafka`, `http`, `prometheus`, `postgresql`, `mysql`"
             )),
@@ -53,17 +54,37 @@ impl TryFrom<BTreeMap<String, Value>> for SourceConfiguration {
 }
 
 /// Reads a part of the configuration; an error names the field, and holds no value that may be a password.
-pub(crate) fn read<T: DeserializeOwned>(content: Value) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned>(content: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(content).map_err(|error| {
         let (path, what) = (error.path().to_string(), error.inner().to_string());
         if !is_secret(&path) {
             return if path == "." { what } else { format!("{path}: {what}") };
         }
-        // The name of a field that nobody knows may be a password, too.
         let known =
             if what.starts_with("unknown field") { path.rsplit_once('.').map_or("", |(known, _)| known) } else { &path };
-        format!("{known}: {}", without_value(known, &what))
+        let unknown = unknown(&what).filter(|(name, expected)| is_field(content, known, name, expected));
+        match unknown {
+            Some((name, expected)) => format!("{known}: unknown field `{name}`, expected {expected}"),
+            None => format!("{known}: {}", without_value(known, &what)),
+        }
     })
+}
+
+/// The name that nobody knows, and those that are expected there.
+fn unknown(what: &str) -> Option<(&str, &str)> {
+    let rest = what.strip_prefix("unknown field `").or_else(|| what.strip_prefix("unknown variant `"))?;
+    rest.split_once("`, expected ")
+}
+
+/// Whether a name that nobody knows is that of a field. It may be a password instead: `password: {hunter2: }`. It is none where something
+/// stands below it, or beside it a field that is known there, or where it is nearly the name of one.
+fn is_field(content: &Value, path: &str, name: &str, expected: &str) -> bool {
+    let block = path.split('.').filter(|part| !part.is_empty()).try_fold(content, |value, part| value.get(part));
+    let Some(block) = block.and_then(Value::as_object) else { return false };
+    let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    block.get(name).is_some_and(Value::is_object)
+        || block.keys().any(|other| names.contains(&other.as_str()))
+        || nearest(name, names.iter().copied()).is_some()
 }
 
 /// Whether somebody may have written a password where the name of a Secret belongs.
@@ -150,7 +171,27 @@ mod tests {
             ),
             (
                 json!({"http": {"url": "http://h", "authentication": {"basci": key()}}}),
+                "authentication: unknown field `basci`, expected `basic` or `bearer`",
+            ),
+            (
+                json!({"http": {"url": "http://h", "authentication": {"hunter2": null}}}),
                 "authentication: something else is there than `basic` or `bearer`",
+            ),
+            (
+                json!({"postgresql": {"host": "h", "password": {"name": "db", "kee": "password"}}}),
+                "password: unknown field `kee`, expected one of `namespace`, `name`, `key`",
+            ),
+            (
+                json!({"postgresql": {"host": "h", "password": {"nmae": "hunter2"}}}),
+                "password: unknown field `nmae`, expected one of `namespace`, `name`, `key`",
+            ),
+            (
+                json!({"postgresql": {"host": "h", "tls": {"caFile": {"name": "db", "key": "ca.crt"}}}}),
+                "tls: unknown field `caFile`, expected one of `ca`, `certificate`, `key`",
+            ),
+            (
+                json!({"kafka": {"brokers": [], "sasl": {"plain": {"user": "a", "password": key()}}}}),
+                "sasl.plain: unknown field `user`, expected `username` or `password`",
             ),
             (
                 json!({"http": {"url": "http://h", "authentication": {"bearer": "hunter2"}}}),

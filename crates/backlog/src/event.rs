@@ -91,7 +91,7 @@ impl TryFrom<Value> for Event {
     type Error = String;
 
     fn try_from(written: Value) -> Result<Self, String> {
-        let written: Written = read(written)?;
+        let written: Written = read(&written)?;
         written.check()?;
         Ok(Self(written))
     }

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::connection::{Authentication, Tls, TlsFiles, text};
-use crate::source::{Credentials, OpenError};
+use crate::source::{Credentials, OpenError, not_configured};
 
 /// How long a server may take to connect, or to answer: a hook has five minutes for everything.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,7 +131,9 @@ impl Http {
         let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         let answer = self.send(&Method::GET, path, &accept, Bytes::new(), TIMEOUT).await?;
         if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&answer.status) {
-            return Err(OpenError::Denied { address: self.url.clone(), reason: format!("HTTP {}", answer.status) });
+            let reason = format!("HTTP {}", answer.status);
+            let reason = not_configured(reason, self.authorization.is_some(), "authentication");
+            return Err(OpenError::Denied { address: self.url.clone(), reason });
         }
         Ok(answer)
     }

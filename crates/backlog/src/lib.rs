@@ -11,6 +11,7 @@
 //! - [`when_absent`]: what becomes of a name that the server does not know
 //! - `duration`: durations with their unit
 //! - `http`: requests with a deadline and a bounded answer
+//! - `near`: the name that somebody may have meant
 //! - `positions`: what was read of many, plain or packed
 //! - `unique`: JSON without a key that is there twice
 //! - `wrong_port`: what a library says of a port where something else listens
@@ -26,6 +27,7 @@ pub mod connection;
 mod duration;
 pub mod event;
 mod http;
+mod near;
 mod positions;
 pub mod reading;
 pub mod sentinel;

@@ -45,6 +45,9 @@ pub struct Reading {
     /// The sentinel, once it was ordered and as far as anything is known of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sentinel: Option<Sentinel>,
+    /// What the reader should know of the configuration: an absent name that is accepted, and nearly that of something else.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
     /// Version of the server: `nats-streaming-server 0.25.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
@@ -67,6 +70,7 @@ impl Reading {
             redelivery: None,
             publishers: Vec::new(),
             sentinel: None,
+            warnings: Vec::new(),
             server: None,
             requests: 1,
             seen: Value::Null,

@@ -106,6 +106,14 @@ impl From<OpenError> for Reading {
     }
 }
 
+/// Why a server lets nobody in; with what to do where the configuration has nothing under `field`.
+pub(crate) fn not_configured(reason: String, has_credentials: bool, field: &str) -> String {
+    if has_credentials {
+        return reason;
+    }
+    format!("{reason}; the server wants credentials, and none are configured: set {field}")
+}
+
 /// An error with its causes, each said once.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -99,6 +99,9 @@ fn credentials_come_from_secrets() {
     assert!(try_open(&configuration, &Secret::default().with("password", "hunter2\n")).is_ok());
     let refusal = refused(&configuration, &Secret::default().with("password", "other"));
     assert!(refusal.contains("refuses the credentials: HTTP 401"), "{refusal}");
+    let refusal = refused(&queue(&server.url()), &Secret::default());
+    let why = "HTTP 401 Unauthorized; the server wants credentials, and none are configured: set authentication";
+    assert!(refusal.ends_with(why), "{refusal}");
     let refusal = refused(&configuration, &Secret::default());
     assert!(refusal.contains("rabbitmq has no key password"), "{refusal}");
     let refusal = refused(&configuration, &Secret::default().with("password", [0xff]));

@@ -112,9 +112,9 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     let none = refusal(&orders(&[&server], &["silent"]));
     assert!(none.contains("consumer silent acknowledges nothing (ack policy none)"), "{none}");
     let unknown = refusal(&orders(&[&server], &["nobody"]));
-    assert!(unknown.contains("CONSUMER.INFO.orders.nobody: consumer not found"), "{unknown}");
+    assert!(unknown.contains("there is no consumer nobody of stream orders"), "{unknown}");
     let unknown = refusal(&json!({"jetStream": {"servers": [server.url()], "stream": "nope"}}));
-    assert!(unknown.contains("STREAM.INFO.nope: stream not found"), "{unknown}");
+    assert!(unknown.contains("there is no stream nope"), "{unknown}");
     let address = format!("nats://127.0.0.1:{}", closed_port());
     let nobody = refusal(&json!({"jetStream": {"servers": [address], "stream": "orders"}}));
     assert!(nobody.contains(&format!("{address} cannot be reached")), "{nobody}");
@@ -155,9 +155,14 @@ fn credentials_and_authorities_come_from_secrets() {
     };
     // Connected, and there is no stream.
     let refusal = refused(&configuration, &secret("hunter2", &authority));
-    assert!(refusal.contains("STREAM.INFO.orders: stream not found"), "{refusal}");
+    assert!(refusal.contains("there is no stream orders"), "{refusal}");
     let refusal = refused(&configuration, &secret("wrong", &authority));
-    assert!(refusal.contains("refuses the credentials"), "{refusal}");
+    assert!(refusal.contains("refuses the credentials") && !refusal.contains("none are configured"), "{refusal}");
+    let mut without = configuration.clone();
+    without["jetStream"].as_object_mut().expect("a map").remove("authentication");
+    let refusal = refused(&without, &secret("hunter2", &authority));
+    let why = "the server wants credentials, and none are configured: set authentication";
+    assert!(refusal.contains("refuses the credentials") && refusal.ends_with(why), "{refusal}");
     let refusal = refused(&configuration, &secret("hunter2", &Authority::new()));
     assert!(refusal.contains("invalid peer certificate"), "{refusal}");
     assert!(try_open(&configuration, &Secret::default()).is_err());

@@ -140,7 +140,7 @@ fn a_consumer_that_is_gone_takes_its_position_along() {
     let (mut named, mut all) = (open(&orders(&[&server], &["worker"])), open(&orders(&[&server], &[])));
     all.becomes_left(5);
     client.api("CONSUMER.DELETE.orders.worker", &NOTHING);
-    named.becomes_unknown("CONSUMER.INFO.orders.worker: consumer not found");
+    named.becomes_unknown("there is no consumer worker of stream orders");
     all.becomes_hopeless("consumer worker is gone, with its position: 5 messages were left");
 }
 

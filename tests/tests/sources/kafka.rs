@@ -160,6 +160,16 @@ fn what_goes_with_something_left_is_not_empty() {
     client.say("delete-topic orders");
     other.becomes_hopeless("orders/0 is gone: 7 records were left there");
     open(&configuration).becomes_empty();
+
+    // What is absent may be a slip.
+    client.say("offset workers retry 0 4");
+    let slip = with(group(&server, "worker", "rety"), "whenAbsent", json!("empty"));
+    let warning = |what: &str, meant: &str| {
+        format!("there is no {what}, which counts as empty (whenAbsent: empty); did you mean {meant}?")
+    };
+    assert_eq!(open(&slip).becomes_empty().warnings, [warning("topic rety", "retry"), warning("group worker", "workers")]);
+    let gone = with(group(&server, "billing", "invoices"), "whenAbsent", json!("empty"));
+    assert_eq!(open(&gone).becomes_empty().warnings, [""; 0]);
 }
 
 #[test]
@@ -208,6 +218,9 @@ fn what_cannot_be_asked_is_said_at_the_start() {
     let refusal = refused(&secure, &nothing);
     assert!(refusal.contains("cannot be reached"), "without TLS: {refusal}");
     let secure = with(secure, "tls", json!({"ca": named("ca")}));
+    let refusal = refused(&secure, &secret(PASSWORD, &server.authority));
+    let why = "the server wants credentials, and none are configured: set sasl";
+    assert!(refusal.contains("refuses the credentials") && refusal.ends_with(why), "{refusal}");
     let login = json!({"username": USERNAME, "password": named("password")});
     // SCRAM-SHA-256 has the example of its standard.
     for mechanism in ["plain", "scramSha512"] {

@@ -170,6 +170,9 @@ fn a_fresh_server_is_not_an_empty_one() {
     server.client("publisher").say("publish orders 1");
     let refusal = refused(&durables(&server, &["reader/worker"]), &Secret::default());
     assert!(refusal.contains("no channel has a durable reader/worker"), "{refusal}");
+    let slip = json!({"natsStreaming": {"url": url, "channels": ["order", "mails"], "whenAbsent": "empty"}});
+    let warning = "there is no channel order, which counts as empty (whenAbsent: empty); did you mean orders?";
+    assert_eq!(open(&slip).becomes_empty().warnings, [warning]);
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn an_answer_that_is_no_count_is_refused() {
             ("select sum(id) from jobs", "which is no whole number"),
             ("select id from jobs", "it answers more than one row"),
             ("select id from jobs where id > 9", "it answers no row"),
+            ("select 0", "select 0: it reads no table, so its answer proves nothing"),
+            ("select count(*)", "it reads no table, so its answer proves nothing"),
+            ("select 0 where 1 = 1", "it reads no table, so its answer proves nothing"),
             ("select 0, 0", "it answers 2 columns"),
             ("select -1", "it answers -1, which is no count"),
             (null, "it answers null"),
@@ -191,7 +194,9 @@ fn credentials_and_authorities_come_from_secrets() {
             database.run("create user drain@'127.0.0.1' identified by 'hunter2' require ssl; grant select on *.* to drain@'127.0.0.1'");
         }
         let named = |key: &str| json!({"name": "database", "key": key});
-        let configuration = with(query(kind, database.port(), "select 0"), "username", &json!("drain"));
+        let users = if kind == Kind::PostgreSql { "pg_roles where rolname" } else { "mysql.user where user" };
+        let nobody = format!("select count(*) from {users} = 'nobody'");
+        let configuration = with(query(kind, database.port(), &nobody), "username", &json!("drain"));
         let configuration = with(configuration, "password", &named("password"));
         let secret = |password: &str, authority: &Authority| {
             Secret::default().with("password", password).with("ca", &authority.certificate)
@@ -200,6 +205,12 @@ fn credentials_and_authorities_come_from_secrets() {
         let refusal = refused(&configuration, &secret("hunter2", &authority));
         assert!(refusal.contains("refuses the credentials"), "{kind:?}: {refusal}");
         let configuration = with(configuration, "tls", &json!({"ca": named("ca")}));
+        let mut without = configuration.clone();
+        let name = without.as_object().and_then(|kinds| kinds.keys().next().cloned()).expect("a kind");
+        without[name.as_str()].as_object_mut().expect("a map").remove("password");
+        let refusal = refused(&without, &secret("hunter2", &authority));
+        let why = "the server wants credentials, and none are configured: set password";
+        assert!(refusal.contains("refuses the credentials") && refusal.ends_with(why), "{kind:?}: {refusal}");
         let mut source =
             try_open(&configuration, &secret("hunter2", &authority)).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(source.read().left, Left::Empty);

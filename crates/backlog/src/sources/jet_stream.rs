@@ -23,9 +23,10 @@ use crate::connection::{Login, Tls, TlsFiles, text};
 use crate::http::{Http, TIMEOUT};
 use crate::reading::{Left, Reading};
 use crate::sentinel::Sentinel;
-use crate::source::{Credentials, OpenError, SecretKey, Source};
+use crate::source::{Credentials, OpenError, SecretKey, Source, not_configured};
 use crate::sources::connections::connections;
 
+mod asked;
 mod consumer;
 mod group;
 mod history;
@@ -174,7 +175,8 @@ async fn connect(
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                OpenError::Denied { address, reason: error.to_string() }
+                let reason = not_configured(error.to_string(), configuration.authentication.is_some(), "authentication");
+                OpenError::Denied { address, reason }
             }
             ConnectErrorKind::TimedOut => silent(address),
             _ => OpenError::unreachable(address, &error),
@@ -334,17 +336,41 @@ impl JetStream {
     async fn request<T: DeserializeOwned>(&self, what: &str, body: &str) -> Result<T, OpenError> {
         self.sent.set(self.sent.get().wrapping_add(1));
         let prefix = self.configuration.domain.as_ref().map_or("$JS.API".to_owned(), |domain| format!("$JS.{domain}.API"));
-        let answer = self.client.request(format!("{prefix}.{what}"), body.to_owned().into()).await;
+        let subject = format!("{prefix}.{what}");
+        let answer = tokio::select! {
+            answer = self.client.request(subject.clone(), body.to_owned().into()) => answer,
+            // Nobody answers then.
+            right = self.denied(|text| asked::missing_right(&subject, text)) => {
+                let reason = format!("the user may not ask for {}: {right}", asked::in_words(what));
+                return Err(OpenError::Denied { address: self.address.clone(), reason });
+            }
+        };
         let message = answer.map_err(|error| match error.kind() {
             RequestErrorKind::NoResponders => OpenError::Invalid(format!("{} has no JetStream for us", self.address)),
-            RequestErrorKind::TimedOut => self.unreachable(format!("{what}: no answer in time; there may be no leader")),
+            RequestErrorKind::TimedOut => {
+                self.unreachable(format!("{}: no answer in time; there may be no leader", asked::in_words(what)))
+            }
             _ => self.unreachable(error.to_string()),
         })?;
-        let invalid = |error: serde_json::Error| OpenError::Invalid(format!("{what} is not answered as expected: {error}"));
+        let invalid = |error: serde_json::Error| {
+            OpenError::Invalid(format!("{} is not told as expected: {error}", asked::in_words(what)))
+        };
         let refusal: Refusal = serde_json::from_slice(&message.payload).map_err(invalid)?;
         let Some(error) = refusal.error else { return serde_json::from_slice(&message.payload).map_err(invalid) };
-        let text = format!("{what}: {}", error.description);
+        let text = asked::refused(what, &error.description);
         Err(if error.code >= 500 { self.unreachable(text) } else { OpenError::Invalid(text) })
+    }
+
+    /// Waits until the server says what `is_ours` makes something of: such a message is no answer to a request.
+    pub(super) async fn denied<T>(&self, is_ours: impl Fn(&str) -> Option<T>) -> T {
+        let mut said = self.denied.subscribe();
+        while said.changed().await.is_ok() {
+            let found = is_ours(&said.borrow_and_update());
+            if let Some(found) = found {
+                return found;
+            }
+        }
+        std::future::pending().await
     }
 
     fn unreachable(&self, why: String) -> OpenError {

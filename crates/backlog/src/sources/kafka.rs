@@ -12,6 +12,7 @@ use tokio::time::error::Elapsed;
 
 use crate::connection::{Login, Tls};
 use crate::http::TIMEOUT;
+use crate::near::warning;
 use crate::positions::positions;
 use crate::reading::{Left, Reading};
 use crate::sentinel::Sentinel;
@@ -112,6 +113,8 @@ pub struct Kafka {
     is_start_due: bool,
     /// Once it was ordered, where the configuration asks for one.
     sentinel: Option<Ordered>,
+    /// Names that are absent, and nearly others; of the start.
+    warnings: Vec<String>,
 }
 
 /// The partitions with their leaders, and the group with its coordinator.
@@ -132,7 +135,8 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let cluster = Cluster::new(brokers.clone(), security);
     let (known, others, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (configuration, layout, sentinel) = (configuration.clone(), None, None);
-    let mut source = Kafka { cluster, configuration, known, others, ends, layout, is_start_due: false, sentinel };
+    let warnings = Vec::new();
+    let mut source = Kafka { cluster, configuration, known, others, ends, layout, is_start_due: false, sentinel, warnings };
     source.ask().await?;
     source.require_sentinel().await?;
     // It is for the evidence only: who may not see the other topics is told nothing of them.
@@ -141,6 +145,12 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     match others {
         Ok(Ok(others)) => source.others = others,
         _ => source.cluster.disconnect(),
+    }
+    if source.configuration.when_absent == WhenAbsent::Empty {
+        match tokio::time::timeout(TIMEOUT, source.near()).await {
+            Ok(Ok(warnings)) => source.warnings = warnings,
+            _ => source.cluster.disconnect(),
+        }
     }
     Ok(source)
 }
@@ -179,6 +189,21 @@ impl Kafka {
         }
         let asked = tokio::time::timeout(TIMEOUT, self.cluster.require_write(&self.configuration.topics)).await;
         self.answered(asked)
+    }
+
+    /// What is absent, and nearly the name of something that is there. Only at the start.
+    async fn near(&mut self) -> Result<Vec<String>, Fault> {
+        let Configuration { group, topics, .. } = &self.configuration;
+        let mut warnings = Vec::new();
+        let all = self.cluster.topics().await?;
+        for topic in topics.iter().filter(|topic| !all.contains(*topic)) {
+            warnings.extend(warning("topic", topic, all.iter().map(String::as_str)));
+        }
+        let groups = self.cluster.groups().await?;
+        if !groups.contains(group) {
+            warnings.extend(warning("group", group, groups.iter().map(String::as_str)));
+        }
+        Ok(warnings)
     }
 
     fn answered<T>(&mut self, asked: Result<Result<T, Fault>, Elapsed>) -> Result<T, OpenError> {
@@ -301,6 +326,7 @@ impl Kafka {
             publishers,
             sentinel,
             server: self.cluster.version(),
+            warnings: self.warnings.clone(),
             seen: json!({"group": state.as_ref().map(|group| json!({"type": group.kind, "state": group.state})), "partitions": seen,
                 "otherTopics": self.others}),
             ..Reading::new(left)

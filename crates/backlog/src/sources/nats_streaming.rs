@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::connection::{Authentication, Tls};
 use crate::http::Http;
+use crate::near::warning;
 use crate::reading::{Left, Reading};
 use crate::source::{Credentials, OpenError, Source};
 use crate::sources::connections::connections;
@@ -58,6 +59,8 @@ pub struct NatsStreaming {
     /// Where each subscription stood, by channel and name, the last time it was there.
     known: BTreeMap<(String, String), Position>,
     ends: BTreeMap<String, u64>,
+    /// Names that are absent, and nearly others; of the start.
+    warnings: Vec<String>,
 }
 
 /// Connects and reads once.
@@ -66,12 +69,14 @@ pub async fn open(configuration: &Configuration, credentials: &dyn Credentials) 
     let http = Http::new(url, tls.as_ref(), authentication.as_ref(), credentials).await?;
     let server = monitoring::server(&http).await?;
     let (known, ends) = (BTreeMap::new(), BTreeMap::new());
-    let mut source = NatsStreaming { http, configuration: configuration.clone(), server, known, ends };
+    let configuration = configuration.clone();
+    let mut source = NatsStreaming { http, configuration, server, known, ends, warnings: Vec::new() };
     let channels = source.channels().await?;
     if let Some(absent) = source.absent(&channels) {
         return Err(OpenError::Invalid(absent));
     }
     source.judge(&channels);
+    source.warnings = source.near(&channels).await?;
     Ok(source)
 }
 
@@ -118,6 +123,7 @@ impl NatsStreaming {
             redelivery: verdict.ack_wait.map(Duration::from_secs),
             publishers,
             server: Some(self.server.to_string()),
+            warnings: self.warnings.clone(),
             requests: requests + monitoring::pages(channels.len()),
             seen: json!({ "serverId": self.server.id(), "channels": verdict.seen }),
             ..Reading::new(left)
@@ -153,6 +159,20 @@ impl NatsStreaming {
         let is_there = |name: &&String| channels.iter().any(|channel| channel.readers.contains_key(name.as_str()));
         let missing = durables.iter().find(|name| !is_there(name))?;
         Some(format!("no channel has a durable {missing}; set whenAbsent: empty if that may be"))
+    }
+
+    /// What is absent, and nearly the name of something that is there. Only at the start.
+    async fn near(&self, channels: &[Channel]) -> Result<Vec<String>, OpenError> {
+        let Configuration { channels: patterns, durables, .. } = &self.configuration;
+        let is_absent = |name: &&String| !channels.iter().any(|channel| matches(&channel.name, name));
+        let absent: Vec<&String> = patterns.iter().filter(is_absent).collect();
+        let all = if absent.is_empty() { Vec::new() } else { monitoring::channels(&self.http).await?.1 };
+        let others = || all.iter().map(|channel| channel.name.as_str());
+        let warned = absent.into_iter().filter_map(|name| warning("channel", name, others()));
+        let readers = || channels.iter().flat_map(|channel| channel.readers.keys()).map(|name| &**name);
+        let is_missing = |name: &&String| !readers().any(|reader| reader == name.as_str());
+        let missing = durables.iter().filter(is_missing);
+        Ok(warned.chain(missing.filter_map(|name| warning("durable", name, readers()))).collect())
     }
 
     fn judge(&mut self, channels: &[Channel]) -> Verdict {

@@ -20,6 +20,7 @@ mod batch;
 mod connection;
 mod explain;
 mod guard;
+mod plan;
 
 pub use connection::Engine;
 use connection::{Connection, Failure, Place};
@@ -219,7 +220,12 @@ impl Asking<'_> {
         // First who writes: what has been committed by then is in the answer.
         let doubt = connection.doubt(self.tables).await?;
         let left = connection.number(&self.configuration.query).await?;
-        self.tables.extend(connection.tables().await?);
+        let read = connection.tables().await?;
+        let query = &self.configuration.query;
+        if read.is_empty() && connection.reads_nothing(query).await? {
+            return Err(Failure::Useless(format!("{query}: it reads no table, so its answer proves nothing")));
+        }
+        self.tables.extend(read);
         let end = match &self.configuration.end {
             Some(query) => Some(connection.number(query).await?),
             None => None,

@@ -71,6 +71,7 @@ impl Queue {
             redelivery: Some(Duration::from_millis(self.redelivery)),
             publishers: vec!["shop".to_owned()],
             sentinel: None,
+            warnings: Vec::new(),
             server: None,
             requests: 1,
             seen: Value::Null,

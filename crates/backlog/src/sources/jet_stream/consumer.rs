@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::group::Group;
-use super::sentinel::Ordered;
 use super::stream::{ORIGIN_CONTACT, Retention, Stream};
 
 /// `CONSUMER.INFO`. A field that is missing is an error: it is not zero.
@@ -117,12 +116,12 @@ impl Consumer {
             "delivered": self.delivered.stream_seq, "ackFloor": self.ack_floor.stream_seq, "leader": leader})
     }
 
-    pub(super) fn add_to(&self, verdict: &mut Verdict, stream: &Stream, sentinel: Option<&Ordered>) {
+    /// Adds what is left; `ours` says in words how many of it are sentinels.
+    pub(super) fn add_to(&self, verdict: &mut Verdict, stream: &Stream, ours: &str) {
         let name = &self.name;
         verdict.left += self.left();
         let (pending, outstanding) = (self.num_pending, self.num_ack_pending);
         if self.left() > 0 {
-            let ours = sentinel.map(|sentinel| sentinel.among(self)).unwrap_or_default();
             let what = format!("{name}: {pending} not delivered, {outstanding} not acknowledged{ours}");
             verdict.each.push((self.left(), what));
         }

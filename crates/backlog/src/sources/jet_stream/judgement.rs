@@ -32,7 +32,8 @@ pub(super) fn judge(
         if let Some(why) = consumer.useless(keeps) {
             return Err(why);
         }
-        consumer.add_to(&mut verdict, stream, sentinel);
+        let ours = sentinel.map(|sentinel| sentinel.among(consumer)).unwrap_or_default();
+        consumer.add_to(&mut verdict, stream, &ours);
     }
     if let Some(lost) = history.lost() {
         verdict.fail(lost.to_owned());

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::JetStream;
+use super::asked::missing_right;
 use super::consumer::Consumer;
 use super::stream::{Discard, Retention, Stream};
 use super::subject::is_covered;
@@ -221,13 +222,11 @@ impl JetStream {
         headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{id}/{subject}").as_str());
         headers.insert(HEADER, id);
         self.sent.set(self.sent.get().wrapping_add(1));
-        let mut denied = self.denied.subscribe();
-        let is_ours =
-            |text: &String| text.to_lowercase().contains(&format!("for publish to \"{}\"", subject.to_lowercase()));
+        let is_ours = |text: &str| missing_right(subject, text).map(|_| text.to_owned());
         let answer = tokio::select! {
             answer = self.client.request_with_headers(subject.to_owned(), headers, body(id)) => answer,
             // Nobody answers then.
-            Ok(text) = denied.wait_for(is_ours) => return Err(refused(format!("{} says: {}", self.address, *text))),
+            text = self.denied(is_ours) => return Err(refused(format!("{} says: {text}", self.address))),
         };
         let message = answer.map_err(|error| match error.kind() {
             // The stream has the subject, so it has no leader for a moment, or this server has yet to hear of it (NATS ADR-22).

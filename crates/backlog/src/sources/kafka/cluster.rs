@@ -251,6 +251,24 @@ impl Cluster {
         Err(Fault::broker("the coordinator still loads its groups".to_owned()))
     }
 
+    /// The topics that we may see.
+    pub(super) async fn topics(&mut self) -> Result<BTreeSet<String>, Fault> {
+        let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        let answer: MetadataResponse = self.broker(BOOTSTRAP).await?.call(ApiKey::Metadata, (7, 12), &request).await?;
+        Ok(answer.topics.into_iter().filter_map(|topic| Some(topic.name?.0.as_str().to_owned())).collect())
+    }
+
+    /// The groups that we may see: each broker knows those that it coordinates.
+    pub(super) async fn groups(&mut self) -> Result<BTreeSet<String>, Fault> {
+        let mut all = BTreeSet::new();
+        for broker in self.all.clone() {
+            let broker = self.broker(broker).await?;
+            let answer: ListGroupsResponse = broker.call(ApiKey::ListGroups, (4, 5), &ListGroupsRequest::default()).await?;
+            all.extend(answer.groups.into_iter().map(|one| one.group_id.0.as_str().to_owned()));
+        }
+        Ok(all)
+    }
+
     /// What the group has left in other topics than these, by topic.
     pub(super) async fn others(&mut self, group: &str, topics: &[String]) -> Result<BTreeMap<String, u64>, Fault> {
         let coordinator = self.coordinator(group).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -22,7 +23,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::Sasl;
 use super::scram::{Hash, Scram};
 use crate::connection::{Tls, TlsFiles, text};
-use crate::source::{Credentials, OpenError, causes};
+use crate::source::{Credentials, OpenError, causes, not_configured};
 
 /// The longest answer.
 const LONGEST: usize = 16 << 20;
@@ -115,6 +116,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 pub(super) struct Broker {
     stream: Box<dyn Stream>,
     is_tls: bool,
+    address: String,
+    has_login: bool,
     correlation: i32,
     /// Which versions of each request it takes.
     versions: BTreeMap<i16, (i16, i16)>,
@@ -137,7 +140,8 @@ impl Broker {
             }
         };
         let is_tls = security.tls.is_some();
-        let mut broker = Self { stream, is_tls, correlation: 0, versions: BTreeMap::new(), level: None };
+        let (address, has_login) = (address.to_owned(), security.login.is_some());
+        let mut broker = Self { stream, is_tls, address, has_login, correlation: 0, versions: BTreeMap::new(), level: None };
         let ours = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("fairlead"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
@@ -149,13 +153,14 @@ impl Broker {
         broker.versions = theirs.api_keys.iter().map(|key| (key.api_key, (key.min_version, key.max_version))).collect();
         let level = theirs.finalized_features.iter().find(|feature| feature.name.as_str() == "metadata.version");
         broker.level = level.map(|feature| feature.max_version_level);
-        broker.authenticate(address, security).await?;
+        broker.authenticate(security).await?;
         Ok(broker)
     }
 
-    async fn authenticate(&mut self, address: &str, security: &Security) -> Result<(), Fault> {
+    async fn authenticate(&mut self, security: &Security) -> Result<(), Fault> {
+        let address = self.address.clone();
         let Some((mechanism, username, password)) = &security.login else { return Ok(()) };
-        let denied = |reason: String| Fault::Open(OpenError::Denied { address: address.to_owned(), reason });
+        let denied = |reason: String| Fault::Open(OpenError::Denied { address: address.clone(), reason });
         let hello = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
         let offered: SaslHandshakeResponse = self.call(ApiKey::SaslHandshake, (1, 1), &hello).await?;
         if offered.error_code != 0 {
@@ -201,6 +206,19 @@ impl Broker {
         self.ask(key, version, request).await
     }
 
+    /// What the end of a connection means. A broker that wants to know first who asks takes the question for its versions, and ends it then.
+    fn ended(&self, error: std::io::Error) -> Fault {
+        let what = "the broker ends the connection without an answer".to_owned();
+        match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset if self.correlation == 2 && !self.has_login => {
+                let reason = not_configured(what, false, "sasl");
+                Fault::Open(OpenError::Denied { address: self.address.clone(), reason })
+            }
+            ErrorKind::UnexpectedEof => Fault::broker(what),
+            _ => Fault::from(error),
+        }
+    }
+
     /// That something else answers.
     fn another(&self) -> String {
         let or = if self.is_tls { "" } else { ", or TLS (set tls)" };
@@ -227,12 +245,7 @@ impl Broker {
         message.extend_from_slice(&body);
         self.stream.write_all(&message).await?;
         self.stream.flush().await?;
-        let length = self.stream.read_u32().await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                Fault::broker("the broker ends the connection without an answer".to_owned())
-            }
-            _ => Fault::from(error),
-        })?;
+        let length = self.stream.read_u32().await.map_err(|error| self.ended(error))?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > LONGEST {
             return Err(wrong(&self.another()));

@@ -4,7 +4,7 @@ use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::connection::{Place, STATEMENT_SECONDS};
-use crate::source::OpenError;
+use crate::source::{OpenError, not_configured};
 
 impl Place {
     pub(super) fn explain(&self, error: sqlx::Error) -> OpenError {
@@ -55,7 +55,9 @@ impl Place {
         let (address, reason) = (self.address(), error.message().to_owned());
         let number = error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
         match (error.code().as_deref(), number) {
-            (Some("28000" | "28P01"), _) | (_, Some(1044 | 1045)) => OpenError::Denied { address, reason },
+            (Some("28000" | "28P01"), _) | (_, Some(1044 | 1045)) => {
+                OpenError::Denied { address, reason: not_configured(reason, self.password.is_some(), "password") }
+            }
             (Some("42501"), _) if reason.contains("row-level security") => {
                 let user = &self.username;
                 OpenError::Denied { address, reason: format!("{reason}; it hides rows from {user}: give it bypassrls") }

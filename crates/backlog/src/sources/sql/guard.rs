@@ -192,7 +192,7 @@ impl Connection {
 }
 
 /// An answer that we may not see is none; everything else is an error.
-fn is_not_shown<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
+pub(super) fn is_not_shown<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
     if matches!(error, sqlx::Error::Database(_)) { Ok(None) } else { Err(error) }
 }
 
