@@ -66,7 +66,9 @@ pub(crate) async fn run(args: &SendArgs, output: Output) -> anyhow::Result<ExitS
             Err(Failure::new(&codes::NOTHING_ACCEPTED, format!("run {run}: nobody has accepted an event")).into())
         }
         (0, 0) => Ok(ExitStatus::Done),
-        (0, doubled) => Err(Failure::new(&codes::DOUBLED, format!("run {run}: {} came more than once", events(doubled))).into()),
+        (0, doubled) => {
+            Err(Failure::new(&codes::DOUBLED, format!("run {run}: {} came more than once", events(doubled))).into())
+        }
         (missing, _) => Err(Failure::new(&codes::MISSING, format!("run {run}: {} missing", events(missing))).into()),
     }
 }

@@ -128,11 +128,7 @@ fn one_event_that_a_broker_drops_is_named_and_so_is_one_that_comes_twice() {
     let scene = Scene::new();
     let broker = broken_broker(scene.address.clone(), 321);
     let ended = scene.send(&broker, &["-o", "json"]).expect(4);
-    assert!(
-        ended.stderr.contains("error LM101: run ") && ended.stderr.contains(": 1 event missing"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("error LM101: run ") && ended.stderr.contains(": 1 event missing"), "{}", ended.stderr);
     let verdict = ended.json();
     let sum = |field: &str| {
         verdict["subscriptions"].as_array().expect("a list").iter().map(|it| it[field].as_u64().unwrap_or(0)).sum::<u64>()

@@ -131,4 +131,8 @@ crate::codes! {
          may change with the redirect; a name that is misspelt stays wrong. The run fails after the redirect if it stays so (DW120), and leads \
          the Service back.",
         "See that `url` of the event is the Service's own address and port, and that a NetworkPolicy lets the job reach it.";
+    pub NEARLY = "DW214", Done, "A name that may be absent is nearly that of something that is there",
+        "The configuration accepts that this name does not exist, and takes that for empty. Something else has nearly the same name, so the name \
+         may be misspelt, and then nobody looks at the backlog that is meant.",
+        "Compare the two names. Leave `whenAbsent: empty` out where the name must exist.";
 }
