@@ -219,12 +219,12 @@ impl Event {
 }
 
 impl Ready {
-    /// Connects to the address, over TLS if it says https, and sends nothing.
+    /// Connects to the address, over TLS if it says https, and sends nothing. Whether somebody listens there now.
     ///
     /// # Errors
     ///
-    /// Why nobody can be reached there, or not trusted.
-    pub async fn connect(&self, timeout: Duration) -> Result<(), OpenError> {
+    /// The name does not resolve, or TLS fails.
+    pub async fn connect(&self, timeout: Duration) -> Result<bool, OpenError> {
         self.http.connect(timeout).await
     }
 

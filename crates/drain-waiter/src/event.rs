@@ -31,7 +31,7 @@ pub(crate) struct Reached {
     pub(crate) service: Target,
     /// Where the event was sent.
     pub(crate) url: String,
-    /// What the event carried.
+    /// What the event carried, before the number of the try.
     pub(crate) id: String,
     /// Status of the answer.
     pub(crate) status: u16,
@@ -65,26 +65,25 @@ async fn reach_one(service: Target, event: &Event, place: Place<'_>, id: &str, w
     let ready = event.prepare(&place).await.map_err(|error| verdict(format!("{service}: its event: {}", chain(&error))))?;
     let (began, url, [mut pause, longest]) = (Instant::now(), event.url(), PAUSES);
     let left = || event.patience().saturating_sub(began.elapsed());
-    let (mut tries, mut in_a_row) = (0, 0);
+    let (mut tries, mut in_a_row, mut expected) = (0, 0, 0);
     loop {
         tries += 1;
         let timeout = left().clamp(PAUSES[0], ANSWER_TIMEOUT);
         let sent = watch.guard(async { Ok::<_, Obstacle>(ready.send(id, timeout).await) }).await;
         let why = match sent {
             Ok(Ok(_)) if in_a_row + 1 < IN_A_ROW => {
-                in_a_row += 1;
-                pause = PAUSES[0];
-                sleep(pause.min(watch.time_left())).await;
+                (in_a_row, expected) = (in_a_row + 1, expected + 1);
+                sleep(PAUSES[0].min(watch.time_left())).await;
                 continue;
             }
-            Ok(Ok(Expected { status, wanted: expected })) => {
+            Ok(Ok(Expected { status, wanted })) => {
                 tracing::info!(%service, url = redact::text(url), status, tries, "a new connection leads to the new side");
                 return Ok(Reached {
                     service,
                     url: redact::text(url),
                     id: id.to_owned(),
                     status,
-                    expected,
+                    expected: wanted,
                     tries,
                     in_a_row: IN_A_ROW,
                     at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -106,8 +105,13 @@ async fn reach_one(service: Target, event: &Event, place: Place<'_>, id: &str, w
         if left() <= pause {
             let (wanted, patience) = (event.wanted(), humantime::format_duration(event.patience()));
             let events = if tries == 1 { "1 event".to_owned() } else { format!("{tries} events") };
+            let got = if expected == 0 {
+                "did not get it".to_owned()
+            } else {
+                format!("got it {expected} times, never {IN_A_ROW} times in a row")
+            };
             return Err(verdict(format!(
-                "{service}: {url} {why}; expected is {wanted}, and {events} over new connections within {patience} did not get it"
+                "{service}: {url} {why}; expected is {wanted}, and {events} over new connections within {patience} {got}"
             )));
         }
         sleep(pause.min(watch.time_left())).await;

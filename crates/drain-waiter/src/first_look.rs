@@ -100,9 +100,12 @@ async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option
         let tried = async { event.prepare(&place).await?.connect(CONNECT_TIMEOUT).await };
         let said = |error: OpenError| redact::text(&format!("its event: {}", chain(&error)));
         match tried.await {
-            Ok(()) => {}
+            Ok(true) => {}
             // As long as the old side has no pod, nobody answers at the Service.
-            Err(error @ OpenError::Unreachable { .. }) => plan.warn(codes::NOBODY_ANSWERS.finding(service, said(error))),
+            Ok(false) => {
+                let message = format!("its event: nobody listens at {} now", redact::text(event.url()));
+                plan.warn(codes::NOBODY_LISTENS.finding(service, message));
+            }
             Err(error) => plan.refuse(code(&error).finding(service, said(error))),
         }
     }

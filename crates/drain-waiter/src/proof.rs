@@ -13,6 +13,9 @@ use std::time::Duration;
 use fairlead_backlog::reading::{Left, Reading};
 use fairlead_backlog::sentinel::{Published, Sentinel};
 
+/// So many sentinels go into a queue, each behind what came after the one before; then somebody goes on for ever.
+const SENTINELS: usize = 4;
+
 /// What a proof takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
@@ -57,6 +60,8 @@ pub(crate) enum Verdict {
     Unreadable { source: String, why: String },
     /// The sentinel that the configuration asks for cannot be published.
     NotPublished { source: String, why: String },
+    /// Messages came behind every sentinel.
+    Overtaken { source: String, publishers: Vec<String> },
     /// An end position moved although the intake is closed.
     Moved { source: String, position: String, publishers: Vec<String> },
 }
@@ -83,6 +88,14 @@ impl Verdict {
                 "{source}: end position {position} moved after the intake was closed; clients that have sent something, acknowledgements included: {}",
                 publishers.join(", ")
             ),
+            Self::Overtaken { source, publishers } => {
+                let who =
+                    if publishers.is_empty() { String::new() } else { format!("; connected are {}", publishers.join(", ")) };
+                format!(
+                    "{source}: messages came behind each of {SENTINELS} sentinels: somebody still publishes, or a consumer answers a sentinel \
+                     with a message (a retry, a dead letter), or another run drains the same queue{who}"
+                )
+            }
             Self::Proven => PROVEN.to_owned(),
             Self::Waiting(WaitingFor::Intake) => "the intake was not closed yet".to_owned(),
             Self::Waiting(WaitingFor::Backlog) => "something was left".to_owned(),
@@ -125,13 +138,21 @@ struct Track {
     ends: Option<BTreeMap<String, u64>>,
     /// The sentinel, once it is published.
     sentinel: Option<Published>,
+    /// How many were ordered and published.
+    sentinels: usize,
 }
 
 impl Track {
+    /// Whether messages came behind the sentinel.
+    fn is_overtaken(&self) -> bool {
+        self.sentinel.as_ref().is_some_and(|sentinel| !sentinel.is_last)
+    }
+
     /// Notes the sentinel, and whether it has come since the last reading: then the end has moved for it.
     fn publishes(&mut self, reading: &Reading) -> bool {
         let Some(Sentinel::Published(now)) = &reading.sentinel else { return false };
         let before = self.sentinel.replace(now.clone());
+        self.sentinels += usize::from(before.as_ref().is_none_or(|before| before.id != now.id));
         before.is_none_or(|before| before.positions != now.positions)
     }
 }
@@ -169,9 +190,10 @@ impl Proof {
         &self.row
     }
 
-    /// Whether every source is empty, and messages came behind a sentinel: they need another one.
-    pub(crate) fn is_sentinel_due(&self) -> bool {
-        self.is_sentinel_due
+    /// The sources that need another sentinel, by their number: everything is empty, and messages came behind theirs.
+    pub(crate) fn sentinels_due(&self) -> Vec<usize> {
+        let is_due = |(number, track): (usize, &Track)| track.is_overtaken().then_some(number);
+        if self.is_sentinel_due { self.tracks.iter().enumerate().filter_map(is_due).collect() } else { Vec::new() }
     }
 
     /// Whether a round that begins now may be the last.
@@ -203,9 +225,19 @@ impl Proof {
         self.redelivery = readings.iter().filter_map(|reading| reading.redelivery).fold(self.redelivery, Duration::max);
         let (moved, is_ours) = self.track(span, readings);
         let is_empty = readings.iter().all(|reading| reading.left == Left::Empty);
-        let is_overtaken = self.tracks.iter().any(|track| track.sentinel.as_ref().is_some_and(|it| !it.is_last));
+        let is_overtaken = self.tracks.iter().any(Track::is_overtaken);
         // One that is written into a queue where somebody publishes would be overtaken, too.
-        self.is_sentinel_due = is_empty && is_overtaken && moved.is_none();
+        self.is_sentinel_due = is_empty && is_overtaken && moved.is_none() && !is_ours;
+        if is_ours {
+            // Whoever reads gets the time to come past it.
+            self.progress = span.to;
+        }
+        if let Some(source) = self.tracks.iter().position(|track| track.is_overtaken() && track.sentinels >= SENTINELS)
+            && self.is_sentinel_due
+        {
+            let publishers = readings[source].publishers.clone();
+            return Verdict::Overtaken { source: self.sources[source].name.clone(), publishers };
+        }
         if let (Some(moved), Some(_)) = (&moved, self.row.get(1)) {
             return self.moved(moved, readings);
         }

@@ -83,7 +83,7 @@ impl NamedSource {
                 let subjects = stream.sentinel.as_ref()?.subjects.join(", ");
                 let readers = match stream.consumers.as_slice() {
                     [] => "every consumer of the stream gets it".to_owned(),
-                    named => format!("{} get it", named.join(", ")),
+                    named => format!("{}, and every other consumer that takes these subjects, get it", named.join(", ")),
                 };
                 Some(format!("a sentinel goes into stream {} as {subjects}, and {readers}", stream.stream))
             }

@@ -53,11 +53,10 @@ impl Wait<'_> {
                 return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
-            if proof.closed().is_some() && !has_sentinel || proof.is_sentinel_due() {
-                let id = format!("{}/{}", self.id, millis_now());
-                self.readers.iter_mut().for_each(|reader| reader.order_sentinel(&id));
-                has_sentinel = true;
-            }
+            let is_first = proof.closed().is_some() && !std::mem::replace(&mut has_sentinel, proof.closed().is_some());
+            let due = if is_first { (0..self.readers.len()).collect() } else { proof.sentinels_due() };
+            let id = format!("{}/{}", self.id, millis_now());
+            due.into_iter().for_each(|number| self.readers[number].order_sentinel(&id));
             let from = began.elapsed();
             // The last round looks at everything, also at what seldom changes.
             if proof.may_end(from) {
@@ -124,7 +123,7 @@ fn fault(verdict: &Verdict) -> Obstacle {
     let code = match verdict {
         Verdict::Hopeless { .. } => &codes::HOPELESS,
         Verdict::Unreadable { .. } => &codes::UNREADABLE,
-        Verdict::Moved { .. } => &codes::MOVED,
+        Verdict::Moved { .. } | Verdict::Overtaken { .. } => &codes::MOVED,
         Verdict::NotPublished { .. } => &codes::NO_SENTINEL,
         Verdict::Stalled { .. } | Verdict::Waiting(_) | Verdict::Proven => &codes::STALLED,
     };

@@ -51,7 +51,8 @@ pub(crate) fn text(verdict: &Verdict) -> String {
             slowest,
         ]));
     }
-    let mut text = [published, delivered].iter().map(|table| format!("{}\n\n", table.trim_fmt())).collect::<String>();
+    let [published, delivered] = [published, delivered].map(|table| table.trim_fmt());
+    let mut text = format!("{published}\n\n{delivered}\n\n");
     // Writing to a String cannot fail.
     for it in verdict.subscriptions.iter().filter(|it| it.missing > 0) {
         let _ = writeln!(text, "{}", missing(it));

@@ -169,9 +169,13 @@ impl Source for Kafka {
     }
 
     fn order_sentinel(&mut self, id: &str) {
-        let is_new = self.sentinel.as_ref().is_none_or(|ordered| ordered.id != id);
-        if is_new && self.configuration.sentinel.is_some() {
-            self.sentinel = Some(Ordered::new(id));
+        if self.configuration.sentinel.is_none() {
+            return;
+        }
+        match &mut self.sentinel {
+            None => self.sentinel = Some(Ordered::new(id)),
+            Some(before) if before.id == id => {}
+            Some(before) => before.again(id, self.layout.as_ref().map_or(&[], |layout| &layout.partitions)),
         }
     }
 }

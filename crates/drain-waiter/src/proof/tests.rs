@@ -324,6 +324,62 @@ fn published(at: u64, is_last: bool) -> Sentinel {
     Sentinel::Published(Published { id, positions: serde_json::json!({"orders": at}), readers, is_passed: true, is_last })
 }
 
+/// A consumer that forwards what it does not know, or another drain.
+#[test]
+fn who_publishes_behind_each_sentinel_is_told_and_gets_no_more_of_them() {
+    let names = ["a", "b"].map(|name| Watched { name: name.to_owned(), is_intake: false });
+    let mut proof = Proof::new(RULES, names.to_vec());
+    let (mut orders, mut end, mut last) = (0, 5, Verdict::Proven);
+    for second in 1..200 {
+        let at = Duration::from_secs(second);
+        let due = proof.sentinels_due();
+        assert!(due.is_empty() || due == [1], "only the queue where something came gets another one: {due:?}");
+        let is_due = second == 1 || !due.is_empty();
+        if is_due {
+            orders += 1;
+            // The sentinel, and what is published for it before the reading.
+            end += 2;
+        }
+        let Sentinel::Published(behind) = published(end - 2, false) else { unreachable!() };
+        let behind = Sentinel::Published(Published { id: format!("run/{orders}"), ..behind });
+        let quiet = Reading { sentinel: Some(published(1, true)), ..reading(0, 2) };
+        last = proof.add(Span { from: at, to: at }, &[quiet, Reading { sentinel: Some(behind), ..reading(0, end) }]);
+        if !matches!(last, Verdict::Waiting(_)) {
+            break;
+        }
+    }
+    assert!(last.message().starts_with("b: messages came behind each of 4 sentinels: "), "{last:?}");
+    assert_eq!(orders, 4);
+}
+
+/// A sentinel has its own time: what was left before is none of it.
+#[test]
+fn stragglers_that_end_are_waited_for_with_another_sentinel_each() {
+    let rules = Rules { redelivery: Duration::from_secs(5), ..RULES };
+    let mut proof = Proof::new(rules, vec![Watched { name: "orders".to_owned(), is_intake: false }]);
+    let (mut end, mut sentinel, mut left, mut id) = (6, 5, 1, 1);
+    for second in 1..60 {
+        if !proof.sentinels_due().is_empty() {
+            (sentinel, end, left, id) = (end, end + 1, 1, id + 1);
+        }
+        // Old connections send two messages, each when the queue seems to be done.
+        if second == 3 || second == 7 {
+            end += 1;
+        }
+        let Sentinel::Published(one) = published(sentinel, end == sentinel + 1) else { unreachable!() };
+        let one = Sentinel::Published(Published { id: id.to_string(), is_passed: left == 0, ..one });
+        let at = Duration::from_secs(second);
+        let verdict = proof.add(Span { from: at, to: at }, &[Reading { sentinel: Some(one), ..reading(left, end) }]);
+        left = 0;
+        match verdict {
+            Verdict::Proven => return assert!(second > 15 && id == 3, "{second} {id}"),
+            Verdict::Waiting(_) => {}
+            other => panic!("{second}: {other:?}"),
+        }
+    }
+    panic!("it is never proven");
+}
+
 /// Connections that were open when a Service was redirected go on for a while.
 #[test]
 fn a_sentinel_that_is_not_the_last_message_proves_nothing_and_another_one_is_due() {
@@ -333,7 +389,7 @@ fn a_sentinel_that_is_not_the_last_message_proves_nothing_and_another_one_is_due
         second += 1;
         let at = Duration::from_secs(second);
         let verdict = proof.add(Span { from: at, to: at }, &[Reading { sentinel: Some(sentinel), ..reading(0, end) }]);
-        (verdict, proof.is_sentinel_due())
+        (verdict, !proof.sentinels_due().is_empty())
     };
     let waiting = Verdict::Waiting;
     assert_eq!(add(6, published(5, true)), (waiting(WaitingFor::Samples), false));
@@ -363,7 +419,7 @@ fn the_end_that_moves_for_a_sentinel_shows_no_publisher() {
         add(31, 6, sentinel)
     };
     assert!(matches!(verdict(None), Verdict::Moved { .. }));
-    assert!(matches!(verdict(Some(published(5, true))), Verdict::Stalled { left: 1, .. }));
+    assert_eq!(verdict(Some(published(5, true))), Verdict::Waiting(WaitingFor::Backlog));
     let refused = verdict(Some(Sentinel::Refused("it is full".to_owned())));
     assert_eq!(refused.message(), "orders: the sentinel cannot be published: it is full");
 }

@@ -126,9 +126,9 @@ crate::codes! {
     pub SAME_PODS = "DW212", Done, "The new selector means the pods of the old side, too",
         "Every pod that the Service leads to today has the labels of the new selector. The redirect then leads nothing away from them.",
         "Add a label to the new selector that only pods of the new side have, unless the Service leads to the new side already.";
-    pub NOBODY_ANSWERS = "DW213", Done, "Nobody answers at the address of an event now",
+    pub NOBODY_LISTENS = "DW213", Done, "Nobody listens at the address of an event now",
         "The job has tried to connect before anything is closed, and sent nothing. A Service without a ready pod refuses connections, so that \
-         may change with the redirect; a name that is misspelt stays wrong. The run fails after the redirect if it stays so (DW120), and leads \
+         may change with the redirect. The run fails after the redirect if it stays so (DW120), and leads \
          the Service back.",
         "See that `url` of the event is the Service's own address and port, and that a NetworkPolicy lets the job reach it.";
     pub NEARLY = "DW214", Done, "A name that may be absent is nearly that of something that is there",

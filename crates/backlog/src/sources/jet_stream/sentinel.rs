@@ -144,8 +144,10 @@ pub(super) fn check(
     if size > limit {
         return Err(format!("a sentinel has {size} bytes, and stream {name} takes {limit} in a message"));
     }
-    let is_for_nobody =
-        |subject: &&String| !consumers.is_empty() && !consumers.iter().any(|consumer| takes(consumer, subject));
+    if consumers.is_empty() {
+        return Err(format!("stream {name} has no consumer, and nobody would take a sentinel: leave sentinel out"));
+    }
+    let is_for_nobody = |subject: &&String| !consumers.iter().any(|consumer| takes(consumer, subject));
     if let Some(subject) = subjects.iter().find(is_for_nobody) {
         return Err(format!("no consumer takes subject {subject}, where a sentinel would stay: leave it out"));
     }
@@ -161,7 +163,7 @@ pub(super) fn check(
 
 /// Whether there is room for so many messages, or only messages go for them which everybody has acknowledged. Where only some consumers
 /// are named, nobody knows what the others need.
-fn has_room(stream: &Stream, consumers: &[Consumer], messages: u64) -> Result<bool, String> {
+fn has_room(stream: &Stream, consumers: &[Consumer], are_named: bool, messages: u64) -> Result<bool, String> {
     let (config, state) = (&stream.config, &stream.state);
     let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
     let is_full = limit(config.max_msgs).is_some_and(|most| state.messages + messages > most)
@@ -176,7 +178,8 @@ fn has_room(stream: &Stream, consumers: &[Consumer], messages: u64) -> Result<bo
         (true, _) => format!("stream {name} is full"),
         (false, true) => format!("stream {name} limits the messages of a subject (max_msgs_per_subject)"),
     };
-    if consumers.len() < state.consumer_count {
+    // Where all are read, one may have come or gone between two questions.
+    if are_named && consumers.len() < state.consumer_count {
         return Err(format!(
             "{why}, and a sentinel could take the place of a message that a consumer needs which is not named: leave consumers out, so that all of the stream are read, or leave sentinel out"
         ));
@@ -194,7 +197,9 @@ impl JetStream {
         if self.sentinel.as_ref().is_some_and(|ordered| ordered.is_whole(subjects)) {
             return Ok(());
         }
-        has_room(stream, consumers, subjects.len() as u64).map(drop).map_err(OpenError::NoSentinel)
+        has_room(stream, consumers, !self.configuration.consumers.is_empty(), subjects.len() as u64)
+            .map(drop)
+            .map_err(OpenError::NoSentinel)
     }
 
     /// Publishes what is due of the sentinel, unless a message would go for it that somebody needs. Whether it has published anything.
@@ -205,7 +210,10 @@ impl JetStream {
         let is_due = |subject: &&String| !ordered.numbers.contains_key(*subject);
         let due: Vec<String> = subjects.iter().filter(is_due).cloned().collect();
         let id = ordered.id.clone();
-        if due.is_empty() || !has_room(stream, consumers, due.len() as u64).map_err(OpenError::NoSentinel)? {
+        if due.is_empty()
+            || !has_room(stream, consumers, !self.configuration.consumers.is_empty(), due.len() as u64)
+                .map_err(OpenError::NoSentinel)?
+        {
             return Ok(false);
         }
         for subject in due {

@@ -1,6 +1,6 @@
 //! The sentinel of a topic: a record in each partition, and whether the group has come past all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -45,6 +45,14 @@ pub(super) struct Ordered {
 impl Ordered {
     pub(super) fn new(id: &str) -> Self {
         Self { id: id.to_owned(), offsets: BTreeMap::new() }
+    }
+
+    /// Another one, for the partitions where something came behind this one. In the others it is still the last record.
+    pub(super) fn again(&mut self, id: &str, partitions: &[Partition]) {
+        let last = partitions.iter().filter(|one| self.is_last(one)).map(|one| (Rc::clone(&one.topic), one.index));
+        let last: BTreeSet<_> = last.collect();
+        self.offsets.retain(|place, _| last.contains(place));
+        id.clone_into(&mut self.id);
     }
 
     fn offset(&self, partition: &Partition) -> Option<u64> {

@@ -1,9 +1,18 @@
 //! What an object says of itself: how much is left. Pure.
 
 use fairlead_backlog::reading::{Left, Reading};
+use fairlead_job::redact;
 use serde_json::{Value, json};
 
 use super::{Field, Until};
+
+/// What is at a pointer, for the certificate: without what the name of a field says is a credential.
+fn shown(pointer: &str, found: &Value) -> Value {
+    let name = pointer.rsplit('/').next().unwrap_or_default();
+    let mut field = json!({ name: found });
+    redact::value(&mut field);
+    json!({ pointer: field[name].take() })
+}
 
 fn reading(left: u64, seen: Value) -> Reading {
     let left = if left == 0 { Left::Empty } else { Left::Some(left) };
@@ -96,7 +105,7 @@ pub(super) fn judge(until: &Until, object: &Value) -> Reading {
             None | Some(Value::Null) if !is.is_null() => Reading::unknown(format!("it has no field {pointer}")),
             found => {
                 let found = found.unwrap_or(&Value::Null);
-                let seen = json!({ pointer: found });
+                let seen = shown(pointer, found);
                 match (found.as_u64(), is.as_u64()) {
                     _ if found == is || is_same_number(found, is) => reading(0, seen),
                     (Some(found), Some(is)) => reading(found.saturating_sub(is).max(1), seen),
@@ -118,6 +127,15 @@ fn is_same_number(one: &Value, other: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_field_holds_that_is_named_like_a_credential_is_not_kept() {
+        let source = json!({"password": "hunter2", "host": "db"});
+        assert_eq!(shown("/spec/source", &source)["/spec/source"]["host"], "db");
+        let kept = [shown("/spec/source", &source), shown("/spec/password", &json!("hunter2"))];
+        assert!(kept.iter().all(|kept| !kept.to_string().contains("hunter2")), "{kept:?}");
+        assert_eq!(shown("/status/left", &json!(3)), json!({"/status/left": 3}));
+    }
 
     fn left(until: &Value, object: &Value) -> Left {
         let until: Until = serde_json::from_value(until.clone()).expect("valid");
