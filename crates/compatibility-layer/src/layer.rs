@@ -1,5 +1,6 @@
 //! A request from its path to its answer.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -51,6 +52,7 @@ pub(crate) struct Layer {
     limits: Limits,
     permits: Semaphore,
     phase: watch::Receiver<Phase>,
+    warned: Cell<Option<Instant>>,
 }
 
 /// What a publisher asks.
@@ -63,10 +65,21 @@ enum Api<'r> {
 /// How many times the limit of a body is read and thrown away, so that its publisher reads the answer instead of a reset.
 const SURPLUS: usize = 4;
 
+/// A log that is read by people.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
+
 impl Layer {
     pub(crate) fn new(targets: Targets, subscribed: Subscribed, limits: Limits, phase: watch::Receiver<Phase>) -> Self {
         let metrics = Metrics::new(targets.applications());
-        Self { targets, metrics, subscribed, limits, permits: Semaphore::new(limits.in_flight), phase }
+        Self {
+            targets,
+            metrics,
+            subscribed,
+            limits,
+            permits: Semaphore::new(limits.in_flight),
+            phase,
+            warned: Cell::default(),
+        }
     }
 
     /// Answers a request.
@@ -149,16 +162,19 @@ impl Layer {
     fn refuse(&self, api: Api<'_>, application: &str, fault: &Fault, event: Option<&Event>) -> Answer {
         self.metrics.refuse(application, fault);
         let id = event.map(|event| event.id.as_str());
-        if event.is_some() {
-            tracing::warn!(
-                application,
-                id,
-                reason = fault.reason(),
-                message = fault.message(id),
-                "an event was not accepted"
-            );
+        if let Some(id) = id.filter(|_| self.may_warn()) {
+            tracing::warn!(application, id, reason = fault.reason(), why = fault.message(None), "an event was not accepted");
         }
         answer::refused(api.dialect(), fault, id)
+    }
+
+    /// Once in a while: where a target is away, all events fare alike, and the metrics count them.
+    fn may_warn(&self) -> bool {
+        let is_time = self.warned.get().is_none_or(|warned| warned.elapsed() >= BETWEEN_WARNINGS);
+        if is_time {
+            self.warned.set(Some(Instant::now()));
+        }
+        is_time
     }
 
     /// Reads a body, within the limits.

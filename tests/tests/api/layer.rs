@@ -2,7 +2,7 @@
 //!
 //! - `sink`: a target over HTTP that answers as a test wants
 //! - `publishers`: what each API takes; `refused`: what each refuses, and what is answered when a target does not accept
-//! - `limits`: clients that are slow, too many, or gone; `ending`: SIGTERM; `jet_stream`: a real stream
+//! - `limits`: clients that are slow, too many, or gone; `ending`: SIGTERM; `jet_stream`: a real stream; `subscribed`: Triggers of a real cluster
 
 mod ending;
 mod jet_stream;
@@ -10,10 +10,11 @@ mod limits;
 mod publishers;
 mod refused;
 mod sink;
+mod subscribed;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fairlead_tests::program::{becomes, job};
@@ -52,6 +53,12 @@ impl Layer {
     /// Starts it with this section `layer`.
     #[track_caller]
     fn start(layer: &str, flags: &[&str]) -> Self {
+        Self::start_with(layer, flags, |command| command)
+    }
+
+    /// The same, with more for its process.
+    #[track_caller]
+    fn start_with(layer: &str, flags: &[&str], more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let folder = tempfile::Builder::new().prefix("layer-").tempdir().expect("a temporary folder");
         let config = folder.path().join("layer.yaml");
         let text = format!("apiVersion: fairlead.dev/v1\nkind: Configuration\nlayer: {layer}\n");
@@ -60,6 +67,8 @@ impl Layer {
         let log = std::fs::File::create(folder.path().join("log")).expect("a file");
         let mut command = job("compatibility-layer");
         command.arg("serve").arg("--config").arg(&config).args(["--listen", &format!("127.0.0.1:{port}")]).args(flags);
+        // No cluster of the machine.
+        more(command.env("HOME", folder.path()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         let layer = Self { child, port, folder };
         assert!(becomes(|| is_ok(port, "/healthz")), "it does not listen: {}", layer.log());
