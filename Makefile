@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := target/tools/bin
 IMAGES := target/images
-JOBS := trigger-replicator drain-waiter legacy-purger
+# And the one server.
+JOBS := trigger-replicator drain-waiter legacy-purger compatibility-layer
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 TAG ?= dev
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
