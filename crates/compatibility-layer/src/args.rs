@@ -28,11 +28,25 @@ pub struct Args {
 pub enum Command {
     /// Serve until SIGTERM.
     Serve(ServeArgs),
+    /// Look once whether the targets are there; send nothing.
+    Check(CheckArgs),
     /// Explain a code of a report, of whatever program; without one list those of this one.
     Explain {
         /// The code, like CL001.
         code: Option<String>,
     },
+}
+
+/// What is looked at.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Configuration file whose section `layer` names the targets. Without it: what is built in.
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Applications whose entrances are looked at, where an address depends on them.
+    #[arg(long = "application", value_name = "NAME", value_delimiter = ',', env = "FAIRLEAD_APPLICATION")]
+    pub applications: Vec<String>,
 }
 
 /// How events are served.
@@ -100,6 +114,9 @@ Examples:
   Publish an event, as publishers of Kyma do:
     curl -i http://127.0.0.1:8081/shop/v1/events -H 'Content-Type: application/json' -d '{\"event-type\": \"order.created\", \"event-type-version\": \"v1\", \"event-time\": \"2020-09-28T14:47:16Z\", \"data\": {}}'
 
+  See whether the targets are there:
+    compatibility-layer check --config layer.yaml
+
   What does a code mean?
     compatibility-layer explain CL001";
 
@@ -111,8 +128,8 @@ mod tests {
     #[test]
     fn every_flag_has_its_variable() {
         let mut command = Args::command();
-        let serve = command.find_subcommand_mut("serve").expect("serve").clone();
-        for argument in command.get_arguments().chain(serve.get_arguments()) {
+        let [serve, check] = ["serve", "check"].map(|verb| command.find_subcommand_mut(verb).expect(verb).clone());
+        for argument in [&command, &serve, &check].into_iter().flat_map(clap::Command::get_arguments) {
             let Some(flag) = argument.get_long().filter(|flag| !["help", "version"].contains(flag)) else { continue };
             let variable = format!("FAIRLEAD_{}", flag.to_uppercase().replace('-', "_"));
             assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));

@@ -45,12 +45,25 @@ fn unread(error: &serde_json::Error) -> Fault {
     Fault::Payload(error.to_string())
 }
 
-fn binary(headers: &HeaderMap, content_type: &str, body: &Bytes) -> Event {
-    let attributes = headers.iter().filter_map(|(name, value)| {
+/// The attributes in the headers of a request.
+fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers.iter().filter_map(|(name, value)| {
         let name = name.as_str().strip_prefix("ce-")?;
         Some((name.to_owned(), decoded(&String::from_utf8_lossy(value.as_bytes()))))
-    });
-    let mut attributes: BTreeMap<String, String> = attributes.collect();
+    })
+}
+
+/// Those of them that an event of the event bus has beside its own: Kyma's publish service passes them on.
+pub(crate) fn extensions(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    in_headers(headers).filter(|(name, _)| !FIELDS.contains(&name.as_str()) && is_name(name))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn binary(headers: &HeaderMap, content_type: &str, body: &Bytes) -> Event {
+    let mut attributes: BTreeMap<String, String> = in_headers(headers).collect();
     let mut take = |name: &str| attributes.remove(name).unwrap_or_default();
     Event {
         id: take("id"),
@@ -116,7 +129,7 @@ fn check(event: &Event) -> Result<(), String> {
         }
     }
     for (name, value) in &event.attributes {
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        if !is_name(name) {
             return Err(format!("{name}: a name MUST consist of a-z and 0-9"));
         }
         if name == "time" && !is_time(value) {

@@ -115,7 +115,7 @@ impl Layer {
     }
 
     /// The targets, each with the field that names it.
-    fn targets(&self) -> impl Iterator<Item = (String, &Target)> {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (String, &Target)> {
         let common = self.target.iter().map(|target| ("layer.target".to_owned(), target));
         let own = self
             .applications

@@ -203,7 +203,15 @@ impl Layer {
 impl<'r> Api<'r> {
     fn read(self, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Event>, Fault> {
         match self {
-            Self::Legacy(service, version) => legacy::read(service, version, body).map(|event| vec![event]),
+            Self::Legacy(service, version) => {
+                let mut event = legacy::read(service, version, body)?;
+                if let Service::Bus(_) = service {
+                    for (name, value) in cloud_event::extensions(headers) {
+                        event.attributes.entry(name).or_insert(value);
+                    }
+                }
+                Ok(vec![event])
+            }
             Self::CloudEvents => cloud_event::read(headers, body),
         }
     }

@@ -6,6 +6,7 @@
 //! - `naming`: what an event is called on Kyma's later backends; `trace`: what goes along with it
 //! - `target`: where events go, and what an answer means
 //! - `fault`: why an event is not accepted; `answer`: how that is said in the words of each service
+//! - `check`: looks once whether the targets are there
 //! - `subscribed`: which events somebody subscribes to
 //! - `metrics`: what Prometheus reads; [`mod@codes`]: what ends the process
 //!
@@ -22,6 +23,7 @@
 
 mod answer;
 pub mod args;
+mod check;
 mod cloud_event;
 pub mod codes;
 mod configuration;
@@ -46,11 +48,12 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::{log, report};
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::args::{Args, Command, ServeArgs};
+use crate::args::{Args, CheckArgs, Command, ServeArgs};
+use crate::check::Found;
 use crate::configuration::Layer as Configuration;
 use crate::layer::{Layer, Limits, Phase};
 use crate::serve::{Patience, Signals, serve};
@@ -68,12 +71,28 @@ pub fn run(args: &Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.output)?;
     match &args.command {
         Command::Explain { code } => explain(code.as_deref()),
-        Command::Serve(args) => {
-            let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVERS).build();
-            let runtime = runtime.map_err(|error| Failure::caused(&codes::RUNTIME, "failed to start", error))?;
-            Ok(LocalSet::new().block_on(&runtime, run_server(args))?)
-        }
+        Command::Check(args) => Ok(runtime()?.block_on(run_check(args))?),
+        Command::Serve(args) => Ok(LocalSet::new().block_on(&runtime()?, run_server(args))?),
     }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVERS).build();
+    runtime.map_err(|error| Failure::caused(&codes::RUNTIME, "failed to start", error))
+}
+
+async fn run_check(args: &CheckArgs) -> Result<ExitStatus, Failure> {
+    let configuration = Configuration::read(args.config.as_deref())?;
+    let found = check::check(&configuration, &args.applications).await;
+    let away: Vec<&str> = found.iter().filter_map(|found| found.result.as_ref().err().map(String::as_str)).collect();
+    for Found { field, result } in &found {
+        let (mark, said) = match result {
+            Ok(said) => ("ok", said),
+            Err(said) => ("NO", said),
+        };
+        report::say(&format!("{mark}  {field}: {said}\n"))?;
+    }
+    if away.is_empty() { Ok(ExitStatus::Done) } else { Err(Failure::new(&codes::TARGET, away.join("; "))) }
 }
 
 async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {

@@ -88,10 +88,12 @@ async fn accept(
     phase: watch::Receiver<Phase>,
 ) {
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => drop(begin(stream, Rc::clone(&layer), head, phase.clone(), permit)),
+            Ok((stream, _)) => {
+                // The semaphore is never closed. While this one waits, the others do in the system's queue.
+                let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+                drop(begin(stream, Rc::clone(&layer), head, phase.clone(), permit));
+            }
             Err(error) => {
                 tracing::warn!(%error, "failed to take a connection");
                 sleep(PAUSE).await;

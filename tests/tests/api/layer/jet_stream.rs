@@ -1,11 +1,12 @@
 //! A real stream of NATS: what is answered with success is in it, once.
 
-use fairlead_tests::program::becomes;
+use fairlead_tests::program::{becomes, job, run};
 use fairlead_tests::servers::nats::Nats;
 use fairlead_tests::servers::process::get;
 use serde_json::{Value, json};
 
 use super::Layer;
+use super::sink::{Manner, Sink};
 
 const ID: &str = "4ea567cf-812b-49d9-a4b2-cb5ddf464094";
 
@@ -97,4 +98,30 @@ fn a_stream_that_is_full_or_away_is_no_success() {
     assert!(becomes(|| get(layer.port, "/readyz").is_some_and(|(status, _)| status == 200)), "{}", layer.log());
     assert!(becomes(|| publish().status == 200), "{}", layer.log());
     assert_eq!(client.api("STREAM.INFO.kyma", &Value::Null)["state"]["messages"], 1);
+}
+
+#[test]
+fn a_check_says_which_target_is_not_there() {
+    let nats = Nats::with_jet_stream();
+    let sink = Sink::start(Manner::Status(202));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("layer.yaml");
+    let check = |layer: &str, more: &[&str]| {
+        std::fs::write(&config, format!("apiVersion: fairlead.dev/v1\nkind: Configuration\nlayer: {layer}\n"))
+            .expect("written");
+        run(job("compatibility-layer").arg("check").arg("--config").arg(&config).args(more), "")
+    };
+    let stream = format!("{{target: {{jetStream: {{servers: ['{}']}}}}}}", nats.url());
+    let said = check(&stream, &[]).expect(4).output();
+    assert!(said.contains("NO  layer.target: ") && said.contains("has no stream with the subjects kyma.>"), "{said}");
+    nats.client().stream("kyma", 1, &json!({}));
+    let said = check(&stream, &[]).expect(0).stdout;
+    assert!(said.starts_with("ok  layer.target: ") && said.ends_with("stores kyma.> in kyma\n"), "{said}");
+    let http = format!("{{target: {{http: {{url: 'http://{{application}}:{}'}}}}}}", sink.port());
+    let said = check(&http, &[]).expect(0).stdout;
+    assert!(said.contains("name Applications with --application"), "{said}");
+    check(&http, &["--application", "localhost"]).expect(0);
+    let said = check(&http, &["--application", "localhost,no-such-application"]).expect(4).output();
+    assert!(said.contains("CL101") && said.contains("no-such-application"), "{said}");
+    assert_eq!(sink.received().len(), 0, "nothing is sent");
 }

@@ -62,12 +62,15 @@ fn each_service_that_publishers_knew_takes_its_events() {
         ("/v2/events", "X: y", with(&v2, "source"), &published),
     ] {
         let before = sink.received().len();
-        assert_eq!(&layer.post(path, &[header], body.as_bytes()).expect(200).json(), expected, "{path}");
+        let header = [header, "ce-tenant: a", "ce-type: other", "ce-eventtypeversion: v9"];
+        assert_eq!(&layer.post(path, &header, body.as_bytes()).expect(200).json(), expected, "{path}");
         let received = sink.received();
         assert_eq!(received.len(), before + 1, "{path}: an event is published once");
         let names = ["ce-id", "ce-source", "ce-type", "ce-eventtypeversion", "ce-specversion"]
             .map(|name| received[before].header(name));
         assert_eq!(names, [ID, "shop", "order.created", "v1", "1.0"], "{path}");
+        let is_bus = *expected == published;
+        assert_eq!(received[before].header("ce-tenant"), if is_bus { "a" } else { "" }, "{path}");
     }
 }
 
