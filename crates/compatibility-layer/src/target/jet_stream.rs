@@ -1,5 +1,7 @@
 //! NATS JetStream: an event is sent when the stream has acknowledged it.
 
+use std::time::Duration;
+
 use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, HeaderMap, Request, RequestError};
@@ -16,6 +18,9 @@ const FULL: [u16; 4] = [10023, 10028, 10047, 10077];
 
 /// The stream takes only shorter messages.
 const TOO_LONG: u16 = 10054;
+
+/// A server that says nothing for two of these is left for another one. The client's default is a minute.
+const PING: Duration = Duration::from_secs(5);
 
 /// A connection to a cluster of NATS. It comes back by itself.
 pub(crate) struct Connection {
@@ -43,6 +48,7 @@ impl Connection {
     pub(crate) async fn new(servers: &[String]) -> Result<Self, Failure> {
         // Whoever calls has a deadline of their own, and knows what it means that it passes.
         let options = ConnectOptions::new().name("compatibility-layer").retry_on_initial_connect().request_timeout(None);
+        let options = options.ping_interval(PING);
         let client = options.connect(servers).await.map_err(|error| {
             Failure::caused(
                 &shared::INVALID_CONFIGURATION,

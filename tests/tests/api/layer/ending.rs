@@ -46,3 +46,40 @@ fn an_idle_connection_does_not_hold_the_end_up() {
     assert_eq!(layer.child.wait().expect("it ends").code(), Some(0));
     assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);
 }
+
+/// Publishes over one connection until it is told to go; how many events were accepted. Anything else than success is a failure.
+fn publisher(mut stream: TcpStream) -> usize {
+    let request = format!("POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Length: {}\r\n\r\n{EVENT}", EVENT.len());
+    for accepted in 1.. {
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        let mut text = Vec::new();
+        // The body of success ends with a line.
+        while !text.ends_with(b"}\n") {
+            let mut piece = [0; 1024];
+            let length = stream.read(&mut piece).expect("no reset");
+            assert!(length > 0, "half an answer: {}", String::from_utf8_lossy(&text));
+            text.extend_from_slice(&piece[..length]);
+        }
+        let text = String::from_utf8_lossy(&text).to_lowercase();
+        assert!(text.starts_with("http/1.1 200 "), "{text}");
+        if text.contains("\r\nconnection: close\r\n") {
+            assert_eq!(stream.read(&mut [0]).expect("an end"), 0, "it is closed");
+            return accepted;
+        }
+    }
+    unreachable!("it is told to go")
+}
+
+#[test]
+fn publishers_under_load_leave_without_an_error() {
+    let sink = Sink::start(Manner::Status(202));
+    let mut layer = Layer::to(&sink.url(), &["--shutdown-delay", "10m"]);
+    let publishers: Vec<_> =
+        (0..8).map(|_| layer.connect()).map(|stream| std::thread::spawn(|| publisher(stream))).collect();
+    assert!(becomes(|| sink.received().len() > 200));
+    layer.signal(Signal::TERM);
+    let accepted: usize = publishers.into_iter().map(|publisher| publisher.join().expect("no error")).sum();
+    assert_eq!(sink.received().len(), accepted, "each event once");
+    layer.signal(Signal::TERM);
+    assert_eq!(layer.child.wait().expect("it ends").code(), Some(0), "{}", layer.log());
+}
