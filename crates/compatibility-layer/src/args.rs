@@ -70,12 +70,16 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_TARGET_TIMEOUT", value_parser = duration)]
     pub target_timeout: Duration,
 
+    /// How many connections a target over HTTP gets; further events wait for their turn, as part of its time.
+    #[arg(long, value_name = "NUMBER", default_value = "128", env = "FAIRLEAD_TARGET_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub target_connections: u16,
+
     /// How many requests may be in flight; further ones are answered with 429. Each may hold a body.
     #[arg(long, value_name = "NUMBER", default_value = "1024", env = "FAIRLEAD_MAX_IN_FLIGHT", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_in_flight: u16,
 
     /// How many connections may be open; further ones wait until one ends.
-    #[arg(long, value_name = "NUMBER", default_value = "4096", env = "FAIRLEAD_MAX_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value = "2048", env = "FAIRLEAD_MAX_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_connections: u16,
 
     /// Longest body in bytes; a longer one is answered with 413.

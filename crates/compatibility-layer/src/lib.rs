@@ -102,7 +102,7 @@ async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {
         listeners.push(listen(*address).await?);
     }
     let signals = Signals::new().map_err(|error| Failure::caused(&codes::RUNTIME, "failed to wait for signals", error))?;
-    let targets = Targets::new(&configuration, args.target_timeout).await?;
+    let targets = Targets::new(&configuration, args.target_timeout, args.target_connections.into()).await?;
     let phase = watch::Sender::new(Phase::Open);
     let limits =
         Limits { body: args.max_body as usize, body_timeout: args.body_timeout, in_flight: args.max_in_flight.into() };

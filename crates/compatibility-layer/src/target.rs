@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fairlead_job::failure::Failure;
-use tokio::time::timeout;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
 use crate::configuration::{self, Layer};
 use crate::event::Event;
@@ -33,15 +34,16 @@ pub(crate) enum Target {
 }
 
 impl Targets {
-    /// Prepares them. Only a connection to NATS is begun; where nothing answers it is tried again and again.
-    pub(crate) async fn new(layer: &Layer, patience: Duration) -> Result<Self, Failure> {
+    /// Prepares them. Only a connection to NATS is begun; where nothing answers it is tried again and again. Each target over HTTP gets
+    /// at most so many connections.
+    pub(crate) async fn new(layer: &Layer, patience: Duration, connections: usize) -> Result<Self, Failure> {
         let common = match &layer.target {
-            Some(target) => Some(Target::new(target).await?),
+            Some(target) => Some(Target::new(target, connections).await?),
             None => None,
         };
         let mut own = BTreeMap::new();
         for (name, application) in &layer.applications {
-            own.insert(name.clone(), Target::new(&application.target).await?);
+            own.insert(name.clone(), Target::new(&application.target, connections).await?);
         }
         Ok(Self { common, own, patience })
     }
@@ -60,7 +62,10 @@ impl Targets {
     pub(crate) async fn send(&self, origin: Origin, event: &Event, trace: &Trace) -> Result<(), Fault> {
         let target = self.own.get(&event.source).or(self.common.as_ref());
         let target = target.ok_or_else(|| Fault::NoChannel(format!("no target is configured for {}", event.source)))?;
-        match timeout(self.patience, target.send(origin, event, trace)).await {
+        let deadline = Instant::now() + self.patience;
+        // Nothing has been sent yet, so that nothing can have been delivered.
+        let _turn = timeout_at(deadline, target.turn()).await.map_err(|_| Fault::Busy)?;
+        match timeout_at(deadline, target.send(origin, event, trace)).await {
             Ok(sent) => sent,
             Err(_) => Err(Fault::Unanswered(format!("no answer within {}", humantime::format_duration(self.patience)))),
         }
@@ -68,10 +73,11 @@ impl Targets {
 }
 
 impl Target {
-    async fn new(target: &configuration::Target) -> Result<Self, Failure> {
+    async fn new(target: &configuration::Target, connections: usize) -> Result<Self, Failure> {
+        let poster = |url: &str| Poster::new(url, connections);
         Ok(match target {
-            configuration::Target::Http(target) => Self::Http(Poster::new(&target.url)),
-            configuration::Target::EventMesh(target) => Self::EventMesh(Poster::new(&target.url), target.naming()),
+            configuration::Target::Http(target) => Self::Http(poster(&target.url)),
+            configuration::Target::EventMesh(target) => Self::EventMesh(poster(&target.url), target.naming()),
             configuration::Target::JetStream(target) => {
                 Self::JetStream(Connection::new(&target.servers).await?, target.naming())
             }
@@ -82,6 +88,14 @@ impl Target {
         match self {
             Self::Http(_) | Self::EventMesh(..) => true,
             Self::JetStream(connection, _) => connection.is_open(),
+        }
+    }
+
+    /// Waits until there is a connection for one more event. NATS needs one for all.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        match self {
+            Self::Http(poster) | Self::EventMesh(poster, _) => poster.turns.acquire().await.ok(),
+            Self::JetStream(..) => None,
         }
     }
 

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 
 use crate::configuration::APPLICATION;
 use crate::event::Event;
@@ -22,27 +23,26 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Less than Go's servers wait for a next request (two minutes with Knative).
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Connections that are kept for a next event. More are opened when more events are in flight.
-const KEPT: usize = 64;
-
 /// What is read of an answer. It says nothing to us, but a connection is free only when it has ended.
 const LONGEST: usize = 64 * 1024;
 
 /// Posts events below one address.
 pub(crate) struct Poster {
+    /// As many as there may be connections: each takes memory, and a target that is asked more at once answers later, not more.
+    pub(super) turns: Semaphore,
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
 }
 
 impl Poster {
-    pub(crate) fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str, connections: usize) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
         let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(KEPT);
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(connections);
         client.http1_max_buf_size(16 * 1024);
-        Self { client: client.build(connector), url: url.to_owned() }
+        Self { turns: Semaphore::new(connections), client: client.build(connector), url: url.to_owned() }
     }
 
     /// Posts an event, and says what the answer means.

@@ -76,3 +76,20 @@ fn one_more_connection_than_allowed_waits_for_its_turn() {
     second.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
     read(second).expect(200);
 }
+
+#[test]
+fn an_event_whose_turn_does_not_come_in_time_is_not_said_to_be_delivered() {
+    let sink = Sink::start(Manner::Hold);
+    let layer = Layer::to(&sink.url(), &["--target-connections", "1", "--target-timeout", "1s"]);
+    let mut first = layer.connect();
+    begin(&mut first, "/shop/v1/events", &[], EVENT.as_bytes());
+    assert!(becomes(|| sink.received().len() == 1));
+    let mut second = layer.connect();
+    begin(&mut second, "/shop/v1/events", &[], EVENT.as_bytes());
+    read(first).expect(504);
+    // It has its turn at the end of the first one's, or never.
+    let answer = read(second);
+    assert!([429, 504].contains(&answer.status), "{answer:?}");
+    let is_delivered = sink.received().len() == 2;
+    assert_eq!(answer.status == 504, is_delivered, "{answer:?}");
+}
