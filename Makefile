@@ -75,6 +75,7 @@ bench: cluster servers ## what replicating, draining, purging and going back cos
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
 	  BENCH_PURGER=$(CURDIR)/target/$(HOST)/release/legacy-purger \
 	  BENCH_DRAINER=$(CURDIR)/target/$(HOST)/release/drain-waiter \
+	  BENCH_LAYER=$(CURDIR)/target/$(HOST)/release/compatibility-layer \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 
 .PHONY: check
