@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// Why a type under a prefix cannot be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It does not begin with the prefix.
+    /// The type does not begin with the prefix.
     #[error("prefix not found")]
     NoPrefix,
     /// Behind the prefix there are fewer than four segments, or one is empty.

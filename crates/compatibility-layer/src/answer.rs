@@ -25,7 +25,7 @@ pub(crate) enum Dialect {
     CloudEvents,
 }
 
-/// The target has accepted the event.
+/// Answers for an event that the target has accepted.
 pub(crate) fn accepted(dialect: Dialect, id: &str) -> Answer {
     match dialect {
         Dialect::Application => json(StatusCode::OK, &json!({"event-id": id, "status": "", "reason": ""})),
@@ -37,7 +37,7 @@ pub(crate) fn accepted(dialect: Dialect, id: &str) -> Answer {
     }
 }
 
-/// The event is not accepted.
+/// Answers for an event that is not accepted.
 pub(crate) fn refused(dialect: Dialect, fault: &Fault, id: Option<&str>) -> Answer {
     let status = fault.status();
     let mut answer = match dialect {
@@ -51,7 +51,7 @@ pub(crate) fn refused(dialect: Dialect, fault: &Fault, id: Option<&str>) -> Answ
     answer
 }
 
-/// There is nothing at this path, or not with this method.
+/// Answers a request for an unknown path, or with a wrong method.
 pub(crate) fn not_here(status: StatusCode) -> Answer {
     let error =
         if status == StatusCode::NOT_FOUND { "Requested resource could not be found." } else { "Method not allowed." };
@@ -84,7 +84,7 @@ fn line(document: &Value) -> Vec<u8> {
     format!("{document}\n").into_bytes()
 }
 
-/// What an error says.
+/// The words of an error.
 struct Words {
     error_type: &'static str,
     message: String,
@@ -92,7 +92,7 @@ struct Words {
     details: Vec<Detail>,
 }
 
-/// What it says of a field.
+/// The words about a field.
 struct Detail {
     field: String,
     error_type: &'static str,

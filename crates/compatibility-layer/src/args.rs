@@ -37,7 +37,7 @@ pub enum Command {
     },
 }
 
-/// What is looked at.
+/// Targets to look at.
 #[derive(clap::Args, Clone, Debug)]
 pub struct CheckArgs {
     /// Configuration file whose section `layer` names the targets. Without it: what is built in.

@@ -13,7 +13,7 @@ use crate::configuration::{APPLICATION, EventMesh, Http, JetStream, Layer, Targe
 /// How long a target may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is found out about a target.
+/// The state of a target.
 pub(crate) struct Found {
     /// The field of the configuration.
     pub(crate) field: String,

@@ -118,7 +118,7 @@ fn structured(document: &[u8]) -> Result<Event, Fault> {
     Ok(Event { id, source, name, spec_version, content_type, attributes: further, data })
 }
 
-/// What the specification asks of every event.
+/// Checks the rules of the specification for every event.
 fn check(event: &Event) -> Result<(), String> {
     if !["1.0", "0.3"].contains(&event.spec_version.as_str()) {
         return Err(format!("specversion: {:?} is not known; 1.0 and 0.3 are", event.spec_version));

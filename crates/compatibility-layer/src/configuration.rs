@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use crate::naming::{Flow, Naming};
 
-/// What is built in: Kyma's case.
+/// The built-in configuration: Kyma's case.
 const BUILT_IN: &str = include_str!("kyma-event-mesh.yaml");
 
-/// What stands for the name of the Application in an address.
+/// The placeholder for the name of the Application in an address.
 pub(crate) const APPLICATION: &str = "{application}";
 
 /// The section.
@@ -29,7 +29,7 @@ pub(crate) struct Layer {
     pub(crate) applications: BTreeMap<String, Application>,
 }
 
-/// What is said of one Application.
+/// Settings of one Application.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Application {
@@ -62,7 +62,7 @@ pub(crate) struct Http {
 pub(crate) struct JetStream {
     /// `nats://eventing-nats.kyma-system:4222`.
     pub(crate) servers: Vec<String>,
-    /// What every subject of the stream begins with.
+    /// The beginning of every subject of the stream.
     #[serde(default = "kyma")]
     pub(crate) subject_prefix: String,
     #[serde(default = "type_prefix")]
@@ -101,7 +101,7 @@ fn proposed() -> Flow {
 }
 
 impl Layer {
-    /// What the file says, or what is built in.
+    /// Reads the section of the file; without one the built-in configuration.
     pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
         let name = file.map_or_else(|| "kyma-event-mesh.yaml".to_owned(), |file| file.display().to_string());
         let said = file.map(|file| section(file, "layer")).transpose()?.flatten();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Event {
     pub(crate) id: String,
     pub(crate) source: String,
-    /// What CloudEvents calls its type.
+    /// The attribute `type`.
     pub(crate) name: String,
     /// `1.0` or `0.3`.
     pub(crate) spec_version: String,

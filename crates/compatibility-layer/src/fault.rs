@@ -13,9 +13,9 @@ const BUSY: u32 = 1;
 pub(crate) enum Defect {
     Missing,
     Invalid,
-    /// It stands in a header and is wrong there.
+    /// The value in the header is wrong.
     InvalidHeader,
-    /// It is longer than so many bytes.
+    /// The value is longer than so many bytes.
     TooLong(usize),
     /// Neither the body nor a header has it.
     MissingEverywhere,
@@ -32,9 +32,9 @@ pub(crate) enum Fault {
     TooLarge(usize),
     /// The body has not come in time.
     Slow,
-    /// So many are served that no more are.
+    /// The limit of requests in flight is reached.
     Busy,
-    /// There is no way to the target: nothing was delivered.
+    /// The target cannot be reached: nothing was delivered.
     Away(String),
     /// The target is not there for this application or type: nothing was delivered.
     NoChannel(String),

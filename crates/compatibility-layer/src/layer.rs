@@ -25,15 +25,15 @@ use crate::trace::Trace;
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// It serves.
+    /// Requests are served.
     Open,
-    /// It serves, tells each client to go, and says that it is not ready.
+    /// Requests are served, each client is told to go, and `/readyz` says that the server is not ready.
     Leaving,
-    /// It takes no connection, and finishes what is in flight.
+    /// No connection is taken, and requests in flight are finished.
     Closing,
 }
 
-/// What a request may take.
+/// Limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Bytes of a body.
@@ -55,7 +55,7 @@ pub(crate) struct Layer {
     warned: Cell<Option<Instant>>,
 }
 
-/// What a publisher asks.
+/// The API that a publisher asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Api<'r> {
     Legacy(Service<'r>, Version),

@@ -54,7 +54,7 @@ struct Body<'b> {
     data: Option<&'b RawValue>,
 }
 
-/// What the fields are called.
+/// Names of the fields.
 struct Names {
     id: &'static str,
     source: &'static str,

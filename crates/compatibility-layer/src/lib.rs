@@ -18,8 +18,8 @@
 //!
 //! # Decision: one thread
 //!
-//! Situation: the work is waiting. Decision: one thread serves all connections. Consequence: no locks and little memory; who needs more
-//! than one core serves, takes more pods.
+//! Situation: the work is waiting. Decision: one thread serves all connections. Consequence: no locks and little memory. A load beyond
+//! one core takes more pods.
 
 mod answer;
 pub mod args;

@@ -1,4 +1,4 @@
-//! What Prometheus reads. Names of Applications come from publishers: only so many get a line of their own.
+//! Metrics for Prometheus. Names of Applications come from publishers: only so many get a line of their own.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -87,7 +87,7 @@ impl Metrics {
 
     /// The target has answered for an event after this time, and accepted it or not.
     pub(crate) fn answered(&self, application: &str, elapsed: Duration, has_accepted: bool) {
-        // Only what a target takes gets a name: whoever makes up names leads nowhere.
+        // A name gets a line when a target has accepted an event of it: a made-up name leads nowhere.
         if has_accepted {
             self.name(application);
         }

@@ -1,4 +1,4 @@
-//! What an event is called on a backend of Kyma's later releases: its subject or type, and its source.
+//! Names of an event on a backend of Kyma's later releases: its subject or type, and its source.
 //!
 //! Sources: the proposal "refactoring eventing subscription CRD filters"; Kyma 2.12 `components/event-publisher-proxy/pkg/legacy/legacy.go`,
 //! `…/cloudevents/{builder/generic.go,eventtype/clean.go}`, `…/sender/jetstream/jetstream.go`.
@@ -22,13 +22,13 @@ const LONGEST_TYPE: usize = 127;
 /// Which API an event came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// One whose types have neither prefix nor version: the source is an Application.
+    /// A legacy API: types have neither prefix nor version, and the source is an Application.
     Legacy,
-    /// A CloudEvent, named by its publisher.
+    /// `/publish`: the publisher has named the event.
     CloudEvent,
 }
 
-/// What names look like.
+/// The form of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Flow {
@@ -77,7 +77,7 @@ impl Naming {
 
     /// The subject of a named event.
     pub(crate) fn subject(&self, named: &Event) -> String {
-        // What stands behind its source has it already, as Kyma's controller expects.
+        // A type behind its source has the prefix already, as Kyma's controller expects.
         if named.attributes.contains_key(ORIGINAL_TYPE) {
             return named.name.clone();
         }

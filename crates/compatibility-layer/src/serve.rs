@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The buffers of a connection: a request head has some hundred bytes.
 const BUFFER: usize = 16 * 1024;
 
-/// What connections may take.
+/// Limits of connections, and of the end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// Time in which the head of a request must have come, from the answer before it.
@@ -37,7 +37,7 @@ pub(crate) struct Patience {
     pub(crate) closing: Duration,
 }
 
-/// What tells the server to end.
+/// Signals that end the server.
 pub(crate) struct Signals([Signal; 2]);
 
 impl Signals {
@@ -72,7 +72,7 @@ pub(crate) async fn serve(
     signals.next().await;
     phase.send_replace(Phase::Leaving);
     tracing::info!("the server ends: it is not ready any more, and tells its clients to go");
-    // Whoever asks twice does not want to wait.
+    // An operator who asks twice does not want to wait.
     let _ = timeout(patience.leaving, signals.next()).await;
     accepting.shutdown().await;
     phase.send_replace(Phase::Closing);

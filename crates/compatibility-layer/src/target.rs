@@ -26,7 +26,7 @@ pub(crate) struct Targets {
     patience: Duration,
 }
 
-/// One of them.
+/// A target.
 pub(crate) enum Target {
     Http(Poster),
     EventMesh(Poster, Naming),

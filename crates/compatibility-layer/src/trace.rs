@@ -1,4 +1,4 @@
-//! What a publisher says of its trace goes along: B3 and W3C Trace Context.
+//! The trace of a publisher, which goes along with its event: B3 and W3C Trace Context.
 
 use http::header::{HeaderMap, HeaderName};
 

@@ -1,5 +1,5 @@
-//! What an event costs compatibility-layer, beside a proxy that only passes requests on. Both have one thread. What is compared is their own processor
-//! time: publishers and target work on the same machine.
+//! The cost of an event in compatibility-layer, beside a proxy that only passes requests on. Both have one thread. The bench compares their own
+//! processor time: publishers and target work on the same machine.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -121,23 +121,29 @@ pub(crate) fn measure(binary: &Path) -> Vec<Row> {
         figure: share,
     });
     let between = Between::layer(binary, target);
-    let idle = mebibytes(between.peak());
+    let without = between.peak();
+    let in_turn = publish_in_turn(&runtime, between.port, MANY, || between.peak());
     publish(&runtime, between.port, MANY, EVENTS);
-    let what = format!("compatibility-layer: peak memory with {} connections, each of them publishing", thousands(MANY));
-    rows.push(Row::new(what, EVENTS, mebibytes(between.peak())));
-    rows.push(Row { what: "compatibility-layer: memory without any".to_owned(), objects: None, figure: idle });
+    for (what, peak) in [
+        ("memory without a connection", without),
+        ("peak memory with 1,000 connections that publish in turn", in_turn),
+        ("peak memory with 1,000 connections that publish at once", between.peak()),
+    ] {
+        rows.push(Row { what: format!("compatibility-layer: {what}"), objects: None, figure: mebibytes(peak) });
+    }
     rows
 }
 
-/// Publishes so many events over so many connections; each is answered with success.
-fn publish(runtime: &Runtime, port: u16, publishers: usize, events: usize) {
+/// A legacy event as a request.
+fn request() -> String {
     let body = r#"{"event-type":"order.created","event-type-version":"v1","event-time":"2020-09-28T14:47:16.491Z","data":{"orderCode":"987654321"}}"#;
-    let head = format!(
-        "POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let request = Arc::new(head + body);
-    let left = Arc::new(AtomicUsize::new(events));
+    let head = "POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Type: application/json\r\n";
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Publishes so many events over so many connections.
+fn publish(runtime: &Runtime, port: u16, publishers: usize, events: usize) {
+    let (request, left) = (Arc::new(request()), Arc::new(AtomicUsize::new(events)));
     runtime.block_on(async {
         let publishers: Vec<_> =
             (0..publishers).map(|_| tokio::spawn(publisher(port, Arc::clone(&request), Arc::clone(&left)))).collect();
@@ -147,25 +153,50 @@ fn publish(runtime: &Runtime, port: u16, publishers: usize, events: usize) {
     });
 }
 
+/// Opens so many connections, publishes an event over each of them in turn, and keeps all open until `look` has looked.
+fn publish_in_turn(runtime: &Runtime, port: u16, connections: usize, look: impl FnOnce() -> f64) -> f64 {
+    let request = request();
+    runtime.block_on(async {
+        let mut open = Vec::new();
+        for _ in 0..connections {
+            open.push(connect(port).await);
+        }
+        for stream in &mut open {
+            exchange(stream, &request).await;
+        }
+        look()
+    })
+}
+
 async fn publisher(port: u16, request: Arc<String>, left: Arc<AtomicUsize>) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
-    stream.set_nodelay(true).expect("a socket");
-    let mut buffer = vec![0; 4096];
+    let mut stream = connect(port).await;
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-        stream.write_all(request.as_bytes()).await.expect("it is taken");
-        let mut length = 0;
-        // Both answer with a body of known length, or with none, in one piece or more.
-        loop {
-            let read = stream.read(&mut buffer[length..]).await.expect("an answer");
-            assert!(read > 0, "the connection has ended");
-            length += read;
-            let text = String::from_utf8_lossy(&buffer[..length]);
-            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            assert!(head.starts_with("HTTP/1.1 20"), "{text}");
-            let expected = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-            if body.len() >= expected.unwrap_or_default() {
-                break;
-            }
+        exchange(&mut stream, &request).await;
+    }
+}
+
+async fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+    stream.set_nodelay(true).expect("a socket");
+    stream
+}
+
+/// Sends a request, and reads its answer, which is one of success.
+async fn exchange(stream: &mut TcpStream, request: &str) {
+    stream.write_all(request.as_bytes()).await.expect("it is taken");
+    let mut buffer = [0; 4096];
+    let mut length = 0;
+    // Both answer with a body of known length, or with none, in one piece or more.
+    loop {
+        let read = stream.read(&mut buffer[length..]).await.expect("an answer");
+        assert!(read > 0, "the connection has ended");
+        length += read;
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        assert!(head.starts_with("HTTP/1.1 20"), "{text}");
+        let expected = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if body.len() >= expected.unwrap_or_default() {
+            return;
         }
     }
 }

@@ -23,12 +23,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Less than Go's servers wait for a next request (two minutes with Knative).
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What is read of an answer. It says nothing to us, but a connection is free only when it has ended.
+/// Bytes that are read of an answer. They mean nothing here, but a connection is free only after the last one.
 const LONGEST: usize = 64 * 1024;
 
 /// Posts events below one address.
 pub(crate) struct Poster {
-    /// As many as there may be connections: each takes memory, and a target that is asked more at once answers later, not more.
+    /// One permit for each connection. Connections take memory, and a target with more of them answers later, not faster.
     pub(super) turns: Semaphore,
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
@@ -62,7 +62,7 @@ impl Poster {
         headers.extend(more.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
         let answer = self.client.request(request).await.map_err(|error| unsent(&uri, &error))?;
         let (head, body) = answer.into_parts();
-        // What cannot be read to its end costs a connection, and nothing else: the status has come.
+        // An answer without end costs a connection, and nothing else: the status has come.
         let _ = Limited::new(body, LONGEST).collect().await;
         judge(&uri, head.status, &head.headers)
     }
@@ -73,7 +73,7 @@ fn address(url: &str, source: &str) -> Result<Uri, Fault> {
     if !url.contains(APPLICATION) {
         return url.parse().map_err(|error| Fault::NoChannel(format!("{url}: {error}")));
     }
-    // Whoever publishes chooses it: it must name a Service, and not lead to another host.
+    // The publisher chooses the source, which must name a Service and not lead to another host.
     if !is_label(source) {
         return Err(Fault::NoChannel(format!("the source {source:?} is no name of an Application")));
     }
@@ -87,7 +87,7 @@ fn is_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// What it means that no answer came.
+/// The fault behind a missing answer.
 fn unsent(uri: &Uri, error: &Error) -> Fault {
     let mut why = format!("{uri}: {error}");
     let mut cause = std::error::Error::source(error);
@@ -99,7 +99,7 @@ fn unsent(uri: &Uri, error: &Error) -> Fault {
     if error.is_connect() { Fault::Away(why) } else { Fault::Unanswered(why) }
 }
 
-/// What an answer means.
+/// Success or fault, by an answer.
 fn judge(uri: &Uri, status: StatusCode, headers: &HeaderMap) -> Result<(), Fault> {
     let said = || format!("{uri} answers {status}");
     match status {

@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     servers: String,
 }
 
-/// What a stream says of a message: whether it has it, possibly since before.
+/// A stream's answer to a message: the stream has it, possibly since before, or an error.
 #[derive(Deserialize)]
 struct Acknowledgement {
     error: Option<ApiError>,
@@ -46,7 +46,7 @@ struct ApiError {
 impl Connection {
     /// Begins to connect.
     pub(crate) async fn new(servers: &[String]) -> Result<Self, Failure> {
-        // Whoever calls has a deadline of their own, and knows what it means that it passes.
+        // The caller has a deadline of its own, and knows what a missed one means.
         let options = ConnectOptions::new().name("compatibility-layer").retry_on_initial_connect().request_timeout(None);
         let options = options.ping_interval(PING);
         let client = options.connect(servers).await.map_err(|error| {
@@ -88,7 +88,7 @@ impl Connection {
     }
 }
 
-/// What it means that no acknowledgement came.
+/// The fault behind a missing acknowledgement.
 fn unsent(subject: &str, error: &RequestError) -> Fault {
     match error.kind() {
         RequestErrorKind::NoResponders => Fault::NoChannel(format!("no stream has the subject {subject}")),
@@ -98,7 +98,7 @@ fn unsent(subject: &str, error: &RequestError) -> Fault {
     }
 }
 
-/// What an acknowledgement means.
+/// Success or fault, by an acknowledgement.
 fn judge(subject: &str, payload: &[u8]) -> Result<(), Fault> {
     match serde_json::from_slice(payload) {
         Ok(Acknowledgement { error: Some(ApiError { err_code, description }), .. }) => {

@@ -29,7 +29,7 @@ fn what_is_in_flight_is_finished_and_new_clients_are_sent_elsewhere() {
     let answer = read(kept).expect(200);
     assert!(answer.has("connection: close"), "{answer:?}");
     read(in_flight).expect(200);
-    // Whoever asks twice does not want to wait.
+    // An operator who asks twice does not want to wait.
     layer.signal(Signal::TERM);
     assert_eq!(layer.child.wait().expect("it ends").code(), Some(0), "{}", layer.log());
     TcpStream::connect(("127.0.0.1", layer.port)).expect_err("nobody listens");

@@ -87,7 +87,7 @@ fn an_event_whose_turn_does_not_come_in_time_is_not_said_to_be_delivered() {
     let mut second = layer.connect();
     begin(&mut second, "/shop/v1/events", &[], EVENT.as_bytes());
     read(first).expect(504);
-    // It has its turn at the end of the first one's, or never.
+    // Its turn comes with the end of the first one's, or not at all.
     let answer = read(second);
     assert!([429, 504].contains(&answer.status), "{answer:?}");
     let is_delivered = sink.received().len() == 2;
