@@ -62,10 +62,10 @@ enum Api<'r> {
     CloudEvents,
 }
 
-/// How many times the limit of a body is read and thrown away, so that its publisher reads the answer instead of a reset.
+/// A body that is too long is read up to so many times its limit, so that its publisher reads the answer instead of a reset.
 const SURPLUS: usize = 4;
 
-/// A log that is read by people.
+/// Time between two warnings in the log, which people read.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 impl Layer {
@@ -96,7 +96,7 @@ impl Layer {
         let (head, body) = request.into_parts();
         let path: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
         let source_id = head.headers.get("source-id").and_then(|value| value.to_str().ok());
-        let (method, api) = match path.as_slice() {
+        let api = match path.as_slice() {
             ["healthz"] | ["v1", "health"] => return answer::text(StatusCode::OK, "ok"),
             ["readyz"] | ["v1", "status", "ready"] => return self.readiness(),
             ["metrics"] => {
@@ -107,18 +107,18 @@ impl Layer {
                 return self.subscribed.answer(application).await;
             }
             [_, "v1", "events", "subscribed"] => return answer::not_here(StatusCode::METHOD_NOT_ALLOWED),
-            ["publish"] => (&head.method, Api::CloudEvents),
-            ["v1", "events"] => (&head.method, Api::Legacy(Service::Bus(source_id), Version::V1)),
-            ["v2", "events"] => (&head.method, Api::Legacy(Service::Bus(None), Version::V2)),
+            ["publish"] => Api::CloudEvents,
+            ["v1", "events"] => Api::Legacy(Service::Bus(source_id), Version::V1),
+            ["v2", "events"] => Api::Legacy(Service::Bus(None), Version::V2),
             [application, "v1", "events"] if !application.is_empty() => {
-                (&head.method, Api::Legacy(Service::Application(application), Version::V1))
+                Api::Legacy(Service::Application(application), Version::V1)
             }
             [application, "v2", "events"] if !application.is_empty() => {
-                (&head.method, Api::Legacy(Service::Application(application), Version::V2))
+                Api::Legacy(Service::Application(application), Version::V2)
             }
             _ => return answer::not_here(StatusCode::NOT_FOUND),
         };
-        if *method != Method::POST {
+        if head.method != Method::POST {
             return answer::not_here(StatusCode::METHOD_NOT_ALLOWED);
         }
         self.publish(api, &head.headers, body).await
