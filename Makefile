@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := target/tools/bin
 IMAGES := target/images
-JOBS := trigger-replicator drain-waiter legacy-purger
+# And the one server.
+JOBS := trigger-replicator drain-waiter legacy-purger compatibility-layer
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 TAG ?= dev
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -75,6 +76,7 @@ bench: cluster servers ## what replicating, draining, purging and going back cos
 	@$(STATIC) BENCH_BINARY=$(CURDIR)/target/$(HOST)/release/trigger-replicator \
 	  BENCH_PURGER=$(CURDIR)/target/$(HOST)/release/legacy-purger \
 	  BENCH_DRAINER=$(CURDIR)/target/$(HOST)/release/drain-waiter \
+	  BENCH_LAYER=$(CURDIR)/target/$(HOST)/release/compatibility-layer \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 
 .PHONY: check

@@ -4,6 +4,7 @@
 //! - [`subscription`]: the three shapes of Kyma's Subscription, and the legacy one read into fields that cannot be wrong
 //! - [`endpoint`]: addresses of subscribers, and when two are the same
 //! - [`delivery`]: what a legacy Subscription asks for: this event to this endpoint
+//! - [`event_type`]: names of events on Kyma's later backends
 //! - [`trigger`]: Knative's Trigger, and whether it carries out a delivery
 //! - [`application`]: what binds a namespace to the events of an Application
 //! - [`messaging`]: Knative's Subscription, which carries the events of a Channel to a Broker
@@ -14,6 +15,7 @@
 pub mod application;
 pub mod delivery;
 pub mod endpoint;
+pub mod event_type;
 pub mod limits;
 pub mod messaging;
 pub mod object;

@@ -56,7 +56,9 @@ impl Wait<'_> {
             let is_first = proof.closed().is_some() && !std::mem::replace(&mut has_sentinel, proof.closed().is_some());
             let due = if is_first { (0..self.readers.len()).collect() } else { proof.sentinels_due() };
             let id = format!("{}/{}", self.id, millis_now());
-            due.into_iter().for_each(|number| self.readers[number].order_sentinel(&id));
+            for number in due {
+                self.readers[number].order_sentinel(&id);
+            }
             let from = began.elapsed();
             // The last round looks at everything, also at what seldom changes.
             if proof.may_end(from) {

@@ -2,6 +2,7 @@
 //!
 //! `FL` is shared, each program has its own two letters. A code is never used again for anything else.
 
+pub mod compatibility_layer;
 pub mod drain_waiter;
 pub mod legacy_purger;
 pub mod loss_meter;
@@ -13,11 +14,12 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 5] = [
+static ALL: [(&str, &[&Code]); 6] = [
     ("FL", shared::CODES),
     ("TR", trigger_replicator::CODES),
     ("DW", drain_waiter::CODES),
     ("LP", legacy_purger::CODES),
+    ("CL", compatibility_layer::CODES),
     ("LM", loss_meter::CODES),
 ];
 

@@ -4,6 +4,7 @@
 //! - `size`: memory, time and snapshot at different numbers of objects
 //! - `purge`: objects are purged and put back, compared with `kubectl delete` and `kubectl apply`
 //! - `drain`: how soon a drain has its verdict, how often it asks, and what it takes for many consumers; the servers are in `drain_sources`
+//! - `layer`: what an event costs compatibility-layer, compared with a proxy
 //! - `files`: a plan from files instead of a cluster
 //! - `start`: how soon the job asks the server something
 //! - `client`: the client without anything of ours, which also makes the objects
@@ -22,6 +23,7 @@ mod client;
 mod drain;
 mod drain_sources;
 mod files;
+mod layer;
 mod objects;
 mod process;
 mod purge;
@@ -52,13 +54,17 @@ struct Args {
     #[arg(long, env = "BENCH_DRAINER")]
     drainer: PathBuf,
 
+    /// The release binary of compatibility-layer.
+    #[arg(long, env = "BENCH_LAYER")]
+    layer: PathBuf,
+
     /// So many objects are purged; up to 10,000 also put back, and compared with kubectl [default: 500,10000,100000, quick:
     /// 500,10000].
     #[arg(long, env = "BENCH_PURGE_SIZES", value_delimiter = ',')]
     purge_sizes: Vec<usize>,
 
     /// Only these parts; a list with commas.
-    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "drain,files,purge,rate,size,start")]
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', default_value = "drain,files,layer,purge,rate,size,start")]
     only: Vec<Part>,
 
     /// Triggers in each round that measures their rate [default: 2000,10000, quick: 2000].
@@ -73,6 +79,10 @@ struct Args {
     #[arg(long, env = "BENCH_QUICK", value_parser = FalseyValueParser::new())]
     quick: bool,
 
+    /// Only a proxy to this port, which is measured.
+    #[arg(long, hide = true)]
+    proxy_to: Option<u16>,
+
     /// Cargo passes it to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -83,6 +93,7 @@ struct Args {
 enum Part {
     Drain,
     Files,
+    Layer,
     Purge,
     Rate,
     Size,
@@ -90,7 +101,11 @@ enum Part {
 }
 
 fn main() {
-    let Args { binary, purger, drainer, purge_sizes, only, objects, concurrency, quick, bench: _ } = Args::parse();
+    let Args { binary, purger, drainer, layer, purge_sizes, only, objects, concurrency, quick, proxy_to, bench: _ } =
+        Args::parse();
+    if let Some(target) = proxy_to {
+        layer::proxy::serve(target);
+    }
     let started = Instant::now();
     let objects = match &objects[..] {
         [] if quick => vec![2_000],
@@ -107,6 +122,9 @@ fn main() {
     }
     if has(Part::Files) {
         rows.extend(files::measure(&job));
+    }
+    if has(Part::Layer) {
+        rows.extend(layer::measure(&layer));
     }
     if has(Part::Purge) {
         rows.extend(purge::measure(&purger, &purge_sizes));

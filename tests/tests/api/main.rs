@@ -23,6 +23,7 @@
 //! - `progress`: how long is waited for what was created
 //! - `plan`: the plan from files is the plan from the cluster
 //! - `input`: files as people have them
+//! - `layer`: compatibility-layer between publishers and targets
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
 //!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_sentinel`: a message of its own
 //! - `meter`: what `loss-meter` finds
@@ -42,6 +43,7 @@ mod flows;
 mod input;
 mod installation;
 mod interrupt;
+mod layer;
 mod ledger;
 mod lost;
 mod meanwhile;

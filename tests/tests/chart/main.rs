@@ -6,10 +6,12 @@
 //! - `pages`: the pages that people read: their links
 //! - `commands`: what people are shown and paste
 //! - `quoting`: text stays text, whatever it looks like
+//! - `layer`: the server, which is no hook
 //! - `library`: the library in a chart of somebody else, made as its README says
 
 mod back;
 mod commands;
+mod layer;
 mod library;
 mod pages;
 mod permissions;

@@ -213,11 +213,13 @@ fn given(roles: [&[&Value]; 2]) -> Documented {
 
 #[test]
 fn the_page_on_permissions_says_what_the_chart_gives() {
-    let objects = objects(&template("helm4", CHART, &["--set", ALL_JOBS]).expect(0).stdout);
+    let all = format!("{ALL_JOBS},compatibilityLayer.enabled=true");
+    let objects = objects(&template("helm4", CHART, &["--set", &all]).expect(0).stdout);
     let accounts = [
         ("trigger-replicator", "trigger-replicator"),
         ("drain-waiter", "drain-waiter"),
         ("legacy-purger", "legacy-purger"),
+        ("compatibility-layer", "compatibility-layer"),
         ("unhold", "unhold"),
         ("fairlead-rollback", "The rollback hooks"),
     ];

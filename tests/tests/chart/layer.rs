@@ -1,0 +1,79 @@
+//! The server, which is no hook: a Deployment in each namespace whose Services are led to it.
+
+use fairlead_tests::access;
+use serde_json::Value;
+
+use crate::{ALL_JOBS, CHART, HELMS, normal, objects, release, template, text};
+
+const ON: &str = "compatibilityLayer.enabled=true,triggerReplicator.enabled=false,rollback.enabled=false";
+
+#[test]
+fn both_helms_render_it_where_it_is_asked_for() {
+    for helm in HELMS {
+        let off = template(helm, CHART, &["--set", ALL_JOBS]).expect(0).stdout;
+        assert!(!off.contains("compatibility-layer"), "it is off by default");
+    }
+    let [three, four] = HELMS.map(|helm| normal(&template(helm, CHART, &["--set", ON]).expect(0).stdout));
+    assert_eq!(three, four);
+    assert!(!four.contains("helm.sh/hook"), "Helm keeps it");
+    insta::assert_snapshot!(four);
+}
+
+#[test]
+fn each_namespace_gets_one_and_they_share_a_role() {
+    for name in ["shop", &"r".repeat(53)] {
+        let values = format!("{ON},compatibilityLayer.namespaces={{kyma-system,shop}}");
+        let objects = objects(&release("helm4", "shop", name, CHART, &["--set", &values]).expect(0).stdout);
+        let of = |kind: &str| objects.iter().filter(move |object| object["kind"] == kind).collect::<Vec<&Value>>();
+        let places = of("Deployment").iter().map(|it| text(&it["metadata"]["namespace"])).collect::<Vec<_>>();
+        assert_eq!(places, ["kyma-system", "shop"]);
+        let account = |object: &&Value| (object["metadata"]["name"].clone(), object["metadata"]["namespace"].clone());
+        let subject = |subject: &Value| (subject["name"].clone(), subject["namespace"].clone());
+        let accounts: Vec<_> = of("ServiceAccount").iter().map(account).collect();
+        let bound =
+            of("ClusterRoleBinding")[0]["subjects"].as_array().expect("subjects").iter().map(subject).collect::<Vec<_>>();
+        assert_eq!(accounts, bound);
+        let rules = access::rules(&objects);
+        assert_eq!(rules.len(), 1, "{rules:?}");
+        assert_eq!((rules[0].resource.as_str(), rules[0].verb.as_str()), ("triggers", "list"));
+        assert!(objects.iter().all(|object| text(&object["metadata"]["name"]).len() <= 63));
+        for (deployment, service) in of("Deployment").iter().zip(of("Service")) {
+            let pods = &deployment["spec"]["template"]["metadata"]["labels"];
+            let selector = service["spec"]["selector"].as_object().expect("a selector");
+            assert!(selector.iter().all(|(key, value)| pods[key] == *value) && selector.len() == 2, "{selector:?}");
+        }
+    }
+}
+
+#[test]
+fn another_configuration_makes_other_pods() {
+    let pods = |values: &str| {
+        let objects = objects(&template("helm4", CHART, &["--set", &format!("{ON},{values}")]).expect(0).stdout);
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+        let config = objects.iter().find(|object| object["kind"] == "ConfigMap").expect("a ConfigMap");
+        let content = text(&config["data"]["configuration.yaml"]).to_owned();
+        (deployment["spec"]["template"]["metadata"]["annotations"].clone(), content)
+    };
+    let [(first, _), (second, content), (third, _)] = [
+        "configuration.layer.target.http.url=http://a",
+        "configuration.layer.target.http.url=http://b",
+        "configuration.layer.target.http.url=http://b",
+    ]
+    .map(pods);
+    assert_ne!(first, second);
+    assert_eq!(second, third);
+    assert!(content.contains("url: http://b") && content.contains("kind: Configuration"), "{content}");
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    for helm in HELMS {
+        for (value, expected) in [("replicas=0", "replicas"), ("namespaces={A}", "namespaces"), ("replica=2", "replica")] {
+            let said = template(helm, CHART, &["--set", &format!("{ON},compatibilityLayer.{value}")]).expect(1).stderr;
+            assert!(said.contains(expected), "{said}");
+        }
+        let without =
+            ["--set", "triggerReplicator.enabled=false,rollback.enabled=false", "--set-json", "compatibilityLayer=null"];
+        assert_eq!(template(helm, CHART, &without).expect(0).stdout.trim(), "");
+    }
+}
