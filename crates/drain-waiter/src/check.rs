@@ -35,7 +35,9 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
                 let line = line(source, reading, &[]);
                 // Where nothing is known for the same reason, it is said once.
                 let hopeless = reading.hopeless.as_ref().filter(|why| !line.ends_with(*why));
-                writeln!(out, "{line}{}", hopeless.map_or_else(String::new, |why| format!("; {why}")))?;
+                let more: String =
+                    reading.largest.iter().chain(hopeless).chain(&reading.warnings).flat_map(|what| ["; ", what]).collect();
+                writeln!(out, "{line}{more}")?;
             }
         }
         Output::Json | Output::Yaml => {
@@ -63,7 +65,10 @@ pub(crate) async fn run(drain: &Drain, place: Place<'_>, output: Output) -> anyh
         let more = if more.is_empty() { String::new() } else { format!("; and {} more cannot be read", more.len()) };
         return Err(Failure::new(code(error), redact::text(&format!("{name}: {}{more}", chain(error)))).into());
     }
-    let is_left = |reading: &Reading| reading.left != Left::Empty || reading.hopeless.is_some();
+    if let Some((source, why)) = sources.iter().find_map(|(source, reading)| Some((source, reading.hopeless.as_ref()?))) {
+        return Err(Failure::new(&codes::HOPELESS, redact::text(&format!("{}: {why}", source.name))).into());
+    }
+    let is_left = |reading: &Reading| reading.left != Left::Empty;
     let left: Vec<String> = sources
         .iter()
         .filter(|(source, reading)| !source.is_intake && is_left(reading))

@@ -55,7 +55,7 @@ pub(crate) enum Verdict {
     /// No waiting would empty this source.
     Hopeless { source: String, why: String },
     /// Nothing less was left for so long.
-    Stalled { source: String, left: u64, is_intake: bool, after: Duration },
+    Stalled { source: String, left: u64, largest: Vec<String>, is_intake: bool, after: Duration },
     /// This source could not say how much is left for too long.
     Unreadable { source: String, why: String },
     /// The sentinel that the configuration asks for cannot be published.
@@ -76,10 +76,13 @@ impl Verdict {
         match self {
             Self::Hopeless { source, why } | Self::Unreadable { source, why } => format!("{source}: {why}"),
             Self::NotPublished { source, why } => format!("{source}: the sentinel cannot be published: {why}"),
-            Self::Stalled { source, left, is_intake, after } => {
+            Self::Stalled { source, left, largest, is_intake, after } => {
                 let after = humantime::format_duration(*after);
                 let what = if *is_intake { " does not close" } else { "" };
-                format!("{source}{what}: {left} left, and nothing less for {after} (--stall, and the time of redelivery)")
+                let largest: String = largest.iter().flat_map(|what| ["; ", what]).collect();
+                format!(
+                    "{source}{what}: {left} left, and nothing less for {after} (--stall, and the time of redelivery){largest}"
+                )
             }
             Self::Moved { source, position, publishers } if publishers.is_empty() => format!(
                 "{source}: end position {position} moved after the intake was closed; the source does not say who publishes"
@@ -346,7 +349,8 @@ impl Proof {
             self.named(readings).filter(move |(source, _)| source.is_intake == is_intake).find_map(|(source, reading)| {
                 let Left::Some(left) = reading.left else { return None };
                 let after = self.rules.stall + self.redelivery;
-                Some(Verdict::Stalled { source: source.name.clone(), left, is_intake, after })
+                let largest = reading.largest.clone();
+                Some(Verdict::Stalled { source: source.name.clone(), left, largest, is_intake, after })
             })
         };
         unknown

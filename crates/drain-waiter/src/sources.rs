@@ -212,7 +212,11 @@ fn redacted(mut reading: Reading) -> Reading {
         *why = redact::text(why);
     }
     reading.hopeless = reading.hopeless.as_deref().map(redact::text);
-    reading.publishers.iter_mut().for_each(|publisher| *publisher = redact::text(publisher));
+    for words in [&mut reading.publishers, &mut reading.largest, &mut reading.warnings] {
+        for words in words {
+            *words = redact::text(words);
+        }
+    }
     if let Some(Sentinel::Refused(why)) = &mut reading.sentinel {
         *why = redact::text(why);
     }

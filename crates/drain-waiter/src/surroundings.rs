@@ -92,12 +92,18 @@ pub(crate) async fn sides(
             codes::SAME_BREATH.finding(old, message)
         })
         .collect();
+    let new = selector(&Value::Object(redirect.selector.clone()));
+    let is_new = |pod: &Value| new.as_ref().is_some_and(|new| new.matches(pod));
+    refusals.extend(scaled.iter().filter_map(|(workload, image)| {
+        let template = json!({"metadata": image["spec"]["template"]["metadata"]});
+        let is_led_to = workload.namespace.as_deref() == namespace && is_new(&template) && !is_old(&template);
+        let message = format!("{target} is redirected to its pods in the same run");
+        is_led_to.then(|| codes::SAME_BREATH.finding(workload.clone(), message))
+    }));
     // Files hold no pods.
     if matches!(source, Source::Cluster(..)) {
         refusals.extend(new_side(source, &target, service, redirect).await?);
     }
-    let new = selector(&Value::Object(redirect.selector.clone()));
-    let is_new = |pod: &Value| new.as_ref().is_some_and(|new| new.matches(pod));
     let (stays, leaves) = (RefCell::new(None), Cell::new(false));
     let look = |pod: Value| {
         if is_old(&pod) && is_new(&pod) {

@@ -46,7 +46,15 @@ pub async fn print<'a>(
     let place = binary.place(common, cluster);
     let store = binary.store(cluster, place).await?;
     let runs = store.runs().await.map_err(Failure::from)?;
-    let last = runs.iter().rev().find(|run| run.step == STEP && run.progress.evidence.is_some());
+    let mut seen = runs.iter().rev().filter(|run| run.step == STEP && run.progress.evidence.is_some());
+    // A later run that failed has taken nothing from the proof of one in force.
+    let last = seen.clone().find(|run| run.is_in_force()).or_else(|| seen.next());
+    if let (Some(last), Some(newest)) = (last, runs.iter().rfind(|run| run.step == STEP))
+        && last.sequence != newest.sequence
+    {
+        let (shown, newest, phase) = (last.sequence, newest.sequence, newest.phase());
+        tracing::warn!("this is what run {shown} has seen; run {newest} is {}", phase.as_str());
+    }
     let missing = || {
         let message = format!("release {} has none in namespace {}", place.release, place.namespace);
         Failure::new(&codes::NO_CERTIFICATE, message)

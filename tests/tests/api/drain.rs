@@ -222,6 +222,8 @@ fn bad_input_is_found_before_anything_is_closed() {
         "spec": {"selector": {"matchLabels": labels}, "template": template}}));
     let target = |name: &str| json!({"namespace": "default", "name": name});
     let redirect = json!({"redirect": {"namespace": "default", "name": "front", "selector": {"app": "new"}}});
+    let mut to_intake = redirect.clone();
+    to_intake["redirect"]["selector"]["app"] = "intake".into();
     for (drain, more, said) in [
         (json!({"sources": [queue(), absent]}), "", "DW103 Source gone: there is no Deployment default/gone"),
         (json!({"sources": [queue()], "intake": [{"scale": target("gone")}]}), "", "DW105 Deployment default/gone"),
@@ -242,6 +244,11 @@ fn bad_input_is_found_before_anything_is_closed() {
         ),
         (json!({"sources": [unstoppable]}), "", "DW103 Source node: DaemonSet default/agent never stops"),
         (json!({"intake": [{"scale": target("intake")}]}), "--require-proof", "DW110 Source drain"),
+        (
+            json!({"sources": [queue()], "intake": [to_intake, {"scale": target("intake")}]}),
+            "",
+            "DW108 Deployment default/intake: Service default/front is redirected to its pods in the same run",
+        ),
         (
             json!({"sources": [queue()], "intake": [redirect]}),
             "",

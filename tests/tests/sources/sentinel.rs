@@ -174,6 +174,7 @@ fn a_stream_that_takes_no_sentinel_is_said_at_the_start() {
         (json!({}), "audit.sentinel", "stream orders does not take subject audit.sentinel, but orders.>"),
         (json!({}), "orders.*", "\"orders.*\" is no subject that a message can have"),
         (json!({"max_msg_size": 100}), "orders.sentinel", "a sentinel has 1024 bytes, and stream orders takes 100"),
+        (json!({"no_ack": true}), "orders.sentinel", "acknowledges nothing to who publishes"),
         (json!({"subject_transform": {"src": "orders.>", "dest": "done.>"}}), "orders.sentinel", "changes subjects"),
     ] {
         let (server, client) = single(&stream);
@@ -182,6 +183,8 @@ fn a_stream_that_takes_no_sentinel_is_said_at_the_start() {
         assert!(refusal.contains(why), "{why}: {refusal}");
     }
     let (server, client) = single(&NOTHING);
+    let refusal = refused(&with_sentinel(&server, &["orders.sentinel"]), &nothing);
+    assert!(refusal.contains("stream orders has no consumer, and nobody would take a sentinel"), "{refusal}");
     client.consumer("orders", "worker", &NOTHING);
     let refusal = refused(&with_sentinel(&server, &[]), &nothing);
     assert!(refusal.contains("name one of the stream's subjects"), "{refusal}");

@@ -225,7 +225,7 @@ fn the_row_is_longer_than_the_time_of_redelivery_and_the_grace_period_is_over() 
 fn what_does_not_go_on_is_named() {
     let same = |left: u64, end: u64| (0..8).map(move |_| reading(left, end)).collect::<Vec<_>>();
     let after = Duration::from_secs(5);
-    let stalled = Verdict::Stalled { source: "orders".to_owned(), left: 3, is_intake: false, after };
+    let stalled = Verdict::Stalled { source: "orders".to_owned(), left: 3, largest: Vec::new(), is_intake: false, after };
     assert_eq!(verdict(RULES, same(3, 7)), stalled);
     let growing = (0..8).map(|round| reading(3 + round, 7)).collect();
     assert!(matches!(verdict(RULES, growing), Verdict::Stalled { left: 9, .. }));

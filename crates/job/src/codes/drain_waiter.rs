@@ -24,7 +24,7 @@ crate::codes! {
         "Create the Secret, or correct its name and key in the section `drain`. The chart allows the job to read the named Secrets.";
     pub NO_TARGET = "DW105", Refused, "The intake names an object that is not there",
         "An intake that does not exist cannot be closed, and events may come in elsewhere.",
-        "Correct its address in the section `drain`, or write `mayBeAbsent: true` if that is right in this cluster.";
+        "Correct its address in the section `drain`, or write `mayBeAbsent: true` if that is right in this cluster; a `redirect` cannot say that.";
     pub NOT_CLOSABLE = "DW106", Refused, "The intake cannot be closed in this way",
         "Only a kind with a scale can be scaled, only a CronJob can be suspended, and only a Service with a selector can be redirected.",
         "Use another kind of intake for this object: `scale`, `suspend`, `redirect` or `set`.";
@@ -32,10 +32,10 @@ crate::codes! {
         "A ScaledObject of KEDA, or a HorizontalPodAutoscaler with minReplicas 0, scales up also from zero.",
         "Pause it for the upgrade, then run again. KEDA: annotate the ScaledObject with autoscaling.keda.sh/paused-replicas: \"0\". \
          HorizontalPodAutoscaler: set minReplicas to 1.";
-    pub SAME_BREATH = "DW108", Refused, "The old side of a redirect is scaled down at the same time",
+    pub SAME_BREATH = "DW108", Refused, "A side of a redirect is scaled down at the same time",
         "A Service that is redirected still has connections to its old pods, which end with these pods only. Requests get lost when the \
-         pods end in the same moment.",
-        "Take the `scale` of this workload out of the intake; scale it down in a later upgrade, when its connections have ended.";
+         pods end in the same moment. Without the pods of the new side it leads nowhere.",
+        "Take the `scale` of this workload out of the intake; scale the old side down in a later upgrade, when its connections have ended.";
     pub NEW_SIDE = "DW109", Refused, "The new side of a redirect is not ready",
         "No pod that the new selector means is ready, or a ready one lacks a port of the Service, so the Service would lead nowhere.",
         "Start the new side and wait until its pods are ready, give them the port that the message names, or correct the selector in the section `drain`.";

@@ -134,6 +134,11 @@ pub(super) fn check(
     if config.sealed {
         return Err(format!("stream {name} is sealed, and takes no message any more"));
     }
+    if config.no_ack {
+        return Err(format!(
+            "stream {name} acknowledges nothing to who publishes (no_ack), so nobody knows whether it has a sentinel"
+        ));
+    }
     if config.subject_transform.is_some() {
         return Err(format!("stream {name} changes subjects (subject_transform), so nobody knows who would get a sentinel"));
     }

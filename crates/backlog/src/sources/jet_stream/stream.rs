@@ -37,6 +37,9 @@ pub(super) struct StreamConfig {
     pub(super) mirror: Option<Value>,
     #[serde(default)]
     pub(super) sealed: bool,
+    /// Whoever publishes gets no acknowledgement.
+    #[serde(default)]
+    pub(super) no_ack: bool,
     #[serde(default)]
     pub(super) discard: Discard,
     /// Limits; none where they are 0 or less.

@@ -202,9 +202,9 @@ fn is_one_number<C: sqlx::Column>(columns: &[C]) -> Result<(), String> {
     };
     let kind = column.type_info().name().to_lowercase();
     let is_number = WHOLE.contains(&kind.trim_end_matches(" unsigned"));
-    is_number
-        .then_some(())
-        .ok_or_else(|| format!("it answers {kind}, which is no whole number; cast it to bigint if it counts something"))
+    is_number.then_some(()).ok_or_else(|| {
+        format!("it answers {kind}, which is no whole number; cast it to bigint (MySQL: signed) if it counts something")
+    })
 }
 
 /// Types of whole numbers, in both kinds of databases.
