@@ -98,6 +98,9 @@ pub enum Isolation {
     ReadCommitted,
 }
 
+/// What may be done about a name that is absent.
+const MAY_BE_ABSENT: &str = "; set whenAbsent: empty if that may be";
+
 /// Connections to the brokers of a cluster.
 pub struct Kafka {
     cluster: Cluster,
@@ -160,6 +163,10 @@ impl Source for Kafka {
     async fn read(&mut self) -> Reading {
         match self.ask().await {
             Ok(reading) => reading,
+            // To accept that as empty would be to forget what was left there.
+            Err(OpenError::Invalid(what)) if !self.known.is_empty() => {
+                Reading::unknown(what.replace(MAY_BE_ABSENT, "; it was there before"))
+            }
             Err(error) => error.into(),
         }
     }
@@ -234,9 +241,7 @@ impl Kafka {
             Some(Group { kind, .. }) if kind.eq_ignore_ascii_case("share") => {
                 Err(Fault::invalid(format!("{name} is a share group, which has no offsets that prove anything")))
             }
-            None if !accepts_absent => {
-                Err(Fault::invalid(format!("there is no group {name}; set whenAbsent: empty if that may be")))
-            }
+            None if !accepts_absent => Err(Fault::invalid(format!("there is no group {name}{MAY_BE_ABSENT}"))),
             _ => Ok(Layout { partitions, coordinator, group }),
         }
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
+use super::MAY_BE_ABSENT;
 use super::partition::Partition;
 use super::wire::Fault;
 
@@ -67,7 +68,7 @@ impl Leaders {
     pub(super) fn partitions(self, accepts_absent: bool) -> Result<Vec<Partition>, Fault> {
         let absent = self.absent.iter().find(|name| !self.topics.contains_key(name.as_str()));
         if let (Some(name), false) = (absent, accepts_absent) {
-            return Err(Fault::invalid(format!("there is no topic {name}; set whenAbsent: empty if that may be")));
+            return Err(Fault::invalid(format!("there is no topic {name}{MAY_BE_ABSENT}")));
         }
         let mut all = Vec::new();
         for (topic, Topic { id, leaders }) in self.topics {
