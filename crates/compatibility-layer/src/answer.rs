@@ -45,10 +45,24 @@ pub(crate) fn refused(dialect: Dialect, fault: &Fault, id: Option<&str>) -> Answ
         Dialect::Bus => json(status, &document(&Words::of_bus(fault, id), status, true)),
         Dialect::CloudEvents => text(status, &fault.message(id)),
     };
+    with_retry_after(&mut answer, fault);
+    answer
+}
+
+/// Answers a batch whose event with this number, from 1 on, is not accepted. Those before it were.
+pub(crate) fn refused_in_batch(fault: &Fault, number: usize, count: usize, id: &str) -> Answer {
+    let (what, before) = (fault.message(None), number - 1);
+    let said =
+        format!("event {number} of {count}, {id}: {what}; {before} before it were delivered: send the whole batch again");
+    let mut answer = text(fault.status(), &said);
+    with_retry_after(&mut answer, fault);
+    answer
+}
+
+fn with_retry_after(answer: &mut Answer, fault: &Fault) {
     if let Some(seconds) = fault.retry_after() {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    answer
 }
 
 /// Answers a request for an unknown path, or with a wrong method.

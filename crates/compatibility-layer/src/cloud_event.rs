@@ -65,11 +65,14 @@ fn is_name(name: &str) -> bool {
 fn binary(headers: &HeaderMap, content_type: &str, body: &Bytes) -> Event {
     let mut attributes: BTreeMap<String, String> = in_headers(headers).collect();
     let mut take = |name: &str| attributes.remove(name).unwrap_or_default();
+    let [id, source, name, spec_version] = ["id", "source", "type", "specversion"].map(&mut take);
+    // What else is no extension stands elsewhere: the data is the body.
+    attributes.retain(|name, _| !FIELDS.contains(&name.as_str()));
     Event {
-        id: take("id"),
-        source: take("source"),
-        name: take("type"),
-        spec_version: take("specversion"),
+        id,
+        source,
+        name,
+        spec_version,
         content_type: Some(content_type.to_owned()).filter(|text| !text.is_empty()),
         attributes,
         data: body.clone(),

@@ -30,6 +30,13 @@ pub(crate) struct Event {
 pub(crate) const FIELDS: [&str; 7] = ["id", "source", "type", "specversion", "datacontenttype", "data", "data_base64"];
 
 impl Event {
+    /// The same without an attribute.
+    pub(crate) fn without(&self, attribute: &str) -> Self {
+        let mut event = self.clone();
+        event.attributes.remove(attribute);
+        event
+    }
+
     /// Headers of the binary mode.
     pub(crate) fn headers(&self) -> HeaderMap {
         let own = [("id", &self.id), ("source", &self.source), ("type", &self.name), ("specversion", &self.spec_version)];

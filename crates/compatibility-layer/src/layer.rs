@@ -110,10 +110,10 @@ impl Layer {
             ["publish"] => Api::CloudEvents,
             ["v1", "events"] => Api::Legacy(Service::Bus(source_id), Version::V1),
             ["v2", "events"] => Api::Legacy(Service::Bus(None), Version::V2),
-            [application, "v1", "events"] if !application.is_empty() => {
+            [application, "v1", "events"] if is_name(application) => {
                 Api::Legacy(Service::Application(application), Version::V1)
             }
-            [application, "v2", "events"] if !application.is_empty() => {
+            [application, "v2", "events"] if is_name(application) => {
                 Api::Legacy(Service::Application(application), Version::V2)
             }
             _ => return answer::not_here(StatusCode::NOT_FOUND),
@@ -145,12 +145,14 @@ impl Layer {
             Err(fault) => return self.refuse(api, api.application(), &fault, None),
         };
         let trace = Trace::of(headers);
-        for event in &events {
+        for (number, event) in (1..).zip(&events) {
             let started = Instant::now();
             let sent = self.targets.send(api.origin(), event, &trace).await;
             self.metrics.answered(&event.source, started.elapsed(), sent.is_ok());
             if let Err(fault) = sent {
-                return self.refuse(api, &event.source, &fault, Some(event));
+                let answer = self.refuse(api, &event.source, &fault, Some(event));
+                let count = events.len();
+                return if count == 1 { answer } else { answer::refused_in_batch(&fault, number, count, &event.id) };
             }
         }
         for event in &events {
@@ -198,6 +200,12 @@ impl Layer {
         };
         timeout(self.limits.body_timeout, reading).await.unwrap_or(Err(Fault::Slow))
     }
+}
+
+/// Whether an Application can have this name: then it becomes the source of its events, as it stands in the path.
+fn is_name(application: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !application.is_empty() && application.bytes().all(is_plain)
 }
 
 impl<'r> Api<'r> {

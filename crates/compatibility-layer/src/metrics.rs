@@ -17,6 +17,9 @@ use crate::fault::Fault;
 /// Applications with lines of their own. A large Kyma has some dozens.
 const MOST_APPLICATIONS: usize = 100;
 
+/// Longest name with a line of its own: that of an Application is one of a Kubernetes object.
+const LONGEST_NAME: usize = 253;
+
 /// The line of all further ones.
 const OTHERS: &str = "";
 
@@ -108,7 +111,7 @@ impl Metrics {
 
     fn name(&self, application: &str) {
         let mut named = self.named.borrow_mut();
-        if named.len() < MOST_APPLICATIONS && !named.contains(application) {
+        if named.len() < MOST_APPLICATIONS && application.len() <= LONGEST_NAME && !named.contains(application) {
             named.insert(application.to_owned());
         }
     }

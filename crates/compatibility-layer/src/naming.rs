@@ -19,6 +19,9 @@ const LONGEST_SOURCE: usize = 64;
 /// Longest type that it takes.
 const LONGEST_TYPE: usize = 127;
 
+/// Longest subject, in bytes. A line of NATS has at most 4,096 (`max_control_line`); a longer one ends the connection, with the events of others.
+const LONGEST_SUBJECT: usize = 1024;
+
 /// Which API an event came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -54,6 +57,8 @@ pub(crate) struct Naming {
 impl Naming {
     /// The event as it is called there.
     pub(crate) fn name(&self, origin: Origin, event: &Event) -> Result<Event, Fault> {
+        // Whoever publishes an event again that he has received has it, too.
+        let event = &event.without(ORIGINAL_TYPE);
         let version = event.attributes.get(TYPE_VERSION).map_or("", String::as_str);
         let has_prefix = event_type::has_prefix(&event.name, &self.type_prefix);
         let named = match (origin, self.flow) {
@@ -107,6 +112,9 @@ impl Naming {
         match limits.into_iter().find(|(_, name, most)| name.chars().count() > *most) {
             Some((what, name, most)) if self.backend == Backend::EventMesh => {
                 Err(Fault::Payload(format!("{what} {name} must not exceed {most} characters")))
+            }
+            _ if self.backend == Backend::JetStream && self.subject(named).len() > LONGEST_SUBJECT => {
+                Err(Fault::Payload(format!("source and type are longer than a subject of {LONGEST_SUBJECT} bytes")))
             }
             _ => Ok(()),
         }

@@ -53,9 +53,11 @@ impl Targets {
         self.own.keys()
     }
 
-    /// Whether events can be sent, as far as that is known without sending one.
+    /// Whether events can be sent to one of them, as far as that is known without sending one. A pod that is not ready gets no event for any
+    /// Application.
     pub(crate) fn are_ready(&self) -> bool {
-        self.common.iter().chain(self.own.values()).all(Target::is_ready)
+        let mut targets = self.common.iter().chain(self.own.values()).peekable();
+        targets.peek().is_none() || targets.any(Target::is_ready)
     }
 
     /// Sends the event, and waits until its target has it.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
 
 use crate::configuration::{Api, Connections, Stream};
 
@@ -31,10 +33,13 @@ pub fn micros_now() -> u64 {
 }
 
 impl Numbered {
-    /// Its id, the same however often it is sent.
+    /// Its id, the same however often it is sent: a UUID, because Kyma takes no other.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}-{}-{}", self.run, self.stream, self.number)
+        let digest = Sha256::digest(format!("{}/{}/{}", self.run, self.stream, self.number));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 
     /// How long ago it was sent. Both clocks must be the same.
@@ -101,7 +106,8 @@ mod tests {
         assert_eq!(Numbered::found(&body), Some(event.clone()));
         let (headers, body) = event.written(&Stream { api: Api::CloudEvents, ..stream }).expect("plain text");
         assert_eq!(Numbered::found(&body), Some(event.clone()));
-        assert_eq!(headers["ce-id"], "r-shop-7");
+        assert_eq!(headers["ce-id"].to_str().ok(), Some(event.id().as_str()));
+        assert_eq!((event.id().len(), Numbered { number: 8, ..event.clone() }.id() == event.id()), (36, false));
         assert_eq!(headers["ce-time"], "1970-01-01T00:00:01.000Z");
         assert_eq!(Numbered::found(b"{\"order\": 1}"), None);
         assert_eq!(event.age(1_250_000), Duration::from_millis(250));

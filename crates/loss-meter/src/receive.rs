@@ -29,6 +29,9 @@ use crate::received::{Counter, Received};
 /// The largest request, in bytes.
 const LARGEST: usize = 1 << 20;
 
+/// How long a connection may rest: longer than Go's clients keep one (90 s), so that they end it and not we.
+const IDLE: Duration = Duration::from_secs(100);
+
 /// Headers by which brokers say that they deliver an event again.
 const REDELIVERED: [&str; 2] = ["ce-redelivered", "nats-redelivered"];
 
@@ -82,6 +85,7 @@ pub(crate) async fn run(args: &ReceiveArgs) -> anyhow::Result<ExitStatus> {
         let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
             .serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {

@@ -61,9 +61,12 @@ pub(crate) async fn run(args: &SendArgs, output: Output) -> anyhow::Result<ExitS
     let sent: Vec<(&Stream, Sent)> = configuration.streams.iter().zip(sent).collect();
     let verdict = Verdict::new(&run, &sent, &arrived);
     say(&verdict, output)?;
+    let nothing: Vec<&str> =
+        verdict.streams.iter().filter(|stream| stream.accepted == 0).map(|stream| stream.stream.as_str()).collect();
     match (verdict.missing(), verdict.doubled()) {
-        (0, 0) if verdict.streams.iter().all(|stream| stream.accepted == 0) => {
-            Err(Failure::new(&codes::NOTHING_ACCEPTED, format!("run {run}: nobody has accepted an event")).into())
+        (0, _) if !nothing.is_empty() => {
+            let message = format!("run {run}: nobody has accepted an event of {}", nothing.join(", "));
+            Err(Failure::new(&codes::NOTHING_ACCEPTED, message).into())
         }
         (0, 0) => Ok(ExitStatus::Done),
         (0, doubled) => {
@@ -204,8 +207,8 @@ async fn send_one(client: &HttpClient, stream: &Stream, event: &Numbered) -> Fat
     match timeout(ANSWER_TIMEOUT, client.request(request)).await {
         Ok(Ok(answer)) => {
             let status = answer.status();
-            // The rest of it, so that the connection can be used again.
-            let _ = Limited::new(answer.into_body(), 1 << 20).collect().await;
+            // The rest of it, so that the connection can be used again. The status counts, also where it never comes.
+            let _ = timeout(ANSWER_TIMEOUT, Limited::new(answer.into_body(), 1 << 20).collect()).await;
             if status.is_success() { Fate::Accepted } else { Fate::Refused(status) }
         }
         Ok(Err(error)) if error.is_connect() => Fate::NotConnected(innermost(&error)),
@@ -234,7 +237,14 @@ async fn settle(
 ) -> Result<(), Failure> {
     let (mut most, mut since) = (0, Instant::now());
     loop {
-        let arrived = received(client, configuration, run).await?;
+        let arrived = match received(client, configuration, run).await {
+            Err(failure) if since.elapsed() < patience => {
+                tracing::warn!("asking again: {failure}");
+                sleep(PAUSE).await;
+                continue;
+            }
+            answered => answered?,
+        };
         let missing: u64 = configuration
             .streams
             .iter()
@@ -252,7 +262,8 @@ async fn settle(
         if count > most {
             (most, since) = (count, Instant::now());
         }
-        if since.elapsed() >= patience || missing == 0 && since.elapsed() >= patience.min(PAUSE * 2) {
+        // Also when all of it is there: what comes twice may come late.
+        if since.elapsed() >= patience {
             return Ok(());
         }
         tracing::info!(arrived = count, missing, "waiting until nothing more arrives");

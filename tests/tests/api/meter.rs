@@ -143,6 +143,36 @@ fn one_event_that_a_broker_drops_is_named_and_so_is_one_that_comes_twice() {
     assert_eq!(named, 1);
 }
 
+/// As Kyma's own services would: they take no id but a UUID.
+#[test]
+fn the_compatibility_layer_takes_what_the_meter_sends_on_both_of_its_apis() {
+    let scene = Scene::new();
+    let (config, port) = (scene.folder.path().join("layer.yaml"), free_port());
+    let target = format!("{{target: {{http: {{url: 'http://{}/orders'}}}}}}", scene.address);
+    std::fs::write(&config, format!("apiVersion: fairlead.dev/v1\nkind: Configuration\nlayer: {target}\n"))
+        .expect("written");
+    let mut command = job("compatibility-layer");
+    command
+        .env("HOME", scene.folder.path())
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"])
+        .arg(&config);
+    let _layer = Watched::start_until(&mut command, "listening");
+    let stream = |name: &str, path: &str, api: &str| {
+        json!({"name": name, "url": format!("http://127.0.0.1:{port}/{path}"), "api": api, "source": "shop", "type": "order.created",
+            "typeVersion": "v1", "rate": 200, "subscriptions": ["orders"]})
+    };
+    let streams = [stream("legacy", "shop/v1/events", "legacy"), stream("events", "publish", "cloudEvents")];
+    let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "LossMeter", "streams": streams,
+        "receivers": [format!("http://{}", scene.address)]});
+    std::fs::write(scene.file(), document.to_string()).expect("written");
+    let mut command = job("loss-meter");
+    command.args(["send", "--count", "100", "--settle", "1s", "-o", "json", "--config"]).arg(scene.file());
+    let verdict = run(&mut command, "").expect(0).json();
+    for stream in verdict["streams"].as_array().expect("a list") {
+        assert_eq!((&stream["accepted"], &stream["faults"]), (&json!(100), &json!({})));
+    }
+}
+
 #[test]
 fn a_subscriber_that_is_down_is_told_from_one_that_was_never_sent_anything() {
     let scene = Scene::new();

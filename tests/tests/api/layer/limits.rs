@@ -90,6 +90,6 @@ fn an_event_whose_turn_does_not_come_in_time_is_not_said_to_be_delivered() {
     // Its turn comes with the end of the first one's, or not at all.
     let answer = read(second);
     assert!([429, 504].contains(&answer.status), "{answer:?}");
-    let is_delivered = sink.received().len() == 2;
-    assert_eq!(answer.status == 504, is_delivered, "{answer:?}");
+    // After a 504 it may be, or it may be on its way.
+    assert!(answer.status == 504 || sink.received().len() == 1, "{answer:?}");
 }
