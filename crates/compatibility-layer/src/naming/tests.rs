@@ -147,3 +147,25 @@ fn event_mesh_takes_64_characters_of_a_source_and_127_of_a_type() {
     let long = Naming { namespace: "n".repeat(65), ..naming(Backend::EventMesh, Flow::Current) };
     assert!(long.name(Origin::Legacy, &legacy_event("shop")).is_err());
 }
+
+/// Somebody publishes an event again that he has received: the attribute that the layer gave it says nothing of this way.
+#[test]
+fn what_a_publisher_says_of_the_type_before_decides_nothing() {
+    let naming = naming(Backend::JetStream, Flow::Proposed);
+    let read = |headers: &[(&str, &str)]| {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value")));
+        let events =
+            cloud_event::read(&headers.collect::<HeaderMap>(), &Bytes::from_static(DATA.as_bytes())).expect("an event");
+        naming.name(Origin::CloudEvent, &events[0]).map(|named| naming.subject(&named)).map_err(|fault| fault.message(None))
+    };
+    let again = [UNDER_PREFIX, &[("ce-originaltype", "x"), ("ce-data", "foo")]].concat();
+    assert_eq!(read(&again), Ok("kyma.sap.kyma.custom.commercemock.order.created.v1".to_owned()));
+    assert_eq!(read(&again), read(UNDER_PREFIX));
+    // A line of NATS would be too long, and its connection end.
+    let long = format!("order.{}.v1", "x".repeat(5000));
+    let mut too_long = BEHIND_SOURCE.to_vec();
+    too_long[1] = ("ce-type", &long);
+    assert!(read(&too_long).expect_err("too long").contains("longer than a subject of 1024 bytes"));
+}

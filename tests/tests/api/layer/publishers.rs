@@ -108,6 +108,12 @@ fn cloud_events_are_passed_on_as_they_are() {
         (r#"{"foo":"binary-mode"}"#, r#"{"foo":"structured"}"#)
     );
     layer.expect_count("fairlead_layer_events_accepted_total{application=\"commercemock\"} 4");
+    // Who obeys sends all of it again.
+    sink.set(Manner::Status(500));
+    let refused =
+        layer.post("/publish", &["content-type: application/cloudevents-batch+json"], batch.as_bytes()).expect(502);
+    let said = "; 0 before it were delivered: send the whole batch again";
+    assert!(refused.body.starts_with("event 1 of 2, 3: ") && refused.body.trim_end().ends_with(said), "{refused:?}");
 }
 
 #[test]
