@@ -77,8 +77,8 @@ pub trait Source {
     fn renew(&mut self) {}
 
     /// The intake is closed: a reading that comes publishes a sentinel with this id where the configuration asks for one, once. From then on
-    /// nothing is empty before every reader has come past it. The same id again means the same sentinel. Another id means another sentinel in
-    /// its place, behind what has come since.
+    /// nothing is empty before every reader has come past it. The same id again means the same sentinel. Another id means another sentinel
+    /// wherever something has come behind that one.
     fn order_sentinel(&mut self, _id: &str) {}
 }
 

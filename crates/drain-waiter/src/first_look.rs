@@ -47,7 +47,7 @@ pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Op
                     redelivery = redelivery.max(reading.redelivery.unwrap_or_default());
                     shows_moves |= !reading.ends.is_empty();
                     for warning in &reading.warnings {
-                        plan.warn(codes::NEARLY.finding(target(&reader.watched.name), redact::text(warning)));
+                        plan.warn(codes::NEARLY.finding(target(&reader.watched.name), warning.clone()));
                     }
                     match judge(reader, reading) {
                         Some(finding) if finding.code == codes::NOT_KNOWN_YET.id => plan.warn(finding),

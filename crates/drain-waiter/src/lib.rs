@@ -22,11 +22,11 @@
 //! publishers when everything was empty in the two rounds before, or when nothing less is left for too long. Consequence: chains of
 //! queues drain, and a publisher that goes on is found as soon as its consumers have caught up, or do not.
 //!
-//! # Decision: an event and a sentinel carry the id of the run
+//! # Decision: an event and a sentinel carry the id of the run, and a number of their own
 //!
-//! Situation: a run that is resumed does not know what the process before it has sent. Decision: it sends both again, with the same id.
-//! Consequence: JetStream keeps one sentinel within its `duplicate_window`; Kafka keeps two, which do no harm. A receiver of events that knows
-//! ids takes one; any other one must bear two.
+//! Situation: a run that is resumed does not know what came after the process before it, and a receiver that keeps its answers by id would
+//! repeat that of the old side. Decision: each try of an event and each sentinel has an id that begins with that of the run and was never
+//! used. Consequence: whoever gets them gets several; none of them proves anything for another one.
 
 pub mod args;
 mod certificate;

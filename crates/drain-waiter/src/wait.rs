@@ -53,8 +53,9 @@ impl Wait<'_> {
                 return Err(stopped(stop, &sources, &last, waiting));
             }
             intact().await?;
-            let is_first = proof.closed().is_some() && !std::mem::replace(&mut has_sentinel, proof.closed().is_some());
-            let due = if is_first { (0..self.readers.len()).collect() } else { proof.sentinels_due() };
+            let is_closed = proof.closed().is_some();
+            let due = if is_closed && !has_sentinel { (0..self.readers.len()).collect() } else { proof.sentinels_due() };
+            has_sentinel |= is_closed;
             let id = format!("{}/{}", self.id, millis_now());
             for number in due {
                 self.readers[number].order_sentinel(&id);

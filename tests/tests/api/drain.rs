@@ -263,6 +263,33 @@ fn bad_input_is_found_before_anything_is_closed() {
     }
 }
 
+#[test]
+fn a_run_that_fails_does_not_hide_the_proof_that_is_in_force() {
+    let scene = Scene::new(&both());
+    scene.run(&["apply"]).expect(0);
+    scene.leave(&json!(3));
+    let failed = scene.run(&["apply", "--stall", "1s"]).expect(4).stderr;
+    assert!(failed.contains("error DW111: orders: 3 left"), "{failed}");
+    let certificate = scene.run(&["certificate"]).expect(0);
+    let (document, said) = (certificate.json(), &certificate.stderr);
+    assert_eq!((&document["phase"], &document["evidence"]["isProven"]), (&json!("Committed"), &json!(true)));
+    assert!(said.contains("this is what run 1 has seen; run 2 is RolledBack"), "{said}");
+}
+
+#[test]
+fn check_says_what_cannot_be_read_with_the_code_that_the_plan_has() {
+    let absent = |name: &str| {
+        json!({"name": name, "kubernetes": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": name,
+            "until": "stopped"}})
+    };
+    let scene = Scene::new(&json!({"sources": [queue(), absent("gone"), absent("away")]}));
+    scene.leave(&json!(3));
+    let refused = scene.run(&["check"]).expect(4);
+    assert!(refused.stdout.contains("orders: 3 left") && refused.stdout.contains("away: not known: "), "{}", refused.stdout);
+    let said = "error DW103: gone: there is no Deployment default/gone; and 1 more cannot be read";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+}
+
 fn with_set(field: &[&str], value: &Value) -> Value {
     json!({"sources": [queue()], "intake": [{"set": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default",
         "name": "intake", "field": field, "value": value}}]})

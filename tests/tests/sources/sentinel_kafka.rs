@@ -101,6 +101,22 @@ fn what_comes_behind_a_sentinel_is_told_and_another_one_comes_behind_that() {
     client.say("offset workers orders 0 9");
     let reading = source.reads("passed", |reading| reading.left == Left::Empty && reading.ends["orders/0"] == 10);
     assert!(published(&reading).is_last, "{reading:#?}");
+
+    // A partition where nothing came behind it keeps the one that it has.
+    client.say("create two 2");
+    client.say("offset both two 0 0");
+    client.say("offset both two 1 0");
+    let two = json!({"kafka": {"brokers": [server.address()], "group": "both", "topics": ["two"], "sentinel": {}}});
+    let mut source = open(&two);
+    source.order_sentinel("run-2");
+    source.becomes_left_after(2);
+    client.say("produce two 0 1");
+    client.say("offset both two 0 2");
+    client.say("offset both two 1 1");
+    assert!(!published(&source.becomes_empty()).is_last);
+    source.order_sentinel("run-2 again");
+    let sentinel = published(&source.becomes_left_after(1));
+    assert_eq!((&sentinel.positions, sentinel.is_last), (&json!({"two/0": 2, "two/1": 0}), true));
 }
 
 #[test]
