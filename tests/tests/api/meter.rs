@@ -186,6 +186,22 @@ fn a_subscriber_that_is_down_is_told_from_one_that_was_never_sent_anything() {
 }
 
 #[test]
+fn a_stream_that_nobody_accepts_is_no_good_end_of_the_others() {
+    let scene = Scene::new();
+    scene.answer("down", &json!({"status": 503}));
+    let stream = |name: &str| {
+        json!({"name": name, "url": format!("http://{}/{name}", scene.address), "api": "cloudEvents", "source": "shop", "type": "t",
+            "rate": 100, "subscriptions": [name]})
+    };
+    let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "LossMeter", "streams": [stream("up"), stream("down")],
+        "receivers": [format!("http://{}", scene.address)]});
+    std::fs::write(scene.file(), document.to_string()).expect("written");
+    let mut command = job("loss-meter");
+    let ended = run(command.args(["send", "--count", "5", "--settle", "1s", "--config"]).arg(scene.file()), "").expect(4);
+    assert!(ended.stderr.contains("nobody has accepted an event of down"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_meter_that_cannot_measure_says_so_before_it_sends() {
     let scene = Scene::new();
     let (address, folder) = (scene.address.clone(), &scene.folder);

@@ -2,7 +2,7 @@
 
 use fairlead_tests::program::{becomes, job, run};
 use fairlead_tests::servers::nats::Nats;
-use fairlead_tests::servers::process::get;
+use fairlead_tests::servers::process::{closed_port, get};
 use serde_json::{Value, json};
 
 use super::Layer;
@@ -124,4 +124,17 @@ fn a_check_says_which_target_is_not_there() {
     let said = check(&http, &["--application", "localhost,no-such-application"]).expect(4).output();
     assert!(said.contains("CL101") && said.contains("no-such-application"), "{said}");
     assert_eq!(sink.received().len(), 0, "nothing is sent");
+}
+
+/// A pod that is not ready gets no event, also of those whose target is there.
+#[test]
+fn one_application_without_its_nats_takes_no_pod_from_the_others() {
+    let sink = Sink::start(Manner::Status(202));
+    let away = format!("nats://127.0.0.1:{}", closed_port());
+    let target = format!("target: {{http: {{url: '{}'}}}}", sink.url());
+    let own = format!("applications: {{crm: {{target: {{jetStream: {{servers: ['{away}']}}}}}}}}");
+    let layer = Layer::start(&format!("{{{target}, {own}}}"), &["--target-timeout", "2s"]);
+    assert_eq!(get(layer.port, "/readyz").map(|(status, _)| status), Some(200), "{}", layer.log());
+    layer.publish("shop").expect(200);
+    assert!([503, 504].contains(&layer.publish("crm").status));
 }
