@@ -8,6 +8,7 @@
 //! - [`link`]: a way to a server that can be cut
 //! - [`printed`]: the commands that a program or a page shows
 //! - [`proxy`]: faults between a job and the API server
+//! - [`request`]: what a client has sent, for tests that play a server
 //! - [`webhook`]: an admission webhook that refuses, changes, or does not answer
 //! - [`servers`]: message brokers, databases and the like, each in a process of its own
 //! - [`state`]: all objects of some kinds, in a form that can be compared
@@ -31,6 +32,7 @@ pub mod link;
 pub mod printed;
 pub mod program;
 pub mod proxy;
+pub mod request;
 pub mod servers;
 pub mod state;
 #[cfg(test)]

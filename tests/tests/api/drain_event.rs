@@ -1,13 +1,14 @@
 //! `drain-waiter` shows where new connections lead after a redirect: an event is sent until the new side answers, or the Service leads back.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use fairlead_tests::cluster::{Lease, lease};
 use fairlead_tests::program::{Ended, PLANTED_SECRET, job, run};
+use fairlead_tests::request::read;
 use fairlead_tests::servers::process::closed_port;
 use fairlead_tests::watched::Watched;
 use rustix::process::Signal;
@@ -84,22 +85,6 @@ fn serve(connection: usize, mut stream: TcpStream, seen: &Mutex<Vec<Request>>, r
         let answer = format!("HTTP/1.1 {status} X\r\n{lines}content-length: {}\r\n\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).is_err() {
             return;
-        }
-    }
-}
-
-/// A request; none when the client has hung up.
-fn read(stream: &mut TcpStream) -> Option<(String, String)> {
-    let mut text = Vec::new();
-    loop {
-        let mut part = [0; 4096];
-        let count = stream.read(&mut part).ok().filter(|count| *count > 0)?;
-        text.extend_from_slice(&part[..count]);
-        let all = String::from_utf8_lossy(&text);
-        let Some((head, body)) = all.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length.unwrap_or(0) {
-            return Some((head.to_owned(), body.to_owned()));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::request::read;
 use fairlead_tests::servers::process::free_port;
 use fairlead_tests::watched::Watched;
 use rustix::process::Signal;
@@ -69,7 +70,7 @@ fn broken_broker(to: String, dropped: usize) -> String {
             let (to, count) = (to.clone(), Arc::clone(&count));
             std::thread::spawn(move || {
                 let mut stream = stream;
-                while let Some(request) = read(&mut stream) {
+                while let Some((_, request)) = read(&mut stream) {
                     let number = count.fetch_add(1, Ordering::Relaxed);
                     let times = usize::from(number != dropped) + usize::from(number == dropped + 1);
                     (0..times).for_each(|_| deliver(&to, &request));
@@ -88,22 +89,6 @@ fn deliver(to: &str, body: &str) {
     let head = format!("POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all((head + body).as_bytes()).expect("it reads");
     let _ = stream.read_to_end(&mut Vec::new());
-}
-
-/// The body of a request; none when the client has hung up.
-fn read(stream: &mut TcpStream) -> Option<String> {
-    let mut text = Vec::new();
-    loop {
-        let mut part = [0; 4096];
-        let count = stream.read(&mut part).ok().filter(|count| *count > 0)?;
-        text.extend_from_slice(&part[..count]);
-        let all = String::from_utf8_lossy(&text);
-        let Some((head, body)) = all.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length.unwrap_or(0) {
-            return Some(body.to_owned());
-        }
-    }
 }
 
 #[test]
