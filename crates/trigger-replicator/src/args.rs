@@ -7,6 +7,8 @@ use fairlead_driver::args::PlanArgs;
 use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, ReleaseCommand};
 
+use crate::retries::Retries;
+
 /// Every legacy Subscription gets its Trigger on the new event mesh; nothing is deleted.
 ///
 /// A Subscription of Kyma's legacy event bus becomes a Knative Trigger with the same filter and the same subscriber. Where an EventActivation lets the events of an Application into the namespace, the Broker and the Subscription that carries them there are made, too. What is there already is recognised, so it can run twice. Before the first write a snapshot is
@@ -25,6 +27,11 @@ pub struct Args {
     /// Leave this namespace alone, beside the system namespaces; may be repeated, or a list with commas.
     #[arg(long, global = true, value_name = "NAMESPACE", value_delimiter = ',', env = "FAIRLEAD_EXCLUDE_NAMESPACE")]
     pub exclude_namespace: Vec<String>,
+
+    /// How Knative delivers to each subscriber: the `delivery` of the Triggers that are made, in JSON, with retry, timeout, backoffPolicy,
+    /// backoffDelay and deadLetterSink. Triggers that are there already keep theirs. [default: as the Broker says]
+    #[arg(long, global = true, value_name = "JSON", env = "FAIRLEAD_DELIVERY")]
+    pub delivery: Option<Retries>,
 }
 
 const EXAMPLES: &str = "\

@@ -11,7 +11,7 @@ use fairlead_observe::address::other_release;
 
 use crate::existing::{Found, Namesake};
 use crate::flows::TRIGGERS;
-use crate::replicas::{REPLICATED_FROM, Replica, Replicas};
+use crate::replicas::{REPLICATED_FROM, Replica, Replicas, Template};
 
 /// So much is said of who asks for what cannot be written: it may be more than an annotation holds.
 const MAX_ASKING: usize = 300;
@@ -37,21 +37,21 @@ pub(crate) enum Entry {
 }
 
 impl Compared {
-    /// Compares the replica at this position, whose Trigger would be written in `trigger_version`.
-    pub(crate) fn of(replicas: &Replicas, index: usize, trigger_version: &str, found: &Found<'_>, release: &str) -> Self {
-        let (replica, findings) = replicas.get(index, trigger_version);
+    /// Compares the replica at this position.
+    pub(crate) fn of(replicas: &Replicas, template: &Template, index: usize, found: &Found<'_>, release: &str) -> Self {
+        let (replica, findings) = replicas.get(index, &template.api_version);
         let of_finding = |finding: Finding| {
             let is_refusal = finding.code == codes::NAME_TAKEN.id;
             if is_refusal { Entry::Refusal(finding) } else { Entry::Warning(finding) }
         };
         let mut entries: Vec<Entry> = findings.into_iter().map(of_finding).collect();
-        let is_created = compare(&replica, found, release, &mut entries);
+        let is_created = compare(&replica, template, found, release, &mut entries);
         Self { namespace: replica.delivery.namespace, source: replica.delivery.source, is_created, entries }
     }
 }
 
 /// Whether a Trigger is created.
-fn compare(replica: &Replica, found: &Found<'_>, release: &str, entries: &mut Vec<Entry>) -> bool {
+fn compare(replica: &Replica, template: &Template, found: &Found<'_>, release: &str, entries: &mut Vec<Entry>) -> bool {
     let target = &replica.target;
     let equal = found.equal(&target.name);
     let doubles: BTreeSet<&str> = equal.keys().skip(1).map(String::as_str).chain(found.overlapping()).collect();
@@ -74,7 +74,7 @@ fn compare(replica: &Replica, found: &Found<'_>, release: &str, entries: &mut Ve
             entries.push(Entry::Refusal(codes::TERMINATING.finding(target.clone(), message)));
         }
         Namesake::Absent => {
-            let image = replica.image();
+            let image = replica.image(template);
             if let Some(violation) = limits::violation(&image) {
                 entries.push(not_taken(target, &violation, replica));
                 return false;

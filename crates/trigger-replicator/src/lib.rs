@@ -8,6 +8,7 @@
 //! - `flows`: what has to be done so that Triggers get events
 //! - [`plan`]: what has to be done, and `make`: the way from a cluster or files to a plan
 //! - `step`: the step, whose changes are made in time with Knative (`pacing`), and with the `address` that a Broker has by then
+//! - [`retries`]: how Knative delivers to the subscriber of a Trigger
 //! - `carried_out`: whether all of it is to be seen, and ready
 //! - `verify`: what is missing where not, and `ready` waits for what is not ready yet
 //! - `naming`: the names of what is created
@@ -38,6 +39,7 @@ pub mod plan;
 mod ready;
 mod records;
 pub mod replicas;
+pub mod retries;
 mod step;
 mod verify;
 

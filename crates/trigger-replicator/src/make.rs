@@ -15,7 +15,8 @@ use crate::args::{Args, Command};
 use crate::existing::Existing;
 use crate::older;
 use crate::plan::{Desired, Limits, Observed, plan};
-use crate::replicas::Replicas;
+use crate::replicas::{Replicas, Template};
+use crate::retries::Retries;
 
 /// Why there is no plan.
 #[derive(Debug)]
@@ -61,7 +62,9 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
     }
     let (triggers, older) = (Existing::of(source, &replicas, &namespaces).await?, older::warning(source).await?);
     let observed = Observed { namespaces, flows: observed, triggers, older };
-    let desired = Desired { replicas, flows, trigger_version: trigger_version.unwrap_or_default() };
+    let delivery = args.delivery.as_ref().map(Retries::document);
+    let template = Template { api_version: trigger_version.unwrap_or_default(), delivery };
+    let desired = Desired { replicas, flows, template };
     let is_shown = matches!(args.command, Command::Plan(_));
     let limits = Limits { release: &args.common.release.release, concurrency: args.common.concurrency.into(), is_shown };
     Ok(plan(desired, &observed, &limits))

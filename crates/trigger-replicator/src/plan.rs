@@ -13,7 +13,7 @@ use fairlead_migration::stage::{Pacing, Stage, StageKind, UndoAt};
 use crate::compared::{Compared, Entry};
 use crate::existing::Existing;
 use crate::flows::FlowChanges;
-use crate::replicas::Replicas;
+use crate::replicas::{Replicas, Template};
 use fairlead_job::codes::trigger_replicator as codes;
 
 /// The step, named like the binary.
@@ -38,8 +38,8 @@ pub struct Desired {
     pub replicas: Replicas,
     /// The flows that bring events to Triggers.
     pub flows: Flows,
-    /// Group and version of the Triggers that are written.
-    pub trigger_version: String,
+    /// What all Triggers that are written have in common.
+    pub template: Template,
 }
 
 /// The state that was read.
@@ -57,7 +57,7 @@ pub struct Observed {
 /// Compares what should be with what there is.
 #[must_use]
 pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan {
-    let Desired { replicas, flows, trigger_version } = desired;
+    let Desired { replicas, flows, template } = desired;
     let stage = |name: &str| Stage::new(name, StageKind::Expand, UndoAt::PostRollback, limits.concurrency);
     let fed = Stage { pacing: pacing(), ..stage("Triggers, and the Subscriptions that feed them") };
     let mut plan = PlanBuilder::new(STEP, vec![stage("Brokers"), fed]);
@@ -68,7 +68,7 @@ pub fn plan(desired: Desired, observed: &Observed, limits: &Limits<'_>) -> Plan 
     let changes = FlowChanges::of(&mut plan, &flows, &observed.flows, &observed.namespaces, limits.release);
     changes.brokers.values().for_each(|change| plan.push(change));
     let (mut counts, mut awaited): (BTreeMap<(String, String), usize>, _) = (BTreeMap::new(), 0);
-    let compare = |index| Compared::of(&replicas, index, &trigger_version, &observed.triggers.get(index), limits.release);
+    let compare = |index| Compared::of(&replicas, &template, index, &observed.triggers.get(index), limits.release);
     replicas.each(compare, |compared| {
         let Compared { namespace, source, is_created, entries } = compared;
         for entry in entries {

@@ -65,6 +65,15 @@ pub struct Replica {
     labels: BTreeMap<String, String>,
 }
 
+/// What all Triggers that are made have in common.
+#[derive(Clone, Debug, Default)]
+pub struct Template {
+    /// Group and version in which they are written.
+    pub api_version: String,
+    /// How Knative delivers to their subscribers; as their Broker says, where this is none.
+    pub delivery: Option<Value>,
+}
+
 /// Everything that should be, and what was found on the way.
 #[derive(Default)]
 pub struct Replicas {
@@ -89,10 +98,10 @@ impl Replica {
 
     /// The Trigger.
     #[must_use]
-    pub fn image(&self) -> Image {
+    pub fn image(&self, template: &Template) -> Image {
         let mut labels = self.labels.clone();
         labels.insert(BROKER_LABEL.to_owned(), BROKER.to_owned());
-        json!({
+        let mut image = json!({
             "apiVersion": self.target.api_version,
             "kind": self.target.kind,
             "metadata": {
@@ -106,7 +115,11 @@ impl Replica {
                 "filter": {"attributes": BTreeMap::from(self.delivery.attributes())},
                 "subscriber": {"uri": self.delivery.endpoint.as_str()},
             },
-        })
+        });
+        if let Some(delivery) = &template.delivery {
+            image["spec"]["delivery"] = delivery.clone();
+        }
+        image
     }
 }
 

@@ -53,8 +53,10 @@ impl Step for Replication<'_> {
 
     fn told(&self) -> Told {
         let namespaces = self.args.exclude_namespace.iter();
-        let flags = namespaces.flat_map(|namespace| ["--exclude-namespace".to_owned(), namespace.clone()]).collect();
-        Told { configuration: None, flags }
+        let flags = namespaces.flat_map(|namespace| ["--exclude-namespace".to_owned(), namespace.clone()]);
+        let delivery = self.args.delivery.iter();
+        let delivery = delivery.flat_map(|delivery| ["--delivery".to_owned(), delivery.document().to_string()]);
+        Told { configuration: None, flags: flags.chain(delivery).collect() }
     }
 
     fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {

@@ -447,3 +447,15 @@ fn many_triggers_are_warned_of_where_they_are_waited_for() {
     assert_eq!(warned(300, true).as_deref(), Some(told));
     assert_eq!((warned(60, true), warned(300, false)), (None, None));
 }
+
+#[test]
+fn triggers_that_are_made_are_delivered_to_as_it_is_said_and_those_that_are_there_keep_theirs() {
+    let delivery = json!({"retry": 10, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"});
+    let flags = ["--delivery", &delivery.to_string()];
+    let made = created(&plan_with(&[subscription("a")], &flags));
+    assert_eq!(made[0]["spec"]["delivery"], delivery);
+    let without = created(&plan_with(&[subscription("a")], &[]));
+    assert_eq!(without[0]["spec"].get("delivery"), None);
+    let again = plan_with(&[subscription("a"), without[0].clone()], &flags);
+    assert_eq!((again.changes().count(), again.unchanged().len()), (0, 1));
+}
