@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := target/tools/bin
 IMAGES := target/images
-# And the one server.
-JOBS := trigger-replicator drain-waiter legacy-purger compatibility-layer
+# And the one server, and the meter.
+JOBS := trigger-replicator drain-waiter legacy-purger compatibility-layer loss-meter
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 TAG ?= dev
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -87,7 +87,7 @@ check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependenc
 	cargo fetch --quiet --locked
 	$(TOOLS)/cargo-deny --log-level error --offline check bans licenses sources
 	cd tests/cluster && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath . ./internal/... ./pause
-	cd tests/servers/stan && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath .
+	cd tests/servers && test -z "$$(gofmt -l .)" && $(GO) vet -trimpath ./...
 
 # The library is linked into the chart, and Helm says so each time it loads it.
 .PHONY: charts
@@ -135,7 +135,7 @@ node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAG
 SERVERS := target/tools/servers
 
 .PHONY: servers
-servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/legacy-bus $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
 
 $(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
 $(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
@@ -143,8 +143,9 @@ $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server:
 	@echo 'Building $(@F)'
 	@GOBIN=$(CURDIR)/$(@D) $(GO) install -trimpath -ldflags '-s -w' $(MODULE)
 
-$(SERVERS)/stan: $(wildcard tests/servers/stan/*)
-	cd tests/servers/stan && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+# A client of NATS Streaming, and Kyma's legacy event bus, played on it.
+$(SERVERS)/stan $(SERVERS)/legacy-bus: $(wildcard tests/servers/go.* tests/servers/stan/* tests/servers/legacy-bus/*)
+	cd tests/servers && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ ./$(@F)
 
 # Unpacked, not installed: no service starts, and nothing of the machine changes. Erlang looks for itself where it would be installed.
 $(SERVERS)/prometheus: DEBIAN := prometheus
@@ -226,13 +227,13 @@ target/tools/knative/crds.yaml: tests/cluster/go.mod Makefile
 
 # What the demo's pods run: the jobs, and beside them this.
 .PHONY: demo-images
-demo-images: images $(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar
+demo-images: images $(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar
 
 $(IMAGES)/mailbox.tar: $(TOOLS)/cluster
 $(IMAGES)/mailbox.tar: BINARY := $(TOOLS)/mailbox
-$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar: $(IMAGES)/%.tar: $(SERVERS)/% $(TOOLS)/cluster
-$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar: BINARY = $(SERVERS)/$(basename $(@F))
-$(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar:
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar: $(IMAGES)/%.tar: $(SERVERS)/% $(TOOLS)/cluster
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar: BINARY = $(SERVERS)/$(basename $(@F))
+$(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar:
 	@mkdir -p $(@D)
 	@$(TOOLS)/cluster image --binary $(BINARY) --reference docker.io/fairlead/$(basename $(@F)):dev --output $@
 

@@ -1,4 +1,4 @@
-module fairlead.dev/tests/stan
+module fairlead.dev/tests/servers
 
 go 1.26.0
 

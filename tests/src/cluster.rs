@@ -179,11 +179,16 @@ impl Cluster {
         });
     }
 
-    /// Loads the images of NATS Streaming and of a client of it, which the demo needs.
+    /// Loads the images of NATS Streaming and of the legacy event bus that is played on it.
     pub fn load_bus(&self) {
-        for program in ["nats-streaming-server", "stan"] {
+        for program in ["nats-streaming-server", "stan", "legacy-bus"] {
             self.load_binary(&servers::file(program));
         }
+    }
+
+    /// Loads the image of one of our programs that is no job.
+    pub fn load_program(&self, name: &str) {
+        self.load_binary(&binaries().join(name));
     }
 
     /// Makes an image of a binary, with the tag `dev`, and loads it.
@@ -229,13 +234,21 @@ impl Cluster {
     /// A socket in the network of the cluster, which is a namespace of its own: only there its API server can reach us.
     #[must_use]
     pub fn listen(&self) -> std::net::TcpListener {
+        self.inside(|| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    /// Does something in the network of the cluster, where addresses of Services lead to their pods. Sockets and processes stay where they
+    /// were made.
+    pub fn inside<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
         let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).expect("the box is there");
-        // A thread that has moved cannot be used for anything else; the socket stays where it was made.
-        let listen = move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter it");
-            std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")
-        };
-        std::thread::spawn(listen).join().expect("it listens")
+        // A thread that has moved cannot be used for anything else.
+        std::thread::scope(|scope| {
+            let moved = scope.spawn(move || {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter it");
+                what()
+            });
+            moved.join().expect("it does not fail")
+        })
     }
 
     /// A kubeconfig of an administrator.

@@ -58,6 +58,8 @@ impl Numbered {
         let (id, data) = (self.id(), json!(self));
         let body = match stream.api {
             Api::Legacy => {
+                // For the event bus, which takes events of all Applications at one address.
+                headers.insert("source-id", HeaderValue::from_str(&stream.source)?);
                 json!({"event-type": stream.event_type, "event-type-version": stream.type_version, "event-id": id,
                 "event-time": time(self.sent_micros), "data": data})
             }
