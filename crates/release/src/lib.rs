@@ -10,7 +10,7 @@
 //! - [`helm`]: where the Helm release stands, and what to tell Helm next
 //! - [`cancelled`]: whether a run is wanted any more
 //! - [`releases`]: which releases have runs
-//! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `known`, `next`: what to do; `under_way`: whether Helm's operation is; `status_text`: all of it on one screen
+//! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `known`, `next`: what to do; `under_way`: whether Helm's operation is; `left_over`: what is left of the old side; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do
 //! - [`certificate`]: what a gate has seen, as a document
 //! - [`mod@explain`]: what a code means
@@ -40,6 +40,7 @@ pub mod helm;
 mod holder;
 mod homeless;
 mod known;
+mod left_over;
 mod missing;
 mod next;
 mod one_store;

@@ -35,6 +35,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         endings,
         helm,
         stuck,
+        left_over,
         is_armed,
         next,
         ..
@@ -76,6 +77,12 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     }
     for stuck in stuck {
         out.push_str(&wrapped(&format!("  {}: {}", stuck.job, redact::text(&stuck.why))));
+    }
+    if !left_over.is_empty() {
+        out.push_str("\nLeft of the old side:\n");
+    }
+    for left in left_over {
+        out.push_str(&wrapped(&format!("  {}", left.in_words(status.place))));
     }
     if !endings.is_empty() {
         out.push_str("\nLast outcomes:\n");

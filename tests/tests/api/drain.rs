@@ -392,3 +392,29 @@ fn where_nothing_is_to_be_drained_nothing_is_done() {
     let ended = scene.run(&["apply"]).expect(0);
     assert!(ended.stdout.contains("Nothing to do"), "{}", ended.output());
 }
+
+#[test]
+fn status_says_what_is_left_of_the_old_side_and_whose_it_is() {
+    let scene = Scene::new(&both());
+    let annotations = ["meta.helm.sh/release-name=bus", "meta.helm.sh/release-namespace=kyma"];
+    scene.cluster.kubectl(&[&["annotate", "deployment", "intake"], &annotations[..]].concat()).expect(0);
+    scene.run(&["apply"]).expect(0);
+    let status = |form: &str| {
+        let mut status = job("drain-waiter");
+        run(
+            status.args(["status", "-o", form, "--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()]),
+            "",
+        )
+        .expect(0)
+    };
+    let text = status("text").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "Left of the old side: Deployment default/intake stands still. Release bus in namespace kyma has made it, and a version of \
+                    its chart without it takes it away CronJob default/reports stands still. When nobody wants to go back any more: \
+                    kubectl -n default delete cronjob reports";
+    assert!(text.contains(expected), "{text}");
+    let left = || status("json").json()["leftOver"].clone();
+    assert_eq!(left()[0]["helmRelease"], json!({"name": "bus", "namespace": "kyma"}));
+    scene.cluster.kubectl(&["scale", "deployment", "intake", "--replicas=1"]).expect(0);
+    scene.cluster.kubectl(&["delete", "cronjob", "reports"]).expect(0);
+    assert_eq!(left(), json!([]));
+}
