@@ -7,10 +7,10 @@ COPY . .
 RUN host=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo' \
        cargo build --locked --release --target "$host" -p trigger-replicator -p drain-waiter -p legacy-purger \
-       -p compatibility-layer \
+       -p compatibility-layer -p loss-meter \
     && mkdir /out \
     && install -m 0555 "target/$host/release/trigger-replicator" "target/$host/release/drain-waiter" "target/$host/release/legacy-purger" \
-       "target/$host/release/compatibility-layer" /out/
+       "target/$host/release/compatibility-layer" "target/$host/release/loss-meter" /out/
 
 FROM scratch AS trigger-replicator
 LABEL org.opencontainers.image.title=trigger-replicator org.opencontainers.image.version=0.1.0
@@ -35,3 +35,9 @@ LABEL org.opencontainers.image.title=compatibility-layer org.opencontainers.imag
 COPY --from=build /out/compatibility-layer /compatibility-layer
 USER 65532:65532
 ENTRYPOINT ["/compatibility-layer"]
+
+FROM scratch AS loss-meter
+LABEL org.opencontainers.image.title=loss-meter org.opencontainers.image.version=0.1.0
+COPY --from=build /out/loss-meter /loss-meter
+USER 65532:65532
+ENTRYPOINT ["/loss-meter"]

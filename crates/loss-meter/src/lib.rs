@@ -2,8 +2,8 @@
 //!
 //! - [`args`], [`configuration`]: what a meter is told: streams of events, and which subscription gets each
 //! - [`event`]: a numbered event, as a publisher writes it and as a subscriber finds it
-//! - `send`: sends the streams; `sent`: what became of them
-//! - `receive`: subscribers that count; `received`: what has arrived
+//! - `send`: sends the streams; `sent`: what became of them; `client`: of HTTP
+//! - `receive`: subscribers that count; `received`: what has arrived; `receivers`: asks them
 //! - `verdict`: what was lost, doubled or late, from both; `table`: the same for people
 //! - `latency`: quantiles of times
 //!
@@ -14,11 +14,13 @@
 //! a million that is missing is found and named, and nothing on the way has to be trusted.
 
 pub mod args;
+mod client;
 pub mod configuration;
 pub mod event;
 mod latency;
 mod receive;
 mod received;
+mod receivers;
 mod send;
 mod sent;
 mod table;

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 use crate::args::ReceiveArgs;
 use crate::event::{Numbered, micros_now};
@@ -46,13 +47,21 @@ struct Answer {
 }
 
 /// All subscriptions of this process.
-#[derive(Default)]
 struct Subscriptions {
+    /// Of this process.
+    instance: String,
     /// By subscription, run and stream.
     counters: BTreeMap<(String, String, String), Counter>,
     answers: BTreeMap<String, Answer>,
     /// Requests that hold no numbered event.
     others: u64,
+}
+
+impl Subscriptions {
+    fn new() -> Self {
+        let instance = Uuid::new_v4().to_string();
+        Self { instance, counters: BTreeMap::new(), answers: BTreeMap::new(), others: 0 }
+    }
 }
 
 type Shared = Arc<Mutex<Subscriptions>>;
@@ -64,7 +73,7 @@ pub(crate) async fn run(args: &ReceiveArgs) -> anyhow::Result<ExitStatus> {
         .map_err(|error| Failure::caused(&codes::NOT_LISTENING, format!("cannot listen at {}", args.listen), error))?;
     let [mut terminate, mut interrupt] = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let (shared, connections) = (Shared::default(), GracefulShutdown::new());
+    let (shared, connections) = (Arc::new(Mutex::new(Subscriptions::new())), GracefulShutdown::new());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -150,13 +159,15 @@ fn count(subscriptions: &mut Subscriptions, name: &str, headers: &HeaderMap, bod
 /// What has arrived; of one run, where one is named.
 fn report(shared: &Shared, run: Option<&str>) -> Response<Full<Bytes>> {
     let subscriptions = lock(shared);
-    let mut received = Received::default();
+    let (instance, others) = (subscriptions.instance.clone(), subscriptions.others);
+    let mut received = Received { instance, others, ..Received::default() };
     for ((name, of, _), counter) in &subscriptions.counters {
         if run.is_none_or(|run| run == of) {
             received.subscriptions.entry(name.clone()).or_default().push(counter.arrived());
         }
     }
-    let mut document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Received", "others": subscriptions.others});
+    let mut document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Received", "instance": received.instance,
+        "others": received.others});
     document["subscriptions"] = json!(received.subscriptions);
     let mut response = reply(StatusCode::OK, format!("{document}\n"));
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

@@ -15,6 +15,10 @@ use crate::latency::{Latency, Quantiles};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Received {
+    /// Of this process: another one has forgotten what came before.
+    pub(crate) instance: String,
+    /// Requests that held no numbered event.
+    pub(crate) others: u64,
     pub(crate) subscriptions: BTreeMap<String, Vec<Arrived>>,
 }
 

@@ -1,13 +1,10 @@
 //! Sends the streams, waits until nothing more arrives, and says what was lost.
 
-use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use fairlead_job::args::Output;
 use fairlead_job::codes::{loss_meter as codes, shared};
 use fairlead_job::exit::ExitStatus;
@@ -17,18 +14,16 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::args::SendArgs;
-use crate::configuration::{Configuration, Connections, Stream};
+use crate::client::{HttpClient, client, innermost};
+use crate::configuration::{Configuration, Stream};
 use crate::event::{Numbered, micros_now};
-use crate::received::{Arrived, Received};
+use crate::receivers::Receivers;
 use crate::sent::{Fate, Sent};
 use crate::table;
 use crate::verdict::Verdict;
@@ -40,24 +35,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The largest report of a receiver.
-const LARGEST_REPORT: usize = 256 << 20;
-
-type HttpClient = Client<HttpConnector, Full<Bytes>>;
-
 /// Sends, waits, compares.
 pub(crate) async fn run(args: &SendArgs, output: Output) -> anyhow::Result<ExitStatus> {
     if !matches!(output, Output::Text | Output::Json | Output::Yaml) {
         return Err(Failure::new(&shared::NO_SUCH_FORM, "a verdict comes as text, json or yaml").into());
     }
     let configuration = Configuration::read(&args.config)?;
-    let receivers = client(Connections::Kept);
-    // Who cannot be asked now could not be asked at the end.
-    received(&receivers, &configuration, "none").await?;
+    let receivers = Receivers::find(&configuration.receivers).await?;
     let run = format!("{:x}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
     let sent = send_all(&configuration, args, &run).await?;
     settle(&receivers, &configuration, &run, &sent, args.settle).await?;
-    let arrived = received(&receivers, &configuration, &run).await?;
+    let arrived = receivers.arrived(&run).await?;
     let sent: Vec<(&Stream, Sent)> = configuration.streams.iter().zip(sent).collect();
     let verdict = Verdict::new(&run, &sent, &arrived);
     say(&verdict, output)?;
@@ -96,19 +84,6 @@ fn say(verdict: &Verdict, output: Output) -> anyhow::Result<()> {
     }
     report::say(&String::from_utf8(out)?)?;
     Ok(())
-}
-
-fn client(connections: Connections) -> HttpClient {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(ANSWER_TIMEOUT));
-    let mut builder = Client::builder(TokioExecutor::new());
-    if connections == Connections::New {
-        builder.pool_max_idle_per_host(0);
-    }
-    // What was sent once may have arrived: a second try is the publisher's decision.
-    builder.retry_canceled_requests(false);
-    builder.build(connector)
 }
 
 /// Sends every stream until it is enough; what became of each, in their order.
@@ -217,19 +192,9 @@ async fn send_one(client: &HttpClient, stream: &Stream, event: &Numbered) -> Fat
     }
 }
 
-/// What the system said.
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let (mut text, mut next) = (error.to_string(), error.source());
-    while let Some(cause) = next {
-        text = cause.to_string();
-        next = cause.source();
-    }
-    text
-}
-
 /// Waits until everything that was accepted has arrived, or nothing more has for so long.
 async fn settle(
-    client: &HttpClient,
+    receivers: &Receivers,
     configuration: &Configuration,
     run: &str,
     sent: &[Sent],
@@ -237,8 +202,8 @@ async fn settle(
 ) -> Result<(), Failure> {
     let (mut most, mut since) = (0, Instant::now());
     loop {
-        let arrived = match received(client, configuration, run).await {
-            Err(failure) if since.elapsed() < patience => {
+        let arrived = match receivers.arrived(run).await {
+            Err(failure) if *failure.code == codes::NO_RECEIVER && since.elapsed() < patience => {
                 tracing::warn!("asking again: {failure}");
                 sleep(PAUSE).await;
                 continue;
@@ -269,36 +234,4 @@ async fn settle(
         tracing::info!(arrived = count, missing, "waiting until nothing more arrives");
         sleep(PAUSE).await;
     }
-}
-
-/// What all receivers have got of a run, by subscription and stream.
-async fn received(
-    client: &HttpClient,
-    configuration: &Configuration,
-    run: &str,
-) -> Result<BTreeMap<(String, String), Arrived>, Failure> {
-    let mut all = BTreeMap::<(String, String), Arrived>::new();
-    for receiver in &configuration.receivers {
-        let failed = |what: String| Failure::new(&codes::NO_RECEIVER, format!("receiver {receiver}: {what}"));
-        let url = format!("{}/?run={run}", receiver.trim_end_matches('/'));
-        let request = Request::get(url).body(Full::default()).map_err(|error| failed(error.to_string()))?;
-        let answer = async {
-            let answer = client.request(request).await.map_err(|error| innermost(&error))?;
-            let body =
-                Limited::new(answer.into_body(), LARGEST_REPORT).collect().await.map_err(|error| error.to_string())?;
-            serde_json::from_slice::<Received>(&body.to_bytes()).map_err(|error| format!("it is no loss-meter: {error}"))
-        };
-        let answer = timeout(ANSWER_TIMEOUT, answer).await.unwrap_or_else(|_| Err("no answer".to_owned()));
-        for (subscription, streams) in answer.map_err(failed)?.subscriptions {
-            for arrived in streams {
-                let key = (subscription.clone(), arrived.stream.clone());
-                let together = match all.remove(&key) {
-                    Some(before) => before.with(&arrived),
-                    None => arrived,
-                };
-                all.insert(key, together);
-            }
-        }
-    }
-    Ok(all)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::program::{Ended, becomes, job, run};
 use fairlead_tests::request::read;
 use fairlead_tests::servers::process::free_port;
 use fairlead_tests::watched::Watched;
@@ -45,6 +45,17 @@ impl Scene {
         let mut command = job("loss-meter");
         command.args(["send", "--count", "500", "--settle", "1s", "--config"]).arg(self.file()).args(more);
         run(&mut command, "")
+    }
+
+    /// How many events have arrived at the subscription orders.
+    fn received(&self) -> usize {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("it answers");
+        let report: Value = serde_json::from_str(said.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+        let counts = report["subscriptions"]["orders"][0]["timeline"].as_array().cloned().unwrap_or_default();
+        counts.iter().filter_map(|second| second["count"].as_u64()).map(|count| usize::try_from(count).unwrap_or(0)).sum()
     }
 
     /// Tells a subscription how to answer.
@@ -204,4 +215,34 @@ fn a_meter_that_cannot_measure_says_so_before_it_sends() {
     }
     let taken = run(job("loss-meter").args(["receive", "--listen", &address]), "").expect(4).stderr;
     assert!(taken.contains("error LM105: cannot listen at "), "{taken}");
+}
+
+#[test]
+fn a_receiver_that_has_forgotten_and_one_that_is_named_twice_are_no_loss_and_no_doubles() {
+    let scene = Scene::new();
+    let stream = json!({"name": "a", "url": format!("http://{}/orders", scene.address), "api": "cloudEvents", "source": "shop", "type": "t",
+        "rate": 50, "subscriptions": ["orders"]});
+    let write = |receivers: &[String]| {
+        let document =
+            json!({"apiVersion": "fairlead.dev/v1", "kind": "LossMeter", "receivers": receivers, "streams": [stream]});
+        std::fs::write(scene.file(), document.to_string()).expect("written");
+    };
+    let port = scene.address.split_once(':').expect("a port").1;
+    write(&[format!("http://{}", scene.address), format!("http://localhost:{port}")]);
+    let args = ["send", "--count", "100", "--settle", "1s", "--config"];
+    let twice = run(job("loss-meter").args(args).arg(scene.file()), "").expect(2).stderr;
+    assert!(twice.contains("error LM106: receiver http://localhost:"), "{twice}");
+
+    write(&[format!("http://{}", scene.address)]);
+    let mut sending = job("loss-meter");
+    sending.args(args).arg(scene.file()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let sending = sending.spawn().expect("it starts");
+    assert!(becomes(|| scene.received() > 10), "nothing arrives");
+    let Scene { receiver, address, .. } = scene;
+    receiver.kill();
+    let _again = Watched::start_until(job("loss-meter").args(["receive", "--listen", &address]), "listening");
+    let ended = sending.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(4), "{said}");
+    assert!(said.contains("error LM107: receiver http://127.0.0.1:"), "{said}");
 }

@@ -18,4 +18,10 @@ crate::codes! {
     pub NOT_LISTENING = "LM105", Refused, "The address is not free",
         "`receive` cannot listen at the address of --listen.",
         "Choose another address, or end what listens there.";
+    pub SAME_RECEIVER = "LM106", Usage, "Two addresses lead to one receiver",
+        "Two of `receivers` are answered by the same process, so what it has got would count twice.",
+        "Name each process of `loss-meter receive` once, by an address that leads to it alone: not by a Service with several pods.";
+    pub RESTARTED = "LM107", Refused, "A receiver has started again",
+        "Another process answers at its address than at the beginning, and has forgotten what the first one had got. So nobody knows what is missing.",
+        "See why it has ended (`kubectl describe pod`), and measure again.";
 }
