@@ -1,5 +1,6 @@
 //! Waits until a stage may be undone.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use fairlead_migration::obstacle::{Obstacle, Stop, chain};
@@ -9,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::Body;
+use serde_json::Value;
 
 use super::Objects;
 use super::settle::condition_of;
@@ -16,10 +18,16 @@ use crate::poll::{Look, Poll};
 
 impl Objects<'_> {
     pub(super) async fn wait_before_undo(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
-        let (began, (what, timeout)) = (Instant::now(), described(wait));
-        let look = async || Ok(self.look_for(wait, began).await?.map_or_else(Look::NotYet, Look::Done));
+        let (began, (what, timeout), has_told) = (Instant::now(), described(wait), Cell::new(false));
+        let look = async || {
+            let Err(why) = self.look_for(wait, began).await? else { return Ok(Look::Done(())) };
+            if !has_told.replace(true) {
+                tracing::info!(why, "on the way back, waiting for {what}");
+            }
+            Ok(Look::NotYet(why))
+        };
         let waited = Poll::of(timeout).telling(&what).until_told(stop).wait(look).await?;
-        waited.map_err(|why| Obstacle::Late { operation: format!("see {what} within {timeout:?}"), source: why.into() })
+        waited.map_err(|why| Obstacle::Late { operation: format!("wait for {what} within {timeout:?}"), source: why.into() })
     }
 
     /// Whether it is so, or why not.
@@ -27,7 +35,7 @@ impl Objects<'_> {
         Ok(match wait {
             UndoWait::Condition { target, condition, .. } => {
                 let live = self.get(target).await?.unwrap_or_default();
-                condition_of(&live, condition)
+                condition_now(&live, condition)
             }
             UndoWait::Answer { url, status, .. } => self.answer(url, *status).await,
             UndoWait::Duration { seconds } => {
@@ -49,15 +57,68 @@ impl Objects<'_> {
     }
 }
 
+/// Whether an object has a condition that is `True` now, or why not. A workload that was started a moment ago still has the status of
+/// before, and one with 0 replicas is `Available`.
+fn condition_now(live: &Value, condition: &str) -> Result<(), String> {
+    condition_of(live, condition)?;
+    let (status, generation) = (&live["status"], live["metadata"]["generation"].as_u64());
+    let observed = status["observedGeneration"].as_u64();
+    if observed.zip(generation).is_some_and(|(observed, generation)| observed < generation) {
+        return Err("its status is older than its last change".to_owned());
+    }
+    if condition != "Available" || live["spec"]["replicas"].is_null() {
+        return Ok(());
+    }
+    match (live["spec"]["replicas"].as_u64(), status["availableReplicas"].as_u64()) {
+        (Some(0), _) => Err("it has 0 replicas".to_owned()),
+        (_, None | Some(0)) => Err("none of its pods is available".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 /// What is waited for, in words, and for how long. Whoever tells it takes passwords out of addresses, as everywhere.
 fn described(wait: &UndoWait) -> (String, Duration) {
     match wait {
         UndoWait::Condition { target, condition, timeout_seconds } => {
-            (format!("{target} have condition {condition}"), Duration::from_secs(*timeout_seconds))
+            (format!("{target} to have condition {condition}"), Duration::from_secs(*timeout_seconds))
         }
         UndoWait::Answer { url, status, timeout_seconds } => {
-            (format!("{url} answer {status}"), Duration::from_secs(*timeout_seconds))
+            (format!("{url} to answer {status}"), Duration::from_secs(*timeout_seconds))
         }
-        UndoWait::Duration { seconds } => (format!("{seconds} seconds pass"), Duration::MAX),
+        UndoWait::Duration { seconds } => (format!("{seconds} seconds to pass"), Duration::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_condition_of_before_and_one_without_pods_are_not_believed() {
+        let workload = |replicas: u64, generation: u64, available: Option<u64>, is: &str| {
+            let conditions = json!([{"type": "Available", "status": is, "message": "has minimum availability."}]);
+            json!({"metadata": {"generation": generation}, "spec": {"replicas": replicas},
+                "status": {"observedGeneration": 2, "availableReplicas": available, "conditions": conditions}})
+        };
+        let said = |live: &Value| condition_now(live, "Available");
+        assert_eq!(said(&workload(2, 2, Some(1), "True")), Ok(()));
+        for (live, why) in [
+            (workload(2, 3, Some(2), "True"), "its status is older than its last change"),
+            (workload(0, 2, None, "True"), "it has 0 replicas"),
+            (workload(2, 2, None, "True"), "none of its pods is available"),
+            (workload(2, 2, Some(1), "False"), "has minimum availability."),
+            (json!({}), "the condition is not there"),
+        ] {
+            assert_eq!(said(&live), Err(why.to_owned()), "{live}");
+        }
+        // What is no workload has neither.
+        assert_eq!(
+            condition_now(&json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}), "Ready"),
+            Ok(())
+        );
+        let available = json!({"status": {"conditions": [{"type": "Available", "status": "True"}]}});
+        assert_eq!(condition_now(&available, "Available"), Ok(()));
     }
 }
