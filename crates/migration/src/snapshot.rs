@@ -80,7 +80,7 @@ impl<'a> Snapshot<'a> {
     ///
     /// [`Error::Wait`] where a stage could never be undone: then nothing of the plan is to be done.
     pub fn of(plan: &'a Plan) -> Result<Self, Error> {
-        let mut waits = plan.stages().iter().flat_map(|stage| &stage.undo_waits);
+        let mut waits = plan.stages().iter().flat_map(Stage::waits);
         if let Some(objection) = waits.find_map(UndoWait::objection) {
             return Err(Error::Wait(objection));
         }

@@ -64,14 +64,22 @@ pub struct Stage {
     /// What an undo of the stage waits for before it begins, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo_waits: Vec<UndoWait>,
+    /// What a rollback that was asked for waits for when the stage has been undone, in this order: older runs are taken back after that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone_waits: Vec<UndoWait>,
 }
 
 impl Stage {
     /// A stage without pacing and waits, settled when its objects are there.
     #[must_use]
     pub fn new(name: &str, kind: StageKind, undo_at: UndoAt, concurrency: usize) -> Self {
-        let (name, pacing, undo_waits) = (name.to_owned(), Vec::new(), Vec::new());
-        Self { name, kind, undo_at, concurrency, pacing, settled: None, cascaded: false, undo_waits }
+        let (name, pacing, undo_waits, undone_waits) = (name.to_owned(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, kind, undo_at, concurrency, pacing, settled: None, cascaded: false, undo_waits, undone_waits }
+    }
+
+    /// Everything that an undo of the stage waits for: before it begins, and when it is over.
+    pub fn waits(&self) -> impl Iterator<Item = &UndoWait> {
+        self.undo_waits.iter().chain(&self.undone_waits)
     }
 }
 
@@ -92,8 +100,8 @@ pub struct Pacing {
     pub holder_field: String,
 }
 
-/// What must be so before a stage is undone: the old intake is ready before the new one goes, the new side has drained before what
-/// feeds it goes.
+/// What must be so before a stage is undone, or before that counts: the old intake is ready before the new one goes, the new side has
+/// drained before what feeds it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum UndoWait {
@@ -168,6 +176,12 @@ mod tests {
                 {"duration": {"seconds": 5}},
             ],
         });
+        assert_eq!(serde_json::to_value(&stage).expect("plain data"), document);
+        assert_eq!(serde_json::from_value::<Stage>(document.clone()).expect("written by us"), stage);
+        // Tickets without it were written before there was such a wait.
+        let stage = Stage { undone_waits: vec![UndoWait::Duration { seconds: 40 }], ..stage };
+        let mut document = document;
+        document["undoneWaits"] = json!([{"duration": {"seconds": 40}}]);
         assert_eq!(serde_json::to_value(&stage).expect("plain data"), document);
         assert_eq!(serde_json::from_value::<Stage>(document).expect("written by us"), stage);
     }

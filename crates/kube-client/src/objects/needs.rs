@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fairlead_migration::change::{Images, owners};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_migration::stage::UndoWait;
+use fairlead_migration::stage::{Stage, UndoWait};
 
 use super::image::{patches, uid};
 use super::owners::has_same_owners;
@@ -86,7 +86,7 @@ impl Objects<'_> {
                 }
             }
         }
-        for wait in plan.stages().iter().flat_map(|stage| &stage.undo_waits) {
+        for wait in plan.stages().iter().flat_map(Stage::waits) {
             let UndoWait::Condition { target, .. } = wait else { continue };
             add(&self.resource(target)?, "get", None, target.namespace.as_ref());
         }

@@ -11,7 +11,7 @@ use super::{Part, Rest, Run, Watcher};
 use crate::change::{Action, Change, Target, Targets};
 use crate::obstacle::{Obstacle, Stop};
 use crate::progress::{FirstPart, OnDrift, Phase};
-use crate::stage::StageKind;
+use crate::stage::{Stage, StageKind, UndoWait};
 
 /// What is known while changes are taken back.
 struct Way<'a> {
@@ -102,6 +102,7 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
             } else {
                 self.restore_stage(stage, &way).await;
             }
+            self.wait_after(stage, &way).await;
         }
         // Once more: whoever deletes these may have been at it when they were looked at, and one may own another.
         if !way.left.borrow().is_empty() {
@@ -177,7 +178,27 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
         if way.ended.borrow().is_some() || !way.started[self.plan.positions(stage)].contains(&true) {
             return;
         }
-        for wait in &self.plan.stages()[stage].undo_waits {
+        self.wait_for(&self.plan.stages()[stage].undo_waits, way).await;
+    }
+
+    /// Waits for what must be so before older runs are taken back. Nobody asks for that when the run takes back its own failure: then
+    /// what the older runs have added stays.
+    async fn wait_after(&self, stage: usize, way: &Way<'_>) {
+        let has_begun = way.started[self.plan.positions(stage)].contains(&true);
+        let is_undone = has_begun && way.ended.borrow().is_none() && way.left.borrow().is_empty();
+        let Stage { name, undone_waits, .. } = &self.plan.stages()[stage];
+        if undone_waits.is_empty() || !is_undone || self.progress.asked().is_none() {
+            return;
+        }
+        tracing::info!(
+            stage = name,
+            "taken back; what it led to is given time to drain before anything older is taken back"
+        );
+        self.wait_for(undone_waits, way).await;
+    }
+
+    async fn wait_for(&self, waits: &[UndoWait], way: &Way<'_>) {
+        for wait in waits {
             let stop = || self.watcher.stop().filter(|stop| self.may_end(*stop, way.ends_at_deadline));
             if let Err(obstacle) = self.world.wait(wait, &stop).await {
                 way.ended.borrow_mut().get_or_insert(obstacle);

@@ -7,6 +7,7 @@ mod made;
 mod owners;
 mod parts;
 mod sweeps;
+mod waits;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ struct Map {
     owners: BTreeMap<&'static str, &'static str>,
     /// What an undo has waited for.
     waited: RefCell<Vec<UndoWait>>,
+    /// The objects at the last of these waits.
+    seen: RefCell<BTreeMap<String, Image>>,
 }
 
 #[async_trait(?Send)]
@@ -115,6 +118,7 @@ impl World for Map {
 
     async fn wait(&self, wait: &UndoWait, _stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         self.waited.borrow_mut().push(wait.clone());
+        self.seen.replace(self.objects.borrow().clone());
         match wait {
             UndoWait::Duration { .. } => Ok(()),
             _ => Err(Obstacle::Late { operation: "see it".into(), source: "it is not so".into() }),

@@ -83,6 +83,15 @@ impl PlanBuilder {
         self.last = Some(key);
     }
 
+    /// A stage, of which more becomes known while the plan is made: what its undo waits for, say.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such stage.
+    pub fn stage(&mut self, stage: usize) -> &mut Stage {
+        &mut self.plan.stages[stage]
+    }
+
     /// Whether the last change has the same stage and target.
     #[must_use]
     pub fn ends_with(&self, change: &Change) -> bool {
