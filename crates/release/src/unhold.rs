@@ -6,6 +6,7 @@
 //! intake opens again, but never onto a bus that is gone.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -15,12 +16,12 @@ use fairlead_kube_client::cluster::FIELD_MANAGER;
 use fairlead_kube_client::objects::{Objects, writable};
 use fairlead_kube_client::writer::Writer;
 use fairlead_migration::change::{Change, Image, Images, Target};
-use fairlead_migration::executor::Task;
+use fairlead_migration::executor::{Task, Watcher as _, World};
 use fairlead_migration::fields;
-use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::progress::{OnDrift, Phase};
 use fairlead_migration::run::{RecordedRun, Reopened};
-use fairlead_migration::stage::StageKind;
+use fairlead_migration::stage::{Stage, StageKind};
 use fairlead_migration::ticket::KUBERNETES;
 
 use crate::exclusive::{Exclusive, Waiting};
@@ -194,7 +195,8 @@ async fn end(
     let world = session.watch.guard_patiently(executor.world(work, exclusive.lock())).await?;
     let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
     let objects = Objects::new(session.cluster, discovery);
-    let mut first = None;
+    // By stage: why it cannot be undone yet, once that was waited for.
+    let (mut first, mut waited) = (None, BTreeMap::<usize, Option<String>>::new());
     // The last one first, as everything that goes back.
     for (position, change) in plan.changes_rev(0..plan.len()) {
         let stage = &plan.stages()[change.stage];
@@ -224,6 +226,20 @@ async fn end(
             }
             Hold::Unchanged if stays => stays_held(&change.target, before, session.place),
             Hold::Changed | Hold::Unchanged | Hold::Half => {
+                if let Entry::Vacant(entry) = waited.entry(change.stage) {
+                    match wait_before(&*world, stage, exclusive).await {
+                        Ok(()) => drop(entry.insert(None)),
+                        Err(obstacle @ (Obstacle::Stopped(_) | Obstacle::Unreachable { .. })) => return Err(obstacle.into()),
+                        Err(obstacle) => {
+                            entry.insert(Some(redact::text(&chain(&obstacle))));
+                            first.get_or_insert(obstacle);
+                        }
+                    }
+                }
+                if let Some(Some(why)) = waited.get(&change.stage) {
+                    lines.push(format!("{} stays held: {why}.", change.target));
+                    continue;
+                }
                 let undo = Change { images: Images::Update(after.clone(), before.clone()), ..change.clone() };
                 let task = Task { change: &undo, stage, mark: &mark, is_undo: true, on_drift: OnDrift::Stop };
                 match world.bring(&task).await {
@@ -250,6 +266,16 @@ async fn end(
         lines.push(format!("{} {what}.", change.target));
     }
     Ok(first)
+}
+
+/// Waits for what must be so before a stage is undone: the old pods serve before a Service leads back to them. No deadline ends that,
+/// because a step has failed.
+async fn wait_before(world: &dyn World, stage: &Stage, exclusive: &Exclusive<'_>) -> Result<(), Obstacle> {
+    let stop = || exclusive.stop().filter(|stop| *stop != Stop::DeadlinePassed);
+    for wait in &stage.undo_waits {
+        world.wait(wait, &stop).await?;
+    }
+    Ok(())
 }
 
 /// What stays held, why, and what whoever knows better does.
