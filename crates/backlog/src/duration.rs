@@ -10,7 +10,12 @@ pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Re
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// Reads one.
+///
+/// # Errors
+///
+/// When it is no text, or has no unit.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let invalid = |value: &Value| D::Error::custom(format!("{value} is no duration like 30s or 2m"));
     let value = Value::deserialize(deserializer)?;
     let text = value.as_str().ok_or_else(|| invalid(&value))?;

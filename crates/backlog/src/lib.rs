@@ -24,7 +24,7 @@
 
 pub mod configuration;
 pub mod connection;
-mod duration;
+pub mod duration;
 pub mod event;
 mod http;
 mod near;

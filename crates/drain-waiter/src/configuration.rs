@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use fairlead_backlog::duration;
 use fairlead_backlog::event::Event;
 use fairlead_job::codes::shared;
 use fairlead_job::configuration::{Section, section, section_of_text};
@@ -80,6 +82,12 @@ pub(crate) struct Redirect {
     pub(crate) selector: Map<String, Value>,
     /// What shows that new connections lead to the new side.
     pub(crate) event: Option<Box<Event>>,
+    /// How long the new side takes to drain when the Service leads back, before anything older is taken back.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub(crate) new_side_drains: Duration,
+    /// Only where the entry stands for each object of a kind.
+    #[serde(default)]
+    may_be_absent: bool,
 }
 
 /// A field of an object, and its value.
@@ -140,8 +148,8 @@ impl Intake {
         match self {
             Self::Scale(Workload { may_be_absent, .. })
             | Self::Suspend(Scheduled { may_be_absent, .. })
-            | Self::Set(Setting { may_be_absent, .. }) => *may_be_absent,
-            Self::Redirect(_) => false,
+            | Self::Set(Setting { may_be_absent, .. })
+            | Self::Redirect(Redirect { may_be_absent, .. }) => *may_be_absent,
         }
     }
 }
@@ -176,6 +184,9 @@ impl Drain {
             match intake {
                 Intake::Redirect(redirect) if redirect.selector.is_empty() => {
                     return Err(format!("drain.intake: {} has an empty selector, which means no pod", intake.target()));
+                }
+                Intake::Redirect(redirect) if redirect.may_be_absent => {
+                    return Err(format!("drain.intake: {}: a redirect cannot say mayBeAbsent", intake.target()));
                 }
                 Intake::Redirect(redirect) if !redirect.selector.values().all(Value::is_string) => {
                     return Err(format!("drain.intake: the selector of {} must hold texts", intake.target()));

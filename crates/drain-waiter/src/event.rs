@@ -8,11 +8,13 @@ use fairlead_job::redact;
 use fairlead_job::watch::Watch;
 use fairlead_migration::change::Target;
 use fairlead_migration::obstacle::{Obstacle, Stop, chain};
+use fairlead_observe::source::Source;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::configuration::{Drain, Intake};
 use crate::sources::Place;
+use crate::surroundings::is_absent;
 
 /// How long one answer is waited for. A connection to a pod that has just gone hangs, and the next one does not.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,12 +49,13 @@ pub(crate) struct Reached {
     pub(crate) took_millis: u64,
 }
 
-/// Sends the event of every redirect that has one.
+/// Sends the event of every redirect that has one, where its Service is there.
 pub(crate) async fn reach(drain: &Drain, place: Place<'_>, id: &str, watch: &Watch) -> Result<Vec<Reached>, Obstacle> {
-    let mut all = Vec::new();
+    let (source, mut all) = (Source::Cluster(place.cluster, place.discovery), Vec::new());
     for intake in &drain.intake {
         let Intake::Redirect(redirect) = intake else { continue };
-        if let Some(event) = &redirect.event {
+        let Some(event) = &redirect.event else { continue };
+        if !is_absent(&source, intake).await? {
             all.push(reach_one(intake.target(), event, place, id, watch).await?);
         }
     }

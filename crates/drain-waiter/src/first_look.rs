@@ -1,5 +1,6 @@
 //! The first look, before anything is closed: opens and reads every source, and says what cannot be proven, or never will be.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fairlead_backlog::event::Event;
@@ -28,10 +29,24 @@ const ATTEMPTS: usize = 3;
 /// How long the address of an event may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What the plan knows of the intake by now.
+pub(crate) struct Known {
+    /// Objects that do not exist, and need not.
+    pub(crate) absent: BTreeSet<Target>,
+    /// Services whose old connections end in this run, because every old pod does.
+    pub(crate) ending: BTreeSet<Target>,
+}
+
 /// Looks, where there is a cluster to look from: not for a plan from files. `time` is what the run has.
-pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>, time: Option<Duration>) {
+pub(crate) async fn add(
+    plan: &mut PlanBuilder,
+    options: &Options<'_>,
+    known: &Known,
+    place: Option<Place<'_>>,
+    time: Option<Duration>,
+) {
     add_what_is_missing(plan, options);
-    add_events(plan, options, place).await;
+    add_events(plan, options, known, place).await;
     for source in &options.drain.sources {
         if let Some(message) = source.sentinel() {
             plan.warn(codes::SENDS.finding(target(&source.name), message));
@@ -58,7 +73,11 @@ pub(crate) async fn add(plan: &mut PlanBuilder, options: &Options<'_>, place: Op
                 Err(finding) => plan.refuse(finding),
             }
         }
-        let is_seen_to_close = |intake: &Intake| matches!(intake, Intake::Scale(_) | Intake::Suspend(_));
+        let is_seen_to_close = |intake: &Intake| match intake {
+            Intake::Scale(_) | Intake::Suspend(_) => true,
+            Intake::Redirect(_) => known.ending.contains(&intake.target()) || known.absent.contains(&intake.target()),
+            Intake::Set(_) => false,
+        };
         if !shows_moves && !options.drain.sources.is_empty() && !options.drain.intake.iter().all(is_seen_to_close) {
             let what = if events(options).next().is_some() {
                 "a redirect or a field does not end connections that are open; an event shows only where new ones lead"
@@ -88,8 +107,8 @@ fn sends(event: &Event) -> String {
 }
 
 /// Whether every event can be sent, and shows what it is to show. None is sent.
-async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, place: Option<Place<'_>>) {
-    for (service, event) in events(options) {
+async fn add_events(plan: &mut PlanBuilder, options: &Options<'_>, known: &Known, place: Option<Place<'_>>) {
+    for (service, event) in events(options).filter(|(service, _)| !known.absent.contains(service)) {
         if !event.tells_sides_apart() {
             let message = format!("the event expects {}, which the old side may answer as well", event.wanted());
             plan.warn(codes::SAME_ANSWER.finding(service.clone(), message));

@@ -2,7 +2,7 @@
 //!
 //! - [`args`], `configuration`, `options`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
 //! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
-//!   - `intake`: what closing makes of an object; `surroundings`: autoscalers, and both sides of a redirect
+//!   - `intake`: what closing makes of an object; `setting`: whether a field can be set; `surroundings`: autoscalers, and both sides of a redirect
 //! - `first_look`: every source is opened and read before anything is closed
 //! - `sources`: what can be read, and each reading; `readers`: all that is read of a drain
 //! - `proof`: whether the readings so far prove an empty backlog; `certificate`: the same as a document, and whether one holds; `passage`: of it a sentinel
@@ -42,13 +42,14 @@ mod plan;
 mod progress;
 mod proof;
 mod readers;
+mod setting;
 mod sources;
 mod stages;
 mod step;
 mod surroundings;
 mod wait;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use fairlead_driver::apply;
@@ -106,7 +107,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             };
             let configuration = args.drain.config.is_some().then_some(drain.document);
             let (options, flags) = (Options::new(&args, &drain.content), args.drain.flags());
-            let step = Draining { session: &session, options, configuration, flags, evidence: RefCell::default() };
+            let step = Draining {
+                session: &session,
+                options,
+                configuration,
+                flags,
+                evidence: RefCell::default(),
+                redirected: Cell::default(),
+                reached: RefCell::default(),
+            };
             apply::apply(&session, arguments, &step).await
         }
         Command::Certificate { verify: Some(file) } => verify(file),

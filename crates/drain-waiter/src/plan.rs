@@ -1,59 +1,28 @@
 //! Puts a plan together: which objects of the intake change, and what speaks against the drain. Every source is opened here, before anything
 //! is closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fairlead_job::codes::drain_waiter as codes;
-use fairlead_kube_client::objects::Objects;
 use fairlead_migration::change::{Change, Image, Images, Target};
-use fairlead_migration::fields;
-use fairlead_migration::finding::{Finding, Unchanged};
+use fairlead_migration::finding::Unchanged;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
-use crate::configuration::{Intake, Redirect, Setting};
-use crate::first_look;
+use crate::configuration::{Intake, Redirect};
+use crate::first_look::{self, Known};
 use crate::intake::{Closing, rivals};
 use crate::options::{Options, STEP};
+use crate::setting::rehearsed;
 use crate::sources::{Place, target as source_target};
-use crate::stages::{HOLDS, SWITCHES, stages};
+use crate::stages::{HOLDS, OLD_INTAKE, SWITCHES, available, drained, stages};
 use crate::surroundings::{autoscalers, sides};
 
-/// What the API server says of a field before it is set: whether there is such a field, and whether it takes the value.
-async fn rehearsed(
-    source: &Source<'_>,
-    target: &Target,
-    setting: &Setting,
-    [before, after]: [&Image; 2],
-) -> Result<Vec<Finding>, Obstacle> {
-    let (Source::Cluster(cluster, discovery), Some(patch)) = (source, fields::diff(before, after)) else {
-        return Ok(Vec::new());
-    };
-    let name = setting.field.join(".");
-    let refused = |what: String| codes::NOT_CLOSABLE.finding(target.clone(), what);
-    let answer = Objects::new(cluster, *discovery).rehearse_update(target, &patch).await?;
-    let refusal = match answer {
-        Some(Err(why)) => {
-            // The API server quotes the whole object first.
-            let why = why.rsplit_once("\": ").map_or(why.as_str(), |(_, why)| why);
-            Some(refused(format!("field {name} cannot be {}: {why}", setting.value)))
-        }
-        Some(Ok(object)) if !fields::holds(&patch, &object) => {
-            Some(refused(format!("the API server leaves field {name} as it is")))
-        }
-        _ => None,
-    };
-    let is_new = setting.field.iter().try_fold(before, |value, name| value.get(name)).is_none();
-    let warning = || codes::NEW_FIELD.finding(target.clone(), format!("field {name} is not there today"));
-    Ok(match refusal {
-        Some(refusal) => vec![refusal],
-        None if is_new => vec![warning()],
-        None => Vec::new(),
-    })
-}
+/// What becomes of an object: its entry, and how it is before and after. By stage and object.
+type Changes<'a> = BTreeMap<(usize, Target), (&'a Intake, Image, Image)>;
 
 /// Decides what is closed. Sources are opened where there is a place to open them from: not for a plan from files.
 /// `time` is what the run has, where there is one.
@@ -64,14 +33,15 @@ pub(crate) async fn make(
     time: Option<Duration>,
 ) -> Result<Plan, Obstacle> {
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency));
-    let (drain, mut changes) = (options.drain, BTreeMap::new());
-    let (mut scaled, mut redirected, mut is_absent) = (Vec::new(), Vec::new(), true);
+    let (drain, mut changes) = (options.drain, Changes::new());
+    let (mut scaled, mut redirected, mut is_absent, mut absent) = (Vec::new(), Vec::new(), true, BTreeSet::new());
     for intake in &drain.intake {
         let (target, stage) = (intake.target(), if intake.is_switch() { SWITCHES } else { HOLDS });
         let kind = Kind::of(&target);
         let image = source.get(&kind, target.namespace.as_deref().unwrap_or_default(), &target.name).await?;
         let Some(image) = image else {
             if intake.may_be_absent() {
+                absent.insert(target.clone());
                 plan.keep(&Unchanged { target, reason: "does not exist".to_owned() });
             } else if source.api_version(&kind).is_some() {
                 plan.refuse(codes::NO_TARGET.finding(target, "it does not exist"));
@@ -113,12 +83,12 @@ pub(crate) async fn make(
         let message = "of the named intake no object exists";
         plan.warn(codes::NO_INTAKE.finding(source_target("drain"), message));
     }
-    add_surroundings(source, &mut plan, &redirected, &scaled).await?;
+    let ending = add_surroundings(source, &mut plan, &redirected, &scaled, &mut changes).await?;
     for ((stage, target), (intake, before, after)) in changes {
         let reason = intake.reason().to_owned();
         plan.push(&Change { stage, target, images: Images::Update(before, after), reason });
     }
-    first_look::add(&mut plan, options, place, time).await;
+    first_look::add(&mut plan, options, &Known { absent, ending }, place, time).await;
     if !plan.refusals().is_empty() {
         let count = plan.refusals().len();
         let refusals = if count == 1 { "1 refusal".to_owned() } else { format!("{count} refusals") };
@@ -127,24 +97,40 @@ pub(crate) async fn make(
     Ok(plan.build())
 }
 
+/// Adds what is found around the intake, and gives workloads behind a redirected Service their stage. Returns the Services whose old side
+/// ends with such workloads.
 async fn add_surroundings(
     source: &Source<'_>,
     plan: &mut PlanBuilder,
     redirected: &[(&Intake, &Redirect, Image)],
     scaled: &[(Target, Image)],
-) -> Result<(), Obstacle> {
+    changes: &mut Changes<'_>,
+) -> Result<BTreeSet<Target>, Obstacle> {
     let targets: Vec<Target> = scaled.iter().map(|(target, _)| target.clone()).collect();
     for finding in autoscalers(source, &targets).await? {
         if finding.code == codes::AUTOSCALED.id { plan.warn(finding) } else { plan.refuse(finding) }
     }
+    let (mut ending, mut longest) = (BTreeSet::new(), Duration::ZERO);
     for (intake, redirect, service) in redirected {
-        let [refusals, warnings] = sides(source, intake, redirect, service, scaled).await?;
-        for finding in refusals {
+        let sides = sides(source, intake, redirect, service, scaled).await?;
+        for finding in sides.refusals {
             plan.refuse(finding);
         }
-        for finding in warnings {
+        for finding in sides.warnings {
             plan.warn(finding);
         }
+        for old in sides.old {
+            let Some(change) = changes.remove(&(HOLDS, old.clone())) else { continue };
+            plan.stage(SWITCHES).undo_waits.extend(available(&old, &change.1));
+            changes.insert((OLD_INTAKE, old), change);
+        }
+        if sides.ends {
+            ending.insert(intake.target());
+        }
+        if changes.contains_key(&(SWITCHES, intake.target())) {
+            longest = longest.max(redirect.new_side_drains);
+        }
     }
-    Ok(())
+    plan.stage(SWITCHES).undone_waits.extend(drained(longest));
+    Ok(ending)
 }

@@ -1,7 +1,8 @@
 //! The step: what this job brings to what all jobs do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fairlead_driver::step::{Step, StepKind};
@@ -23,15 +24,17 @@ use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use fairlead_release::session::Session;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::certificate::Evidence;
 use crate::closed::expect_closed;
 use crate::configuration::Intake;
-use crate::event;
+use crate::event::{self, Reached};
 use crate::options::{Options, STEP};
 use crate::plan;
 use crate::readers::readers;
 use crate::sources::Place;
+use crate::stages::is_old_intake;
 use crate::surroundings::new_side;
 use crate::wait::Wait;
 
@@ -44,7 +47,14 @@ pub(crate) struct Draining<'a> {
     /// Words of the command line that change the run.
     pub(crate) flags: Vec<String>,
     pub(crate) evidence: RefCell<Option<Evidence>>,
+    /// When this process led the last Service to the new side.
+    pub(crate) redirected: Cell<Option<Instant>>,
+    /// What has shown where new connections lead, once it was looked for.
+    pub(crate) reached: RefCell<Option<Vec<Reached>>>,
 }
+
+/// kube-proxy follows a Service within two seconds; until then a new connection may still lead to the old pods.
+const PROPAGATION: Duration = Duration::from_secs(5);
 
 impl Draining<'_> {
     fn place(&self) -> Place<'_> {
@@ -99,6 +109,50 @@ impl Draining<'_> {
         Ok(format!("{}/{}/{}", self.session.place.namespace, run.name, run.created))
     }
 
+    /// Shows where new connections lead; once in a process.
+    async fn reach(&self) -> Result<Vec<Reached>, Obstacle> {
+        if let Some(reached) = self.reached.borrow().clone() {
+            return Ok(reached);
+        }
+        let reached = event::reach(self.options.drain, self.place(), &self.id().await?, &self.session.watch).await?;
+        self.reached.replace(Some(reached.clone()));
+        Ok(reached)
+    }
+
+    /// Waits until no new connection leads to the old side any more, before its pods end.
+    async fn new_connections_lead_elsewhere(&self) -> Result<(), Obstacle> {
+        self.reach().await?;
+        // An earlier process has redirected them, maybe a moment ago.
+        let since = self.redirected.get().map(|redirected| redirected.elapsed()).unwrap_or_default();
+        let rest = PROPAGATION.saturating_sub(since);
+        tracing::info!(
+            ?rest,
+            "new connections lead to the new side; the old intake stops when kube-proxy has followed everywhere"
+        );
+        let pass = async {
+            sleep(rest).await;
+            Ok::<_, Obstacle>(())
+        };
+        self.session.watch.guard(pass).await
+    }
+
+    /// Fails when the new side of a redirect is not ready.
+    async fn expect_new_sides(&self) -> Result<(), Obstacle> {
+        let Session { cluster, discovery, .. } = self.session;
+        let source = Source::Cluster(cluster, discovery);
+        for intake in &self.options.drain.intake {
+            let Intake::Redirect(redirect) = intake else { continue };
+            let service = intake.target();
+            let namespace = service.namespace.as_deref().unwrap_or_default();
+            let image = source.get(&Kind::of(&service), namespace, &service.name).await?;
+            let Some(image) = image.or_else(|| (!intake.may_be_absent()).then(Value::default)) else { continue };
+            if let Some(Finding { target, message, .. }) = new_side(&source, &service, &image, redirect).await? {
+                return Err(Obstacle::Verdict { code: codes::NEW_SIDE.id.into(), message: format!("{target}: {message}") });
+            }
+        }
+        Ok(())
+    }
+
     /// Fails when an object of the intake was written since: it may have been open in between.
     async fn expect_untouched(&self, claim: &Claim) -> Result<(), Obstacle> {
         let Session { cluster, discovery, .. } = self.session;
@@ -130,8 +184,7 @@ impl Step for Draining<'_> {
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let rests_on = self.rests_on(plan).await?;
         let claim = Claim { rests_on: rests_on.clone(), ..Claim::default() };
-        let (id, watch) = (self.id().await?, &self.session.watch);
-        let reached = event::reach(self.options.drain, self.place(), &id, watch).await?;
+        let (id, watch, reached) = (self.id().await?, &self.session.watch, self.reach().await?);
         let readers = readers(self.options.drain, self.place());
         let wait = Wait { options: &self.options, watch, readers, rests_on, reached, id };
         let intact = async || {
@@ -176,7 +229,8 @@ fn first(refusals: &[Finding]) -> String {
     shown.join("; ") + &if more == 0 { String::new() } else { format!("; and {more} more") }
 }
 
-/// The world, and whether the new side is ready at the moment when a Service is redirected.
+/// The world, and two looks: whether the new side is ready when a Service is redirected, and whether new connections lead there when the
+/// old side stops.
 struct Guarded<'w, 'a> {
     world: Box<dyn World + 'w>,
     step: &'w Draining<'a>,
@@ -186,26 +240,19 @@ struct Guarded<'w, 'a> {
 impl World for Guarded<'_, '_> {
     async fn admit(&self, stage: &Stage) -> Result<(), Obstacle> {
         if stage.kind == StageKind::Switch {
-            let Session { cluster, discovery, .. } = self.step.session;
-            let source = Source::Cluster(cluster, discovery);
-            for intake in &self.step.options.drain.intake {
-                let Intake::Redirect(redirect) = intake else { continue };
-                let service = intake.target();
-                let namespace = service.namespace.as_deref().unwrap_or_default();
-                let image = source.get(&Kind::of(&service), namespace, &service.name).await?.unwrap_or_default();
-                if let Some(Finding { target, message, .. }) = new_side(&source, &service, &image, redirect).await? {
-                    return Err(Obstacle::Verdict {
-                        code: codes::NEW_SIDE.id.into(),
-                        message: format!("{target}: {message}"),
-                    });
-                }
-            }
+            self.step.expect_new_sides().await?;
+        } else if is_old_intake(stage) {
+            self.step.new_connections_lead_elsewhere().await?;
         }
         self.world.admit(stage).await
     }
 
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
-        self.world.bring(task).await
+        self.world.bring(task).await?;
+        if task.stage.kind == StageKind::Switch && !task.is_undo {
+            self.step.redirected.set(Some(Instant::now()));
+        }
+        Ok(())
     }
 
     async fn sweep(&self, task: &Task<'_>, next: Option<&str>) -> Result<Swept, Obstacle> {

@@ -61,68 +61,92 @@ fn scaled_by_events(scaled: &[Target], keda: &Value) -> Option<Finding> {
     (!is_paused).then(|| codes::SCALED_BY_EVENTS.finding(target(keda), message))
 }
 
-/// Findings about both sides of a redirect: the refusals, and the warnings.
+/// Both sides of a redirect.
+#[derive(Debug, Default)]
+pub(crate) struct Sides {
+    pub(crate) refusals: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
+    /// Workloads behind the Service that are scaled in the same run: they stop when new connections lead elsewhere.
+    pub(crate) old: Vec<Target>,
+    /// Whether every pod of the old side ends with these workloads, and every connection to it.
+    pub(crate) ends: bool,
+}
+
+/// Looks at both sides of a redirect.
 pub(crate) async fn sides(
     source: &Source<'_>,
     intake: &Intake,
     redirect: &Redirect,
     service: &Image,
     scaled: &[(Target, Image)],
-) -> Result<[Vec<Finding>; 2], Obstacle> {
+) -> Result<Sides, Obstacle> {
     let target = intake.target();
     let namespace = target.namespace.as_deref();
+    let new = selector(&Value::Object(redirect.selector.clone()));
+    let is_new = |pod: &Value| new.as_ref().is_some_and(|new| new.matches(pod));
+    let of = |is_meant: &dyn Fn(&Value) -> bool| -> Vec<&(Target, Image)> {
+        let has_such_pods = |(workload, image): &&(Target, Image)| {
+            let template = json!({"metadata": image["spec"]["template"]["metadata"]});
+            workload.namespace.as_deref() == namespace && is_meant(&template)
+        };
+        scaled.iter().filter(has_such_pods).collect()
+    };
+    let mut sides = Sides::default();
+    for (workload, _) in of(&is_new) {
+        let message = format!("{target} is redirected to its pods in the same run");
+        sides.refusals.push(codes::SAME_BREATH.finding(workload.clone(), message));
+    }
+    // Files hold no pods.
+    if matches!(source, Source::Cluster(..)) {
+        sides.refusals.extend(new_side(source, &target, service, redirect).await?);
+    }
     if service["spec"]["selector"] == Value::Object(redirect.selector.clone()) {
         // It leads there already: there is no old side any more.
-        let is_cluster = matches!(source, Source::Cluster(..));
-        let refused = if is_cluster { new_side(source, &target, service, redirect).await? } else { None };
-        return Ok([refused.into_iter().collect(), Vec::new()]);
+        return Ok(sides);
     }
     let old = selector(&service["spec"]["selector"]);
     let is_old = |pod: &Value| old.as_ref().is_some_and(|old| old.matches(pod));
-    let of_old = |(workload, image): &(Target, Image)| {
-        let template = json!({"metadata": image["spec"]["template"]["metadata"]});
-        let stands = image["spec"]["replicas"] == 0;
-        (!stands && workload.namespace.as_deref() == namespace && is_old(&template)).then(|| workload.clone())
-    };
-    let mut refusals: Vec<Finding> = scaled
-        .iter()
-        .filter_map(of_old)
-        .map(|old| {
-            let message = format!("{target} leads to it, and is redirected in the same run");
-            codes::SAME_BREATH.finding(old, message)
-        })
-        .collect();
-    let new = selector(&Value::Object(redirect.selector.clone()));
-    let is_new = |pod: &Value| new.as_ref().is_some_and(|new| new.matches(pod));
-    refusals.extend(scaled.iter().filter_map(|(workload, image)| {
-        let template = json!({"metadata": image["spec"]["template"]["metadata"]});
-        let is_led_to = workload.namespace.as_deref() == namespace && is_new(&template) && !is_old(&template);
-        let message = format!("{target} is redirected to its pods in the same run");
-        is_led_to.then(|| codes::SAME_BREATH.finding(workload.clone(), message))
-    }));
-    // Files hold no pods.
-    if matches!(source, Source::Cluster(..)) {
-        refusals.extend(new_side(source, &target, service, redirect).await?);
-    }
-    let (stays, leaves) = (RefCell::new(None), Cell::new(false));
+    let stops = of(&|pod| is_old(pod) && !is_new(pod)).into_iter().filter(|(_, image)| image["spec"]["replicas"] != 0);
+    let stops: Vec<&(Target, Image)> = stops.collect();
+    let ending: Vec<Selector> = stops.iter().filter_map(|(_, image)| selector_of(image)).collect();
+    let (stays, leaves, outlives) = (RefCell::new(None), Cell::new(false), Cell::new(false));
     let look = |pod: Value| {
         if is_old(&pod) && is_new(&pod) {
             stays.borrow_mut().get_or_insert_with(|| object::name(&pod).to_owned());
         } else if is_old(&pod) {
             leaves.set(true);
+            outlives.set(outlives.get() || !ending.iter().any(|ending| ending.matches(&pod)));
         }
         None::<()>
     };
     source.find_in(&POD, namespace, look).await?;
-    let same = stays.into_inner().filter(|_| !leaves.get()).map(|pod| {
+    let stays = stays.into_inner();
+    sides.ends = !stops.is_empty() && stays.is_none() && !outlives.get();
+    sides.old = stops.into_iter().map(|(workload, _)| workload.clone()).collect();
+    let same = stays.filter(|_| !leaves.get()).map(|pod| {
         let message = format!("every pod that it leads to today, like {pod}, is one of the new side as well");
         codes::SAME_PODS.finding(target.clone(), message)
     });
     let abrupt = |pod: Value| (is_old(&pod) && !has_pre_stop(&pod)).then(|| object::name(&pod).to_owned());
     let abrupt = source.find_in(&POD, namespace, abrupt).await?;
-    let warning =
-        |pod: String| codes::ABRUPT.finding(target.clone(), format!("no container of its pod {pod} has a preStop hook"));
-    Ok([refusals, abrupt.map(warning).into_iter().chain(same).collect()])
+    let warning = |pod: String| {
+        let reset = if sides.old.is_empty() { "" } else { ", and it stops in this run: its publishers may see a reset" };
+        codes::ABRUPT.finding(target.clone(), format!("no container of its pod {pod} has a preStop hook{reset}"))
+    };
+    sides.warnings = abrupt.map(warning).into_iter().chain(same).collect();
+    Ok(sides)
+}
+
+/// The pods of a workload.
+fn selector_of(workload: &Image) -> Option<Selector> {
+    serde_json::from_value(workload["spec"]["selector"].clone()).ok()
+}
+
+/// Whether an object of the intake is not there, and need not be.
+pub(crate) async fn is_absent(source: &Source<'_>, intake: &Intake) -> Result<bool, Obstacle> {
+    let target = intake.target();
+    let get = async || source.get(&Kind::of(&target), target.namespace.as_deref().unwrap_or_default(), &target.name).await;
+    Ok(intake.may_be_absent() && get().await?.is_none())
 }
 
 /// What speaks against the new side of a redirect: no pod is ready, or a ready one lacks a port that the Service names.

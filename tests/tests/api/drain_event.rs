@@ -17,15 +17,15 @@ use tempfile::TempDir;
 
 /// What becomes of a request.
 #[derive(Clone, Copy)]
-enum Reply {
+pub(crate) enum Reply {
     /// This status with these lines of a head, and a body.
     Answer(u16, &'static str, &'static str),
     /// The connection stays open, and nothing comes.
     Silence,
 }
 
-const OLD: Reply = Reply::Answer(202, "x-side: old\r\n", "");
-const NEW: Reply = Reply::Answer(202, "x-side: new\r\n", "");
+pub(crate) const OLD: Reply = Reply::Answer(202, "x-side: old\r\n", "");
+pub(crate) const NEW: Reply = Reply::Answer(202, "x-side: new\r\n", "");
 
 /// A request, and the number of the connection that it came over.
 #[derive(Clone, Debug)]
@@ -44,13 +44,13 @@ impl Request {
 
 /// Both sides of a Service: who answers is decided for each request by its number, as kube-proxy decides it in time. It keeps every
 /// connection open for as long as the client does.
-struct Sides {
+pub(crate) struct Sides {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Sides {
-    fn start(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let requests = Arc::<Mutex<Vec<Request>>>::default();
@@ -65,7 +65,7 @@ impl Sides {
         Self { port, requests }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/events", self.port)
     }
 

@@ -25,7 +25,8 @@
 //! - `input`: files as people have them
 //! - `layer`: compatibility-layer between publishers and targets
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
-//!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_sentinel`: a message of its own
+//!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_switch`: the old side stops after that, and comes back before;
+//!   `drain_sentinel`: a message of its own
 //! - `meter`: what `loss-meter` finds
 
 mod back;
@@ -36,6 +37,7 @@ mod drain_broken;
 mod drain_bus;
 mod drain_event;
 mod drain_sentinel;
+mod drain_switch;
 mod drained;
 mod edited;
 mod fixtures;

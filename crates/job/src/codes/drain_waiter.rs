@@ -32,10 +32,10 @@ crate::codes! {
         "A ScaledObject of KEDA, or a HorizontalPodAutoscaler with minReplicas 0, scales up also from zero.",
         "Pause it for the upgrade, then run again. KEDA: annotate the ScaledObject with autoscaling.keda.sh/paused-replicas: \"0\". \
          HorizontalPodAutoscaler: set minReplicas to 1.";
-    pub SAME_BREATH = "DW108", Refused, "A side of a redirect is scaled down at the same time",
-        "A Service that is redirected still has connections to its old pods, which end with these pods only. Requests get lost when the \
-         pods end in the same moment. Without the pods of the new side it leads nowhere.",
-        "Take the `scale` of this workload out of the intake; scale the old side down in a later upgrade, when its connections have ended.";
+    pub SAME_BREATH = "DW108", Refused, "The new side of a redirect is scaled down at the same time",
+        "The new selector of a Service means pods of a workload that is to stop in the same run, so the Service would lead nowhere. The \
+         workload of the old side may stop in the same run: it does so when new connections lead to the new side.",
+        "Take the `scale` of this workload out of the intake, or correct the selector of the redirect so that it means the new side only.";
     pub NEW_SIDE = "DW109", Refused, "The new side of a redirect is not ready",
         "No pod that the new selector means is ready, or a ready one lacks a port of the Service, so the Service would lead nowhere.",
         "Start the new side and wait until its pods are ready, give them the port that the message names, or correct the selector in the section `drain`.";
@@ -98,8 +98,10 @@ crate::codes! {
         "With self-healing it writes the same fields again. The run fails if that happens while it waits.",
         "Suspend the synchronisation for the upgrade.";
     pub ABRUPT = "DW205", Done, "The old pods of a redirect end without waiting",
-        "They have no preStop hook. Connections that are kept alive end with the pods, and a request that meets the end gets lost.",
-        "Give their container a preStop hook of 5 s, and have the program finish its requests before it ends.";
+        "They have no preStop hook. A connection that is kept alive ends with its pod. A publisher whose request meets that end sees a reset, \
+         and does not know whether its event was delivered. This matters when the workload is scaled down, in this run or later.",
+        "Give their container a preStop hook of 5 s, and have the program finish its requests before it ends. Or see that the publishers \
+         send again what was reset.";
     pub NO_INTAKE = "DW206", Done, "The job closes no intake",
         "The configuration names no intake, or none of the objects that it names exists. Somebody else must have closed it; the run fails where the end position moves.",
         "Name what takes messages in `drain.intake`, unless it is closed already.";
@@ -113,7 +115,8 @@ crate::codes! {
     pub UNSEEN = "DW209", Done, "Nobody would see a message that still comes in",
         "A Service that leads elsewhere, or a field that has another value, ends no connection that is open. Only an end position that moves \
          shows that somebody still publishes, and no source has one.",
-        "Name a source with an end position: `end` of a query, `ends` of HTTP, or a broker. Or name the workload that publishes under `scale`.";
+        "Name a source with an end position: `end` of a query, `ends` of HTTP, or a broker. Or name the workload that publishes under \
+         `scale`; for a redirect that is the one behind the Service, which then stops after the redirect.";
     pub SAME_ANSWER = "DW210", Done, "The event does not tell the new side from the old one",
         "The event of a redirect expects a status only. The old side may answer the same, and then the event shows that somebody answers new \
          connections, and not who.",

@@ -1,0 +1,222 @@
+//! `drain-waiter` leads a Service to the new side, stops the old one after that, and leads back only when the old one serves again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fairlead_tests::cluster::{Cluster, Lease, lease};
+use fairlead_tests::program::{Ended, becomes, job, run};
+use fairlead_tests::watched::Watched;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::drain_event::{NEW, OLD, Sides};
+
+/// A Service that leads to a Deployment, and a pod of another one that is ready.
+fn set(cluster: &Cluster) {
+    let at = |name: &str| json!({"namespace": "default", "name": name});
+    let kinds = "deployments,services,pods,leases.coordination.k8s.io";
+    cluster.kubectl(&["delete", kinds, "--all", "-n", "default", "--force"]).expect(0);
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": at("default")}));
+    let labels = json!({"app": "old"});
+    let mut new = at("new");
+    new["labels"] = json!({"app": "new"});
+    let spec = json!({"automountServiceAccountToken": false, "containers": [{"name": "it", "image": "none"}]});
+    cluster.apply(&json!([
+        {"apiVersion": "v1", "kind": "Pod", "metadata": new, "spec": spec},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": at("old"), "spec": {"replicas": 1,
+            "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": at("front"), "spec": {"selector": labels, "ports": [{"port": 80}]}},
+    ]));
+    make_ready(cluster, "new");
+}
+
+fn make_ready(cluster: &Cluster, pod: &str) {
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
+    cluster.kubectl(&["patch", "pod", pod, "-n", "default", "--subresource=status", "--type=merge", "-p", &ready]).expect(0);
+}
+
+struct Scene<C> {
+    cluster: C,
+    folder: TempDir,
+}
+
+impl<C: std::ops::Deref<Target = Cluster>> Scene<C> {
+    fn new(cluster: C) -> Self {
+        set(&cluster);
+        let scene = Self { cluster, folder: tempfile::tempdir().expect("a temporary folder") };
+        scene.leave(0);
+        scene
+    }
+
+    fn leave(&self, left: u32) {
+        self.cluster.apply(&json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"namespace": "default", "name": "queue"}, "spec": {"leaseTransitions": left}}));
+    }
+
+    /// The Service is redirected and the old side stops; `more` is added to the redirect.
+    fn configure(&self, more: &Value, others: &Value) {
+        let mut redirect = json!({"namespace": "default", "name": "front", "selector": {"app": "new"}});
+        redirect.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
+        let queue = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": "default", "name": "queue",
+            "until": {"field": {"pointer": "/spec/leaseTransitions", "is": 0}}});
+        let intake = json!([{"scale": {"namespace": "default", "name": "old"}}, {"redirect": redirect}]);
+        let mut document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration",
+            "drain": {"sources": [{"name": "orders", "kubernetes": queue}], "intake": intake}});
+        document.as_object_mut().expect("a map").extend(others.as_object().cloned().unwrap_or_default());
+        std::fs::write(self.folder.path().join("fairlead.json"), document.to_string()).expect("written");
+    }
+
+    fn command(&self, name: &str, args: &[&str]) -> std::process::Command {
+        let mut command = job(name);
+        command.args(args).args(["--ledger-namespace", "default", "--kubeconfig", self.cluster.kubeconfig(), "--config"]);
+        command.arg(self.folder.path().join("fairlead.json"));
+        command
+    }
+
+    fn drain(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.command("drain-waiter", args);
+        command.args(["--grace-period", "1s", "--interval", "100ms"]);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        run(&mut self.drain(args), "")
+    }
+
+    fn leads_to(&self) -> Value {
+        self.cluster.get("service", "default", "front")["spec"]["selector"]["app"].clone()
+    }
+
+    fn replicas(&self) -> Value {
+        self.cluster.get("deployment", "default", "old")["spec"]["replicas"].clone()
+    }
+}
+
+fn with_event(sides: &Sides, within: &str) -> Value {
+    json!({"event": {"url": sides.url(), "within": within, "expect": {"headers": {"x-side": "new"}}}})
+}
+
+/// Publishers never leave the old pods by themselves, and may not lose them before a new connection leads elsewhere.
+#[test]
+fn the_old_side_stops_when_new_connections_lead_elsewhere_also_in_a_run_that_goes_on() {
+    let is_new = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&is_new);
+    let sides = Sides::start(move |_| if answers.load(Ordering::Relaxed) { NEW } else { OLD });
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&with_event(&sides, "1m"), &json!({}));
+    let plan = scene.run(&["plan"]).expect(0).stdout;
+    let [closed, switched, old] = ["Deployment default/old", "Service default/front", "stops for the upgrade"]
+        .map(|text| plan.find(text).expect(text));
+    assert!(switched < closed && closed < old, "{plan}");
+    assert!(!plan.contains("DW108") && !plan.contains("DW209"), "{plan}");
+
+    let looking = Watched::start_until(&mut scene.drain(&["apply"]), "not the new side yet");
+    assert_eq!((scene.leads_to(), scene.replicas()), (json!("new"), json!(1)));
+    looking.signal(Signal::TERM);
+    let (status, said) = looking.finish();
+    assert_eq!(status, Some(75), "{said:?}");
+    assert_eq!((scene.leads_to(), scene.replicas()), (json!("new"), json!(1)));
+
+    is_new.store(true, Ordering::Relaxed);
+    let said = scene.run(&["apply"]).expect(0).stderr;
+    let [reached, stopped] = ["a new connection leads to the new side", "target=Deployment default/old"]
+        .map(|text| said.find(text).unwrap_or_else(|| panic!("{text}: {said}")));
+    assert!(reached < stopped, "{said}");
+    assert_eq!((scene.leads_to(), scene.replicas()), (json!("new"), json!(0)));
+    let certificate = scene.run(&["certificate"]).expect(0).json();
+    assert_eq!(certificate["evidence"]["reached"][0]["inARow"], 3, "{certificate}");
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!((scene.leads_to(), scene.replicas()), (json!("old"), json!(1)));
+}
+
+#[test]
+fn the_old_side_goes_on_when_the_new_one_does_not_answer() {
+    let sides = Sides::start(|_| OLD);
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&with_event(&sides, "1s"), &json!({}));
+    let failed = scene.run(&["apply"]).expect(4).stderr;
+    assert!(failed.contains("error DW120: Service default/front: "), "{failed}");
+    let old = scene.cluster.get("deployment", "default", "old");
+    assert_eq!(
+        (scene.leads_to(), &old["spec"]["replicas"], &old["metadata"]["generation"]),
+        (json!("old"), &json!(1), &json!(1))
+    );
+}
+
+/// A workload whose pods are those of both sides cannot stop.
+#[test]
+fn the_new_side_does_not_stop() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    let labels = json!({"metadata": {"labels": {"tier": "front"}}}).to_string();
+    scene.cluster.kubectl(&["patch", "pod", "new", "-n", "default", "--type=merge", "-p", &labels]).expect(0);
+    let template = json!({"spec": {"template": {"metadata": {"labels": {"tier": "front"}}}}}).to_string();
+    scene.cluster.kubectl(&["patch", "deployment", "old", "-n", "default", "--type=merge", "-p", &template]).expect(0);
+    scene.configure(&json!({"selector": {"tier": "front"}}), &json!({}));
+    let refused = scene.run(&["apply"]).expect(4).stderr;
+    let said = "DW108 Deployment default/old: Service default/front is redirected to its pods in the same run";
+    assert!(refused.contains(said), "{refused}");
+    assert_eq!((scene.leads_to(), scene.replicas()), (json!("old"), json!(1)));
+}
+
+/// The pod of the old side, once its controller has made it.
+fn old_pod(cluster: &Cluster) -> String {
+    let mut name = String::new();
+    let is_there = || {
+        let pods = cluster.kubectl(&["get", "pods", "-n", "default", "-l", "app=old", "-o", "name"]).expect(0).stdout;
+        name = pods.trim().trim_start_matches("pod/").to_owned();
+        !name.is_empty()
+    };
+    assert!(becomes(is_there), "the old side has no pod");
+    name
+}
+
+/// In all three ways back: of the run's own failure, of a later step's, and one that is asked for.
+#[test]
+fn a_service_leads_back_only_when_the_old_side_serves_again() {
+    let cluster = Cluster::with_controllers();
+    let scene: Scene<&Cluster> = Scene::new(&cluster);
+    let name = "tokens.drained.example.com";
+    cluster.apply(
+        &json!([{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
+        "spec": {"group": "drained.example.com", "scope": "Namespaced", "names": {"kind": "Token", "plural": "tokens", "singular": "token"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}]),
+    );
+    assert!(becomes(|| cluster.kubectl(&["get", name, "-A"]).status == Some(0)), "the kind is not served");
+    cluster.apply(
+        &json!({"apiVersion": "drained.example.com/v1", "kind": "Token", "metadata": {"namespace": "default", "name": "one"}}),
+    );
+    let purge = json!({"purge": {"kinds": [{"group": "drained.example.com", "kind": "Token"}], "owned": "named"}});
+    scene.configure(&json!({"newSideDrains": "1s"}), &purge);
+    let serves = || {
+        make_ready(&cluster, &old_pod(&cluster));
+        let is_available = || cluster.get("deployment", "default", "old")["status"]["availableReplicas"] == 1;
+        assert!(becomes(is_available), "the old side does not become available");
+    };
+    serves();
+    // What begins when the old side stands still leads back, and not before that serves again.
+    let leads_back = |mut going: Watched, drains: bool| {
+        going.until("default/old to have condition Available");
+        assert_eq!((scene.replicas(), scene.leads_to()), (json!(1), json!("new")));
+        serves();
+        let (status, said) = going.finish();
+        assert_eq!(scene.leads_to(), "old", "{said:?}");
+        let waits = said.iter().any(|line| line.contains("what it led to is given time to drain"));
+        assert_eq!(waits, drains, "{said:?}");
+        status
+    };
+
+    scene.leave(3);
+    let failing = Watched::start_until(&mut scene.drain(&["apply", "--stall", "1s"]), "orders: 3 left");
+    assert_eq!(leads_back(failing, false), Some(4));
+
+    scene.leave(0);
+    scene.run(&["apply", "--helm-revision", "2"]).expect(0);
+    let mut later = scene
+        .command("legacy-purger", &["apply", "--helm-revision", "2", "--ready-timeout", "0s", "--require-step", "review"]);
+    assert_eq!(leads_back(Watched::start_until(&mut later, ""), false), Some(4));
+
+    scene.run(&["apply"]).expect(0);
+    let back = Watched::start_until(&mut scene.drain(&["rollback", "--last"]), "taking back");
+    assert_eq!(leads_back(back, true), Some(0));
+}
