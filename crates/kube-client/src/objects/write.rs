@@ -77,14 +77,15 @@ impl Objects<'_> {
             // Where one field is somebody else's, the others are of no use without it: a Service would lead nowhere.
             if may_have_ended {
                 let as_owned = self.as_owned_in(after, live.clone());
-                let is_theirs = |patch| wanted(subject, patch, [before, after], &as_owned, OnDrift::Stop).is_err();
+                let stops = Task { on_drift: OnDrift::Stop, ..*task };
+                let is_theirs = |patch| wanted(subject, patch, [before, after], &as_owned, &stops).is_err();
                 if parts.iter().any(|(_, patch)| is_theirs(patch)) {
                     return Ok(());
                 }
             }
             for (part, patch) in &parts {
                 let as_owned = self.as_owned_in(after, live.clone());
-                let patch = match wanted(subject, patch, [before, after], &as_owned, task.on_drift) {
+                let patch = match wanted(subject, patch, [before, after], &as_owned, task) {
                     Ok(Some(patch)) => with_owners(patch, references.as_deref()),
                     Ok(None) => continue,
                     Err(drift) => {
@@ -222,7 +223,7 @@ fn wanted(
     patch: &Value,
     [before, after]: [&Value; 2],
     live: &Value,
-    on_drift: OnDrift,
+    task: &Task<'_>,
 ) -> Result<Option<Value>, Obstacle> {
     if fields::holds(patch, live) {
         return Ok(None);
@@ -230,7 +231,15 @@ fn wanted(
     if fields::same_where_written(patch, before, live) {
         return Ok(Some(fields::for_object(patch, live, after)));
     }
-    match on_drift {
+    // Helm has applied the old manifest, which gives back some of the fields and knows nothing of the others.
+    if let Some(rest) = fields::untouched(patch, before, live).filter(|_| task.is_undo) {
+        let mut then = live.clone();
+        fields::merge(&mut then, &rest);
+        if fields::holds(patch, &then) {
+            return Ok(Some(fields::for_object(&rest, live, after)));
+        }
+    }
+    match task.on_drift {
         OnDrift::Overwrite => Ok(Some(fields::for_object(patch, live, after))),
         OnDrift::Merge => {
             let rest = fields::untouched(patch, before, live);
