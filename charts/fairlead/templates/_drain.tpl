@@ -19,6 +19,9 @@ given to one account twice.
 {{- $secrets := dict -}}
 {{- range $drain.intake -}}
 {{- include "fairlead.allowIntake" (dict "in" $back "of" .) -}}
+{{- with .each -}}
+{{- include "fairlead.allow" (dict "in" $forward "of" (include "fairlead.workload" . | fromJson) "verbs" (list "list")) -}}
+{{- end -}}
 {{- if .scale -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "autoscaling" "kind" "HorizontalPodAutoscaler") "verbs" (list "list")) -}}
 {{- include "fairlead.allow" (dict "in" $forward "of" (dict "group" "keda.sh" "kind" "ScaledObject") "verbs" (list "list")) -}}

@@ -13,7 +13,8 @@ use fairlead_observe::source::Source;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::configuration::{Drain, Intake, Redirect};
+use crate::configuration::Drain;
+use crate::entry::{Intake, Redirect};
 use crate::intake::Closing;
 use crate::surroundings::new_side;
 

@@ -3,107 +3,37 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
-use fairlead_backlog::duration;
-use fairlead_backlog::event::Event;
 use fairlead_job::codes::shared;
 use fairlead_job::configuration::{Section, section, section_of_text};
 use fairlead_job::failure::Failure;
-use fairlead_migration::change::Target;
+use fairlead_observe::source::Source;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::each::Entry;
+use crate::entry::Intake;
 use crate::sources::NamedSource;
 
 const SECTION: &str = "drain";
 const BUILT_IN: &str = include_str!("kyma-event-bus.yaml");
 
-/// What is drained, and how its intake is closed.
+/// What is drained, and how its intake is closed. As it is written, an entry of the intake may stand for many objects.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Drain {
+pub(crate) struct Drain<I = Intake> {
     /// What must be empty.
     #[serde(default)]
     pub(crate) sources: Vec<NamedSource>,
     /// What takes messages.
-    #[serde(default)]
-    pub(crate) intake: Vec<Intake>,
+    #[serde(default = "Vec::new")]
+    pub(crate) intake: Vec<I>,
     /// Only while one of these kinds is served; always, when there is none.
     #[serde(default)]
     pub(crate) only_with: Vec<Named>,
-}
-
-/// One way to close an intake.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Intake {
-    /// A workload is scaled to zero: a hold.
-    Scale(Workload),
-    /// A `CronJob` is suspended: a hold.
-    Suspend(Scheduled),
-    /// A Service leads to other pods: a switch.
-    Redirect(Redirect),
-    /// A field of any object has another value for a while: a hold.
-    Set(Setting),
-}
-
-/// The address of a workload with a scale.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Workload {
-    #[serde(default = "apps")]
-    api_version: String,
-    #[serde(default = "deployment")]
-    kind: String,
-    namespace: String,
-    name: String,
-    #[serde(default)]
-    may_be_absent: bool,
-}
-
-/// The address of a `CronJob`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Scheduled {
-    namespace: String,
-    name: String,
-    #[serde(default)]
-    may_be_absent: bool,
-}
-
-/// A Service, and which pods it leads to afterwards.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Redirect {
-    namespace: String,
-    name: String,
-    /// The whole selector.
-    pub(crate) selector: Map<String, Value>,
-    /// What shows that new connections lead to the new side.
-    pub(crate) event: Option<Box<Event>>,
-    /// How long the new side takes to drain when the Service leads back, before anything older is taken back.
-    #[serde(default, deserialize_with = "duration::deserialize")]
-    pub(crate) new_side_drains: Duration,
-    /// Only where the entry stands for each object of a kind.
-    #[serde(default)]
-    may_be_absent: bool,
-}
-
-/// A field of an object, and its value.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Setting {
-    api_version: String,
-    kind: String,
-    namespace: Option<String>,
-    name: String,
-    #[serde(default)]
-    may_be_absent: bool,
-    /// Names from the top of the object to the field.
-    pub(crate) field: Vec<String>,
-    /// What it is set to.
-    pub(crate) value: Value,
+    /// Entries that stand for no object, in words.
+    #[serde(skip)]
+    pub(crate) empty: Vec<String>,
 }
 
 /// A kind.
@@ -114,47 +44,7 @@ pub(crate) struct Named {
     pub(crate) kind: String,
 }
 
-fn apps() -> String {
-    "apps/v1".to_owned()
-}
-
-fn deployment() -> String {
-    "Deployment".to_owned()
-}
-
-impl Intake {
-    /// The object.
-    pub(crate) fn target(&self) -> Target {
-        let target = |api_version: &str, kind: &str, namespace: Option<&String>, name: &str| Target {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.cloned(),
-            name: name.to_owned(),
-        };
-        match self {
-            Self::Scale(Workload { api_version, kind, namespace, name, .. }) => {
-                target(api_version, kind, Some(namespace), name)
-            }
-            Self::Suspend(Scheduled { namespace, name, .. }) => target("batch/v1", "CronJob", Some(namespace), name),
-            Self::Redirect(Redirect { namespace, name, .. }) => target("v1", "Service", Some(namespace), name),
-            Self::Set(Setting { api_version, kind, namespace, name, .. }) => {
-                target(api_version, kind, namespace.as_ref(), name)
-            }
-        }
-    }
-
-    /// Whether nothing is wrong when the object does not exist.
-    pub(crate) fn may_be_absent(&self) -> bool {
-        match self {
-            Self::Scale(Workload { may_be_absent, .. })
-            | Self::Suspend(Scheduled { may_be_absent, .. })
-            | Self::Set(Setting { may_be_absent, .. })
-            | Self::Redirect(Redirect { may_be_absent, .. }) => *may_be_absent,
-        }
-    }
-}
-
-impl Drain {
+impl Drain<Entry> {
     /// Reads the file, or what is built in. None where the file purges other kinds and drains nothing: there is no Kyma then.
     pub(crate) fn read(file: Option<&Path>) -> Result<Option<Section<Self>>, Failure> {
         let Some(file) = file else { return Self::built_in().map(Some) };
@@ -176,44 +66,42 @@ impl Drain {
         if let Some(source) = self.sources.iter().find(|source| !names.insert(&source.name)) {
             return Err(format!("drain.sources: two are called {}", source.name));
         }
-        let mut targets = BTreeSet::new();
-        if let Some(twice) = self.intake.iter().map(Intake::target).find(|target| !targets.insert(target.clone())) {
-            return Err(format!("drain.intake: {twice} stands twice"));
-        }
-        for intake in &self.intake {
-            match intake {
-                Intake::Redirect(redirect) if redirect.selector.is_empty() => {
-                    return Err(format!("drain.intake: {} has an empty selector, which means no pod", intake.target()));
-                }
-                Intake::Redirect(redirect) if redirect.may_be_absent => {
-                    return Err(format!("drain.intake: {}: a redirect cannot say mayBeAbsent", intake.target()));
-                }
-                Intake::Redirect(redirect) if !redirect.selector.values().all(Value::is_string) => {
-                    return Err(format!("drain.intake: the selector of {} must hold texts", intake.target()));
-                }
-                Intake::Set(Setting { field, .. }) if field.is_empty() || is_not_ours(field) => {
-                    let field = field.join(".");
-                    let why = match field.as_str() {
-                        "" => "it is empty",
-                        "spec.replicas" => "use `scale`",
-                        _ => "the API server sets it, or it says which object it is",
-                    };
-                    return Err(format!("drain.intake: {}: field {field:?} cannot be set: {why}", intake.target()));
-                }
-                _ => {}
+        expect_once(self.intake.iter().filter_map(Entry::one))?;
+        self.intake.iter().try_for_each(|entry| match entry {
+            Entry::One(Intake::Redirect(redirect)) if redirect.may_be_absent => {
+                let target = Intake::Redirect(redirect.clone()).target();
+                Err(format!("drain.intake: {target}: a redirect can say mayBeAbsent only beside `each`"))
+            }
+            entry => entry.example().check(),
+        })
+    }
+
+    /// The same with an entry for each object that there is now.
+    ///
+    /// # Errors
+    ///
+    /// When the objects cannot be listed, or two entries mean the same object.
+    pub(crate) async fn expand(&self, source: &Source<'_>) -> Result<Drain, Failure> {
+        let (mut intake, mut empty) = (Vec::new(), Vec::new());
+        for entry in &self.intake {
+            match entry {
+                Entry::One(one) => intake.push(one.clone()),
+                Entry::Each(each) => match each.entries(source).await? {
+                    Ok(entries) => intake.extend(entries),
+                    Err(why) => empty.push(why),
+                },
             }
         }
-        Ok(())
+        expect_once(intake.iter()).map_err(|what| invalid(&what))?;
+        Ok(Drain { sources: self.sources.clone(), intake, only_with: self.only_with.clone(), empty })
     }
 }
 
-/// Fields that the server sets, or that say which object it is; and replicas, which go through the scale.
-fn is_not_ours(field: &[String]) -> bool {
-    match field.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["apiVersion" | "kind" | "status", ..] | ["metadata"] | ["spec", "replicas"] => true,
-        ["metadata", part, ..] => !["labels", "annotations"].contains(&part),
-        _ => false,
-    }
+/// Fails where two entries mean the same object.
+fn expect_once<'a>(mut intake: impl Iterator<Item = &'a Intake>) -> Result<(), String> {
+    let mut targets = BTreeSet::new();
+    let twice = intake.find(|intake| !targets.insert(intake.target()));
+    twice.map_or(Ok(()), |twice| Err(format!("drain.intake: {} stands twice", twice.target())))
 }
 
 fn invalid(what: &str) -> Failure {
@@ -226,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn read(drain: &str) -> Result<Option<Drain>, String> {
+    fn read(drain: &str) -> Result<Option<Drain<Entry>>, String> {
         let file = tempfile(&format!("apiVersion: fairlead.dev/v1\nkind: Configuration\n{drain}"));
         let read = Drain::read(Some(&file)).map(|section| section.map(|section| section.content));
         let _ = std::fs::remove_file(&file);
@@ -245,7 +133,10 @@ mod tests {
     #[test]
     fn kyma_is_built_in_and_a_purge_of_other_kinds_has_none() {
         let built_in = Drain::read(None).expect("valid").expect("there").content;
-        assert_eq!(built_in.intake[0].target().to_string(), "Deployment kyma-system/event-bus-event-publish-service");
+        assert_eq!(
+            built_in.intake[0].example().target().to_string(),
+            "Deployment kyma-system/event-bus-event-publish-service"
+        );
         assert_eq!(built_in.check(), Ok(()));
         assert!(read("layer: {}\n").expect("valid").is_some());
         assert!(read("purge: {kinds: []}\n").expect("valid").is_none());
@@ -261,7 +152,7 @@ mod tests {
         );
         let drain = drain.expect("valid").expect("there");
         assert_eq!(drain.sources[0].redelivery, Some(Duration::from_secs(30)));
-        let targets: Vec<String> = drain.intake.iter().map(|intake| intake.target().to_string()).collect();
+        let targets: Vec<String> = drain.intake.iter().map(|entry| entry.example().target().to_string()).collect();
         assert_eq!(targets, ["Deployment a/b", "CronJob a/c", "Service a/d", "Queue e"]);
     }
 
@@ -284,7 +175,31 @@ mod tests {
             ("drain: {intake: [{redirect: {namespace: a, name: b, selector: {}}}]}".to_owned(), "has an empty selector"),
             (
                 "drain: {intake: [{redirect: {namespace: a, name: b, selector: {app: c}, event: {url: x}}}]}".to_owned(),
-                "drain.intake[0].redirect.event: url \"x\" is no URL of http or https",
+                "drain.intake[0]: redirect.event: url \"x\" is no URL of http or https",
+            ),
+            (
+                "drain: {intake: [{redirect: {namespace: a, name: b, selector: {app: c}, mayBeAbsent: true}}]}".to_owned(),
+                "Service a/b: a redirect can say mayBeAbsent only beside `each`",
+            ),
+            (
+                "drain: {intake: [{redirect: {namespace: a, name: b, selector: {app: c}, newSideDrains: 40}}]}".to_owned(),
+                "redirect.newSideDrains: 40 is no duration like 30s or 2m",
+            ),
+            (
+                "drain: {intake: [{redirect: {namespace: a, name: \"{each}-b\", selector: {app: c}}}]}".to_owned(),
+                "drain.intake[0]: `{each}` stands for the name of an object, and the entry has no `each`",
+            ),
+            (
+                "drain: {intake: [{each: {apiVersion: v1, kind: Namespace}, scale: {namespace: a, name: b}}]}".to_owned(),
+                "drain.intake[0]: it stands for each Namespace, and `{each}` is neither in its namespace nor in its name",
+            ),
+            (
+                "drain: {intake: [{each: {kind: Namespace}, scale: {namespace: \"{each}\", name: b}}]}".to_owned(),
+                "drain.intake[0]: each: missing field `apiVersion`",
+            ),
+            (
+                "drain: {intake: [{each: {apiVersion: v1, kind: Namespace}, scale: {namespace: \"{each}\"}}]}".to_owned(),
+                "drain.intake[0]: scale: missing field `name`",
             ),
             (
                 "drain: {intake: [{set: {apiVersion: v1, kind: Pod, name: b, field: [status, x], value: 1}}]}".to_owned(),

@@ -12,7 +12,8 @@ use fairlead_observe::source::Source;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::configuration::{Drain, Intake};
+use crate::configuration::Drain;
+use crate::entry::Intake;
 use crate::sources::Place;
 use crate::surroundings::is_absent;
 

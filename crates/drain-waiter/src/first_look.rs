@@ -16,7 +16,7 @@ use fairlead_migration::plan::PlanBuilder;
 use futures::future::join_all;
 use tokio::time::sleep;
 
-use crate::configuration::Intake;
+use crate::entry::Intake;
 use crate::event::IN_A_ROW;
 use crate::options::Options;
 use crate::readers::readers;

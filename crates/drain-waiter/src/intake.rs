@@ -6,7 +6,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_observe::address::other_release;
 use serde_json::{Value, json};
 
-use crate::configuration::{Intake, Setting};
+use crate::entry::{Intake, Setting};
 
 /// What becomes of an object of the intake.
 #[derive(Debug, PartialEq)]
@@ -19,6 +19,15 @@ pub(crate) enum Closing {
     Refused(Finding),
 }
 
+impl Closing {
+    fn of(after: Image, before: &Image, already: &str) -> Self {
+        if after == *before { Self::Already(already.to_owned()) } else { Self::After(after) }
+    }
+}
+
+/// Helm looks for it at the object in the cluster before it deletes what its release does not name any more.
+const KEEP: [&str; 3] = ["metadata", "annotations", "helm.sh/resource-policy"];
+
 impl Intake {
     /// What closes it, of an object that exists. Whether its kind has a scale is known elsewhere.
     pub(crate) fn close(&self, image: &Image, has_scale: bool, release: &str) -> Closing {
@@ -29,8 +38,7 @@ impl Intake {
         }
         let changed = |field: &[&str], value: Value, already: &str| match with(image, field, value) {
             None => refused(&format!("its field {} is in something that is no map", field.join("."))),
-            Some(after) if after == *image => Closing::Already(already.to_owned()),
-            Some(after) => Closing::After(after),
+            Some(after) => Closing::of(after, image, already),
         };
         match self {
             Self::Scale(_) if !has_scale => refused("its kind has no scale"),
@@ -41,8 +49,13 @@ impl Intake {
                 refused("it has no selector: its endpoints are made by somebody else")
             }
             Self::Redirect(redirect) => {
-                let selector = Value::Object(redirect.selector.clone());
-                changed(&["spec", "selector"], selector, "leads there already")
+                let mut after = image.clone();
+                after["spec"]["selector"] = Value::Object(redirect.selector.clone());
+                let kept = if redirect.keep { with(&after, &KEEP, json!("keep")) } else { Some(after) };
+                kept.map_or_else(
+                    || refused("its annotations are no map"),
+                    |after| Closing::of(after, image, "leads there already"),
+                )
             }
             Self::Set(setting) => {
                 let path: Vec<&str> = setting.field.iter().map(String::as_str).collect();
@@ -56,7 +69,10 @@ impl Intake {
         match self {
             Self::Scale(_) => json!({"spec": {"replicas": 0}}),
             Self::Suspend(_) => json!({"spec": {"suspend": true}}),
-            Self::Redirect(redirect) => json!({"spec": {"selector": redirect.selector}}),
+            Self::Redirect(redirect) => {
+                let selector = json!({"spec": {"selector": redirect.selector}});
+                redirect.keep.then(|| with(&selector, &KEEP, json!("keep"))).flatten().unwrap_or(selector)
+            }
             Self::Set(Setting { field, value, .. }) => {
                 field.iter().rev().fold(value.clone(), |inner, name| json!({ name: inner }))
             }
@@ -133,6 +149,8 @@ mod tests {
         let address = json!({"namespace": "a", "name": "b"});
         let redirect = json!({"namespace": "a", "name": "b", "selector": {"app": "new"}});
         let set = json!({"apiVersion": "example.com/v1", "kind": "Queue", "name": "b", "field": ["spec", "intake", "open"], "value": false});
+        let mut keep = redirect.clone();
+        keep["keep"] = true.into();
         for (document, image, expected) in [
             (json!({"scale": address}), json!({"spec": {"replicas": 3, "x": 1}}), json!({"spec": {"replicas": 0, "x": 1}})),
             (json!({"scale": address}), json!({"spec": {}}), json!({"spec": {"replicas": 0}})),
@@ -141,6 +159,11 @@ mod tests {
                 json!({"redirect": redirect}),
                 json!({"spec": {"selector": {"app": "old", "tier": "x"}}}),
                 json!({"spec": {"selector": {"app": "new"}}}),
+            ),
+            (
+                json!({"redirect": keep}),
+                json!({"metadata": {"annotations": {"a": "b"}}, "spec": {"selector": {"app": "old"}}}),
+                json!({"metadata": {"annotations": {"a": "b", "helm.sh/resource-policy": "keep"}}, "spec": {"selector": {"app": "new"}}}),
             ),
             (json!({"set": set}), json!({"spec": {"a": 1}}), json!({"spec": {"a": 1, "intake": {"open": false}}})),
         ] {

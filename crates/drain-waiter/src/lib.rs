@@ -1,6 +1,7 @@
 //! Closes the intake of a queue, and waits until nothing is in flight: proven, and kept as a certificate.
 //!
 //! - [`args`], `configuration`, `options`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
+//! - `configuration`: the section of the file; `entry`: an object and how it is closed; `each`: an entry for each object of a kind
 //! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
 //!   - `intake`: what closing makes of an object; `setting`: whether a field can be set; `surroundings`: autoscalers, and both sides of a redirect
 //! - `first_look`: every source is opened and read before anything is closed
@@ -33,6 +34,8 @@ mod certificate;
 mod check;
 mod closed;
 mod configuration;
+mod each;
+mod entry;
 mod event;
 mod first_look;
 mod intake;
@@ -67,6 +70,7 @@ use fairlead_release::session::{self, Session, connect, place};
 
 use crate::args::{Args, Command};
 use crate::configuration::Drain;
+use crate::each::Entry;
 use crate::options::Options;
 pub use crate::options::STEP;
 use crate::sources::Place;
@@ -89,13 +93,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let Some(drain) = read()? else { return Ok(ExitStatus::Done) };
             let cluster = connect(common).await?;
             let discovery = cluster.discover().await.map_err(Failure::from)?;
-            if !is_there(&Source::Cluster(&cluster, &discovery), &drain.content) {
+            let source = Source::Cluster(&cluster, &discovery);
+            if !is_there(&source, &drain.content) {
                 report::say("Nothing to drain: none of the kinds under `onlyWith` is served.\n")?;
                 return Ok(ExitStatus::Done);
             }
-            let namespace = place(common, &cluster, STEP).namespace;
-            check::run(&drain.content, Place { cluster: &cluster, discovery: &discovery, namespace }, common.output.output)
-                .await
+            let (namespace, drain) = (place(common, &cluster, STEP).namespace, drain.content.expand(&source).await?);
+            check::run(&drain, Place { cluster: &cluster, discovery: &discovery, namespace }, common.output.output).await
         }
         Command::Apply(arguments) => {
             let drain = read()?;
@@ -106,7 +110,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
                 return apply::nothing(&session, arguments, STEP, &nothing()).await;
             };
             let configuration = args.drain.config.is_some().then_some(drain.document);
-            let (options, flags) = (Options::new(&args, &drain.content), args.drain.flags());
+            let expanded = match session.watch.guard(drain.content.expand(&source)).await {
+                Ok(expanded) => expanded,
+                Err(failure) => return Err(session.fail(STEP, failure).await.into()),
+            };
+            let (options, flags) = (Options::new(&args, &expanded), args.drain.flags());
             let step = Draining {
                 session: &session,
                 options,
@@ -131,9 +139,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn make_plan(source: &Source<'_>, args: &Args, drain: Option<&Drain>) -> Result<Plan, Failure> {
+async fn make_plan(source: &Source<'_>, args: &Args, drain: Option<&Drain<Entry>>) -> Result<Plan, Failure> {
     let Some(drain) = drain.filter(|drain| is_there(source, drain)) else { return Ok(nothing()) };
-    let options = Options::new(args, drain);
+    let drain = drain.expand(source).await?;
+    let options = Options::new(args, &drain);
     let namespace = args.common.release.ledger_namespace.as_deref();
     let place = match source {
         Source::Cluster(cluster, discovery) => {
@@ -146,7 +155,7 @@ async fn make_plan(source: &Source<'_>, args: &Args, drain: Option<&Drain>) -> R
 }
 
 /// Whether what is drained is in this cluster.
-fn is_there(source: &Source<'_>, drain: &Drain) -> bool {
+fn is_there(source: &Source<'_>, drain: &Drain<Entry>) -> bool {
     let mut kinds = drain.only_with.iter();
     drain.only_with.is_empty() || kinds.any(|it| source.api_version(&Kind::named(&it.group, &it.kind)).is_some())
 }

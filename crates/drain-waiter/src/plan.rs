@@ -12,7 +12,7 @@ use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 
-use crate::configuration::{Intake, Redirect};
+use crate::entry::{Intake, Redirect};
 use crate::first_look::{self, Known};
 use crate::intake::{Closing, rivals};
 use crate::options::{Options, STEP};
@@ -35,6 +35,9 @@ pub(crate) async fn make(
     let mut plan = PlanBuilder::new(STEP, stages(options.concurrency));
     let (drain, mut changes) = (options.drain, Changes::new());
     let (mut scaled, mut redirected, mut is_absent, mut absent) = (Vec::new(), Vec::new(), true, BTreeSet::new());
+    for empty in &drain.empty {
+        plan.warn(codes::NO_OBJECT.finding(source_target("drain"), empty.clone()));
+    }
     for intake in &drain.intake {
         let (target, stage) = (intake.target(), if intake.is_switch() { SWITCHES } else { HOLDS });
         let kind = Kind::of(&target);

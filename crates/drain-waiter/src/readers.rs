@@ -1,6 +1,7 @@
 //! Everything that is read of a drain.
 
-use crate::configuration::{Drain, Intake};
+use crate::configuration::Drain;
+use crate::entry::Intake;
 use crate::sources::kubernetes::{Observed, Until};
 use crate::sources::{Place, Reader};
 

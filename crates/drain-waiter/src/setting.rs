@@ -8,7 +8,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_observe::source::Source;
 
-use crate::configuration::Setting;
+use crate::entry::Setting;
 
 /// Findings of a dry run; none where there is no cluster to ask.
 pub(crate) async fn rehearsed(

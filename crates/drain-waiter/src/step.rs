@@ -28,7 +28,7 @@ use tokio::time::sleep;
 
 use crate::certificate::Evidence;
 use crate::closed::expect_closed;
-use crate::configuration::Intake;
+use crate::entry::Intake;
 use crate::event::{self, Reached};
 use crate::options::{Options, STEP};
 use crate::plan;

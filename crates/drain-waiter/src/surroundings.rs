@@ -13,7 +13,7 @@ use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::{Map, Value, json};
 
-use crate::configuration::{Intake, Redirect};
+use crate::entry::{Intake, Redirect};
 use crate::sources::kubernetes::POD;
 
 pub(crate) static AUTOSCALER: Kind = Kind::namespaced("autoscaling", "HorizontalPodAutoscaler", &["v2", "v1"]);

@@ -164,7 +164,7 @@ fn old_pod(cluster: &Cluster) -> String {
     let mut name = String::new();
     let is_there = || {
         let pods = cluster.kubectl(&["get", "pods", "-n", "default", "-l", "app=old", "-o", "name"]).expect(0).stdout;
-        name = pods.trim().trim_start_matches("pod/").to_owned();
+        pods.trim().trim_start_matches("pod/").clone_into(&mut name);
         !name.is_empty()
     };
     assert!(becomes(is_there), "the old side has no pod");
@@ -187,7 +187,7 @@ fn a_service_leads_back_only_when_the_old_side_serves_again() {
         &json!({"apiVersion": "drained.example.com/v1", "kind": "Token", "metadata": {"namespace": "default", "name": "one"}}),
     );
     let purge = json!({"purge": {"kinds": [{"group": "drained.example.com", "kind": "Token"}], "owned": "named"}});
-    scene.configure(&json!({"newSideDrains": "1s"}), &purge);
+    scene.configure(&json!({"newSideDrains": "1s", "keep": true}), &purge);
     let serves = || {
         make_ready(&cluster, &old_pod(&cluster));
         let is_available = || cluster.get("deployment", "default", "old")["status"]["availableReplicas"] == 1;
@@ -201,6 +201,7 @@ fn a_service_leads_back_only_when_the_old_side_serves_again() {
         serves();
         let (status, said) = going.finish();
         assert_eq!(scene.leads_to(), "old", "{said:?}");
+        assert!(!cluster.get("service", "default", "front").to_string().contains("helm.sh/resource-policy"));
         let waits = said.iter().any(|line| line.contains("what it led to is given time to drain"));
         assert_eq!(waits, drains, "{said:?}");
         status

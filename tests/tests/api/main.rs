@@ -26,7 +26,7 @@
 //! - `layer`: compatibility-layer between publishers and targets
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
 //!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_switch`: the old side stops after that, and comes back before;
-//!   `drain_sentinel`: a message of its own
+//!   `drain_sentinel`: a message of its own; `drain_each`: a Service for each object of a kind, which Helm leaves there
 //! - `meter`: what `loss-meter` finds
 
 mod back;
@@ -35,6 +35,7 @@ mod checked;
 mod drain;
 mod drain_broken;
 mod drain_bus;
+mod drain_each;
 mod drain_event;
 mod drain_sentinel;
 mod drain_switch;

@@ -130,6 +130,7 @@ fn what_is_drained_is_allowed_and_no_other_secret_is_read() {
                 }}},
                 {"set": {"apiVersion": "example.com/v1", "kind": "Queue", "name": "x", "field": ["spec", "paused"], "value": true}},
                 {"scale": object("Worker")},
+                {"each": {"apiVersion": "example.com/v1", "kind": "Shop"}, "redirect": {"namespace": "shop", "name": "{each}", "selector": {"app": "{each}"}}},
             ],
         }},
     });

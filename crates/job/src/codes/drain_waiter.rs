@@ -24,7 +24,7 @@ crate::codes! {
         "Create the Secret, or correct its name and key in the section `drain`. The chart allows the job to read the named Secrets.";
     pub NO_TARGET = "DW105", Refused, "The intake names an object that is not there",
         "An intake that does not exist cannot be closed, and events may come in elsewhere.",
-        "Correct its address in the section `drain`, or write `mayBeAbsent: true` if that is right in this cluster; a `redirect` cannot say that.";
+        "Correct its address in the section `drain`, or write `mayBeAbsent: true` if that is right in this cluster; a `redirect` can say that only beside `each`.";
     pub NOT_CLOSABLE = "DW106", Refused, "The intake cannot be closed in this way",
         "Only a kind with a scale can be scaled, only a CronJob can be suspended, and only a Service with a selector can be redirected.",
         "Use another kind of intake for this object: `scale`, `suspend`, `redirect` or `set`.";
@@ -138,4 +138,8 @@ crate::codes! {
         "The configuration accepts that this name does not exist, and takes that for empty. Something else has nearly the same name, so the name \
          may be misspelt, and then nobody looks at the backlog that is meant.",
         "Compare the two names. Leave `whenAbsent: empty` out where the name must exist.";
+    pub NO_OBJECT = "DW215", Done, "An entry that stands for each object of a kind stands for none",
+        "An entry of the intake names a kind under `each`. The cluster does not serve that kind, or has no object of it. The entry closes \
+         nothing then.",
+        "Nothing, if this cluster has none of them. Otherwise correct `apiVersion` and `kind` under `each`.";
 }
