@@ -125,10 +125,7 @@ impl Draining<'_> {
         // An earlier process has redirected them, maybe a moment ago.
         let since = self.redirected.get().map(|redirected| redirected.elapsed()).unwrap_or_default();
         let rest = PROPAGATION.saturating_sub(since);
-        tracing::info!(
-            ?rest,
-            "new connections lead to the new side; the old intake stops when kube-proxy has followed everywhere"
-        );
+        tracing::info!("new connections lead to the new side; the old intake stops {PROPAGATION:?} after the redirect");
         let pass = async {
             sleep(rest).await;
             Ok::<_, Obstacle>(())
