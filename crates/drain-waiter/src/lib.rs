@@ -28,6 +28,12 @@
 //! Situation: a run that is resumed does not know what came after the process before it, and a receiver that keeps its answers by id would
 //! repeat that of the old side. Decision: each try of an event and each sentinel has an id that begins with that of the run and was never
 //! used. Consequence: whoever gets them gets several; none of them proves anything for another one.
+//!
+//! # Decision: the old side of a redirect stops last, and the Service waits for it on the way back
+//!
+//! Situation: kube-proxy never moves a connection that is kept alive, and follows a Service within two seconds. Decision: a workload
+//! behind a redirected Service stops in a stage of its own, when new connections are shown to lead elsewhere; going back, the Service waits
+//! until that workload is available. Consequence: a drain waits 5 s more, and an old side that does not come back keeps the Service where it is.
 
 pub mod args;
 mod certificate;
