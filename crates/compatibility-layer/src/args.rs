@@ -90,8 +90,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", env = "FAIRLEAD_BODY_TIMEOUT", value_parser = duration)]
     pub body_timeout: Duration,
 
-    /// Time in which the head of a request must come, and so how long an idle connection is kept. Clients written in Go close theirs after 90 s: a
-    /// client that closes first sends no request into a connection that ends.
+    /// How old a connection may become, up to a tenth more: the next answer after that ends it, so that its client follows a Service that leads
+    /// elsewhere. A connection without a request for this time is closed.
+    #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_MAX_CONNECTION_AGE", value_parser = duration)]
+    pub max_connection_age: Duration,
+
+    /// Time in which the head of a request must come, at most `--max-connection-age`.
     #[arg(long, value_name = "DURATION", default_value = "100s", env = "FAIRLEAD_HEAD_TIMEOUT", value_parser = duration)]
     pub head_timeout: Duration,
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -84,15 +84,6 @@ impl Layer {
 
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let mut answer = self.route(request).await;
-        if *self.phase.borrow() > Phase::Open {
-            // The client opens a new connection for its next request, and that leads to another pod.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        answer
-    }
-
-    async fn route(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let path: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
         let source_id = head.headers.get("source-id").and_then(|value| value.to_str().ok());

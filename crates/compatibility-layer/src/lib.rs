@@ -1,7 +1,7 @@
 //! Takes events on Kyma's legacy APIs, and sends each to the new mesh.
 //!
 //! - [`args`], `configuration`: what the server is told; `kyma-event-mesh.yaml` is the built-in configuration
-//! - `serve`: connections, and how they end; `layer`: a request from its path to its answer
+//! - `serve`: where connections are taken, and the end; `connection`: one of them; `layer`: a request from its path to its answer
 //! - `legacy`, `cloud_event`: requests read into an `event`; `time`: what they call a time
 //! - `naming`: what an event is called on Kyma's later backends; `trace`: what goes along with it
 //! - `target`: where events go, and what an answer means
@@ -26,6 +26,7 @@ pub mod args;
 mod check;
 mod cloud_event;
 mod configuration;
+mod connection;
 mod event;
 mod fault;
 mod layer;
@@ -54,6 +55,7 @@ use tokio::task::LocalSet;
 use crate::args::{Args, CheckArgs, Command, ServeArgs};
 use crate::check::Found;
 use crate::configuration::Layer as Configuration;
+use crate::connection::Lifetime;
 use crate::layer::{Layer, Limits, Phase};
 use crate::serve::{Patience, Signals, serve};
 use crate::subscribed::Subscribed;
@@ -107,7 +109,7 @@ async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {
         Limits { body: args.max_body as usize, body_timeout: args.body_timeout, in_flight: args.max_in_flight.into() };
     let layer = Rc::new(Layer::new(targets, Subscribed::new(), limits, phase.subscribe()));
     let patience = Patience {
-        head: args.head_timeout,
+        lifetime: Lifetime { head: args.head_timeout, age: args.max_connection_age },
         connections: args.max_connections.into(),
         leaving: args.shutdown_delay,
         closing: args.body_timeout + args.target_timeout + LAST_WORD,

@@ -2,8 +2,9 @@
 //!
 //! - `sink`: a target over HTTP that answers as a test wants
 //! - `publishers`: what each API takes; `refused`: what each refuses, and what is answered when a target does not accept
-//! - `limits`: clients that are slow, too many, or gone; `ending`: SIGTERM; `jet_stream`: a real stream; `subscribed`: Triggers of a real cluster
+//! - `limits`: clients that are slow, too many, or gone; `age`: connections that have become old; `ending`: SIGTERM; `jet_stream`: a real stream; `subscribed`: Triggers of a real cluster
 
+mod age;
 mod ending;
 mod jet_stream;
 mod limits;
@@ -12,7 +13,7 @@ mod refused;
 mod sink;
 mod subscribed;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -149,6 +150,29 @@ fn read(mut stream: TcpStream) -> Answer {
     let (first, headers) = head.split_once("\r\n").expect("headers");
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
+}
+
+/// A request whose connection stays open.
+fn request(body: &str) -> String {
+    format!("POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Reads the next answer of a connection; none when it has ended. A reset is a failure.
+#[track_caller]
+fn next(stream: &mut BufReader<TcpStream>) -> Option<Answer> {
+    let (mut first, mut headers) = (String::new(), String::new());
+    if stream.read_line(&mut first).expect("no reset") == 0 {
+        return None;
+    }
+    while !headers.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut headers).expect("no reset") > 0, "half an answer: {headers}");
+    }
+    let headers = headers.to_lowercase();
+    let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).expect("no reset");
+    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Some(Answer { status, headers, body: String::from_utf8(body).expect("text") })
 }
 
 impl Answer {

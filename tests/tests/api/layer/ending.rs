@@ -1,6 +1,6 @@
 //! SIGTERM: nothing that is in flight gets lost, and clients are told to go before they have to.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 use fairlead_tests::program::becomes;
@@ -8,7 +8,7 @@ use fairlead_tests::servers::process::get;
 use rustix::process::Signal;
 
 use super::sink::{Manner, Sink};
-use super::{EVENT, Layer, begin, read};
+use super::{EVENT, Layer, begin, next, read, request};
 
 #[test]
 fn what_is_in_flight_is_finished_and_new_clients_are_sent_elsewhere() {
@@ -22,8 +22,7 @@ fn what_is_in_flight_is_finished_and_new_clients_are_sent_elsewhere() {
     layer.signal(Signal::TERM);
     assert!(becomes(|| get(layer.port, "/readyz").is_none_or(|(status, _)| status == 503)));
     // Kubernetes may send some for a moment, also over a connection that is kept.
-    let request = format!("POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Length: {}\r\n\r\n{EVENT}", EVENT.len());
-    kept.write_all(request.as_bytes()).expect("it is taken");
+    kept.write_all(request(EVENT).as_bytes()).expect("it is taken");
     assert!(becomes(|| sink.received().len() == 2));
     sink.set(Manner::Status(202));
     let answer = read(kept).expect(200);
@@ -48,22 +47,13 @@ fn an_idle_connection_does_not_hold_the_end_up() {
 }
 
 /// Publishes over one connection until it is told to go; how many events were accepted. Anything else than success is a failure.
-fn publisher(mut stream: TcpStream) -> usize {
-    let request = format!("POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Length: {}\r\n\r\n{EVENT}", EVENT.len());
+fn publisher(stream: TcpStream) -> usize {
+    let mut stream = BufReader::new(stream);
     for accepted in 1.. {
-        stream.write_all(request.as_bytes()).expect("it is taken");
-        let mut text = Vec::new();
-        // The body of success ends with a line.
-        while !text.ends_with(b"}\n") {
-            let mut piece = [0; 1024];
-            let length = stream.read(&mut piece).expect("no reset");
-            assert!(length > 0, "half an answer: {}", String::from_utf8_lossy(&text));
-            text.extend_from_slice(&piece[..length]);
-        }
-        let text = String::from_utf8_lossy(&text).to_lowercase();
-        assert!(text.starts_with("http/1.1 200 "), "{text}");
-        if text.contains("\r\nconnection: close\r\n") {
-            assert_eq!(stream.read(&mut [0]).expect("an end"), 0, "it is closed");
+        stream.get_ref().write_all(request(EVENT).as_bytes()).expect("it is taken");
+        let answer = next(&mut stream).expect("an answer").expect(200);
+        if answer.has("connection: close") {
+            assert!(next(&mut stream).is_none(), "it is closed");
             return accepted;
         }
     }
