@@ -66,6 +66,11 @@ pub struct ServeArgs {
     )]
     pub listen: Vec<SocketAddr>,
 
+    /// Address of probes and metrics only, with connections of their own: many publishers must not make a pod seem dead. The addresses above
+    /// answer them, too.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090", env = "FAIRLEAD_PROBE_LISTEN")]
+    pub probe_listen: SocketAddr,
+
     /// How long a target may take to accept an event. A synchronous channel of Knative answers when all subscribers have, retries included.
     #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_TARGET_TIMEOUT", value_parser = duration)]
     pub target_timeout: Duration,

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use crate::answer;
 use crate::layer::{Layer, Phase};
 
 /// The buffers of a connection: a request head has some hundred bytes.
@@ -42,8 +44,23 @@ impl Lifetime {
     }
 }
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Everything.
+    Events,
+    /// Probes and metrics.
+    Probes,
+}
+
 /// Serves a connection until it ends.
-pub(crate) async fn keep(stream: TcpStream, layer: Rc<Layer>, lifetime: Lifetime, mut phase: watch::Receiver<Phase>) {
+pub(crate) async fn keep(
+    stream: TcpStream,
+    purpose: Purpose,
+    layer: Rc<Layer>,
+    lifetime: Lifetime,
+    mut phase: watch::Receiver<Phase>,
+) {
     // Without it answers would be slower, and no worse.
     let _ = stream.set_nodelay(true);
     let lifetime = lifetime.spread();
@@ -52,7 +69,12 @@ pub(crate) async fn keep(stream: TcpStream, layer: Rc<Layer>, lifetime: Lifetime
         let (layer, told) = (Rc::clone(&layer), told.clone());
         // In a box: a connection without a request takes no memory for one.
         Box::pin(async move {
-            let mut answer = layer.answer(request).await;
+            let mut answer = match purpose {
+                Purpose::Events => layer.answer(request).await,
+                Purpose::Probes => {
+                    layer.probe(request.uri().path()).unwrap_or_else(|| answer::not_here(StatusCode::NOT_FOUND))
+                }
+            };
             if Instant::now() >= ends || *told.borrow() > Phase::Open {
                 // The client opens a new connection for its next request: it leads where the Service leads now.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -82,18 +82,28 @@ impl Layer {
         }
     }
 
-    /// Answers a request.
+    /// Answers a probe, or a reader of metrics; none where the path is another one.
+    pub(crate) fn probe(&self, path: &str) -> Option<Answer> {
+        match path {
+            "/healthz" | "/v1/health" => Some(answer::text(StatusCode::OK, "ok")),
+            "/readyz" | "/v1/status/ready" => Some(self.readiness()),
+            "/metrics" => {
+                let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                Some(answer::with(StatusCode::OK, Some(content_type), self.metrics.page().into_bytes()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Answers a request of whatever kind.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
+        if let Some(answer) = self.probe(head.uri.path()) {
+            return answer;
+        }
         let path: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
         let source_id = head.headers.get("source-id").and_then(|value| value.to_str().ok());
         let api = match path.as_slice() {
-            ["healthz"] | ["v1", "health"] => return answer::text(StatusCode::OK, "ok"),
-            ["readyz"] | ["v1", "status", "ready"] => return self.readiness(),
-            ["metrics"] => {
-                let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                return answer::with(StatusCode::OK, Some(content_type), self.metrics.page().into_bytes());
-            }
             [application, "v1", "events", "subscribed"] if head.method == Method::GET => {
                 return self.subscribed.answer(application).await;
             }

@@ -57,7 +57,7 @@ use crate::check::Found;
 use crate::configuration::Layer as Configuration;
 use crate::connection::Lifetime;
 use crate::layer::{Layer, Limits, Phase};
-use crate::serve::{Patience, Signals, serve};
+use crate::serve::{Patience, Ports, Signals, serve};
 use crate::subscribed::Subscribed;
 use crate::target::Targets;
 
@@ -98,10 +98,11 @@ async fn run_check(args: &CheckArgs) -> Result<ExitStatus, Failure> {
 
 async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {
     let configuration = Configuration::read(args.config.as_deref())?;
-    let mut listeners = Vec::new();
+    let mut events = Vec::new();
     for address in &args.listen {
-        listeners.push(listen(*address).await?);
+        events.push(listen(*address, "listening").await?);
     }
+    let ports = Ports { events, probes: listen(args.probe_listen, "listening for probes").await? };
     let signals = Signals::new().map_err(|error| Failure::caused(&codes::RUNTIME, "failed to wait for signals", error))?;
     let targets = Targets::new(&configuration, args.target_timeout, args.target_connections.into()).await?;
     let phase = watch::Sender::new(Phase::Open);
@@ -114,18 +115,18 @@ async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {
         leaving: args.shutdown_delay,
         closing: args.body_timeout + args.target_timeout + LAST_WORD,
     };
-    let left = serve(listeners, layer, patience, phase, signals).await;
+    let left = serve(ports, layer, patience, phase, signals).await;
     if left > 0 {
         tracing::warn!(left, "connections had not ended in time");
     }
     Ok(ExitStatus::Done)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+async fn listen(address: SocketAddr, said: &str) -> Result<TcpListener, Failure> {
     let failed = |error| Failure::caused(&codes::LISTEN, format!("failed to listen on {address}"), error);
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    tracing::info!(%address, "listening");
+    tracing::info!(%address, "{said}");
     Ok(listener)
 }
 

@@ -11,11 +11,22 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::connection::{Lifetime, keep};
+use crate::connection::{Lifetime, Purpose, keep};
 use crate::layer::{Layer, Phase};
 
 /// How long the server waits when the system has no more files, before it takes a connection again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections of probes and of readers of metrics at once. One that hangs must not keep the others out.
+const PROBES: usize = 32;
+
+/// Where connections are taken.
+pub(crate) struct Ports {
+    /// For publishers.
+    pub(crate) events: Vec<TcpListener>,
+    /// For the kubelet and Prometheus.
+    pub(crate) probes: TcpListener,
+}
 
 /// Limits of connections, and of the end.
 #[derive(Clone, Copy, Debug)]
@@ -49,19 +60,27 @@ impl Signals {
 }
 
 /// Serves until a signal, then ends: first every client is told to go, then no connection is taken, then what is in flight is finished.
-/// A second signal ends the first part. Returns how many connections had not ended in time.
+/// A second signal ends the first part. Probes are answered to the end. Returns how many connections had not ended in time.
 pub(crate) async fn serve(
-    listeners: Vec<TcpListener>,
+    ports: Ports,
     layer: Rc<Layer>,
     patience: Patience,
     phase: watch::Sender<Phase>,
     mut signals: Signals,
 ) -> usize {
     let free = Arc::new(Semaphore::new(patience.connections as usize));
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn_local(accept(listener, Rc::clone(&layer), Arc::clone(&free), patience.lifetime, phase.subscribe()));
+    let (mut accepting, mut probing) = (JoinSet::new(), JoinSet::new());
+    let gate = |purpose, free| Gate {
+        purpose,
+        layer: Rc::clone(&layer),
+        free,
+        lifetime: patience.lifetime,
+        phase: phase.subscribe(),
+    };
+    for listener in ports.events {
+        accepting.spawn_local(gate(Purpose::Events, Arc::clone(&free)).accept(listener));
     }
+    probing.spawn_local(gate(Purpose::Probes, Arc::new(Semaphore::new(PROBES))).accept(ports.probes));
     signals.next().await;
     phase.send_replace(Phase::Leaving);
     tracing::info!("the server ends: it is not ready any more, and tells its clients to go");
@@ -73,27 +92,33 @@ pub(crate) async fn serve(
     if timeout(patience.closing, all).await.is_ok() { 0 } else { patience.connections as usize - free.available_permits() }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// Takes the connections of a port.
+struct Gate {
+    purpose: Purpose,
     layer: Rc<Layer>,
     free: Arc<Semaphore>,
     lifetime: Lifetime,
     phase: watch::Receiver<Phase>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // The semaphore is never closed. While this one waits, the others do in the system's queue.
-                let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-                let (layer, phase) = (Rc::clone(&layer), phase.clone());
-                drop(spawn_local(async move {
-                    keep(stream, layer, lifetime, phase).await;
-                    drop(permit);
-                }));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to take a connection");
-                sleep(PAUSE).await;
+}
+
+impl Gate {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // The semaphore is never closed. While this one waits, the others do in the system's queue.
+                    let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else { return };
+                    let (layer, phase) = (Rc::clone(&self.layer), self.phase.clone());
+                    let kept = keep(stream, self.purpose, layer, self.lifetime, phase);
+                    drop(spawn_local(async move {
+                        kept.await;
+                        drop(permit);
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to take a connection");
+                    sleep(PAUSE).await;
+                }
             }
         }
     }

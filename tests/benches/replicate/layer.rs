@@ -47,7 +47,8 @@ impl Between {
         let target = format!("{{target: {{http: {{url: 'http://127.0.0.1:{target}/'}}}}}}");
         fs::write(&config, format!("apiVersion: fairlead.dev/v1\nkind: Configuration\nlayer: {target}\n")).expect("written");
         let mut command = Command::new(binary);
-        command.env_clear().args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&config);
+        let listen = format!("127.0.0.1:{port}");
+        command.env_clear().args(["serve", "--listen", &listen, "--probe-listen", "127.0.0.1:0", "--config"]).arg(&config);
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         assert!(becomes(|| is_ok(port, "/healthz")), "the layer does not listen");
         Self { child, port }

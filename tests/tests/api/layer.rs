@@ -28,6 +28,8 @@ use tempfile::TempDir;
 struct Layer {
     child: Child,
     port: u16,
+    /// For probes and metrics.
+    probes: u16,
     folder: TempDir,
 }
 
@@ -64,15 +66,16 @@ impl Layer {
         let config = folder.path().join("layer.yaml");
         let text = format!("apiVersion: fairlead.dev/v1\nkind: Configuration\nlayer: {layer}\n");
         std::fs::write(&config, text).expect("written");
-        let port = free_port();
+        let (port, probes) = (free_port(), free_port());
         let log = std::fs::File::create(folder.path().join("log")).expect("a file");
         let mut command = job("compatibility-layer");
-        command.arg("serve").arg("--config").arg(&config).args(["--listen", &format!("127.0.0.1:{port}")]).args(flags);
+        command.arg("serve").arg("--config").arg(&config).args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--probe-listen", &format!("127.0.0.1:{probes}")]).args(flags);
         // No cluster of the machine.
         more(command.env("HOME", folder.path()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
-        let layer = Self { child, port, folder };
-        assert!(becomes(|| is_ok(port, "/healthz")), "it does not listen: {}", layer.log());
+        let layer = Self { child, port, probes, folder };
+        assert!(becomes(|| is_ok(probes, "/healthz")), "it does not listen: {}", layer.log());
         layer
     }
 
@@ -113,12 +116,12 @@ impl Layer {
 
     /// Whether its metrics have this line.
     fn counts(&self, line: &str) -> bool {
-        get(self.port, "/metrics").is_some_and(|(_, page)| page.lines().any(|other| other == line))
+        get(self.probes, "/metrics").is_some_and(|(_, page)| page.lines().any(|other| other == line))
     }
 
     #[track_caller]
     fn expect_count(&self, line: &str) {
-        assert!(self.counts(line), "no {line} in:\n{}", get(self.port, "/metrics").unwrap_or_default().1);
+        assert!(self.counts(line), "no {line} in:\n{}", get(self.probes, "/metrics").unwrap_or_default().1);
     }
 }
 

@@ -150,7 +150,7 @@ fn the_compatibility_layer_takes_what_the_meter_sends_on_both_of_its_apis() {
     let mut command = job("compatibility-layer");
     command
         .env("HOME", scene.folder.path())
-        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"])
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--probe-listen", "127.0.0.1:0", "--config"])
         .arg(&config);
     let _layer = Watched::start_until(&mut command, "listening");
     let stream = |name: &str, path: &str, api: &str| {

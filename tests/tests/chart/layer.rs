@@ -45,6 +45,22 @@ fn each_namespace_gets_one_and_they_share_a_role() {
     }
 }
 
+/// Publishers reach its Service, and must not be able to take the connections of the kubelet.
+#[test]
+fn probes_have_a_port_that_no_service_leads_to() {
+    let objects = objects(&template("helm4", CHART, &["--set", ON]).expect(0).stdout);
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).expect(kind);
+    let container = &of("Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let ports = container["ports"].as_array().expect("ports");
+    let probes = ports.iter().find(|port| port["name"] == "probes").expect("a port for probes");
+    assert_eq!(probes["containerPort"], 9090, "the default of --probe-listen");
+    for probe in ["readinessProbe", "livenessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], "probes", "{probe}");
+    }
+    let led = of("Service")["spec"]["ports"].as_array().expect("ports");
+    assert!(led.iter().all(|port| port["targetPort"] != "probes"), "{led:?}");
+}
+
 #[test]
 fn another_configuration_makes_other_pods() {
     let pods = |values: &str| {

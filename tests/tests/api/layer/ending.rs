@@ -20,7 +20,9 @@ fn what_is_in_flight_is_finished_and_new_clients_are_sent_elsewhere() {
     let mut kept = layer.connect();
     assert!(becomes(|| sink.received().len() == 1));
     layer.signal(Signal::TERM);
-    assert!(becomes(|| get(layer.port, "/readyz").is_none_or(|(status, _)| status == 503)));
+    for port in [layer.port, layer.probes] {
+        assert!(becomes(|| get(port, "/readyz").is_some_and(|(status, _)| status == 503)));
+    }
     // Kubernetes may send some for a moment, also over a connection that is kept.
     kept.write_all(request(EVENT).as_bytes()).expect("it is taken");
     assert!(becomes(|| sink.received().len() == 2));

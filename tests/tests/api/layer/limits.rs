@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use fairlead_tests::program::becomes;
+use fairlead_tests::servers::process::get;
 
 use super::sink::{Manner, Sink};
 use super::{EVENT, Layer, begin, read};
@@ -75,6 +76,30 @@ fn one_more_connection_than_allowed_waits_for_its_turn() {
     drop(open);
     second.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
     read(second).expect(200);
+}
+
+#[test]
+fn publishers_that_take_all_connections_do_not_make_the_server_seem_dead() {
+    let sink = Sink::start(Manner::Status(202));
+    let layer = Layer::to(&sink.url(), &["--max-connections", "1"]);
+    let _open = layer.connect();
+    let mut waiting = layer.connect();
+    begin(&mut waiting, "/shop/v1/events", &[], EVENT.as_bytes());
+    for path in ["/healthz", "/readyz", "/metrics", "/v1/health", "/v1/status/ready"] {
+        assert_eq!(get(layer.probes, path).map(|(status, _)| status), Some(200), "{path}");
+    }
+    for path in ["/shop/v1/events/subscribed", "/publish", "/"] {
+        assert_eq!(get(layer.probes, path).map(|(status, _)| status), Some(404), "{path}: it is not for publishers");
+    }
+}
+
+#[test]
+fn the_port_of_publishers_answers_probes_too() {
+    let sink = Sink::start(Manner::Status(202));
+    let layer = Layer::to(&sink.url(), &[]);
+    for path in ["/healthz", "/readyz", "/metrics", "/v1/health", "/v1/status/ready"] {
+        assert_eq!(get(layer.port, path).map(|(status, _)| status), Some(200), "{path}");
+    }
 }
 
 #[test]
