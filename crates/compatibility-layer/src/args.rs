@@ -75,16 +75,28 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", env = "FAIRLEAD_TARGET_TIMEOUT", value_parser = duration)]
     pub target_timeout: Duration,
 
-    /// How many connections a target over HTTP gets; further events wait for their turn, as part of its time.
+    /// How long the events of one request may take together, at least `--target-timeout`: after it a batch is answered, and the answer says how many of
+    /// its events were delivered.
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "FAIRLEAD_REQUEST_TIMEOUT", value_parser = duration)]
+    pub request_timeout: Duration,
+
+    /// How many connections a target over HTTP gets, each Application's entrance by itself; further events wait for their turn, as part of its
+    /// time.
     #[arg(long, value_name = "NUMBER", default_value = "128", env = "FAIRLEAD_TARGET_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
     pub target_connections: u16,
 
-    /// How many requests may be in flight; further ones are answered with 429. Each may hold a body.
-    #[arg(long, value_name = "NUMBER", default_value = "1024", env = "FAIRLEAD_MAX_IN_FLIGHT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// How many requests may be in flight; further ones are answered with 429. The events of one target take at most as many as are left, so half of
+    /// them.
+    #[arg(long, value_name = "NUMBER", default_value = "2048", env = "FAIRLEAD_MAX_IN_FLIGHT", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_in_flight: u16,
 
-    /// How many connections may be open; further ones wait until one ends.
-    #[arg(long, value_name = "NUMBER", default_value = "2048", env = "FAIRLEAD_MAX_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
+    /// How many bytes the events of all requests in flight may take; further ones are answered with 429. The events of one target take at most as many
+    /// as are left.
+    #[arg(long, value_name = "BYTES", default_value = "12582912", env = "FAIRLEAD_MAX_BYTES_IN_FLIGHT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_bytes_in_flight: u32,
+
+    /// How many connections may be open; further ones wait until one ends. Each takes up to 32 KiB.
+    #[arg(long, value_name = "NUMBER", default_value = "1536", env = "FAIRLEAD_MAX_CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_connections: u16,
 
     /// Longest body in bytes; a longer one is answered with 413.

@@ -29,7 +29,20 @@ pub(crate) struct Event {
 /// The attributes that are fields here, or stand in no header of the binary mode.
 pub(crate) const FIELDS: [&str; 7] = ["id", "source", "type", "specversion", "datacontenttype", "data", "data_base64"];
 
+/// Bytes that an event takes beside its texts and data: itself, and the request that carries it on.
+const OWN: usize = 1024;
+
+/// Bytes that an attribute takes beside its texts: here, and as a header.
+const ATTRIBUTE: usize = 256;
+
 impl Event {
+    /// About how many bytes it takes while it is sent.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len() + ATTRIBUTE);
+        let texts = [&self.id, &self.source, &self.name, &self.spec_version].map(String::len);
+        OWN + attributes.sum::<usize>() + texts.iter().sum::<usize>() + self.data.len()
+    }
+
     /// The same without an attribute.
     pub(crate) fn without(&self, attribute: &str) -> Self {
         let mut event = self.clone();

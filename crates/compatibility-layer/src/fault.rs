@@ -34,6 +34,10 @@ pub(crate) enum Fault {
     Slow,
     /// The limit of requests in flight is reached.
     Busy,
+    /// The limit of bytes in flight is reached.
+    Heavy,
+    /// The target, by its address, has too many events in flight: nothing was sent.
+    Crowded(String),
     /// The target cannot be reached: nothing was delivered.
     Away(String),
     /// The target is not there for this application or type: nothing was delivered.
@@ -56,7 +60,7 @@ impl Fault {
             Self::Field(..) | Self::Payload(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Heavy | Self::Crowded(_) | Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Away(_) | Self::NoChannel(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(status) => *status,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
@@ -73,6 +77,8 @@ impl Fault {
             Self::TooLarge(_) => "request_body_too_large",
             Self::Slow => "request_timeout",
             Self::Busy => "too_many_in_flight",
+            Self::Heavy => "too_many_bytes",
+            Self::Crowded(_) => "too_many_for_target",
             Self::Away(_) => "target_away",
             Self::NoChannel(_) => "channel_missing",
             Self::Refused(_) => "refused_by_target",
@@ -86,7 +92,7 @@ impl Fault {
     /// Seconds after which it may be different.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Busy => Some(BUSY),
+            Self::Busy | Self::Heavy | Self::Crowded(_) => Some(BUSY),
             Self::Throttled(seconds) => Some(seconds.unwrap_or(BUSY)),
             Self::Away(_) | Self::NoChannel(_) => Some(AWAY),
             _ => None,
@@ -102,6 +108,10 @@ impl Fault {
             Self::TooLarge(most) => format!("the body is longer than {most} bytes"),
             Self::Slow => "the body did not come in time".to_owned(),
             Self::Busy => "too many events are in flight; send it again later".to_owned(),
+            Self::Heavy => "the events in flight have too many bytes; send it again later".to_owned(),
+            Self::Crowded(address) => {
+                format!("too many events are on their way to {address}, nothing was sent{}", again())
+            }
             Self::Away(why) => format!("the target cannot be reached, nothing was delivered: {why}{}", again()),
             Self::NoChannel(why) => format!("there is no channel for the event, nothing was delivered: {why}{}", again()),
             Self::Refused(status) => format!("the target does not take the event: it answers {status}"),

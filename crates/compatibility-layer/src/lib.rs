@@ -2,7 +2,8 @@
 //!
 //! - [`args`], `configuration`: what the server is told; `kyma-event-mesh.yaml` is the built-in configuration
 //! - `serve`: where connections are taken, and the end; `connection`: one of them; `layer`: a request from its path to its answer
-//! - `legacy`, `cloud_event`: requests read into an `event`; `time`: what they call a time
+//! - `room`: what is in flight, and which part of it one target may take; `body`: a request's body within its limits
+//! - `api`: which API is asked; `legacy`, `cloud_event`: requests read into an `event`; `time`: what they call a time
 //! - `naming`: what an event is called on Kyma's later backends; `trace`: what goes along with it
 //! - `target`: where events go, and what an answer means
 //! - `fault`: why an event is not accepted; `answer`: how that is said in the words of each service
@@ -22,7 +23,9 @@
 //! one core takes more pods.
 
 mod answer;
+mod api;
 pub mod args;
+mod body;
 mod check;
 mod cloud_event;
 mod configuration;
@@ -33,6 +36,7 @@ mod layer;
 mod legacy;
 mod metrics;
 mod naming;
+mod room;
 mod serve;
 mod subscribed;
 mod target;
@@ -56,9 +60,9 @@ use crate::args::{Args, CheckArgs, Command, ServeArgs};
 use crate::check::Found;
 use crate::configuration::Layer as Configuration;
 use crate::connection::Lifetime;
-use crate::layer::{Layer, Limits, Phase};
+use crate::layer::{Layer, Phase};
+use crate::room::Room;
 use crate::serve::{Patience, Ports, Signals, serve};
-use crate::subscribed::Subscribed;
 use crate::target::Targets;
 
 /// Threads that look up names: each has a stack.
@@ -106,14 +110,15 @@ async fn run_server(args: &ServeArgs) -> Result<ExitStatus, Failure> {
     let signals = Signals::new().map_err(|error| Failure::caused(&codes::RUNTIME, "failed to wait for signals", error))?;
     let targets = Targets::new(&configuration, args.target_timeout, args.target_connections.into()).await?;
     let phase = watch::Sender::new(Phase::Open);
-    let limits =
-        Limits { body: args.max_body as usize, body_timeout: args.body_timeout, in_flight: args.max_in_flight.into() };
-    let layer = Rc::new(Layer::new(targets, Subscribed::new(), limits, phase.subscribe()));
+    let request_timeout = args.request_timeout.max(args.target_timeout);
+    let room = Room::new(args.max_in_flight.into(), args.max_bytes_in_flight as usize, args.target_connections.into());
+    let body = body::Limits { length: args.max_body as usize, timeout: args.body_timeout };
+    let layer = Rc::new(Layer::new(targets, room, body, request_timeout, phase.subscribe()));
     let patience = Patience {
         lifetime: Lifetime { head: args.head_timeout, age: args.max_connection_age },
         connections: args.max_connections.into(),
         leaving: args.shutdown_delay,
-        closing: args.body_timeout + args.target_timeout + LAST_WORD,
+        closing: args.body_timeout + request_timeout + LAST_WORD,
     };
     let left = serve(ports, layer, patience, phase, signals).await;
     if left > 0 {

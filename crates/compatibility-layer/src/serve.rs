@@ -109,10 +109,10 @@ impl Gate {
                     // The semaphore is never closed. While this one waits, the others do in the system's queue.
                     let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else { return };
                     let (layer, phase) = (Rc::clone(&self.layer), self.phase.clone());
-                    let kept = keep(stream, self.purpose, layer, self.lifetime, phase);
+                    let (purpose, lifetime) = (self.purpose, self.lifetime);
                     drop(spawn_local(async move {
-                        kept.await;
-                        drop(permit);
+                        let _permit = permit;
+                        keep(stream, purpose, layer, lifetime, phase).await;
                     }));
                 }
                 Err(error) => {

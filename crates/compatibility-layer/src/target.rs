@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fairlead_job::failure::Failure;
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::configuration::{self, Layer};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::naming::{Naming, Origin};
+use crate::room::Room;
 use crate::trace::Trace;
 
 use self::http::Poster;
@@ -34,8 +34,8 @@ pub(crate) enum Target {
 }
 
 impl Targets {
-    /// Prepares them. Only a connection to NATS is begun; where nothing answers it is tried again and again. Each target over HTTP gets
-    /// at most so many connections.
+    /// Prepares them. Only a connection to NATS is begun; where nothing answers it is tried again and again. Each target has so much time for
+    /// an event, and keeps at most so many connections.
     pub(crate) async fn new(layer: &Layer, patience: Duration, connections: usize) -> Result<Self, Failure> {
         let common = match &layer.target {
             Some(target) => Some(Target::new(target, connections).await?),
@@ -60,15 +60,30 @@ impl Targets {
         targets.peek().is_none() || targets.any(Target::is_ready)
     }
 
-    /// Sends the event, and waits until its target has it.
-    pub(crate) async fn send(&self, origin: Origin, event: &Event, trace: &Trace) -> Result<(), Fault> {
+    /// Sends the event, and waits until its target has it, at the latest `until` then.
+    pub(crate) async fn send(
+        &self,
+        room: &Room,
+        origin: Origin,
+        event: &Event,
+        trace: &Trace,
+        until: Instant,
+    ) -> Result<(), Fault> {
         let target = self.own.get(&event.source).or(self.common.as_ref());
         let target = target.ok_or_else(|| Fault::NoChannel(format!("no target is configured for {}", event.source)))?;
-        let deadline = Instant::now() + self.patience;
-        // Nothing has been sent yet, so that nothing can have been delivered.
-        let _turn = timeout_at(deadline, target.turn()).await.map_err(|_| Fault::Busy)?;
+        let own = Instant::now() + self.patience;
+        let deadline = own.min(until);
+        let address = target.address(&event.source);
+        let place = room.line_up(&address, event.size())?;
+        // NATS needs one connection for all. Where the turn does not come, nothing has been sent.
+        let _turn = if let Target::JetStream(..) = target {
+            None
+        } else {
+            timeout_at(deadline, place.turn()).await.map_err(|_| Fault::Crowded(address))?
+        };
         match timeout_at(deadline, target.send(origin, event, trace)).await {
             Ok(sent) => sent,
+            Err(_) if until < own => Err(Fault::Unanswered("the time for the whole request is over".to_owned())),
             Err(_) => Err(Fault::Unanswered(format!("no answer within {}", humantime::format_duration(self.patience)))),
         }
     }
@@ -93,11 +108,11 @@ impl Target {
         }
     }
 
-    /// Waits until there is a connection for one more event. NATS needs one for all.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// What tells it from other targets: one for each Application, where they have entrances of their own.
+    fn address(&self, source: &str) -> String {
         match self {
-            Self::Http(poster) | Self::EventMesh(poster, _) => poster.turns.acquire().await.ok(),
-            Self::JetStream(..) => None,
+            Self::Http(poster) | Self::EventMesh(poster, _) => poster.address(source),
+            Self::JetStream(connection, _) => connection.servers().to_owned(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The trace of a publisher, which goes along with its event: B3 and W3C Trace Context.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers, and the extension that holds each where an event travels without them. Kyma's publisher names them so.
 static HEADERS: [(HeaderName, Option<&str>); 10] = [
@@ -21,7 +21,9 @@ pub(crate) struct Trace(HeaderMap);
 
 impl Trace {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let found = HEADERS.iter().filter_map(|(name, _)| Some((name.clone(), headers.get(name)?.clone())));
+        // Copied: a value that came with a request keeps the buffer of its connection, which is larger.
+        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let found = HEADERS.iter().filter_map(|(name, _)| Some((name.clone(), headers.get(name).and_then(copy)?)));
         Self(found.collect())
     }
 

@@ -1,6 +1,7 @@
 //! The server, which is no hook: a Deployment in each namespace whose Services are led to it.
 
 use fairlead_tests::access;
+use fairlead_tests::program::{job, run};
 use serde_json::Value;
 
 use crate::{ALL_JOBS, CHART, HELMS, normal, objects, release, template, text};
@@ -59,6 +60,24 @@ fn probes_have_a_port_that_no_service_leads_to() {
     }
     let led = of("Service")["spec"]["ports"].as_array().expect("ports");
     assert!(led.iter().all(|port| port["targetPort"] != "probes"), "{led:?}");
+}
+
+/// The kubelet kills what has not ended by then, and its publishers would get no answer.
+#[test]
+fn the_grace_period_is_longer_than_all_that_the_server_waits_for() {
+    let help = run(job("compatibility-layer").args(["serve", "--help"]), "").expect(0).stdout;
+    let seconds = |flag: &str| -> u64 {
+        let (_, rest) = help.split_once(&format!("--{flag} <")).expect(flag);
+        let (_, rest) = rest.split_once("[default: ").expect("a default");
+        rest.split_once("s]").and_then(|(seconds, _)| seconds.parse().ok()).expect("seconds")
+    };
+    let sum: u64 = ["shutdown-delay", "body-timeout", "request-timeout"].into_iter().map(seconds).sum();
+    let objects = objects(&template("helm4", CHART, &["--set", ON]).expect(0).stdout);
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().expect("a number");
+    // The server itself gives the last answers five seconds more.
+    assert!(grace > sum + 5, "{grace} seconds for {sum}");
+    assert!(seconds("request-timeout") >= seconds("target-timeout"));
 }
 
 #[test]

@@ -10,7 +10,6 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
 
 use crate::configuration::APPLICATION;
 use crate::event::Event;
@@ -28,8 +27,6 @@ const LONGEST: usize = 64 * 1024;
 
 /// Posts events below one address.
 pub(crate) struct Poster {
-    /// One permit for each connection. Connections take memory, and a target with more of them answers later, not faster.
-    pub(super) turns: Semaphore,
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
 }
@@ -42,7 +39,12 @@ impl Poster {
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(connections);
         client.http1_max_buf_size(16 * 1024);
-        Self { turns: Semaphore::new(connections), client: client.build(connector), url: url.to_owned() }
+        Self { client: client.build(connector), url: url.to_owned() }
+    }
+
+    /// Where an event of this source goes.
+    pub(crate) fn address(&self, source: &str) -> String {
+        self.url.replace(APPLICATION, source)
     }
 
     /// Posts an event, and says what the answer means.
@@ -52,7 +54,7 @@ impl Poster {
         trace: &Trace,
         more: &[(&'static str, &'static str)],
     ) -> Result<(), Fault> {
-        let uri = address(&self.url, &event.source)?;
+        let uri = uri(&self.url, &event.source)?;
         let mut request = Request::new(Full::new(event.data.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
@@ -68,8 +70,8 @@ impl Poster {
     }
 }
 
-/// Where an event of this source goes.
-fn address(url: &str, source: &str) -> Result<Uri, Fault> {
+/// Where an event of this source goes, if its source may choose that.
+fn uri(url: &str, source: &str) -> Result<Uri, Fault> {
     if !url.contains(APPLICATION) {
         return url.parse().map_err(|error| Fault::NoChannel(format!("{url}: {error}")));
     }
@@ -126,13 +128,13 @@ mod tests {
     #[test]
     fn a_source_leads_to_its_application_and_nowhere_else() {
         let url = "http://{application}.kyma-integration:8080/events";
-        assert_eq!(address(url, "my-shop").expect("an address"), "http://my-shop.kyma-integration:8080/events");
+        assert_eq!(uri(url, "my-shop").expect("an address"), "http://my-shop.kyma-integration:8080/events");
         for source in
             ["", "-a", "a-", "Shop", "a.b", "evil.example/", "a@b", "a#", "a?b", "/default/sap.kyma", &"a".repeat(64)]
         {
-            assert!(matches!(address(url, source), Err(Fault::NoChannel(_))), "{source}");
+            assert!(matches!(uri(url, source), Err(Fault::NoChannel(_))), "{source}");
         }
-        assert_eq!(address("http://broker/a/b", "/default/sap.kyma").expect("an address"), "http://broker/a/b");
+        assert_eq!(uri("http://broker/a/b", "/default/sap.kyma").expect("an address"), "http://broker/a/b");
     }
 
     #[test]

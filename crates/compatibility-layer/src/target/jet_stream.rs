@@ -59,6 +59,11 @@ impl Connection {
         Ok(Self { client, servers: servers.join(", ") })
     }
 
+    /// Addresses of the cluster.
+    pub(crate) fn servers(&self) -> &str {
+        &self.servers
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.client.connection_state() == State::Connected
     }

@@ -1,10 +1,11 @@
-//! Clients that are slow, too many, or gone.
+//! Clients that are slow, too many, or gone, and targets that stand still.
 
 use std::io::{Read as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fairlead_tests::program::becomes;
 use fairlead_tests::servers::process::get;
+use serde_json::{Value, json};
 
 use super::sink::{Manner, Sink};
 use super::{EVENT, Layer, begin, read};
@@ -117,4 +118,121 @@ fn an_event_whose_turn_does_not_come_in_time_is_not_said_to_be_delivered() {
     assert!([429, 504].contains(&answer.status), "{answer:?}");
     // After a 504 it may be, or it may be on its way.
     assert!(answer.status == 504 || sink.received().len() == 1, "{answer:?}");
+}
+
+/// A legacy event with so many bytes of data.
+fn event_with(length: usize) -> String {
+    let data = "x".repeat(length);
+    json!({"event-type": "a", "event-type-version": "v1", "event-time": "2020-09-28T14:47:16Z", "data": data}).to_string()
+}
+
+#[test]
+fn large_bodies_are_bounded_by_their_bytes_and_leave_room_for_small_ones() {
+    let sink = Sink::start(Manner::Hold);
+    let layer = Layer::to(&sink.url(), &["--max-bytes-in-flight", "200000", "--body-timeout", "10m"]);
+    // Announced and not sent.
+    let mut slow: Vec<_> = (0..3).map(|_| layer.connect()).collect();
+    for stream in &mut slow {
+        stream
+            .write_all(b"POST /shop/v1/events HTTP/1.1\r\nHost: layer\r\nContent-Length: 60000\r\n\r\n{")
+            .expect("it is taken");
+    }
+    assert!(becomes(|| layer.counts("fairlead_layer_in_flight 3")));
+    let chunked = ["Transfer-Encoding: chunked"];
+    for (headers, body) in [(&[][..], event_with(60_000)), (&chunked, "1\r\n{\r\n0\r\n\r\n".to_owned())] {
+        let answer = layer.post("/shop/v1/events", headers, body.as_bytes()).expect(429);
+        assert!(answer.has("retry-after: 1") && answer.json()["type"] == "too_many_bytes", "{answer:?}");
+    }
+    let mut small = layer.connect();
+    begin(&mut small, "/shop/v1/events", &[], EVENT.as_bytes());
+    assert!(becomes(|| sink.received().len() == 1), "{}", layer.log());
+    sink.set(Manner::Status(202));
+    read(small).expect(200);
+    drop(slow);
+    assert!(becomes(|| layer.counts("fairlead_layer_in_flight 0")));
+    layer.post("/shop/v1/events", &[], event_with(60_000).as_bytes()).expect(200);
+}
+
+#[test]
+fn the_events_of_a_body_count_and_not_only_its_length() {
+    let sink = Sink::start(Manner::Status(202));
+    let layer = Layer::to(&sink.url(), &["--max-bytes-in-flight", "200000", "--max-in-flight", "2"]);
+    let event = json!({"specversion": "1.0", "id": "1", "source": "shop", "type": "a"});
+    let batch = |count: usize| Value::from(vec![event.clone(); count]).to_string();
+    let post = |body: &str| layer.post("/publish", &["content-type: application/cloudevents-batch+json"], body.as_bytes());
+    let mut other = layer.connect();
+    other.write_all(b"POST /publish HTTP/1.1\r\nHost: layer\r\nContent-Length: 10000\r\n\r\n[").expect("it is taken");
+    assert!(becomes(|| layer.counts("fairlead_layer_in_flight 1")));
+    let answer = post(&batch(1000)).expect(429);
+    assert!(answer.body.starts_with("the events in flight have too many bytes"), "{answer:?}");
+    assert_eq!(sink.received().len(), 0, "none of them is sent");
+    post(&batch(100)).expect(204);
+}
+
+#[test]
+fn a_target_that_stands_still_leaves_room_for_the_events_of_others() {
+    let (still, other) = (Sink::start(Manner::Hold), Sink::start(Manner::Status(202)));
+    let target = |sink: &Sink| format!("{{target: {{http: {{url: '{}'}}}}}}", sink.url());
+    let applications = format!("{{applications: {{a: {}, b: {}}}}}", target(&still), target(&other));
+    let layer = Layer::start(&applications, &["--max-in-flight", "4", "--target-timeout", "10m"]);
+    let mut waiting: Vec<_> = (0..2).map(|_| layer.connect()).collect();
+    for stream in &mut waiting {
+        begin(stream, "/a/v1/events", &[], EVENT.as_bytes());
+    }
+    assert!(becomes(|| still.received().len() == 2));
+    let answer = layer.publish("a").expect(429);
+    assert!(answer.has("retry-after: 1") && answer.json()["type"] == "too_many_for_target", "{answer:?}");
+    assert!(answer.body.contains("nothing was sent"), "{answer:?}");
+    layer.publish("b").expect(200);
+    assert_eq!((still.received().len(), other.received().len()), (2, 1));
+    still.set(Manner::Status(202));
+    for stream in waiting {
+        read(stream).expect(200);
+    }
+    layer.publish("a").expect(200);
+}
+
+/// Where one address leads to all Applications, each of their entrances is a target.
+#[test]
+fn an_entrance_that_stands_still_takes_no_turn_of_another_one() {
+    let sink = Sink::start(Manner::Hold);
+    let url = format!("http://{{application}}:{}", sink.port());
+    let flags = ["--max-in-flight", "8", "--target-connections", "1", "--target-timeout", "10m"];
+    let layer = Layer::to(&url, &flags);
+    let mut waiting: Vec<_> = (0..2).map(|_| layer.connect()).collect();
+    for stream in &mut waiting {
+        begin(stream, "/localhost/v1/events", &[], EVENT.as_bytes());
+    }
+    assert!(becomes(|| sink.received().len() == 1 && layer.counts("fairlead_layer_in_flight 2")));
+    // Its name leads nowhere, and so its event is answered without a turn of the other one.
+    layer.publish("no-such-application").expect(503);
+    sink.set(Manner::Status(202));
+    for stream in waiting {
+        read(stream).expect(200);
+    }
+    assert_eq!(sink.received().len(), 2);
+}
+
+#[test]
+fn a_batch_has_one_deadline_and_its_answer_says_how_much_was_delivered() {
+    let (first, second) = (Sink::start(Manner::Hold), Sink::start(Manner::Hold));
+    let target = |sink: &Sink| format!("{{target: {{http: {{url: '{}'}}}}}}", sink.url());
+    let applications = format!("{{applications: {{a: {}, b: {}}}}}", target(&first), target(&second));
+    let layer = Layer::start(&applications, &["--target-timeout", "3s", "--request-timeout", "1s"]);
+    let event = |source: &str| json!({"specversion": "1.0", "id": format!("of-{source}"), "source": source, "type": "t"});
+    let batch = json!([event("a"), event("b"), event("a")]).to_string();
+    let mut stream = layer.connect();
+    let begun = Instant::now();
+    begin(&mut stream, "/publish", &["content-type: application/cloudevents-batch+json"], batch.as_bytes());
+    assert!(becomes(|| first.received().len() == 1 && begun.elapsed() > Duration::from_secs(1)));
+    first.set(Manner::Status(202));
+    assert!(becomes(|| second.received().len() == 1));
+    let answer = read(stream).expect(504).body;
+    // Three seconds for all of them: the request has no less time than one of its events.
+    assert!(
+        answer.starts_with("event 2 of 3, of-b: ") && answer.contains("the time for the whole request is over"),
+        "{answer}"
+    );
+    assert!(answer.trim_end().ends_with("; 1 before it were delivered: send the whole batch again"), "{answer}");
+    assert_eq!(first.received().len(), 1, "the third one is not sent");
 }
