@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     Away(String),
     /// The target is not there for this application or type: nothing was delivered.
     NoChannel(String),
+    /// The target, or a proxy before it, says that it cannot take the event now.
+    Unavailable(String),
     /// The target does not take this event.
     Refused(StatusCode),
     /// The target asks to wait.
@@ -61,7 +63,7 @@ impl Fault {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Heavy | Self::Crowded(_) | Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Away(_) | Self::NoChannel(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away(_) | Self::NoChannel(_) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(status) => *status,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -81,6 +83,7 @@ impl Fault {
             Self::Crowded(_) => "too_many_for_target",
             Self::Away(_) => "target_away",
             Self::NoChannel(_) => "channel_missing",
+            Self::Unavailable(_) => "target_unavailable",
             Self::Refused(_) => "refused_by_target",
             Self::Throttled(_) => "throttled_by_target",
             Self::Failed(_) => "target_failed",
@@ -94,7 +97,7 @@ impl Fault {
         match self {
             Self::Busy | Self::Heavy | Self::Crowded(_) => Some(BUSY),
             Self::Throttled(seconds) => Some(seconds.unwrap_or(BUSY)),
-            Self::Away(_) | Self::NoChannel(_) => Some(AWAY),
+            Self::Away(_) | Self::NoChannel(_) | Self::Unavailable(_) => Some(AWAY),
             _ => None,
         }
     }
@@ -114,6 +117,7 @@ impl Fault {
             }
             Self::Away(why) => format!("the target cannot be reached, nothing was delivered: {why}{}", again()),
             Self::NoChannel(why) => format!("there is no channel for the event, nothing was delivered: {why}{}", again()),
+            Self::Unavailable(why) => format!("{why}: whether it has the event is unknown{}", again()),
             Self::Refused(status) => format!("the target does not take the event: it answers {status}"),
             Self::Throttled(_) => format!("the target asks to wait, nothing was delivered{}", again()),
             Self::Failed(why) => format!("the target has failed, the event may have been delivered: {why}{}", again()),

@@ -106,7 +106,9 @@ fn judge(uri: &Uri, status: StatusCode, headers: &HeaderMap) -> Result<(), Fault
     let said = || format!("{uri} answers {status}");
     match status {
         _ if status.is_success() => Ok(()),
-        StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE => Err(Fault::NoChannel(said())),
+        StatusCode::NOT_FOUND => Err(Fault::NoChannel(said())),
+        // A proxy in between, like Envoy, answers so also when the target has got the event and its answer was lost.
+        StatusCode::SERVICE_UNAVAILABLE => Err(Fault::Unavailable(said())),
         StatusCode::TOO_MANY_REQUESTS => {
             let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             Err(Fault::Throttled(seconds))

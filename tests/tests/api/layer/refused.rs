@@ -103,7 +103,7 @@ fn success_is_never_answered_for_an_event_that_its_target_has_not() {
         (Manner::Status(500), 502, "target_failed", perhaps),
         (Manner::Status(302), 502, "target_failed", perhaps),
         (Manner::Status(404), 503, "channel_missing", nothing),
-        (Manner::Status(503), 503, "channel_missing", nothing),
+        (Manner::Status(503), 503, "target_unavailable", "whether it has the event is unknown"),
         (Manner::Status(429), 429, "throttled_by_target", nothing),
         (Manner::Status(400), 400, "refused_by_target", "the target does not take the event"),
         (Manner::Status(507), 507, "target_full", nothing),
