@@ -3,16 +3,19 @@
 //! Sources: Kyma 1.11 `components/event-service/internal/externalapi/genericeventhandler.go` and
 //! `components/event-bus/api/publish/{v1,v2}/validators.go`; Kyma 1.10 `components/event-service/internal/externalapi/v2/eventshandler.go`.
 
+mod fields;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::event::Event;
 use crate::fault::{Defect, Fault};
 use crate::time::is_time;
+
+use self::fields::Fields;
 
 /// Longest source and type, in bytes.
 const LONGEST_NAME: usize = 253;
@@ -40,17 +43,13 @@ pub(crate) enum Version {
 pub(crate) const TYPE_VERSION: &str = "eventtypeversion";
 
 /// A body of either version, as version 2 has it.
-#[derive(Deserialize)]
 struct Body<'b> {
     id: Option<String>,
     source: Option<String>,
     specversion: Option<String>,
-    #[serde(rename = "type")]
     event_type: Option<String>,
-    #[serde(rename = "eventtypeversion")]
     version: Option<String>,
     time: Option<String>,
-    #[serde(borrow)]
     data: Option<&'b RawValue>,
 }
 
@@ -77,15 +76,10 @@ pub(crate) fn read(service: Service<'_>, version: Version, body: &Bytes) -> Resu
     if body.is_empty() {
         return Err(Fault::Payload("Bad payload syntax".to_owned()));
     }
-    // A list of values would be taken for the fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Fault::Payload("the body is no JSON object".to_owned()));
     }
-    let read = match version {
-        Version::V1 => body_of_v1(body),
-        Version::V2 => serde_json::from_slice(body),
-    };
-    let mut read = read.map_err(|error| Fault::Payload(error.to_string()))?;
+    let mut read = body_of(version, body).map_err(Fault::Payload)?;
     let mut is_from_header = false;
     match service {
         Service::Application(application) => read.source = Some(application.to_owned()),
@@ -101,22 +95,19 @@ pub(crate) fn read(service: Service<'_>, version: Version, body: &Bytes) -> Resu
     fault.map_or_else(|| Ok(event(read)), Err)
 }
 
-/// The names of one version are unknown fields of the other.
-fn body_of_v1(body: &[u8]) -> serde_json::Result<Body<'_>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    struct BodyV1<'b> {
-        event_id: Option<String>,
-        source_id: Option<String>,
-        event_type: Option<String>,
-        event_type_version: Option<String>,
-        event_time: Option<String>,
-        #[serde(borrow)]
-        data: Option<&'b RawValue>,
-    }
-    let BodyV1 { event_id, source_id, event_type, event_type_version, event_time, data } = serde_json::from_slice(body)?;
-    let (id, source, version, time) = (event_id, source_id, event_type_version, event_time);
-    Ok(Body { id, source, specversion: None, event_type, version, time, data })
+/// Reads the fields of this version. The names of the other one are unknown here.
+fn body_of(version: Version, body: &[u8]) -> Result<Body<'_>, String> {
+    let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let (names, is_v2) = names(version);
+    Ok(Body {
+        id: fields.text(names.id)?,
+        source: fields.text(names.source)?,
+        specversion: if is_v2 { fields.text("specversion")? } else { None },
+        event_type: fields.text(names.event_type)?,
+        version: fields.text(names.version)?,
+        time: fields.text(names.time)?,
+        data: fields.value("data"),
+    })
 }
 
 fn event(body: Body<'_>) -> Event {
@@ -211,7 +202,7 @@ impl<'b> Looked<'b> {
             event_type: body.event_type.as_deref().unwrap_or_default(),
             type_version: body.version.as_deref().unwrap_or_default(),
             time: body.time.as_deref().unwrap_or_default(),
-            has_data: body.data.is_some_and(|data| !matches!(data.get(), "null" | "\"\"")),
+            has_data: body.data.is_some_and(|data| data.get() != "\"\""),
             has_spec_version: !spec_version.is_empty(),
             is_0_3: spec_version == "0.3",
         }

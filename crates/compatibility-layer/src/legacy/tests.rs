@@ -45,6 +45,20 @@ fn an_event_is_read_as_it_was_written() {
 }
 
 #[test]
+fn names_of_fields_may_have_capitals() {
+    let v1 = r#"{"Event-Type": "order.created", "EVENT-TYPE-VERSION": "v1", "event-Time": "2020-09-28T14:47:16Z", "Data": 1, "Source-ID": "shop"}"#;
+    let v2 = r#"{"Type": "order.created", "eventTypeVersion": "v1", "Time": "2020-09-28T14:47:16Z", "Data": 1, "Source": "shop",
+        "ID": "4ea567cf-812b-49d9-a4b2-cb5ddf464094", "specVersion": "0.3"}"#;
+    for (version, text) in [(Version::V1, v1), (Version::V2, v2)] {
+        for service in [Service::Bus(None), Service::Application("shop")] {
+            let event = read(service, version, &Bytes::from_static(text.as_bytes())).expect("an event");
+            assert_eq!((event.source.as_str(), event.name.as_str(), &event.data[..]), ("shop", "order.created", &b"1"[..]));
+            assert_eq!(event.attributes["eventtypeversion"], "v1");
+        }
+    }
+}
+
+#[test]
 fn an_event_service_finds_what_kymas_found() {
     use Defect::{Invalid, Missing};
     for (field, value, expected) in [
