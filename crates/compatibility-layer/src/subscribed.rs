@@ -13,21 +13,29 @@ use fairlead_kube_client::cluster::Cluster;
 use http::StatusCode;
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
 
 /// For how long an answer of the cluster serves: publishers may ask as often as they like, and every answer lists all Triggers.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long the cluster may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// For how long a failure serves: a cluster that is slow must not be asked once per request.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// How long the cluster may take, over all that is asked.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Source, type and version of the type.
 type Filter = (String, String, String);
 
+/// What the cluster has answered: the filters, or why there is no answer.
+type Answered = Result<Rc<BTreeSet<Filter>>, String>;
+
 /// The Triggers, as far as they ask for an exact source.
 pub(crate) struct Subscribed {
-    last: Mutex<Option<(Instant, Rc<BTreeSet<Filter>>)>>,
+    /// The last answer, and until when it serves.
+    last: Mutex<Option<(Instant, Answered)>>,
 }
 
 impl Subscribed {
@@ -54,20 +62,22 @@ impl Subscribed {
     }
 
     /// One request asks the cluster, and the others wait for its answer.
-    async fn filters(&self) -> Result<Rc<BTreeSet<Filter>>, String> {
+    async fn filters(&self) -> Answered {
         let mut last = self.last.lock().await;
-        if let Some((asked, filters)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH) {
-            let _ = asked;
-            return Ok(Rc::clone(filters));
+        if let Some((_, answered)) = last.as_ref().filter(|(until, _)| Instant::now() < *until) {
+            return answered.clone();
         }
-        let filters = Rc::new(ask().await.map_err(|why| redact::text(&why))?);
-        *last = Some((Instant::now(), Rc::clone(&filters)));
-        Ok(filters)
+        let late = || format!("the cluster gives no answer within {}", humantime::format_duration(TIMEOUT));
+        let asked = timeout(TIMEOUT, ask()).await.unwrap_or_else(|_| Err(late()));
+        let answered = asked.map(Rc::new).map_err(|why| redact::text(&why));
+        let fresh = if answered.is_ok() { FRESH } else { FAILED };
+        *last = Some((Instant::now() + fresh, answered.clone()));
+        answered
     }
 }
 
 async fn ask() -> Result<BTreeSet<Filter>, String> {
-    let cluster = Cluster::connect(&Access::USUAL, REQUEST_TIMEOUT).await.map_err(|error| error.to_string())?;
+    let cluster = Cluster::connect(&Access::USUAL, TIMEOUT).await.map_err(|error| error.to_string())?;
     let discovery = cluster.discover().await.map_err(|error| error.to_string())?;
     let Some(triggers) = discovery.find(GROUP, KIND) else { return Ok(BTreeSet::new()) };
     let filters = cluster.list(triggers, None, None, |object| filter(&Trigger::read(&object))).await;
