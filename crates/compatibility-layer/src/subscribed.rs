@@ -67,8 +67,9 @@ impl Subscribed {
         if let Some((_, answered)) = last.as_ref().filter(|(until, _)| Instant::now() < *until) {
             return answered.clone();
         }
+        // In a box: requests of other kinds take no memory for it.
         let late = || format!("the cluster gives no answer within {}", humantime::format_duration(TIMEOUT));
-        let asked = timeout(TIMEOUT, ask()).await.unwrap_or_else(|_| Err(late()));
+        let asked = timeout(TIMEOUT, Box::pin(ask())).await.unwrap_or_else(|_| Err(late()));
         let answered = asked.map(Rc::new).map_err(|why| redact::text(&why));
         let fresh = if answered.is_ok() { FRESH } else { FAILED };
         *last = Some((Instant::now() + fresh, answered.clone()));

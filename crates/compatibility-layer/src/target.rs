@@ -81,7 +81,8 @@ impl Targets {
         } else {
             timeout_at(deadline, place.turn()).await.map_err(|_| Fault::Crowded(address))?
         };
-        match timeout_at(deadline, target.send(origin, event, trace)).await {
+        // In a box: an event that waits for its turn takes no memory for a request.
+        match timeout_at(deadline, Box::pin(target.send(origin, event, trace))).await {
             Ok(sent) => sent,
             Err(_) if until < own => Err(Fault::Unanswered("the time for the whole request is over".to_owned())),
             Err(_) => Err(Fault::Unanswered(format!("no answer within {}", humantime::format_duration(self.patience)))),
