@@ -40,7 +40,7 @@ impl Lifetime {
     fn spread(self) -> Self {
         let [first, second, ..] = Uuid::new_v4().into_bytes();
         let share = f64::from(u16::from_be_bytes([first, second])) / f64::from(u16::MAX);
-        Self { age: self.age.mul_f64(1.0 + share / 10.0), ..self }
+        Self { age: self.age.saturating_add(self.age.mul_f64(share / 10.0)), ..self }
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn keep(
     // Without it answers would be slower, and no worse.
     let _ = stream.set_nodelay(true);
     let lifetime = lifetime.spread();
-    let (ends, told) = (Instant::now() + lifetime.age, phase.clone());
+    let (begun, told) = (Instant::now(), phase.clone());
     let service = service_fn(move |request| {
         let (layer, told) = (Rc::clone(&layer), told.clone());
         // In a box: a connection without a request takes no memory for one.
@@ -75,7 +75,7 @@ pub(crate) async fn keep(
                     layer.probe(request.uri().path()).unwrap_or_else(|| answer::not_here(StatusCode::NOT_FOUND))
                 }
             };
-            if Instant::now() >= ends || *told.borrow() > Phase::Open {
+            if begun.elapsed() >= lifetime.age || *told.borrow() > Phase::Open {
                 // The client opens a new connection for its next request: it leads where the Service leads now.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

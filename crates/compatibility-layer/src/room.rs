@@ -4,7 +4,7 @@
 //!
 //! Situation: a target that gives no answer keeps its events until their time is over. Publishers send more of them meanwhile, until there is no room for
 //! the events of any target. Decision: an event is refused when its target has more requests or bytes in flight than are free. Consequence: one target gets half
-//! of the room, two get a third each, and the next one always finds some. Nobody has to choose a limit per target.
+//! of the room at most, the next one half of the rest, and a further one always finds some. Nobody has to choose a limit per target.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
