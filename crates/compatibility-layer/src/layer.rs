@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue, SERVER};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{SemaphorePermit, watch};
@@ -69,15 +69,18 @@ impl Layer {
 
     /// Answers a probe, or a reader of metrics; none where the path is another one.
     pub(crate) fn probe(&self, path: &str) -> Option<Answer> {
-        match path {
-            "/healthz" | "/v1/health" => Some(answer::text(StatusCode::OK, "ok")),
-            "/readyz" | "/v1/status/ready" => Some(self.readiness()),
+        let mut answer = match path {
+            "/healthz" | "/v1/health" => answer::text(StatusCode::OK, "ok"),
+            "/readyz" | "/v1/status/ready" => self.readiness(),
             "/metrics" => {
                 let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                Some(answer::with(StatusCode::OK, Some(content_type), self.metrics.page().into_bytes()))
+                answer::with(StatusCode::OK, Some(content_type), self.metrics.page().into_bytes())
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        // Whoever asks through a Service sees where it leads.
+        answer.headers_mut().insert(SERVER, HeaderValue::from_static("compatibility-layer"));
+        Some(answer)
     }
 
     /// Answers a request of whatever kind.
