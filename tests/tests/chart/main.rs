@@ -7,10 +7,12 @@
 //! - `commands`: what people are shown and paste
 //! - `quoting`: text stays text, whatever it looks like
 //! - `layer`: the server, which is no hook
+//! - `kyma`: Kyma's whole migration in one value
 //! - `library`: the library in a chart of somebody else, made as its README says
 
 mod back;
 mod commands;
+mod kyma;
 mod layer;
 mod library;
 mod pages;
