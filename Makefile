@@ -64,10 +64,11 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
 .PHONY: soak
-soak: packages node servers ## what takes minutes for one test: 300 Subscriptions on Knative's own limits, brokers that are broken while a drain waits, a million histories of a drain
+soak: packages node servers ## what takes minutes for one test: 300 and 2,000 Subscriptions on Knative's own limits, every way through Kyma's migration, brokers that are broken while a drain waits, a million histories of a drain
 	@cargo test --quiet --workspace --lib --config 'profile.dev.package.drain-waiter.opt-level=2' -- --ignored million
 	@cargo test --workspace --test sources -- --ignored --nocapture --test-threads 1
-	@cargo test --workspace --test node -- --ignored --nocapture middling
+	@cargo test --workspace --test node -- --ignored --nocapture --test-threads 1 middling ways
+	@SUBSCRIPTIONS=2000 cargo test --workspace --test node -- --nocapture a_large_installation
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
@@ -227,13 +228,13 @@ target/tools/knative/crds.yaml: tests/cluster/go.mod Makefile
 
 # What the demo's pods run: the jobs, and beside them this.
 .PHONY: demo-images
-demo-images: images $(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar
+demo-images: images $(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/legacy-bus.tar
 
 $(IMAGES)/mailbox.tar: $(TOOLS)/cluster
 $(IMAGES)/mailbox.tar: BINARY := $(TOOLS)/mailbox
-$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar: $(IMAGES)/%.tar: $(SERVERS)/% $(TOOLS)/cluster
-$(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar: BINARY = $(SERVERS)/$(basename $(@F))
-$(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/stan.tar $(IMAGES)/legacy-bus.tar:
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/legacy-bus.tar: $(IMAGES)/%.tar: $(SERVERS)/% $(TOOLS)/cluster
+$(IMAGES)/nats-streaming-server.tar $(IMAGES)/legacy-bus.tar: BINARY = $(SERVERS)/$(basename $(@F))
+$(IMAGES)/mailbox.tar $(IMAGES)/nats-streaming-server.tar $(IMAGES)/legacy-bus.tar:
 	@mkdir -p $(@D)
 	@$(TOOLS)/cluster image --binary $(BINARY) --reference docker.io/fairlead/$(basename $(@F)):dev --output $@
 

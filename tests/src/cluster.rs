@@ -181,7 +181,7 @@ impl Cluster {
 
     /// Loads the images of NATS Streaming and of the legacy event bus that is played on it.
     pub fn load_bus(&self) {
-        for program in ["nats-streaming-server", "stan", "legacy-bus"] {
+        for program in ["nats-streaming-server", "legacy-bus"] {
             self.load_binary(&servers::file(program));
         }
     }

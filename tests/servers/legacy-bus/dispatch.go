@@ -78,7 +78,8 @@ func (d *dispatcher) follow() error {
 	there := map[string]bool{}
 	for _, s := range list.Items {
 		there[s.Metadata.UID] = true
-		if d.durables[s.Metadata.UID] != nil {
+		// Not everything that a cluster holds can be subscribed to, and the others must not wait for it.
+		if d.durables[s.Metadata.UID] != nil || s.Spec.Endpoint == "" || s.Spec.Source == "" || s.Spec.Type == "" || s.Spec.Version == "" {
 			continue
 		}
 		durable, err := d.subscribe(s)

@@ -16,6 +16,9 @@ import (
 // largest is how long a request may be: Kyma 1.11, resources/event-bus/values.yaml.
 const largest = 64 << 10
 
+// goodbye is how long clients are told to leave, before connections are closed.
+const goodbye = 3 * time.Second
+
 // legacyEvent is the body of a request. The event service has its source in the path.
 type legacyEvent struct {
 	Source  string          `json:"source-id"`
@@ -28,11 +31,12 @@ type legacyEvent struct {
 
 type intake struct {
 	connection stan.Conn
+	ended      context.Context
 }
 
 // publish serves until SIGTERM, and then finishes what has begun.
 func publish(ended context.Context, connection stan.Conn) error {
-	servers := []*http.Server{{Addr: ":8080", Handler: &intake{connection}}, {Addr: ":8081", Handler: &intake{connection}}}
+	servers := []*http.Server{{Addr: ":8080", Handler: &intake{connection, ended}}, {Addr: ":8081", Handler: &intake{connection, ended}}}
 	failed := make(chan error, len(servers))
 	for _, server := range servers {
 		go func() { failed <- server.ListenAndServe() }()
@@ -42,6 +46,8 @@ func publish(ended context.Context, connection stan.Conn) error {
 		return err
 	case <-ended.Done():
 	}
+	// Whoever sends meanwhile is told that the connection ends: a request that meets its end gets no answer.
+	time.Sleep(goodbye)
 	for _, server := range servers {
 		patience, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -53,6 +59,9 @@ func publish(ended context.Context, connection stan.Conn) error {
 }
 
 func (i *intake) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	if i.ended.Err() != nil {
+		response.Header().Set("Connection", "close")
+	}
 	if request.Method == http.MethodGet {
 		fmt.Fprintln(response, "ok")
 		return

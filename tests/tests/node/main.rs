@@ -3,6 +3,7 @@
 //!
 //! - `as_released`: the images as they are released. The name comes first, because what it needs is made while the others run
 //! - `back`: `helm rollback`
+//! - `chain`: all jobs and the compatibility layer, under load, with everything counted
 //! - `demo`: the demo on a cluster that somebody else has
 //! - `drain`: an intake whose pods have to end, and a Service that leads elsewhere
 //! - `leftovers`: a cluster that was killed leaves nothing
@@ -14,6 +15,7 @@
 
 mod as_released;
 mod back;
+mod chain;
 mod demo;
 mod drain;
 mod failing;
