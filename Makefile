@@ -67,7 +67,7 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 soak: packages node servers ## what takes minutes for one test: 300 and 2,000 Subscriptions on Knative's own limits, every way through Kyma's migration, brokers that are broken while a drain waits, a million histories of a drain
 	@cargo test --quiet --workspace --lib --config 'profile.dev.package.drain-waiter.opt-level=2' -- --ignored million
 	@cargo test --workspace --test sources -- --ignored --nocapture --test-threads 1
-	@cargo test --workspace --test node -- --ignored --nocapture --test-threads 1 middling ways
+	@cargo test --workspace --test node -- --ignored --nocapture --test-threads 1 middling ways beside
 	@SUBSCRIPTIONS=2000 cargo test --workspace --test node -- --nocapture a_large_installation
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.

@@ -41,7 +41,8 @@ impl Load {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
         self.child.wait().expect("it ends");
         let text = self.read("verdict");
-        Verdict(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{}", self.read("log"))))
+        assert!(text.starts_with('{'), "{text}\n{}", self.read("log"));
+        Verdict(serde_json::from_str(&text).expect("JSON"))
     }
 }
 

@@ -280,7 +280,7 @@ fn applications() -> Value {
     let mut all = Vec::new();
     for application in APPLICATIONS {
         let services = json!({"services": [{"id": format!("{application}-events"), "entries": [{"type": "Events"}]}]});
-        all.push(connector("Application", application, None, services));
+        all.push(connector("Application", application, None, &services));
         all.push(json!({"apiVersion": "messaging.knative.dev/v1", "kind": "Channel",
             "metadata": {"namespace": "kyma-integration", "name": application, "labels": {"application-name": application}}}));
     }
@@ -292,7 +292,7 @@ fn applications() -> Value {
     Value::Array(all)
 }
 
-fn connector(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Value {
+fn connector(kind: &str, name: &str, namespace: Option<&str>, spec: &Value) -> Value {
     json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": kind,
         "metadata": {"namespace": namespace, "name": name}, "spec": spec})
 }
@@ -301,8 +301,8 @@ fn connector(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Va
 fn activation(namespace: &str, application: &str) -> [Value; 2] {
     let spec = json!({"sourceId": application});
     [
-        connector("ApplicationMapping", application, Some(namespace), json!({})),
-        connector("EventActivation", &format!("{application}-events"), Some(namespace), spec),
+        connector("ApplicationMapping", application, Some(namespace), &json!({})),
+        connector("EventActivation", &format!("{application}-events"), Some(namespace), &spec),
     ]
 }
 

@@ -40,7 +40,7 @@ fn whichever_way_it_goes_no_event_is_lost() {
     let patient = ["--set", "drainWaiter.args={--interval=1s,--stall=2m}"];
     thread::scope(|scope| {
         let upgrade = scope.spawn(|| migrate(&kyma, &patient));
-        thread::sleep(Duration::from_secs(20));
+        wait(Duration::from_secs(20));
         kyma.answer("payments", &json!({}));
         upgrade.join().expect("it ends").expect(0);
     });
@@ -89,4 +89,9 @@ fn whichever_way_it_goes_no_event_is_lost() {
     let verdict = load.end();
     println!("chain: {:#}", verdict.shown());
     assert_eq!((verdict.missing(), verdict.doubled()), (0, 0), "{:#}", verdict.shown());
+}
+
+#[expect(clippy::disallowed_methods, reason = "so long the subscriber is down")]
+fn wait(time: Duration) {
+    thread::sleep(time);
 }
