@@ -1,10 +1,12 @@
 //! How far a run has come, as it is written down while it goes on.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Manifest;
+use crate::stage::UndoWait;
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +156,10 @@ pub struct Progress {
     /// Changes of holds and switches that have ended, by position: what somebody stops later on purpose stays stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<usize>,
+    /// Until when drains what its switches led to, because they have been undone; milliseconds since 1970. Before that nothing goes that an
+    /// older run has added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drains_until: Option<u64>,
     /// How many objects were left when it was taken back, as others have changed them or because one of those may need them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub kept: usize,
@@ -163,6 +169,11 @@ pub struct Progress {
     /// Digests of the chunks that hold the evidence, once it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Manifest>,
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -181,10 +192,27 @@ impl Progress {
             why_back: None,
             first_part: FirstPart::NotBegun,
             ended: Vec::new(),
+            drains_until: None,
             kept: 0,
             swept: BTreeMap::new(),
             evidence: None,
         }
+    }
+
+    /// A switch has been undone: what it led to drains from now on, for the time that its stage says.
+    pub fn begin_to_drain(&mut self, undone_waits: &[UndoWait], now: SystemTime) {
+        let seconds: u64 = undone_waits.iter().map(UndoWait::seconds).sum();
+        if seconds > 0 {
+            let until = millis(now) + seconds * 1000;
+            self.drains_until = Some(self.drains_until.map_or(until, |before| before.max(until)));
+        }
+    }
+
+    /// How many seconds more it drains; none when it does not, or not any more.
+    #[must_use]
+    pub fn drains_for(&self, now: SystemTime) -> Option<u64> {
+        let left = self.drains_until?.saturating_sub(millis(now));
+        (left > 0).then(|| left.div_ceil(1000))
     }
 
     /// Whether the first part has been taken back, and the rest waits for Helm.
@@ -240,12 +268,13 @@ mod tests {
             why_back: Some(WhyBack::Asked(asked)),
             first_part: FirstPart::Begun,
             ended: vec![0],
+            drains_until: Some(1_795_000_000_000),
             kept: 0,
             swept: BTreeMap::from([(3, Swept { count: 500, next: Some("token".into()) })]),
             evidence: None,
         };
         let document = json!({
-            "phase": "RollingBack", "begun": 4, "untouched": [2], "firstPart": "begun", "ended": [0],
+            "phase": "RollingBack", "begun": 4, "untouched": [2], "firstPart": "begun", "ended": [0], "drainsUntil": 1_795_000_000_000_u64,
             "whyBack": {"asked": {"onDrift": "keep", "revision": 7, "after": 3, "to": 5}},
             "swept": {"3": {"count": 500, "next": "token"}},
         });

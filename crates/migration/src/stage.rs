@@ -131,6 +131,15 @@ pub enum UndoWait {
 }
 
 impl UndoWait {
+    /// How many seconds pass; 0 where something else is waited for.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        match self {
+            Self::Duration { seconds } => *seconds,
+            Self::Condition { .. } | Self::Answer { .. } => 0,
+        }
+    }
+
     /// Why it can never be seen to be so; none where it can. An image of ours brings no certificates that an https server could be known by.
     #[must_use]
     pub fn objection(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -19,6 +19,7 @@ use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::stage::{StageKind, UndoAt};
 use fairlead_migration::store::Purpose;
 use fairlead_migration::ticket::KUBERNETES;
+use tokio::time::sleep;
 
 use crate::args::RollbackArgs;
 use crate::between;
@@ -188,6 +189,25 @@ impl Rollback<'_> {
         wait(self.session, self.args, self.helm, deadline).await.map_err(|failure| self.with_next(failure))
     }
 
+    /// What a switch has led to drains before anything goes through which it delivers, also where the run has failed and led it back itself.
+    async fn wait_for_drained(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
+        let has_added = plan.stages().iter().enumerate().any(|(index, stage)| {
+            stage.kind == StageKind::Expand && plan.positions(index).any(|position| position < progress.begun)
+        });
+        if self.args.undo_at == Some(UndoAt::PreRollback) || !has_added {
+            return Ok(());
+        }
+        let runs = self.session.runs().await?;
+        let now = SystemTime::now();
+        let Some(left) = runs.iter().filter_map(|run| run.progress.drains_for(now)).max() else { return Ok(()) };
+        tracing::info!(seconds = left, "what a Service has led to drains, before anything goes through which it delivers");
+        let passed = async {
+            sleep(Duration::from_secs(left)).await;
+            Ok::<_, Obstacle>(())
+        };
+        Ok(self.session.watch.guard(passed).await?)
+    }
+
     /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
     /// given for all.
     async fn look_at_all(&self, runs: &[RecordedRun]) -> Result<(), Failure> {
@@ -318,6 +338,7 @@ impl Rollback<'_> {
         let Reopened { mark, ticket, plan, progress } = watch.guard_patiently(journal.reopen(&run.name)).await?;
         let executor = session.executor(&run.name, &ticket)?;
         self.wait_before(&plan, &progress).await?;
+        self.wait_for_drained(&plan, &progress).await?;
         let work = Work { plan: &plan, way: Way::Back, watch, patience: None };
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::SystemTime;
 
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -261,6 +262,9 @@ async fn end(
         };
         if !stays {
             progress.ended.push(position);
+            if stage.kind == StageKind::Switch {
+                progress.begin_to_drain(&stage.undone_waits, SystemTime::now());
+            }
             journal.record(&progress).await?;
         }
         lines.push(format!("{} {what}.", change.target));

@@ -221,3 +221,31 @@ fn a_service_leads_back_only_when_the_old_side_serves_again() {
     let back = Watched::start_until(&mut scene.drain(&["rollback", "--last"]), "taking back");
     assert_eq!(leads_back(back, true), Some(0));
 }
+
+/// The old side serves again, and publishers still have connections to the new one: what goes through it is needed for a while.
+#[test]
+fn a_switch_that_a_failed_run_has_led_back_drains_before_what_was_added_goes() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({"newSideDrains": "20s"}), &json!({}));
+    scene.cluster.apply(&json!({"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": "default", "name": "created"},
+        "spec": {"source_id": "shop", "event_type": "created", "event_type_version": "v1", "endpoint": "http://mail.default/"}}));
+    let replicator = |args: &[&str]| {
+        let mut command = job("trigger-replicator");
+        command.args(args).args(["--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()]);
+        command
+    };
+    run(&mut replicator(&["apply"]), "").expect(0);
+    scene.leave(1);
+    let failed = scene.run(&["apply", "--stall", "1s"]).expect(4).stderr;
+    assert!(failed.contains("DW111") && scene.leads_to() == "old", "{failed}");
+
+    let waits = "what a Service has led to drains, before anything goes through which it delivers";
+    let back = Watched::start_until(&mut replicator(&["rollback", "--last"]), waits);
+    assert_eq!(scene.cluster.list("triggers.eventing.knative.dev").len(), 1);
+    // One that is interrupted waits the rest.
+    back.signal(Signal::TERM);
+    assert_eq!(back.finish().0, Some(75));
+    run(&mut replicator(&["rollback", "--last"]), "").expect(0);
+    assert!(scene.cluster.list("triggers.eventing.knative.dev").is_empty());
+}

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use futures::{StreamExt as _, stream};
 
@@ -183,18 +184,31 @@ impl<T: Watcher + ?Sized> Run<'_, T> {
 
     /// Waits for what must be so before older runs are taken back. Nobody asks for that when the run takes back its own failure: then
     /// what the older runs have added stays.
-    async fn wait_after(&self, stage: usize, way: &Way<'_>) {
+    async fn wait_after(&mut self, stage: usize, way: &Way<'_>) {
         let has_begun = way.started[self.plan.positions(stage)].contains(&true);
         let is_undone = has_begun && way.ended.borrow().is_none() && way.left.borrow().is_empty();
-        let Stage { name, undone_waits, .. } = &self.plan.stages()[stage];
-        if undone_waits.is_empty() || !is_undone || self.progress.asked().is_none() {
+        let plan = self.plan;
+        let Stage { name, undone_waits, .. } = &plan.stages()[stage];
+        if undone_waits.is_empty() || !is_undone {
+            return;
+        }
+        // Whoever comes next waits the rest, also where Helm goes back by itself after a failure.
+        if self.progress.drains_until.is_none() {
+            self.progress.begin_to_drain(undone_waits, SystemTime::now());
+            if let Err(obstacle) = self.journal.record(&self.progress).await {
+                tracing::warn!(error = %obstacle, "the ledger lags behind");
+            }
+        }
+        if self.progress.asked().is_none() {
             return;
         }
         tracing::info!(
             stage = name,
             "taken back; what it led to is given time to drain before anything older is taken back"
         );
-        self.wait_for(undone_waits, way).await;
+        let rest = self.progress.drains_for(SystemTime::now()).map(|seconds| UndoWait::Duration { seconds });
+        let others = undone_waits.iter().filter(|wait| wait.seconds() == 0).cloned();
+        self.wait_for(&rest.into_iter().chain(others).collect::<Vec<UndoWait>>(), way).await;
     }
 
     async fn wait_for(&self, waits: &[UndoWait], way: &Way<'_>) {
