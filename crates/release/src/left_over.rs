@@ -30,7 +30,11 @@ pub(crate) async fn left_over(
     runs: &[RecordedRun],
 ) -> Result<Vec<LeftOver>, Obstacle> {
     let mut all = Vec::new();
-    for run in runs.iter().filter(|run| run.holds && run.is_in_force() && !run.is_unfinished()) {
+    // What is on its way may be on its way back.
+    if runs.iter().any(RecordedRun::is_unfinished) {
+        return Ok(all);
+    }
+    for run in runs.iter().filter(|run| run.holds && run.is_in_force()) {
         let Reopened { plan, ticket, progress, .. } = match store.read(&run.name).await {
             // A damaged one is told of elsewhere.
             Err(Obstacle::Damaged { .. }) => continue,
@@ -48,8 +52,13 @@ pub(crate) async fn left_over(
                 continue;
             }
             let Ok(Some(live)) = objects.get(&change.target).await else { continue };
-            if fields::diff(before, after).is_some_and(|patch| fields::holds(&patch, &live)) {
-                let is_switched = kind == StageKind::Switch;
+            let is_switched = kind == StageKind::Switch;
+            let mut patch = fields::diff(before, after).unwrap_or_default();
+            if is_switched {
+                // What else was written beside it says nothing of where it leads.
+                patch = json!({"spec": patch["spec"]});
+            }
+            if fields::holds(&patch, &live) {
                 all.push(LeftOver { target: change.target.clone(), is_switched, release: release(&live) });
             }
         }
@@ -57,8 +66,12 @@ pub(crate) async fn left_over(
     Ok(all)
 }
 
+/// Helm takes away nothing that is to be kept.
 fn release(object: &Value) -> Option<[String; 2]> {
     let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
+    if annotation("helm.sh/resource-policy").as_deref() == Some("keep") {
+        return None;
+    }
     Some([annotation("meta.helm.sh/release-name")?, annotation("meta.helm.sh/release-namespace")?])
 }
 
