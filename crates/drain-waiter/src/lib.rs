@@ -123,6 +123,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let (options, flags) = (Options::new(&args, &expanded), args.drain.flags());
             let step = Draining {
                 session: &session,
+                written: &drain.content,
                 options,
                 configuration,
                 flags,

@@ -1,7 +1,7 @@
 //! The step: what this job brings to what all jobs do.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ use tokio::time::sleep;
 
 use crate::certificate::Evidence;
 use crate::closed::expect_closed;
+use crate::configuration::Drain;
+use crate::each::Entry;
 use crate::entry::Intake;
 use crate::event::{self, Reached};
 use crate::options::{Options, STEP};
@@ -41,6 +43,8 @@ use crate::wait::Wait;
 /// Closes the intake, and waits until nothing is in flight.
 pub(crate) struct Draining<'a> {
     pub(crate) session: &'a Session<'a>,
+    /// With an entry for each object of a kind.
+    pub(crate) written: &'a Drain<Entry>,
     pub(crate) options: Options<'a>,
     /// The section of the configuration file, if there is one.
     pub(crate) configuration: Option<Value>,
@@ -97,6 +101,25 @@ impl Draining<'_> {
             }
         }
         Ok(conditions)
+    }
+
+    /// Fails when an entry of the intake means an object that did not exist when this process began: nobody has closed it.
+    async fn expect_no_more(&self) -> Result<(), Obstacle> {
+        let Session { cluster, discovery, .. } = self.session;
+        let source = Source::Cluster(cluster, discovery);
+        let again = self.written.expand(&source).await.map_err(|failure| Obstacle::Refused {
+            operation: "look for what the intake means by now".to_owned(),
+            source: failure.into(),
+        })?;
+        let known: BTreeSet<Target> = self.options.drain.intake.iter().map(Intake::target).collect();
+        for target in again.intake.iter().map(Intake::target).filter(|target| !known.contains(target)) {
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            if source.get(&Kind::of(&target), namespace, &target.name).await?.is_some() {
+                let message = format!("{target} is new since the run began, and is open: run again");
+                return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
+            }
+        }
+        Ok(())
     }
 
     /// Id of the run, the same when it is resumed; a ledger that begins anew gives no id twice.
@@ -192,6 +215,7 @@ impl Step for Draining<'_> {
             Err(written)
         };
         wait.run(&self.evidence, intact).await?;
+        self.expect_no_more().await?;
         Ok(Verified::AsPlanned)
     }
 

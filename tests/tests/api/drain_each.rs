@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fairlead_tests::cluster::{Cluster, Lease, lease};
-use fairlead_tests::program::{Ended, job, run, tool};
+use fairlead_tests::program::{Ended, becomes, job, run, tool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -47,7 +47,8 @@ impl Scene {
         let file = self.folder.path().join("fairlead.json");
         std::fs::write(&file, document.to_string()).expect("written");
         let mut command = job("drain-waiter");
-        command.args(args).args(["--grace-period", "0s", "--interval", "100ms", "--config"]).arg(file);
+        let grace: &[&str] = if args.contains(&"--grace-period") { &[] } else { &["--grace-period", "0s"] };
+        command.args(args).args(grace).args(["--interval", "100ms", "--config"]).arg(file);
         if !args.contains(&"--from") {
             command.args(["--ledger-namespace", "default", "--kubeconfig", self.cluster.kubeconfig()]);
         }
@@ -186,4 +187,24 @@ fn helm_3_leaves_a_service_that_is_kept() {
 #[test]
 fn helm_4_leaves_a_service_that_is_kept() {
     is_kept("helm4");
+}
+
+#[test]
+fn an_object_that_is_made_while_the_job_waits_is_no_part_of_the_proof() {
+    let scene = Scene::new();
+    let application = |name: &str| json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": "Application", "metadata": {"name": name}, "spec": {}});
+    scene.cluster.apply(&json!([application("mail"), service("mail-events")]));
+    let redirect = json!({"redirect": {"namespace": "default", "name": "{each}-events", "selector": {"app": "new"}, "mayBeAbsent": true}});
+    let intake = json!([of_application(&redirect)]);
+    let ended = std::thread::scope(|scope| {
+        let applying = scope.spawn(|| scene.run(&["apply", "--grace-period", "20s"], &intake));
+        let leads = || scene.cluster.get("service", "default", "mail-events")["spec"]["selector"]["app"] == "new";
+        assert!(becomes(leads), "it is not redirected");
+        scene.cluster.apply(&json!([application("shop"), service("shop-events")]));
+        applying.join().expect("it ends")
+    });
+    let said = "Service default/shop-events is new since the run began, and is open: run again";
+    assert!(ended.status == Some(4) && ended.stderr.contains(said), "{ended:?}");
+    assert_eq!(scene.cluster.get("service", "default", "mail-events")["spec"]["selector"]["app"], "old");
+    scene.cluster.kubectl(&["delete", "applications.applicationconnector.kyma-project.io", "mail", "shop"]).expect(0);
 }
