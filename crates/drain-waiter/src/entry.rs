@@ -59,6 +59,9 @@ pub(crate) struct Redirect {
     /// How long the new side takes to drain when the Service leads back, before anything older is taken back.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub(crate) new_side_drains: Duration,
+    /// How long the old side takes to take up its work again, when its pods are ready: before the Service leads back.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub(crate) old_side_starts: Duration,
     /// Whether Helm leaves the Service there when its release does not name it any more.
     #[serde(default)]
     pub(crate) keep: bool,

@@ -134,6 +134,17 @@ pub(crate) fn rivals(target: &Target, image: &Image) -> Vec<Finding> {
     owned.into_iter().chain(synced).collect()
 }
 
+/// A Service that another Helm release applies: it writes the selector whenever it does.
+pub(crate) fn in_other_release(target: &Target, image: &Image, release: &str) -> Option<Finding> {
+    let annotation = |key: &str| image["metadata"]["annotations"][key].as_str();
+    let name = annotation("meta.helm.sh/release-name").filter(|name| *name != release)?;
+    if annotation("helm.sh/resource-policy") == Some("keep") {
+        return None;
+    }
+    let namespace = annotation("meta.helm.sh/release-namespace").unwrap_or_default();
+    Some(codes::OF_A_RELEASE.finding(target.clone(), format!("release {name} in namespace {namespace} applies it")))
+}
+
 #[cfg(test)]
 mod tests {
     use fairlead_migration::fields;
@@ -172,6 +183,18 @@ mod tests {
             assert!(matches!(intake.close(&expected, true, "shop"), Closing::Already(_)));
             assert!(fields::holds(&intake.fields(), &expected) && !fields::holds(&intake.fields(), &image));
         }
+    }
+
+    #[test]
+    fn a_service_of_another_release_is_named_unless_helm_is_to_leave_it() {
+        let target = intake(json!({"scale": {"namespace": "a", "name": "b"}})).target();
+        let found =
+            |annotations: Value| in_other_release(&target, &json!({"metadata": {"annotations": annotations}}), "shop");
+        let bus = json!({"meta.helm.sh/release-name": "bus", "meta.helm.sh/release-namespace": "kyma"});
+        assert_eq!(found(bus.clone()).expect("named").message, "release bus in namespace kyma applies it");
+        let mut kept = bus;
+        kept["helm.sh/resource-policy"] = "keep".into();
+        assert_eq!([found(kept), found(json!({"meta.helm.sh/release-name": "shop"})), found(json!({}))], [None, None, None]);
     }
 
     #[test]

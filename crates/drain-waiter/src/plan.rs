@@ -14,11 +14,11 @@ use fairlead_observe::source::Source;
 
 use crate::entry::{Intake, Redirect};
 use crate::first_look::{self, Known};
-use crate::intake::{Closing, rivals};
+use crate::intake::{Closing, in_other_release, rivals};
 use crate::options::{Options, STEP};
 use crate::setting::rehearsed;
 use crate::sources::{Place, target as source_target};
-use crate::stages::{HOLDS, OLD_INTAKE, SWITCHES, available, drained, stages};
+use crate::stages::{HOLDS, OLD_INTAKE, SWITCHES, available, passed, stages};
 use crate::surroundings::{autoscalers, sides};
 
 /// What becomes of an object: its entry, and how it is before and after. By stage and object.
@@ -63,6 +63,9 @@ pub(crate) async fn make(
         // What is closed already has the same rivals, and must stay closed.
         for finding in rivals(&target, &image) {
             plan.warn(finding);
+        }
+        if intake.is_switch() {
+            in_other_release(&target, &image, options.release).into_iter().for_each(|finding| plan.warn(finding));
         }
         match intake {
             Intake::Scale(_) => scaled.push((target.clone(), image.clone())),
@@ -113,7 +116,7 @@ async fn add_surroundings(
     for finding in autoscalers(source, &targets).await? {
         if finding.code == codes::AUTOSCALED.id { plan.warn(finding) } else { plan.refuse(finding) }
     }
-    let (mut ending, mut longest) = (BTreeSet::new(), Duration::ZERO);
+    let (mut ending, mut longest, mut starts) = (BTreeSet::new(), Duration::ZERO, Duration::ZERO);
     for (intake, redirect, service) in redirected {
         let sides = sides(source, intake, redirect, service, scaled).await?;
         for finding in sides.refusals {
@@ -132,8 +135,10 @@ async fn add_surroundings(
         }
         if changes.contains_key(&(SWITCHES, intake.target())) {
             longest = longest.max(redirect.new_side_drains);
+            starts = starts.max(redirect.old_side_starts);
         }
     }
-    plan.stage(SWITCHES).undone_waits.extend(drained(longest));
+    plan.stage(SWITCHES).undo_waits.extend(passed(starts));
+    plan.stage(SWITCHES).undone_waits.extend(passed(longest));
     Ok(ending)
 }

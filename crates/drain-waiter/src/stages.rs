@@ -44,8 +44,8 @@ pub(crate) fn available(target: &Target, image: &Image) -> Option<UndoWait> {
     })
 }
 
-/// What passes after the Services lead back, so that the new side drains; none where it has nothing to drain.
-pub(crate) fn drained(longest: Duration) -> Option<UndoWait> {
+/// What passes before the Services lead back, so that the old side takes up its work, and after it, so that the new side drains.
+pub(crate) fn passed(longest: Duration) -> Option<UndoWait> {
     let seconds = longest.as_secs() + u64::from(longest.subsec_nanos() > 0);
     (seconds > 0).then_some(UndoWait::Duration { seconds })
 }
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn a_part_of_a_second_is_waited_for_as_a_whole_one() {
-        assert_eq!(drained(Duration::ZERO), None);
-        assert_eq!(drained(Duration::from_millis(1)), Some(UndoWait::Duration { seconds: 1 }));
-        assert_eq!(drained(Duration::from_secs(40)), Some(UndoWait::Duration { seconds: 40 }));
+        assert_eq!(passed(Duration::ZERO), None);
+        assert_eq!(passed(Duration::from_millis(1)), Some(UndoWait::Duration { seconds: 1 }));
+        assert_eq!(passed(Duration::from_secs(40)), Some(UndoWait::Duration { seconds: 40 }));
     }
 }

@@ -157,12 +157,14 @@ pub(crate) async fn new_side(
     redirect: &Redirect,
 ) -> Result<Option<Finding>, Obstacle> {
     let new = selector(&Value::Object(redirect.selector.clone()));
-    let (has_ready, lacking) = (Cell::new(false), RefCell::new(None));
+    let (has_ready, lacking, waiting) = (Cell::new(false), RefCell::new(None), RefCell::new(None));
     let look = |pod: Value| {
         if new.as_ref().is_some_and(|new| new.matches(&pod) && is_ready(&pod)) {
             has_ready.set(true);
             let port = named_ports(image).find(|port| !has_port(&pod, port))?;
             *lacking.borrow_mut() = Some(format!("{} has no port that is called {port}", object::name(&pod)));
+        } else if new.as_ref().is_some_and(|new| new.matches(&pod)) {
+            waiting.borrow_mut().get_or_insert_with(|| format!("; pod {}{}", object::name(&pod), why_waiting(&pod)));
         }
         None::<()>
     };
@@ -171,9 +173,16 @@ pub(crate) async fn new_side(
     let message = match lacking.into_inner() {
         Some(pod) => format!("pod {pod}, and the Service leads to that port"),
         None if has_ready.get() => return Ok(None),
-        None => format!("no pod with {} is ready", labels.join(",")),
+        None => format!("no pod with {} is ready{}", labels.join(","), waiting.into_inner().unwrap_or_default()),
     };
     Ok(Some(codes::NEW_SIDE.finding(service.clone(), message)))
+}
+
+/// What the kubelet says of the first container that does not run.
+fn why_waiting(pod: &Value) -> String {
+    let containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let mut reasons = containers.filter_map(|container| container["state"]["waiting"]["reason"].as_str());
+    reasons.next().map_or_else(|| " is not ready".to_owned(), |reason| format!(" waits: {reason}"))
 }
 
 /// The ports of pods that a Service names.

@@ -38,7 +38,8 @@ crate::codes! {
         "Take the `scale` of this workload out of the intake, or correct the selector of the redirect so that it means the new side only.";
     pub NEW_SIDE = "DW109", Refused, "The new side of a redirect is not ready",
         "No pod that the new selector means is ready, or a ready one lacks a port of the Service, so the Service would lead nowhere.",
-        "Start the new side and wait until its pods are ready, give them the port that the message names, or correct the selector in the section `drain`.";
+        "Start the new side and wait until its pods are ready, give them the port that the message names, or correct the selector in the section `drain`. \
+         Kyma's compatibility layer comes with an upgrade before this one, with `kyma=arm`.";
     pub PROOF_REQUIRED = "DW110", Refused, "There is no source, and a proof is required",
         "--require-proof asks for a backlog that is proven empty. Without a source only time passes.",
         "Name a source in the section `drain`, or leave --require-proof out.";
@@ -142,4 +143,9 @@ crate::codes! {
         "An entry of the intake names a kind under `each`. The cluster does not serve that kind, or has no object of it. The entry closes \
          nothing then.",
         "Nothing, if this cluster has none of them. Otherwise correct `apiVersion` and `kind` under `each`.";
+    pub OF_A_RELEASE = "DW216", Done, "A Service that is redirected is another Helm release's",
+        "Helm writes the selector of a Service whenever it applies a chart that has it, also in a rollback. Then the Service leads to the old side again, \
+         whether or not that is there. A chart without it takes the Service away.",
+        "Take it out of that release before you upgrade or roll it back: `kubectl annotate service NAME helm.sh/resource-policy=keep`, then upgrade the \
+         release to the same chart without the Service.";
 }
