@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,6 +18,10 @@ use crate::time::is_time;
 
 /// Reads all events of a request. Either all are good, or none is taken.
 pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Event>, Fault> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        return Err(Fault::Payload(format!("the body has the content encoding {encoding}; send it without one")));
+    }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let events = match media.as_str() {
@@ -100,6 +104,12 @@ fn structured(document: &[u8]) -> Result<Event, Fault> {
         Some(Err(())) => Err(Fault::Payload(format!("{name}: MUST be a string"))),
     };
     let content_type = field("datacontenttype")?;
+    // Version 0.3 has a name for what is `data_base64` since then.
+    let is_encoded = field("datacontentencoding")?.is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
+    let (data, data_base64) = match data {
+        Some(raw) if is_encoded => (None, Some(serde_json::from_str(raw.get()).map_err(|error| unread(&error))?)),
+        data => (data, data_base64),
+    };
     let data = match (data, data_base64) {
         (_, Some(encoded)) => {
             STANDARD.decode(encoded).map_err(|error| Fault::Payload(format!("data_base64: {error}")))?.into()
@@ -115,7 +125,8 @@ fn structured(document: &[u8]) -> Result<Event, Fault> {
     let (id, source, name, spec_version) =
         (required("id")?, required("source")?, required("type")?, required("specversion")?);
     let mut further = BTreeMap::new();
-    for name in attributes.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+    let is_further = |name: &&String| !FIELDS.contains(&name.as_str()) && !(is_encoded && *name == "datacontentencoding");
+    for name in attributes.keys().filter(is_further) {
         further.extend(field(name)?.map(|value| (name.clone(), value)));
     }
     Ok(Event { id, source, name, spec_version, content_type, attributes: further, data })
@@ -186,11 +197,21 @@ mod tests {
             (r#""data":"json""#, b"\"json\""),
             (r#""data":null"#, b""),
             (r#""flag":true,"count":3"#, b""),
+            // As 0.3 says it.
+            (r#""data":"eyJhIjoxfQ==","datacontenttype":"application/json","datacontentencoding":"base64""#, b"{\"a\":1}"),
         ] {
             let document = format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t",{more}}}"#);
             let events = request(STRUCTURED, &document).expect("an event");
             assert_eq!(&events[0].data[..], expected, "{more}");
+            assert!(!events[0].attributes.contains_key("datacontentencoding"), "{more}");
         }
+    }
+
+    #[test]
+    fn a_body_that_is_compressed_is_refused() {
+        let headers = [&STRUCTURED[0], &("content-encoding", "gzip")].map(|it| *it);
+        let said = "the body has the content encoding gzip; send it without one";
+        assert_eq!(request(&headers, "{}"), Err(Fault::Payload(said.to_owned())));
     }
 
     #[test]

@@ -83,7 +83,12 @@ pub(crate) async fn keep(
         })
     });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(lifetime.head.min(lifetime.age)).max_buf_size(BUFFER);
+    // A client may have nothing more to send when it waits for its answer.
+    server
+        .half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(lifetime.head.min(lifetime.age))
+        .max_buf_size(BUFFER);
     let mut connection = server.serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
         // A request that has come is read before anything is closed.

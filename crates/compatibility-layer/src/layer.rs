@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderValue, SERVER};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{SemaphorePermit, watch};
@@ -19,6 +19,9 @@ use crate::room::{Held, Room};
 use crate::subscribed::Subscribed;
 use crate::target::Targets;
 use crate::trace::Trace;
+
+/// Not `server`: a proxy beside the pod writes its own name there.
+const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +82,7 @@ impl Layer {
             _ => return None,
         };
         // Whoever asks through a Service sees where it leads.
-        answer.headers_mut().insert(SERVER, HeaderValue::from_static("compatibility-layer"));
+        answer.headers_mut().insert(SERVED_BY, HeaderValue::from_static("compatibility-layer"));
         Some(answer)
     }
 
