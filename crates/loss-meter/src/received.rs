@@ -31,6 +31,9 @@ pub(crate) struct Arrived {
     /// A portable Roaring bitmap in base64.
     #[serde(serialize_with = "write_numbers", deserialize_with = "read_numbers")]
     pub(crate) numbers: RoaringBitmap,
+    /// Those of which the broker said of a copy that it delivered it again; in the same form.
+    #[serde(serialize_with = "write_numbers", deserialize_with = "read_numbers")]
+    pub(crate) again: RoaringBitmap,
     /// How many came that had come before.
     pub(crate) doubled: u64,
     /// Of those, how many the broker says it delivered again.
@@ -75,6 +78,7 @@ impl Counter {
             run: event.run.clone(),
             stream: event.stream.clone(),
             numbers: RoaringBitmap::new(),
+            again: RoaringBitmap::new(),
             doubled: 0,
             redelivered: 0,
             reordered: 0,
@@ -89,9 +93,13 @@ impl Counter {
     pub(crate) fn add(&mut self, event: &Numbered, is_redelivered: bool, now_micros: u64) {
         let arrived = &mut self.arrived;
         let is_late = arrived.numbers.max().is_some_and(|highest| event.number < highest);
+        // Whichever copy says so: the second delivery may overtake the first.
+        if is_redelivered {
+            arrived.again.insert(event.number);
+        }
         if !arrived.numbers.insert(event.number) {
             arrived.doubled += 1;
-            arrived.redelivered += u64::from(is_redelivered);
+            arrived.redelivered += u64::from(arrived.again.contains(event.number));
             return;
         }
         arrived.reordered += u64::from(is_late);
@@ -119,6 +127,7 @@ impl Counter {
         arrived.timeline.extend(self.second.clone().map(summary));
         // Rows of numbers become short.
         arrived.numbers.optimize();
+        arrived.again.optimize();
         arrived
     }
 }
@@ -130,8 +139,10 @@ fn summary((second, count, latency): (u64, u64, Latency)) -> Second {
 impl Arrived {
     /// What two receivers of the same subscription have got together.
     pub(crate) fn with(mut self, other: &Self) -> Self {
-        self.doubled += other.doubled + self.numbers.intersection_len(&other.numbers);
-        self.redelivered += other.redelivered;
+        self.again |= &other.again;
+        let both = &self.numbers & &other.numbers;
+        self.doubled += other.doubled + both.len();
+        self.redelivered += other.redelivered + both.intersection_len(&self.again);
         self.reordered += other.reordered;
         self.numbers |= &other.numbers;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
@@ -195,6 +206,19 @@ mod tests {
         };
         let both = of(&[0, 1]).with(&of(&[1, 2, 2]));
         assert_eq!(both.numbers.iter().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(both.doubled, 2);
+        assert_eq!((both.doubled, both.redelivered), (2, 0));
+    }
+
+    #[test]
+    fn a_second_delivery_is_known_whichever_copy_comes_first_and_wherever() {
+        let of = |copies: &[(u32, bool)]| {
+            let mut counter = Counter::new(&event(0, 0));
+            copies.iter().for_each(|(number, is_redelivered)| counter.add(&event(*number, 0), *is_redelivered, 1_000));
+            counter.arrived()
+        };
+        let overtaken = of(&[(1, true), (1, false)]);
+        assert_eq!((overtaken.doubled, overtaken.redelivered), (1, 1));
+        let apart = of(&[(1, false), (2, false)]).with(&of(&[(1, true), (2, false)]));
+        assert_eq!((apart.doubled, apart.redelivered), (2, 1));
     }
 }
