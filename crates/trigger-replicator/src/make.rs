@@ -53,6 +53,11 @@ pub(crate) async fn make_plan(source: &Source<'_>, args: &Args) -> Result<Plan, 
         let message = format!("Trigger is not served in a version that can be written, and {} are needed", replicas.len());
         return Err(Unplannable::NotServed(Failure::new(&codes::NO_TRIGGER_KIND, message)));
     }
+    // Before v1 the API server leaves the field out without a word.
+    if let Some(version) = trigger_version.as_deref().filter(|it| args.delivery.is_some() && !it.ends_with("/v1")) {
+        let message = format!("Triggers of {version} have no delivery: leave --delivery out");
+        return Err(Unplannable::NotServed(Failure::new(&codes::NO_TRIGGER_KIND, message)));
+    }
     if let Some(kind) = observed.missing_kind().filter(|_| !flows.is_empty()) {
         let message = format!("{} of {} is not served, and {} flows need it", kind.kind, kind.group, flows.len());
         return Err(Unplannable::NotServed(Failure::new(&codes::NO_FLOW_KIND, message)));

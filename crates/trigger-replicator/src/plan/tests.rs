@@ -458,4 +458,9 @@ fn triggers_that_are_made_are_delivered_to_as_it_is_said_and_those_that_are_ther
     assert_eq!(without[0]["spec"].get("delivery"), None);
     let again = plan_with(&[subscription("a"), without[0].clone()], &flags);
     assert_eq!((again.changes().count(), again.unchanged().len()), (0, 1));
+    let old = try_plan(
+        vec![subscription("a")],
+        &["--from", "f", "--delivery", &delivery.to_string(), "--knative-version", "v1alpha1"],
+    );
+    assert!(old.expect_err("no such field").contains("have no delivery"));
 }
