@@ -1,5 +1,6 @@
 //! Publishers, and the loss meter's verdict.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 
 use fairlead_tests::cluster::Cluster;
@@ -34,6 +35,18 @@ impl Load {
 
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    /// How many events have been accepted so far, as its log says every 5 seconds.
+    pub(crate) fn accepted(&self) -> u64 {
+        let log = self.read("log");
+        let said = log.lines().filter_map(|line| {
+            let (_, stream) = line.split_once(" sending stream=")?;
+            let count = stream.split_once(" accepted=")?.1.split_whitespace().next()?.parse::<u64>().ok()?;
+            Some((stream.split_whitespace().next()?, count))
+        });
+        // The last word of each stream counts.
+        said.collect::<BTreeMap<&str, u64>>().values().sum()
     }
 
     /// Ends the publishers, waits for what is under way, and says what was lost.

@@ -207,10 +207,15 @@ impl<'a> Kyma<'a> {
 
     /// Publishers of all APIs and of both kinds of connections: 100 events in a second.
     pub(crate) fn load(&self) -> Load {
+        self.load_times(1)
+    }
+
+    /// The same with so many times as many events.
+    pub(crate) fn load_times(&self, times: u32) -> Load {
         let storefront = self.address("kyma-integration", "storefront-event-service") + "/storefront/v1/events";
         let bus = self.address("kyma-system", "event-publish-service") + "/v1/events";
         let stream = |name: &str, url: &str, of: [&str; 2], rate: u32, connections: &str, subscriptions: &[&str]| {
-            json!({"name": name, "url": url, "api": "legacy", "source": of[0], "type": of[1], "typeVersion": "v1", "rate": rate,
+            json!({"name": name, "url": url, "api": "legacy", "source": of[0], "type": of[1], "typeVersion": "v1", "rate": rate * times,
                 "senders": 4, "connections": connections, "subscriptions": subscriptions})
         };
         let streams = json!([

@@ -91,6 +91,27 @@ fn whichever_way_it_goes_no_event_is_lost() {
     assert_eq!((verdict.missing(), verdict.doubled()), (0, 0), "{:#}", verdict.shown());
 }
 
+/// Upgrades, failed upgrades and rollbacks, again and again.
+#[test]
+#[ignore = "takes an hour: `make soak` runs it"]
+fn of_a_million_events_none_is_lost() {
+    let cluster = node();
+    let kyma = Kyma::install(&cluster, "helm4");
+    let count = std::env::var_os("EVENTS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(1_000_000);
+    let (load, began) = (kyma.load_times(3), Instant::now());
+    while load.accepted() < count {
+        kyma.odd(true);
+        assert_ne!(migrate(&kyma, &[]).status, Some(0));
+        kyma.odd(false);
+        migrate(&kyma, &[]).expect(0);
+        back(&kyma);
+        println!("chain: {} events after {:?}", load.accepted(), began.elapsed());
+    }
+    let verdict = load.end();
+    println!("chain: {:#}", verdict.shown());
+    assert_eq!((verdict.missing(), verdict.doubled()), (0, 0), "{:#}", verdict.shown());
+}
+
 #[expect(clippy::disallowed_methods, reason = "so long the subscriber is down")]
 fn wait(time: Duration) {
     thread::sleep(time);
