@@ -125,8 +125,8 @@ fn structured(document: &[u8]) -> Result<Event, Fault> {
     let (id, source, name, spec_version) =
         (required("id")?, required("source")?, required("type")?, required("specversion")?);
     let mut further = BTreeMap::new();
-    let is_further = |name: &&String| !FIELDS.contains(&name.as_str()) && !(is_encoded && *name == "datacontentencoding");
-    for name in attributes.keys().filter(is_further) {
+    let stands_elsewhere = |name: &String| FIELDS.contains(&name.as_str()) || is_encoded && name == "datacontentencoding";
+    for name in attributes.keys().filter(|name| !stands_elsewhere(name)) {
         further.extend(field(name)?.map(|value| (name.clone(), value)));
     }
     Ok(Event { id, source, name, spec_version, content_type, attributes: further, data })

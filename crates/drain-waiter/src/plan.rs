@@ -64,8 +64,10 @@ pub(crate) async fn make(
         for finding in rivals(&target, &image) {
             plan.warn(finding);
         }
-        if intake.is_switch() {
-            in_other_release(&target, &image, options.release).into_iter().for_each(|finding| plan.warn(finding));
+        if intake.is_switch()
+            && let Some(finding) = in_other_release(&target, &image, options.release)
+        {
+            plan.warn(finding);
         }
         match intake {
             Intake::Scale(_) => scaled.push((target.clone(), image.clone())),

@@ -213,7 +213,9 @@ mod tests {
     fn a_second_delivery_is_known_whichever_copy_comes_first_and_wherever() {
         let of = |copies: &[(u32, bool)]| {
             let mut counter = Counter::new(&event(0, 0));
-            copies.iter().for_each(|(number, is_redelivered)| counter.add(&event(*number, 0), *is_redelivered, 1_000));
+            for (number, is_redelivered) in copies {
+                counter.add(&event(*number, 0), *is_redelivered, 1_000);
+            }
             counter.arrived()
         };
         let overtaken = of(&[(1, true), (1, false)]);
