@@ -75,6 +75,8 @@ impl Draining<'_> {
             let stage = &plan.stages()[change.stage];
             let task = Task { change: &change, stage, mark: "", is_undo: false, on_drift: OnDrift::Stop };
             if objects.look(&task).await? != Standing::After {
+                // Opened between the two looks: the first one says who has done that.
+                expect_closed(&Source::Cluster(cluster, discovery), self.options.drain, self.options.release).await?;
                 let message = format!("{} is not as the run left it", change.target);
                 return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
             }
