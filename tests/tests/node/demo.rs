@@ -46,7 +46,7 @@ fn arrivals(shown: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
+fn the_demo_takes_away_only_what_it_made() {
     let cluster = Cluster::bare_node();
     cluster.load_jobs();
     cluster.load_mailbox();
@@ -68,22 +68,21 @@ fn the_demo_runs_twice_and_takes_away_only_what_it_made() {
     let are_complete = || ["pingsources.sources.knative.dev", "eventtypes.eventing.knative.dev"].into_iter().all(has_bundle);
     assert!(becomes(are_complete), "Knative's webhook does not write into its kinds");
     let before = state::of_kinds(&cluster, KINDS);
-    for helm in ["helm4", "helm3"] {
-        let shown = demo(&cluster, "up", helm).expect(0).stdout;
-        for word in SHOWN {
-            assert!(shown.contains(word), "{word}\n{shown}");
-        }
-        let arrived = [
-            "storefront confirmation.orders/ 1",
-            "storefront invoicing.payments/ 1",
-            "storefront order-service.orders/events 1",
-            "warehouse dispatch.shipping/events 1",
-            "warehouse order-service.orders/events/stock 1",
-            "crm newsletter.loyalty/ 1",
-            "crm points.loyalty/events 1",
-        ];
-        assert_eq!(arrivals(&shown), arrived, "{shown}");
+    // With Helm 3 it takes as long again: `HELM=helm3 make demo`.
+    let shown = demo(&cluster, "up", "helm4").expect(0).stdout;
+    for word in SHOWN {
+        assert!(shown.contains(word), "{word}\n{shown}");
     }
+    let arrived = [
+        "storefront confirmation.orders/ 1",
+        "storefront invoicing.payments/ 1",
+        "storefront order-service.orders/events 1",
+        "warehouse dispatch.shipping/events 1",
+        "warehouse order-service.orders/events/stock 1",
+        "crm newsletter.loyalty/ 1",
+        "crm points.loyalty/events 1",
+    ];
+    assert_eq!(arrivals(&shown), arrived, "{shown}");
     demo(&cluster, "down", "helm4").expect(0);
     assert_eq!(state::differences(&before, &state::of_kinds(&cluster, KINDS)), Vec::<String>::new());
 

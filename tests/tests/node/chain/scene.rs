@@ -242,6 +242,9 @@ impl Drop for Kyma<'_> {
             self.helm(&["uninstall", release, "--no-hooks", "--ignore-not-found"]);
         }
         self.cluster.kubectl(&["delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=fairlead"]);
+        // What was purged, other tests need.
+        let kinds = path("examples/kyma-event-bus/legacy/crds.yaml");
+        self.cluster.kubectl(&["apply", "--server-side", "-f", kinds.as_str()]);
         for name in NAMESPACES {
             self.cluster.kubectl(&["delete", "namespace", name, "--wait=false"]);
         }
