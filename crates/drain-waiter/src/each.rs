@@ -1,4 +1,5 @@
-//! Entries of the intake that stand once for each object of a kind. They are made into plain entries once, when a run begins.
+//! Entries of the intake that stand once for each object of a kind. They are made into plain entries when a process begins, and once
+//! more before it gives its proof.
 
 use fairlead_job::codes::shared;
 use fairlead_job::failure::Failure;

@@ -1,7 +1,7 @@
 //! Closes the intake of a queue, and waits until nothing is in flight: proven, and kept as a certificate.
 //!
-//! - [`args`], `configuration`, `options`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
-//! - `configuration`: the section of the file; `entry`: an object and how it is closed; `each`: an entry for each object of a kind
+//! - [`args`], `options`, `configuration`: what a drain is told; `kyma-event-bus.yaml` is the built-in configuration
+//!   - `entry`: an object and how it is closed; `each`: an entry for each object of a kind
 //! - `plan`: which objects of the intake change in which of the `stages`, and what speaks against it
 //!   - `intake`: what closing makes of an object; `setting`: whether a field can be set; `surroundings`: autoscalers, and both sides of a redirect
 //! - `first_look`: every source is opened and read before anything is closed

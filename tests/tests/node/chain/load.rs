@@ -101,12 +101,12 @@ impl Verdict {
         streams.iter().flat_map(faults).collect()
     }
 
-    /// Nothing is lost, nothing doubled, and no publisher has met the end of a connection, or nobody. Knative answers 502 now and then where
-    /// the processors are not its own.
+    /// Nothing is lost, nothing doubled, and publishers have seen success alone, but for 502: so the layer passes on that Knative has failed,
+    /// which it does now and then where the processors are not its own.
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
-        let cut_off: Vec<String> = self.faults().into_iter().filter(|fault| !fault.contains(" times HTTP 50")).collect();
-        assert_eq!((self.missing(), self.doubled(), cut_off), (0, 0, Vec::new()), "{:#}", self.shown());
+        let others: Vec<String> = self.faults().into_iter().filter(|fault| !fault.ends_with(" times HTTP 502")).collect();
+        assert_eq!((self.missing(), self.doubled(), others), (0, 0, Vec::new()), "{:#}", self.shown());
         let refused = self.sum("streams", "sent") - self.accepted();
         assert!(refused * 200 < self.accepted(), "{:#}", self.shown());
     }
