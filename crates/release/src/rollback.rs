@@ -178,10 +178,7 @@ impl Rollback<'_> {
 
     /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
     async fn wait_before(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
-        let has_added = plan.stages().iter().enumerate().any(|(index, stage)| {
-            matches!(stage.kind, StageKind::Expand | StageKind::Switch)
-                && plan.positions(index).any(|position| position < progress.begun)
-        });
+        let has_added = has_begun(plan, progress, &[StageKind::Expand, StageKind::Switch]);
         if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
             return Ok(());
         }
@@ -191,10 +188,7 @@ impl Rollback<'_> {
 
     /// What a switch has led to drains before anything goes through which it delivers, also where the run has failed and led it back itself.
     async fn wait_for_drained(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
-        let has_added = plan.stages().iter().enumerate().any(|(index, stage)| {
-            stage.kind == StageKind::Expand && plan.positions(index).any(|position| position < progress.begun)
-        });
-        if self.args.undo_at == Some(UndoAt::PreRollback) || !has_added {
+        if self.args.undo_at == Some(UndoAt::PreRollback) || !has_begun(plan, progress, &[StageKind::Expand]) {
             return Ok(());
         }
         let runs = self.session.runs().await?;
@@ -426,4 +420,10 @@ impl Rollback<'_> {
     fn again(&self, more: &str) -> String {
         self.session.place.command(&format!("{}{more}", self.args.written()))
     }
+}
+
+/// Whether a change of such a stage may have been made.
+fn has_begun(plan: &Plan, progress: &Progress, kinds: &[StageKind]) -> bool {
+    let mut stages = plan.stages().iter().enumerate().filter(|(_, stage)| kinds.contains(&stage.kind));
+    stages.any(|(index, _)| plan.positions(index).any(|position| position < progress.begun))
 }

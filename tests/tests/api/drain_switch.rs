@@ -249,3 +249,26 @@ fn a_switch_that_a_failed_run_has_led_back_drains_before_what_was_added_goes() {
     run(&mut replicator(&["rollback", "--last"]), "").expect(0);
     assert!(scene.cluster.list("triggers.eventing.knative.dev").is_empty());
 }
+
+#[test]
+fn the_plan_says_what_passes_on_the_way_back_whose_a_service_is_and_why_a_pod_is_not_ready() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({"newSideDrains": "40s", "oldSideStarts": "15s"}), &json!({}));
+    let release = ["meta.helm.sh/release-name=bus", "meta.helm.sh/release-namespace=kyma"];
+    scene.cluster.kubectl(&[&["annotate", "service", "front", "-n", "default"], &release[..]].concat()).expect(0);
+    let plan = scene.run(&["plan", "-o", "json"]).expect(0).json();
+    let switch = &plan["stages"][0];
+    assert_eq!(switch["undoWaits"], json!([{"duration": {"seconds": 15}}]), "{plan}");
+    assert_eq!(switch["undoneWaits"], json!([{"duration": {"seconds": 40}}]), "{plan}");
+    let text = scene.run(&["plan"]).expect(0).stdout;
+    assert!(text.contains("warning DW216 Service default/front: release bus in namespace kyma applies it"), "{text}");
+
+    let waiting = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [{"name": "it", "image": "none", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ErrImagePull"}}}]}});
+    let patch = ["patch", "pod", "new", "-n", "default", "--subresource=status", "--type=merge", "-p", &waiting.to_string()];
+    scene.cluster.kubectl(&patch).expect(0);
+    let text = scene.run(&["plan"]).expect(0).stdout;
+    let said = "DW109 Service default/front: no pod with app=new is ready; pod new waits: ErrImagePull";
+    assert!(text.contains(said), "{text}");
+}
