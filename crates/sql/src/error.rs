@@ -1,0 +1,134 @@
+//! What a server's error means for a run.
+
+use fairlead_migration::obstacle::Obstacle;
+
+/// What has gone wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing answers, or the connection broke: what was sent last may or may not have been done.
+    #[error("{address} does not answer")]
+    Unreachable {
+        /// Without credentials.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server does not let us in.
+    #[error("{address} refuses the credentials")]
+    Denied {
+        /// Without credentials.
+        address: String,
+        /// What the server said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server, or what was said of it, is of no use: too old, a replica, a certificate that cannot be read.
+    #[error("{address}: {why}")]
+    Useless {
+        /// Without credentials.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// Somebody holds a lock that the statement needs.
+    #[error("the server could not lock what `{statement}` needs")]
+    Locked {
+        /// The statement.
+        statement: String,
+        /// What the server said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// We may not do that.
+    #[error("the server does not allow `{statement}`")]
+    Forbidden {
+        /// The statement.
+        statement: String,
+        /// What the server said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server says no.
+    #[error("the server refuses `{statement}`")]
+    Refused {
+        /// The statement.
+        statement: String,
+        /// What the server said.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// The longest part of a statement that is shown.
+const SHOWN: usize = 160;
+
+impl Error {
+    /// An error of a statement.
+    pub(crate) fn of_statement(address: &str, statement: &str, source: sqlx::Error) -> Self {
+        let statement: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        let statement = fairlead_migration::obstacle::cut(&statement, SHOWN).into_owned();
+        let Some(database) = source.as_database_error() else {
+            return match source {
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                    Self::Unreachable { address: address.to_owned(), source }
+                }
+                source => Self::Refused { statement, source },
+            };
+        };
+        let (code, number) = codes(database);
+        match (code.as_str(), number) {
+            // lock_not_available, query_canceled by lock_timeout, deadlock; lock wait timeout, deadlock.
+            ("55P03" | "40P01", _) | (_, 1205 | 1213) => Self::Locked { statement, source },
+            // insufficient_privilege; read_only_sql_transaction is a replica.
+            ("42501", _) | (_, 1044 | 1142 | 1143 | 1227 | 1370) => Self::Forbidden { statement, source },
+            // admin_shutdown, crash_shutdown, cannot_connect_now; server shutdown, connection killed.
+            ("57P01" | "57P02" | "57P03", _) | (_, 1053 | 1927 | 1080) => {
+                Self::Unreachable { address: address.to_owned(), source }
+            }
+            _ => Self::Refused { statement, source },
+        }
+    }
+
+    /// An error of a connection that is being opened.
+    pub(crate) fn of_connection(address: String, source: sqlx::Error) -> Self {
+        let Some(database) = source.as_database_error() else {
+            let text = source.to_string();
+            if text.contains("certificate") || text.contains("TLS upgrade required") {
+                return Self::Useless { address, why: text };
+            }
+            return Self::Unreachable { address, source };
+        };
+        let (code, number) = codes(database);
+        match (code.as_str(), number) {
+            // invalid_password, invalid_authorization; access denied.
+            ("28P01" | "28000" | "42501", _) | (_, 1044 | 1045 | 1698) => Self::Denied { address, source },
+            ("3D000", _) | (_, 1049) => Self::Useless { address, why: source.to_string() },
+            _ => Self::Unreachable { address, source },
+        }
+    }
+
+    /// Whether the same statement may succeed a moment later.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+}
+
+/// The SQLSTATE and, of MariaDB, the number of an error.
+fn codes(error: &dyn sqlx::error::DatabaseError) -> (String, u16) {
+    let number =
+        error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, sqlx::mysql::MySqlDatabaseError::number);
+    (error.code().unwrap_or_default().into_owned(), number)
+}
+
+/// As an obstacle of a run that wanted to do this.
+#[must_use]
+pub fn obstacle(operation: &str, error: Error) -> Obstacle {
+    let operation = operation.to_owned();
+    match &error {
+        Error::Unreachable { .. } => Obstacle::Unreachable { operation, source: Box::new(error) },
+        Error::Forbidden { .. } => Obstacle::Forbidden { operation, rule: error.to_string(), source: Box::new(error) },
+        _ => Obstacle::Refused { operation, source: Box::new(error) },
+    }
+}
