@@ -32,8 +32,13 @@ pub async fn show(
         let discovery = cluster.discover().await.map_err(Failure::from)?;
         make(&Source::Cluster(&cluster, &discovery)).await?
     };
+    shown(common, args.exit_code, plan)
+}
+
+/// Shows a plan that is made already. With `exit_code` the process says whether there is something to do.
+pub fn shown(common: &CommonArgs, exit_code: bool, plan: Plan) -> anyhow::Result<ExitStatus> {
     let plan = strict::blocked(common.strict, plan);
     report::print_plan(common.output.output, &plan)?;
     strict::check(common.strict, &plan)?;
-    Ok(if args.exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
+    Ok(if exit_code && !plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }

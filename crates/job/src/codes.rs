@@ -6,6 +6,7 @@ pub mod compatibility_layer;
 pub mod drain_waiter;
 pub mod legacy_purger;
 pub mod loss_meter;
+pub mod schema_migrator;
 pub mod shared;
 pub mod trigger_replicator;
 
@@ -14,13 +15,14 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 6] = [
+static ALL: [(&str, &[&Code]); 7] = [
     ("FL", shared::CODES),
     ("TR", trigger_replicator::CODES),
     ("DW", drain_waiter::CODES),
     ("LP", legacy_purger::CODES),
     ("CL", compatibility_layer::CODES),
     ("LM", loss_meter::CODES),
+    ("SM", schema_migrator::CODES),
 ];
 
 /// Every code there is.

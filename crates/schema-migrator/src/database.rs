@@ -1,0 +1,69 @@
+//! Opens the database of a configuration or a ticket.
+
+use std::time::Duration;
+
+use fairlead_job::code::Code;
+use fairlead_job::codes::schema_migrator as codes;
+use fairlead_job::failure::Failure;
+use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::plan::Plan;
+use fairlead_sql::address::Address;
+use fairlead_sql::error::Error;
+use fairlead_sql::mutex;
+use fairlead_sql::session::Session;
+use serde_json::Value;
+
+use crate::credentials::Credentials;
+
+/// A connection of our own.
+pub(crate) async fn open(address: &Address, credentials: Credentials<'_>) -> Result<Session, Failure> {
+    let values = credentials.of(address).await?;
+    Session::open(address, &values).await.map_err(failure)
+}
+
+/// An error of a database, with its code.
+pub(crate) fn failure(error: Error) -> Failure {
+    let code: &'static Code = match &error {
+        Error::Unreachable { .. } => &codes::UNREACHABLE,
+        Error::Denied { .. } => &codes::DENIED,
+        Error::Useless { .. } => &codes::USELESS,
+        Error::Forbidden { .. } => &codes::FORBIDDEN,
+        Error::Locked { .. } => &codes::LOCKED,
+        Error::Refused { .. } => &codes::REFUSED,
+    };
+    Failure::new(code, chain(&error))
+}
+
+/// Takes the lock of the database: two releases may share one, and what a killed process has begun goes on in the server.
+pub(crate) async fn lock(session: &mut Session, database: &str, patience: Duration) -> Result<(), Obstacle> {
+    let failed = |error| fairlead_sql::error::obstacle("lock the database", error);
+    if !mutex::lock(session, database, patience).await.map_err(failed)? {
+        let holder = mutex::holder(session, database).await.map_err(failed)?;
+        let holder = holder.unwrap_or_else(|| "a session that is not shown to us".to_owned());
+        return Err(Obstacle::Held { name: format!("the lock of database {}", session.address()), holder });
+    }
+    let (first, second) = (session.id().await.map_err(failed)?, session.id().await.map_err(failed)?);
+    if first != second || !mutex::is_ours(session, database).await.map_err(failed)? {
+        let message = format!(
+            "{}: a pooler gives our statements to several sessions ({first}, {second}), so no lock holds: name the server itself",
+            session.address()
+        );
+        return Err(Obstacle::Verdict { code: codes::USELESS.id.into(), message });
+    }
+    Ok(())
+}
+
+/// Where a plan makes its changes; none when it has none.
+pub(crate) fn address(plan: &Plan) -> Result<Option<Address>, Obstacle> {
+    let Some(change) = plan.changes().next() else { return Ok(None) };
+    let swept = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let image = match &change.images {
+        fairlead_migration::change::Images::Sweep(_, to) => swept(to),
+        _ => change.after().or(change.before()).cloned(),
+    };
+    let address = image.and_then(|image| serde_json::from_value(image["database"].clone()).ok());
+    address.map(Some).ok_or_else(|| Obstacle::Refused {
+        operation: format!("read {}", change.target),
+        source: "the ticket does not say in which database it is".into(),
+    })
+}

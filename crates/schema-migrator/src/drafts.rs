@@ -1,0 +1,257 @@
+//! Changes of the catalog that an operation stands for.
+
+use std::collections::BTreeMap;
+
+use fairlead_migration::change::Target;
+use fairlead_sql::engine::Engine;
+
+use crate::backfill::{Backfill, Value};
+use crate::catalog::Facts;
+use crate::image::{Draft, Statement, target};
+use crate::mariadb::{self, Event};
+use crate::migration::Table;
+use crate::operation::{Column, Operation};
+use crate::postgresql;
+use crate::primitive::Primitive;
+
+/// What an operation is made for.
+pub(crate) struct Place<'p> {
+    pub(crate) engine: Engine,
+    /// Schema of tables that name none (PostgreSQL).
+    pub(crate) schema: &'p str,
+    /// Name of the database.
+    pub(crate) database: &'p str,
+    /// The tables of the migration, as they are.
+    pub(crate) facts: &'p BTreeMap<Table, Facts>,
+}
+
+/// What comes of an operation.
+#[derive(Default)]
+pub(crate) struct Drafts {
+    /// Changes, in their order.
+    pub(crate) changes: Vec<Draft>,
+    /// Rows that have to be filled for it.
+    pub(crate) backfills: Vec<Backfill>,
+}
+
+/// How a dropped column or table is called until `finalize`.
+pub(crate) fn dropped(name: &str) -> String {
+    format!("fairlead_dropped_{}", name.chars().take(45).collect::<String>())
+}
+
+fn made(target: Target, it: Primitive, reason: impl Into<String>) -> Draft {
+    let Primitive { read, is, up, down } = it;
+    Draft { target, read, before: None, after: Some(is), up, down, lost: None, reason: reason.into() }
+}
+
+fn becomes(target: Target, it: Primitive, before: &str, reason: impl Into<String>) -> Draft {
+    Draft { before: Some(before.to_owned()), ..made(target, it, reason) }
+}
+
+fn gone(target: Target, it: Primitive, before: &str, reason: impl Into<String>) -> Draft {
+    Draft { before: Some(before.to_owned()), after: None, ..made(target, it, reason) }
+}
+
+impl Place<'_> {
+    /// The name of a table in targets.
+    pub(crate) fn shown(&self, table: &Table) -> String {
+        match self.engine {
+            Engine::PostgreSql => format!("{}.{}", table.schema.as_deref().unwrap_or(self.schema), table.name),
+            Engine::MariaDb => table.name.clone(),
+        }
+    }
+
+    fn facts(&self, table: &Table) -> Result<&Facts, String> {
+        let facts = self.facts.get(table).filter(|facts| !facts.columns.is_empty());
+        facts.ok_or_else(|| format!("there is no table {}", self.shown(table)))
+    }
+
+    /// The changes of an operation.
+    ///
+    /// # Errors
+    ///
+    /// What is missing in the database, or cannot be done there.
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
+    pub(crate) fn drafts(&self, operation: &Operation) -> Result<Drafts, String> {
+        let mut all = Drafts::default();
+        match operation {
+            Operation::CreateTable { table, columns, primary_key } => {
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::table(table, self.schema, columns, primary_key),
+                    Engine::MariaDb => mariadb::table(table, columns, primary_key),
+                };
+                let target = Target { namespace: None, ..target("Table", "", self.shown(table)) };
+                all.changes.push(made(target, it, "createTable"));
+            }
+            Operation::AddColumn { table, column, r#type, nullable, default, hidden } => {
+                self.facts(table)?;
+                let column =
+                    Column { name: column.clone(), r#type: r#type.clone(), nullable: *nullable, default: default.clone() };
+                all.changes.push(self.column(table, &column, *hidden, "addColumn"));
+            }
+            Operation::SetDefault { table, column, default } => {
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::default(table, self.schema, column, default.as_deref()),
+                    Engine::MariaDb => mariadb::default(table, column, default.as_deref()),
+                };
+                all.changes.push(becomes(target("Default", self.shown(table), column), it, "none", "setDefault"));
+            }
+            Operation::AddIndex { table, name, columns, unique } => {
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::index(table, self.schema, name, columns, *unique),
+                    Engine::MariaDb => mariadb::index(table, name, columns, *unique),
+                };
+                all.changes.push(made(target("Index", self.shown(table), name), it, "addIndex"));
+            }
+            Operation::AddForeignKey { table, name, columns, references, referenced } => {
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::foreign_key(table, self.schema, name, columns, references, referenced),
+                    Engine::MariaDb => mariadb::foreign_key(table, name, columns, references, referenced),
+                };
+                all.changes.push(made(target("ForeignKey", self.shown(table), name), it, "addForeignKey"));
+            }
+            Operation::Fill { table, column, value } => {
+                let (pg, my) = (postgresql::fill(column, value), mariadb::fill(column, value));
+                self.triggers(&mut all, table, &format!("fairlead_fill_{column}"), &pg, [&my, &my], "fill");
+            }
+            Operation::Forbid { table, column } => {
+                let (pg, my) = (postgresql::forbid(table, column), mariadb::forbid(table, column));
+                self.triggers(&mut all, table, &format!("fairlead_forbid_{column}"), &pg, [&my, &my], "forbid");
+            }
+            Operation::Sync { table, from, to, up, down } => self.sync(&mut all, table, from, to, [up, down], "sync"),
+            Operation::SetNotNull { table, column } => {
+                all.changes.push(self.not_null(table, column)?);
+            }
+            Operation::DropNotNull { table, column } => {
+                let it = self.not_null(table, column)?;
+                let (up, down) = (it.down.clone(), it.up.clone());
+                let draft = Draft { before: it.after, after: Some("null".to_owned()), up, down, ..it };
+                all.changes.push(Draft { reason: "dropNotNull".to_owned(), ..draft });
+            }
+            Operation::RenameColumn { table, from, to } => {
+                let known = self.facts(table)?.columns.get(from);
+                let facts = known.ok_or_else(|| format!("{} has no column {from}", self.shown(table)))?;
+                let kind = match self.engine {
+                    Engine::PostgreSql => facts.r#type.clone(),
+                    Engine::MariaDb => facts.definition.split('\n').next().unwrap_or_default().to_owned(),
+                };
+                let value = |column: &str| format!("NEW.{}", fairlead_sql::text::name(self.engine, column));
+                self.shadow(&mut all, table, [from, to], &kind, [&value(from), &value(to)], "renameColumn");
+            }
+            Operation::ChangeType { table, column, to, r#type, up, down } => {
+                let known = self.facts(table)?.columns.get(column);
+                known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
+                self.shadow(&mut all, table, [column, to], r#type, [up, down], "changeType");
+            }
+            Operation::DropColumn { table, column } => {
+                let known = self.facts(table)?.columns.get(column);
+                let Some(facts) = known else { return Ok(all) };
+                if !facts.is_nullable && !facts.has_default {
+                    return Err(format!(
+                        "{}.{column} refuses NULL and has no default: writers that do not know it any more would fail. `dropNotNull` comes first, in the release before",
+                        self.shown(table)
+                    ));
+                }
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::tombstone(table, self.schema, column, &dropped(column)),
+                    Engine::MariaDb => mariadb::tombstone(table, column, &dropped(column)),
+                };
+                all.changes.push(gone(target("Column", self.shown(table), column), it, &facts.r#type, "dropColumn"));
+            }
+            Operation::DropTable { table } => {
+                if self.facts(table).is_err() {
+                    return Ok(all);
+                }
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::table_tombstone(table, self.schema, &dropped(&table.name)),
+                    Engine::MariaDb => mariadb::table_tombstone(table, &dropped(&table.name)),
+                };
+                let target = Target { namespace: None, ..target("Table", "", self.shown(table)) };
+                all.changes.push(gone(target, it, "table", "dropTable"));
+            }
+            Operation::VersionView { version, table, columns } => {
+                let columns: Vec<(String, String)> = columns.clone().into_iter().collect();
+                let it = match self.engine {
+                    Engine::PostgreSql => postgresql::view(version, table, self.schema, &columns),
+                    Engine::MariaDb => mariadb::view(version, table, self.database, &columns),
+                };
+                all.changes.push(made(target("View", version, &table.name), it, "versionView"));
+            }
+            Operation::Sql { name, up, undo, done, irreversible } => {
+                let read = format!("select case when ({done}) then 'done' end");
+                let answer =
+                    |is: bool| format!("select case when ({done}) then {} else {} end", u8::from(is), u8::from(!is));
+                let down = undo.iter().map(|sql| Statement::new(sql, answer(false))).collect();
+                let lost = irreversible.then(|| "the migration says that nothing takes it back".to_owned());
+                let (is, up) = ("done".to_owned(), vec![Statement::new(up, answer(true))]);
+                let draft = made(target("Statement", self.database, name), Primitive { read, is, up, down }, "sql");
+                all.changes.push(Draft { lost, ..draft });
+            }
+        }
+        Ok(all)
+    }
+
+    fn column(&self, table: &Table, column: &Column, is_hidden: bool, reason: &str) -> Draft {
+        let it = match self.engine {
+            Engine::PostgreSql => postgresql::column(table, self.schema, column),
+            Engine::MariaDb => mariadb::column(table, column, is_hidden),
+        };
+        made(target("Column", self.shown(table), &column.name), it, reason)
+    }
+
+    fn not_null(&self, table: &Table, column: &str) -> Result<Draft, String> {
+        let known = self.facts(table)?.columns.get(column);
+        let facts = known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
+        let it = match self.engine {
+            Engine::PostgreSql => postgresql::not_null(table, self.schema, column),
+            Engine::MariaDb => mariadb::not_null(table, column, facts),
+        };
+        Ok(becomes(target("NotNull", self.shown(table), column), it, "null", "setNotNull"))
+    }
+
+    fn triggers(&self, all: &mut Drafts, table: &Table, name: &str, pg: &str, my: [&str; 2], reason: &str) {
+        if self.engine == Engine::PostgreSql {
+            let it = postgresql::trigger(table, self.schema, name, pg);
+            all.changes.push(made(target("Trigger", self.shown(table), name), it, reason));
+            return;
+        }
+        for (event, body) in [Event::Insert, Event::Update].into_iter().zip(my) {
+            let name = format!("{name}_{}", event.as_str());
+            let it = mariadb::trigger(table, &name, event, body);
+            all.changes.push(made(target("Trigger", self.shown(table), &name), it, reason));
+        }
+    }
+
+    fn sync(&self, all: &mut Drafts, table: &Table, from: &str, to: &str, [up, down]: [&str; 2], reason: &str) {
+        let my = [Event::Insert, Event::Update].map(|event| mariadb::sync(from, to, up, down, event));
+        let pg = postgresql::sync(from, to, up, down);
+        self.triggers(all, table, &format!("fairlead_sync_{to}"), &pg, [&my[0], &my[1]], reason);
+    }
+
+    /// A column beside another one, that is filled from it and kept equal with it.
+    fn shadow(
+        &self,
+        all: &mut Drafts,
+        table: &Table,
+        [from, to]: [&str; 2],
+        kind: &str,
+        [up, down]: [&str; 2],
+        reason: &str,
+    ) {
+        let column = Column { name: to.to_owned(), r#type: kind.to_owned(), nullable: true, default: None };
+        all.changes.push(self.column(table, &column, false, reason));
+        self.sync(all, table, from, to, [up, down], reason);
+        // Outside a trigger there is no NEW.
+        let value = Value::Sql(without_new(up));
+        all.backfills.push(Backfill::new(table.clone(), to, value).with_missing_allowed());
+    }
+}
+
+/// An expression over the columns of a row, without the word for the row in a trigger.
+pub(crate) fn without_new(expression: &str) -> String {
+    let mut text = expression.to_owned();
+    for word in ["NEW.", "new.", "New."] {
+        text = text.replace(word, "");
+    }
+    text
+}

@@ -1,0 +1,343 @@
+//! The executor `sql`. It knows statements and queries, and nothing of operations: everything stands in the ticket.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use fairlead_job::codes::schema_migrator as codes;
+use fairlead_job::failure::Failure;
+use fairlead_job::watch::Watch;
+use fairlead_kube_client::cluster::Cluster;
+use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::executor::{Standing, Task, Watcher as _, World};
+use fairlead_migration::obstacle::{Obstacle, Stop};
+use fairlead_migration::progress::{OnDrift, Swept};
+use fairlead_migration::stage::{Stage, UndoWait};
+use fairlead_migration::store::Lock;
+use fairlead_release::executors::{Executor, Way, Work};
+use fairlead_sql::engine::Engine;
+use fairlead_sql::error::{Error, obstacle};
+use fairlead_sql::session::Session;
+use tokio::sync::Mutex;
+
+use crate::backfill::{Kept, Rows};
+use crate::credentials::Credentials;
+use crate::database;
+use crate::filling::{Filling, Progress};
+use crate::image::{Image, Statement, image};
+use crate::state::{self, Writer};
+use crate::throttle::Throttled;
+use crate::{mariadb, postgresql};
+
+/// As tickets name it.
+pub(crate) const SQL: &str = "sql";
+
+/// How long a statement is tried that somebody's lock is in the way of; as long going back as it takes a person to come.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE_BACK: Duration = Duration::from_mins(10);
+
+/// Pauses between those tries: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long rows are filled before it is written down in the ticket how far that is.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// So much of the run's time is left when a backfill goes on in the background: enough to take everything back.
+pub(crate) const RESERVE: Duration = Duration::from_secs(30);
+
+/// Changes a database.
+pub struct Sql<'a> {
+    cluster: Option<&'a Cluster>,
+    namespace: &'a str,
+    patience: Duration,
+}
+
+impl<'a> Sql<'a> {
+    /// With Secrets of a cluster, in this namespace where they name none. So long it waits for whoever works on the same database.
+    #[must_use]
+    pub fn new(cluster: Option<&'a Cluster>, namespace: &'a str, patience: Duration) -> Self {
+        Self { cluster, namespace, patience }
+    }
+
+    fn credentials(&self) -> Credentials<'_> {
+        Credentials { cluster: self.cluster, namespace: self.namespace }
+    }
+}
+
+#[async_trait(?Send)]
+impl Executor for Sql<'_> {
+    fn name(&self) -> &'static str {
+        SQL
+    }
+
+    async fn require(&self, work: Work<'_>) -> Result<(), Failure> {
+        let Some(address) = database::address(work.plan)? else { return Ok(()) };
+        let mut session = database::open(&address, self.credentials()).await?;
+        let tables = tables(work.plan.changes());
+        let ask = match address.engine {
+            Engine::PostgreSql => postgresql::forbidden(&tables, "public"),
+            Engine::MariaDb => mariadb::forbidden(&tables),
+        };
+        if let Some(tables) = session.text(&ask).await.map_err(database::failure)?.filter(|_| !tables.is_empty()) {
+            let what = match address.engine {
+                Engine::PostgreSql => format!("alter {tables}: user {} is not their owner", address.username),
+                Engine::MariaDb => format!("alter {tables}: grant alter on {}.* to {}", address.database, address.username),
+            };
+            return Err(Failure::new(&codes::FORBIDDEN, format!("{address}: {} may not {what}", address.username)));
+        }
+        state::prepare(&mut session).await.map_err(database::failure)
+    }
+
+    async fn world<'w>(&'w self, work: Work<'w>, lock: &'w dyn Lock) -> Result<Box<dyn World + 'w>, Failure> {
+        let Some(address) = database::address(work.plan)? else {
+            return Err(Failure::new(&codes::REFUSED, "the run has no change, so there is no database to make it in"));
+        };
+        let mut session = database::open(&address, self.credentials()).await?;
+        state::prepare(&mut session).await.map_err(database::failure)?;
+        database::lock(&mut session, &address.database, self.patience).await?;
+        let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
+        let (session, way) = (Mutex::new(session), work.way);
+        Ok(Box::new(Catalog { session, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
+    }
+}
+
+/// The tables that changes are made to.
+fn tables(changes: impl Iterator<Item = Change>) -> Vec<crate::migration::Table> {
+    let mut all: Vec<_> = changes
+        .filter(|change| !["Statement", "Migration", "View", "Table"].contains(&change.target.kind.as_str()))
+        .filter_map(|change| change.target.namespace?.parse().ok())
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A database, under the lock of the release and its own.
+struct Catalog<'w> {
+    session: Mutex<Session>,
+    token: u64,
+    lock: &'w dyn Lock,
+    watch: &'w Watch,
+    way: Way,
+    throttled: RefCell<Option<Throttled>>,
+}
+
+/// The images of a change, as they are written.
+struct Written {
+    before: Option<Image>,
+    after: Option<Image>,
+}
+
+impl Written {
+    fn of(change: &Change) -> Result<Self, Obstacle> {
+        let read = |value: Option<&serde_json::Value>| value.map(image).transpose();
+        let damaged = |error: serde_json::Error| Obstacle::Refused {
+            operation: format!("read {}", change.target),
+            source: error.into(),
+        };
+        Ok(Self { before: read(change.before()).map_err(damaged)?, after: read(change.after()).map_err(damaged)? })
+    }
+
+    fn read(&self) -> &str {
+        self.after.as_ref().or(self.before.as_ref()).map_or("", |image| &image.read)
+    }
+
+    /// What brings the target from before to after.
+    fn statements(&self) -> &[Statement] {
+        match (&self.before, &self.after) {
+            (_, Some(after)) => &after.to,
+            (Some(before), None) => &before.away,
+            (None, None) => &[],
+        }
+    }
+
+    fn standing(&self, answer: Option<&str>) -> Standing {
+        let is = |image: &Option<Image>| image.as_ref().map(|image| image.is.as_str()) == answer;
+        match answer {
+            _ if is(&self.after) => Standing::After,
+            _ if is(&self.before) => Standing::Before,
+            answer => {
+                let shown = |image: &Option<Image>| {
+                    image.as_ref().map_or_else(|| "nothing".to_owned(), |image| format!("`{}`", image.is))
+                };
+                let there = answer.map_or_else(|| "nothing".to_owned(), |answer| format!("`{answer}`"));
+                Standing::Other(format!(
+                    "there is {there}; it was {}, and would become {}",
+                    shown(&self.before),
+                    shown(&self.after)
+                ))
+            }
+        }
+    }
+
+    /// Why it does not come back, where that is to be done.
+    fn lost(&self) -> Option<&str> {
+        let coming = self.after.as_ref().or(self.before.as_ref())?;
+        coming.lost.as_deref().filter(|_| self.statements().is_empty())
+    }
+}
+
+impl Catalog<'_> {
+    fn require_lock(&self) -> Result<(), Obstacle> {
+        if self.lock.lasts(Duration::from_secs(1)) { Ok(()) } else { Err(Obstacle::Stopped(Stop::LeaseOver)) }
+    }
+
+    async fn answer(&self, session: &mut Session, target: &Target, read: &str) -> Result<Option<String>, Obstacle> {
+        session.text(read).await.map_err(|error| obstacle(&format!("look at {target}"), error))
+    }
+
+    /// Sends a statement, and again while somebody's lock is in the way.
+    async fn send(&self, session: &mut Session, target: &Target, statement: &Statement) -> Result<(), Obstacle> {
+        let operation = format!("change {target}");
+        let failed = |error: Error| obstacle(&operation, error);
+        session.lock_wait(statement.lock_wait()).await.map_err(failed)?;
+        let (began, mut pause, mut tries) = (Instant::now(), FIRST_PAUSE, 0_u32);
+        let patience = if self.way == Way::Forward { LOCK_PATIENCE } else { LOCK_PATIENCE_BACK };
+        loop {
+            tries += 1;
+            let error = match session.execute(&statement.sql).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_locked() => error,
+                Err(error) => return Err(failed(error)),
+            };
+            let blockers = self.blockers(session, target).await.map_err(failed)?;
+            if began.elapsed() > patience {
+                let who = blockers.map(|who| format!("; in the way: {who}")).unwrap_or_default();
+                let took = humantime::format_duration(Duration::from_secs(began.elapsed().as_secs()));
+                let message = format!("{target}: {error} after {tries} tries in {took}{who}");
+                return Err(Obstacle::Verdict { code: codes::LOCKED.id.into(), message });
+            }
+            tracing::info!(%target, tries, blockers, "waiting for a lock, without keeping anybody waiting");
+            self.watch.guard_patiently(async { Ok::<(), Obstacle>(tokio::time::sleep(pause).await) }).await?;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn blockers(&self, session: &mut Session, target: &Target) -> Result<Option<String>, Error> {
+        let table = target.namespace.as_deref().unwrap_or(&target.name);
+        match (session.engine, table.parse::<crate::migration::Table>()) {
+            (Engine::PostgreSql, Ok(table)) => {
+                session.text(&postgresql::blockers(&postgresql::qualified(&table, "public"))).await
+            }
+            (Engine::PostgreSql, Err(_)) => Ok(None),
+            // Only who may see all sessions is told.
+            (Engine::MariaDb, _) => Ok(session.text(&mariadb::blockers()).await.ok().flatten()),
+        }
+    }
+
+    async fn carry_out(&self, session: &mut Session, task: &Task<'_>, statement: &Statement) -> Result<(), Obstacle> {
+        let target = &task.change.target;
+        let operation = format!("change {target}");
+        let failed = |error: Error| obstacle(&operation, error);
+        if session.is_true(&statement.done).await.map_err(failed)? {
+            return Ok(());
+        }
+        if let Some(unless) = &statement.unless
+            && let Some(why) = session.text(unless).await.map_err(failed)?
+        {
+            return Err(Obstacle::Verdict { code: codes::ROWS.id.into(), message: format!("{target}: {why}") });
+        }
+        self.require_lock()?;
+        let number = state::intend(session, self.token, task.mark, &target.to_string(), &statement.sql).await;
+        let number = number.map_err(failed)?.ok_or(Obstacle::Stopped(Stop::LeaseOver))?;
+        self.send(session, target, statement).await?;
+        state::done(session, &number).await.map_err(failed)
+    }
+}
+
+#[async_trait(?Send)]
+impl World for Catalog<'_> {
+    async fn admit(&self, _stage: &Stage) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
+        let written = Written::of(task.change)?;
+        let target = &task.change.target;
+        if let Some(lost) = written.lost() {
+            let message = format!("{target}: {lost}");
+            return Err(Obstacle::Verdict { code: codes::NO_WAY_BACK.id.into(), message });
+        }
+        let mut session = self.session.lock().await;
+        let answer = self.answer(&mut session, target, written.read()).await?;
+        if let Standing::Other(what) = written.standing(answer.as_deref()) {
+            match task.on_drift {
+                OnDrift::Overwrite => {}
+                OnDrift::Keep => return Ok(()),
+                OnDrift::Stop | OnDrift::Merge => return Err(Obstacle::Drift { target: target.clone(), what }),
+            }
+        }
+        for statement in written.statements() {
+            self.carry_out(&mut session, task, statement).await?;
+        }
+        let answer = self.answer(&mut session, target, written.read()).await?;
+        match written.standing(answer.as_deref()) {
+            Standing::After => Ok(()),
+            _ => Err(Obstacle::Refused {
+                operation: format!("change {target}"),
+                source: format!("after all its statements there is {}", answer.as_deref().unwrap_or("nothing")).into(),
+            }),
+        }
+    }
+
+    async fn sweep(&self, task: &Task<'_>, _next: Option<&str>) -> Result<Swept, Obstacle> {
+        let target = task.change.target.to_string();
+        let Images::Sweep(_, to) = &task.change.images else { return Ok(Swept::default()) };
+        let mut session = self.session.lock().await;
+        if serde_json::from_str::<Kept>(to).is_ok_and(|kept| kept.keep) {
+            // Whoever fills in the background writes nothing any more.
+            let raised = state::next_token(&mut session, Writer::Background).await;
+            return raised.map(|_| Swept::default()).map_err(|error| obstacle(&format!("end {target}"), error));
+        }
+        let rows: Rows = read_rows(&task.change.target, to)?;
+        self.require_lock()?;
+        let throttled = self.throttled.take().unwrap_or_default();
+        let mut filling =
+            Filling { rows: &rows, mark: task.mark, target: &target, writer: Writer::Changes, token: self.token, throttled };
+        let before = filling.progress(&mut session).await.map_err(|error| obstacle(&format!("fill {target}"), error))?;
+        // What is left then goes on in the background.
+        let is_late = self.watch.time_left() < RESERVE;
+        let time = if is_late { Duration::ZERO } else { SWEEP };
+        let filled = filling.fill(&mut session, time, &|| self.watch.stop()).await?;
+        let Filling { throttled, .. } = filling;
+        self.throttled.replace(Some(throttled));
+        let Progress { changed, next, is_done, .. } = &filled;
+        let count = changed - before.map_or(0, |before| before.changed);
+        let next = (!is_done && !is_late).then(|| next.as_ref().map(|key| key.join("/")).unwrap_or_default());
+        Ok(Swept { count: usize::try_from(count).unwrap_or(usize::MAX), next })
+    }
+
+    async fn settle(&self, _task: &Task<'_>) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    async fn look(&self, task: &Task<'_>) -> Result<Standing, Obstacle> {
+        if matches!(task.change.images, Images::Sweep(..)) {
+            return Ok(Standing::After);
+        }
+        let written = Written::of(task.change)?;
+        let mut session = self.session.lock().await;
+        let answer = self.answer(&mut session, &task.change.target, written.read()).await?;
+        // A change is looked at as it was made, also before it is taken back.
+        let lost = written.after.as_ref().or(written.before.as_ref()).and_then(|image| image.lost.as_deref());
+        match (written.standing(answer.as_deref()), lost) {
+            (Standing::After, Some(lost)) => Ok(Standing::Other(lost.to_owned())),
+            (standing, _) => Ok(standing),
+        }
+    }
+
+    async fn wait(&self, _wait: &UndoWait, _stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
+        Ok(())
+    }
+
+    fn lacking(&self) -> Vec<(Target, String)> {
+        Vec::new()
+    }
+}
+
+/// A backfill as a ticket holds it.
+pub(crate) fn read_rows(target: &Target, text: &str) -> Result<Rows, Obstacle> {
+    serde_json::from_str(text)
+        .map_err(|error| Obstacle::Refused { operation: format!("read {target}"), source: error.into() })
+}

@@ -1,0 +1,186 @@
+//! What is wrong with a migration before anybody has looked at a database.
+
+use fairlead_sql::engine::Engine;
+
+use crate::migration::{Kind, Migration};
+use crate::operation::{Column, Operation};
+
+/// What is wrong with it, one line each.
+pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
+    let specification = &migration.specification;
+    let mut wrong = Vec::new();
+    if specification.operations.is_empty() && specification.backfill.is_none() {
+        wrong.push("it does nothing: name operations, or a backfill".to_owned());
+    }
+    for (index, operation) in specification.operations.iter().enumerate() {
+        let name = operation.name();
+        let mut say = |what: String| wrong.push(format!("operations[{index}].{name}: {what}"));
+        match (specification.kind, operation.is_contract()) {
+            (Kind::Expand, true) => say(
+                "it takes something from pods of the old release; put it into a migration of kind contract, which runs when they are gone"
+                    .to_owned(),
+            ),
+            (Kind::Contract, false) if !matches!(operation, Operation::Sql { .. }) => {
+                say("it adds something; put it into a migration of kind expand, which runs before the new release".to_owned());
+            }
+            _ => {}
+        }
+        match operation {
+            Operation::CreateTable { columns, primary_key, .. } => {
+                if primary_key.is_empty() {
+                    say("primaryKey is empty: rows without a key can be neither filled nor told apart later".to_owned());
+                }
+                for key in primary_key.iter().filter(|key| !columns.iter().any(|column| column.name == **key)) {
+                    say(format!("primaryKey names {key}, which is no column"));
+                }
+            }
+            Operation::AddColumn { column, r#type, nullable, default, hidden, .. } => {
+                let column =
+                    Column { name: column.clone(), r#type: r#type.clone(), nullable: *nullable, default: default.clone() };
+                of_column(&column, &mut say);
+                if *hidden && engine == Engine::PostgreSql {
+                    say("hidden: PostgreSQL has no hidden columns; a prepared `SELECT *` of a pod fails once with \"cached plan must not change result type\"".to_owned());
+                }
+            }
+            Operation::AddIndex { columns, .. } if columns.is_empty() => say("columns is empty".to_owned()),
+            Operation::AddForeignKey { columns, referenced, .. }
+                if columns.is_empty() || columns.len() != referenced.len() =>
+            {
+                say("columns and referenced must name as many columns, at least one".to_owned());
+            }
+            Operation::VersionView { columns, .. } => {
+                if columns.is_empty() {
+                    say("columns is empty".to_owned());
+                }
+                if columns.values().any(|expression| expression.trim() == "*") {
+                    say("a view of * does not follow its table; name the columns".to_owned());
+                }
+            }
+            Operation::Sql { up, undo, irreversible, done, .. } => {
+                for (field, sql) in [("up", Some(up)), ("undo", undo.as_ref())] {
+                    if let Some(what) = sql.and_then(|sql| of_sql(sql, engine)) {
+                        say(format!("{field}: {what}"));
+                    }
+                }
+                match (undo, irreversible) {
+                    (None, false) => {
+                        say("write `undo`, or `irreversible: true` to say that nothing takes it back".to_owned())
+                    }
+                    (Some(_), true) => {
+                        say("it has an undo and says that nothing takes it back; keep one of the two".to_owned())
+                    }
+                    _ => {}
+                }
+                if done.trim().is_empty() {
+                    say("done is empty: without it nobody knows after a crash whether it was carried out".to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(backfill) = &specification.backfill {
+        wrong.extend(backfill.defects().into_iter().map(|what| format!("backfill: {what}")));
+    }
+    wrong
+}
+
+fn of_column(column: &Column, say: &mut impl FnMut(String)) {
+    if !column.nullable && column.default.is_none() {
+        say("a column that refuses NULL needs a default: pods of the old release do not write it. Add it as nullable, fill it, and use setNotNull later".to_owned());
+    }
+    let is_volatile = |default: &str| {
+        let lower = default.to_lowercase();
+        lower.contains('(') && !["now()", "current_timestamp"].iter().any(|known| lower.starts_with(known))
+    };
+    if column.default.as_deref().is_some_and(is_volatile) {
+        say("the default is computed for each row, so the whole table would be written under a lock. Add the column without it, use setDefault, and a backfill".to_owned());
+    }
+    let kind = column.r#type.to_lowercase();
+    if kind.contains("serial") {
+        say("serial writes the whole table under a lock; use bigint, and a sequence of its own".to_owned());
+    }
+}
+
+/// Raw SQL that locks a table for as long as it takes.
+fn of_sql(sql: &str, engine: Engine) -> Option<&'static str> {
+    let words = sql.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let is = |text: &str| words.contains(text);
+    if words.trim_end_matches(';').contains(';') {
+        return Some("it is more than one statement; write one operation for each, so that a crash between them is seen");
+    }
+    if engine == Engine::PostgreSql {
+        if is("create index") && !is("concurrently") || is("create unique index") && !is("concurrently") {
+            return Some("an index that is not built `concurrently` stops all writers; use addIndex");
+        }
+        if is("set not null") {
+            return Some("`set not null` reads the whole table under a lock that stops everybody; use setNotNull");
+        }
+        if is("add constraint") && !is("not valid") && !is("using index") {
+            return Some(
+                "a constraint that is not added `not valid` is checked under a lock that stops writers; validate it in a second statement",
+            );
+        }
+        if is("alter column") && is(" type ") {
+            return Some("a new type writes the whole table under a lock; use changeType");
+        }
+        if is("vacuum full") || is("cluster ") {
+            return Some("it writes the whole table under a lock that stops everybody");
+        }
+    } else if is("alter table") && !is("algorithm") {
+        return Some("say `algorithm` and `lock`, so that the server fails instead of locking the table");
+    }
+    if is("rename column") || is("rename to") {
+        return Some("pods of the old release do not know the new name; use renameColumn");
+    }
+    if is("drop column") || is("drop table") || is("truncate") {
+        return Some("what it drops does not come back; use dropColumn or dropTable, which keep it until finalize");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn wrong(kind: &str, operation: &serde_json::Value, engine: Engine) -> Vec<String> {
+        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": "m"},
+            "spec": {"kind": kind, "operations": [operation]}});
+        lint(&Migration::read(&document).expect("it can be read"), engine)
+    }
+
+    #[test]
+    fn what_locks_a_table_or_takes_something_from_old_pods_is_found() {
+        let sql = |up: &str| json!({"sql": {"name": "it", "up": up, "undo": "select 1", "done": "select true"}});
+        for (kind, operation, said) in [
+            (
+                "expand",
+                json!({"addColumn": {"table": "t", "column": "c", "type": "int", "nullable": false}}),
+                "needs a default",
+            ),
+            (
+                "expand",
+                json!({"addColumn": {"table": "t", "column": "c", "type": "uuid", "default": "gen_random_uuid()"}}),
+                "computed for each row",
+            ),
+            ("expand", json!({"addColumn": {"table": "t", "column": "c", "type": "bigserial"}}), "serial writes"),
+            ("expand", json!({"setNotNull": {"table": "t", "column": "c"}}), "kind contract"),
+            ("contract", json!({"addIndex": {"table": "t", "name": "i", "columns": ["c"]}}), "kind expand"),
+            ("expand", json!({"createTable": {"table": "t", "columns": [], "primaryKey": []}}), "primaryKey is empty"),
+            ("expand", sql("create index i on t (c)"), "concurrently"),
+            ("expand", sql("alter table t alter column c set not null"), "setNotNull"),
+            ("expand", sql("alter table t rename column a to b"), "renameColumn"),
+            ("contract", sql("drop table t"), "dropTable"),
+            ("expand", sql("select 1; select 2"), "more than one statement"),
+            ("expand", json!({"sql": {"name": "it", "up": "select 1", "done": "select true"}}), "irreversible"),
+            ("expand", json!({"versionView": {"version": "v2", "table": "t", "columns": {"a": "*"}}}), "name the columns"),
+        ] {
+            let found = wrong(kind, &operation, Engine::PostgreSql);
+            assert!(found.iter().any(|what| what.contains(said)), "{operation}: {found:?}");
+        }
+        assert!(wrong("expand", &sql("alter table t add column c int"), Engine::MariaDb)[0].contains("algorithm"));
+        let good = json!({"addColumn": {"table": "t", "column": "c", "type": "int", "nullable": false, "default": "0"}});
+        assert_eq!(wrong("expand", &good, Engine::PostgreSql), Vec::<String>::new());
+    }
+}

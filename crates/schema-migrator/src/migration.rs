@@ -1,0 +1,146 @@
+//! Migration files: `kind: SchemaMigration`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::backfill::Backfill;
+use crate::operation::Operation;
+
+/// What a migration does to the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Adds beside the old: before the new release runs.
+    Expand,
+    /// Takes the old away: after the last pod of the old release is gone.
+    Contract,
+}
+
+/// One migration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Specification {
+    /// Adds, or takes away.
+    pub kind: Kind,
+    /// Migrations that must have been applied to their end, their backfills too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// What is done, in this order.
+    #[serde(default)]
+    pub operations: Vec<Operation>,
+    /// Rows that are filled when all operations are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
+}
+
+/// One migration, with its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migration {
+    /// Its name: what the database remembers.
+    pub name: String,
+    /// What it does.
+    pub specification: Specification,
+    /// `sha256:` and hex of what it says, without comments and order of keys.
+    pub checksum: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Specification,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    #[serde(flatten)]
+    _more: BTreeMap<String, Value>,
+}
+
+/// As in `apiVersion`.
+const API_VERSION: &str = "fairlead.dev/v1";
+
+impl Migration {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the path of the field.
+    pub fn read(document: &Value) -> Result<Self, String> {
+        let read: Document = serde_path_to_error::deserialize(document).map_err(|error| {
+            let path = error.path().to_string();
+            if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) }
+        })?;
+        let Document { api_version, kind, metadata: Metadata { name, .. }, spec } = read;
+        if api_version != API_VERSION || kind != "SchemaMigration" {
+            return Err(format!("it is {api_version} {kind}, and must be {API_VERSION} SchemaMigration"));
+        }
+        if name.is_empty()
+            || name.len() > 63
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        {
+            return Err(format!("metadata.name: {name:?} must be 1 to 63 letters, digits, '-', '_' and '.'"));
+        }
+        // serde_json sorts the keys of values, so equal ones have equal texts.
+        let digest = Sha256::digest(document["spec"].to_string());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name, specification: spec, checksum: format!("sha256:{hex}") })
+    }
+}
+
+/// A table, `transfer` or `billing.transfer`. MariaDB has no schemas: a table there is one of the database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Table {
+    /// Its schema; that of the configuration when there is none.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for Table {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (schema, name) = match text.split_once('.') {
+            Some((schema, name)) => (Some(schema.to_owned()), name),
+            None => (None, text),
+        };
+        if name.is_empty() || name.contains('.') || schema.as_deref() == Some("") {
+            return Err(format!("{text:?} is no table; write transfer, or billing.transfer"));
+        }
+        Ok(Self { schema, name: name.to_owned() })
+    }
+}
+
+impl TryFrom<String> for Table {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Table> for String {
+    fn from(table: Table) -> Self {
+        table.to_string()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(out, "{schema}.{}", self.name),
+            None => out.write_str(&self.name),
+        }
+    }
+}

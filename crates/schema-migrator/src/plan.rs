@@ -1,0 +1,475 @@
+//! From migrations and a catalog to a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fairlead_job::codes::schema_migrator as codes;
+use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::finding::Unchanged;
+use fairlead_migration::plan::{Plan, PlanBuilder};
+use fairlead_migration::stage::Stage;
+use fairlead_sql::engine::Engine;
+use fairlead_sql::error::Error;
+use fairlead_sql::session::Session;
+use fairlead_sql::text::literal;
+
+use crate::backfill::{Backfill, Kept, KeyColumn, Packet, Rows, Value};
+use crate::catalog::{self, Facts};
+use crate::configuration::Tables;
+use crate::drafts::{Drafts, Place};
+use crate::image::{Draft, Statement, target};
+use crate::migration::{Kind, Migration, Table};
+use crate::operation::Operation;
+use crate::phase::Phase;
+use crate::{finalize, mariadb, postgresql, state};
+
+/// A contract whose rows are not filled yet fills at most so many in the same run; with more it fills them first, and contracts in the next one.
+const FILLED_AT_ONCE: u64 = 50_000;
+
+/// What a plan is made with.
+struct Making<'m> {
+    session: &'m mut Session,
+    tables: &'m Tables,
+    phase: Phase,
+    /// Names of migrations that the database has, and their checksums.
+    applied: BTreeMap<String, String>,
+    changes: Vec<(String, Change)>,
+    plan: PlanBuilder,
+    is_blocked: bool,
+}
+
+/// The plan of a phase.
+pub(crate) async fn make(session: &mut Session, tables: &Tables, phase: Phase) -> Result<Plan, Error> {
+    let applied = applied(session).await?;
+    let plan = PlanBuilder::new(phase.step(), Vec::new());
+    let mut making = Making { session, tables, phase, applied, changes: Vec::new(), plan, is_blocked: false };
+    let wanted = tables.migrations.iter().filter(|it| phase.is_of(it.specification.kind));
+    for migration in wanted {
+        if phase == Phase::Finalize {
+            making.finalize(migration).await?;
+        } else {
+            making.migration(migration).await?;
+        }
+    }
+    Ok(making.finish())
+}
+
+/// What a migration is called in plans and tickets.
+pub(crate) fn migration_target(name: &str) -> Target {
+    Target { namespace: None, ..target("Migration", "", name) }
+}
+
+/// What filling a column is called.
+pub(crate) fn rows_target(shown: &str, column: &str) -> Target {
+    target("Rows", shown, column)
+}
+
+async fn applied(session: &mut Session) -> Result<BTreeMap<String, String>, Error> {
+    if !state::exists(session, "migration").await? {
+        return Ok(BTreeMap::new());
+    }
+    let rows = session.rows(&format!("select name, checksum from {}", state::table(session.engine, "migration"))).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok())
+        .map(|[name, sum]: [String; 2]| (name, sum))
+        .collect())
+}
+
+impl Making<'_> {
+    fn engine(&self) -> Engine {
+        self.tables.database.engine
+    }
+
+    async fn facts(&mut self, migration: &Migration) -> Result<BTreeMap<Table, Facts>, Error> {
+        let mut facts = BTreeMap::new();
+        for table in named(migration) {
+            let found = catalog::table(self.session, &table, &self.tables.schema).await?;
+            facts.insert(table, found);
+        }
+        Ok(facts)
+    }
+
+    async fn migration(&mut self, migration: &Migration) -> Result<(), Error> {
+        let name = &migration.name;
+        let whole = migration_target(name);
+        let is_applied = match self.applied.get(name) {
+            Some(checksum) if *checksum != migration.checksum => {
+                let message = format!("the database has it as {checksum}, and the file is {} now", migration.checksum);
+                self.refuse(codes::EDITED.finding(whole, message));
+                return Ok(());
+            }
+            found => found.is_some(),
+        };
+        if is_applied {
+            self.keep(whole, "the database has it");
+            return self.look_for_drift(migration).await;
+        }
+        if self.waits(migration).await? {
+            return Ok(());
+        }
+        let facts = self.facts(migration).await?;
+        let (engine, schema, database) = (self.engine(), self.tables.schema.clone(), self.tables.database.clone());
+        let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
+        let (mut drafts, mut backfills) = (Vec::new(), Vec::new());
+        for operation in &migration.specification.operations {
+            match place.drafts(operation) {
+                Ok(Drafts { changes, backfills: more }) => {
+                    drafts.extend(changes);
+                    backfills.extend(more);
+                }
+                Err(what) => self.refuse(codes::IMPOSSIBLE.finding(whole.clone(), format!("{}: {what}", operation.name()))),
+            }
+        }
+        backfills.extend(migration.specification.backfill.clone());
+        let changes = self.changed(&drafts).await?;
+        let mut rows = Vec::new();
+        let mut count = 0;
+        for backfill in &backfills {
+            let (found, nulls) = self.rows(&place, backfill, &drafts, &whole).await?;
+            count += nulls;
+            rows.extend(found);
+        }
+        let label = |what: &str| format!("{name}: {what}");
+        let ours: Vec<_> = changes.into_iter().map(|change| (label(&change.reason.clone()), change)).collect();
+        let filled = rows.into_iter().map(|change| (label("backfill"), change));
+        if migration.specification.kind == Kind::Expand {
+            self.changes.extend(ours);
+            self.changes.extend(filled);
+        } else {
+            self.changes.extend(filled);
+            if count > FILLED_AT_ONCE {
+                let message =
+                    format!("its operations come in the run after the one that fills more than {FILLED_AT_ONCE} rows");
+                self.plan.warn(codes::WAITING.finding(whole, message));
+                return Ok(());
+            }
+            self.refuse_nulls(migration, &place, &whole, &backfills).await?;
+            self.changes.extend(ours);
+        }
+        self.changes.push((label("remember"), self.remembered(migration).change(0, &database)));
+        Ok(())
+    }
+
+    /// Changes of drafts whose targets are not yet as they should be. What has another shape than both is refused.
+    async fn changed(&mut self, drafts: &[Draft]) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        for draft in drafts {
+            let answer = self.session.text(&draft.read).await?;
+            if answer == draft.after {
+                self.keep(draft.target.clone(), "it is so already");
+                continue;
+            }
+            let draft = match (&draft.before, answer) {
+                // What the migration itself makes first is not there yet.
+                (Some(_), None) | (None, None) => draft.clone(),
+                (Some(_), Some(answer)) => Draft { before: Some(answer), ..draft.clone() },
+                (None, Some(answer)) => {
+                    let wanted = draft.after.as_deref().unwrap_or("nothing");
+                    let message = format!("it is there already, as `{answer}`; the migration makes `{wanted}`");
+                    self.refuse(codes::DIFFERENT.finding(draft.target.clone(), message));
+                    continue;
+                }
+            };
+            changes.push(self.restoring_default(draft).change(0, &self.tables.database));
+        }
+        Ok(changes)
+    }
+
+    /// The way back of a default leads to the one that was there.
+    fn restoring_default(&self, draft: Draft) -> Draft {
+        if draft.target.kind != "Default" {
+            return draft;
+        }
+        let before = draft.before.as_deref().filter(|before| *before != "none");
+        let Some(Ok(table)) = draft.target.namespace.as_deref().map(str::parse::<Table>) else { return draft };
+        let back = match self.engine() {
+            Engine::PostgreSql => postgresql::default(&table, &self.tables.schema, &draft.target.name, before),
+            Engine::MariaDb => mariadb::default(&table, &draft.target.name, before),
+        };
+        Draft { down: back.up, ..draft }
+    }
+
+    /// The change that fills rows, and how many there are, up to a limit. None when there are none.
+    async fn rows(
+        &mut self,
+        place: &Place<'_>,
+        backfill: &Backfill,
+        drafts: &[Draft],
+        whole: &Target,
+    ) -> Result<(Option<Change>, u64), Error> {
+        let shown = place.shown(&backfill.table);
+        let facts = place.facts.get(&backfill.table).cloned().unwrap_or_default();
+        let target = rows_target(&shown, &backfill.column);
+        let made = drafts.iter().find(|draft| draft.target.kind == "Column" && draft.target.name == backfill.column);
+        let kind = facts.columns.get(&backfill.column).map(|facts| facts.r#type.clone());
+        let Some(kind) = kind.or_else(|| made.and_then(|draft| draft.after.clone())) else {
+            let message = format!("{shown} has no column {}, and no operation of the migration adds it", backfill.column);
+            self.refuse(codes::IMPOSSIBLE.finding(target, message));
+            return Ok((None, 0));
+        };
+        if facts.key.is_empty() {
+            let message = format!("{shown} has no primary key: nobody could go on where a batch has ended");
+            self.refuse(codes::NO_KEY.finding(target, message));
+            return Ok((None, 0));
+        }
+        let engine = self.engine();
+        let written = self.written(&backfill.table);
+        let is_new = !facts.columns.contains_key(&backfill.column);
+        let limit = FILLED_AT_ONCE + 1;
+        let nulls = if is_new {
+            1
+        } else {
+            let count = self.session.text(&Rows::nulls(&written, &backfill.column, engine, limit)).await?;
+            count.and_then(|count| count.parse().ok()).unwrap_or(0)
+        };
+        if nulls == 0 {
+            self.keep(target, "no row holds NULL");
+            return Ok((None, 0));
+        }
+        let packets = match &backfill.value {
+            Value::IlpPacket(Packet { table, .. }) => Some(self.written(table)),
+            Value::Sql(_) => None,
+        };
+        let key = facts.key.iter().map(|name| KeyColumn {
+            name: name.clone(),
+            r#type: facts.columns.get(name).map(|facts| facts.r#type.clone()).unwrap_or_default(),
+            is_number: facts.is_number(name),
+        });
+        let database = self.tables.database.clone();
+        let kept = Kept { database: database.clone(), keep: true };
+        let rows = Rows { database, table: written, r#type: kind, key: key.collect(), packets, backfill: backfill.clone() };
+        let [from, to] = [serde_json::to_string(&kept), serde_json::to_string(&rows)].map(|text| text.expect("plain data"));
+        let reason = format!("backfill of {}", whole.name);
+        Ok((Some(Change { stage: 0, target, images: Images::Sweep(from, to), reason }), nulls))
+    }
+
+    /// A table, as it is written in statements.
+    fn written(&self, table: &Table) -> String {
+        match self.engine() {
+            Engine::PostgreSql => postgresql::qualified(table, &self.tables.schema),
+            Engine::MariaDb => mariadb::qualified(table),
+        }
+    }
+
+    /// Refuses a contract that refuses NULL where rows hold it that nothing fills.
+    async fn refuse_nulls(
+        &mut self,
+        migration: &Migration,
+        place: &Place<'_>,
+        whole: &Target,
+        backfills: &[Backfill],
+    ) -> Result<(), Error> {
+        for operation in &migration.specification.operations {
+            let (Operation::SetNotNull { table, column } | Operation::Forbid { table, column }) = operation else {
+                continue;
+            };
+            let is_filled = |backfill: &Backfill| backfill.table == *table && backfill.column == *column;
+            let is_known = place.facts.get(table).is_some_and(|facts| facts.columns.contains_key(column));
+            if !is_known || backfills.iter().any(is_filled) {
+                continue;
+            }
+            let count = self.session.text(&Rows::nulls(&self.written(table), column, self.engine(), 1_000_000)).await?;
+            let count: u64 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+            if count > 0 {
+                let (rows, hold) = if count == 1 { ("row", "holds") } else { ("rows", "hold") };
+                let message = format!("{count} {rows} of {} {hold} NULL in {column}", place.shown(table));
+                self.refuse(codes::ROWS.finding(whole.clone(), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a migration has to wait for another one.
+    async fn waits(&mut self, migration: &Migration) -> Result<bool, Error> {
+        let mut waits = false;
+        for name in &migration.specification.after {
+            let Some(other) = self.tables.migrations.iter().find(|it| it.name == *name) else { continue };
+            let is_here = self.phase.is_of(other.specification.kind);
+            if !self.applied.contains_key(name) && !is_here {
+                let message = format!("migration {name} comes first, and is not applied");
+                self.plan.warn(codes::WAITING.finding(migration_target(&migration.name), message));
+                waits = true;
+                continue;
+            }
+            if self.phase != Phase::Contract || !state::exists(self.session, "backfill").await? {
+                continue;
+            }
+            if let Some(backfill) = &other.specification.backfill {
+                let target = rows_target(&self.shown(&backfill.table), &backfill.column).to_string();
+                let (engine, table) = (self.engine(), state::table(self.engine(), "backfill"));
+                let query = format!(
+                    "select changed from {table} where target = {} and is_done = 0 order by renewed desc limit 1",
+                    literal(engine, &target)
+                );
+                if let Some(changed) = self.session.text(&query).await? {
+                    let message =
+                        format!("{target} of migration {name} is not filled to its end yet: {changed} rows so far");
+                    self.plan.warn(codes::WAITING.finding(migration_target(&migration.name), message));
+                    waits = true;
+                }
+            }
+        }
+        Ok(waits)
+    }
+
+    fn shown(&self, table: &Table) -> String {
+        let facts = BTreeMap::new();
+        let Tables { database, schema, .. } = self.tables;
+        Place { engine: database.engine, schema, database: &database.database, facts: &facts }.shown(table)
+    }
+
+    /// What somebody has changed by hand since a migration was applied, unless a later migration changes it, too.
+    async fn look_for_drift(&mut self, migration: &Migration) -> Result<(), Error> {
+        let facts = self.facts(migration).await?;
+        let (schema, database) = (self.tables.schema.clone(), self.tables.database.database.clone());
+        let place = Place { engine: self.engine(), schema: &schema, database: &database, facts: &facts };
+        let later: BTreeSet<(Table, String)> = self
+            .tables
+            .migrations
+            .iter()
+            .skip_while(|it| it.name != migration.name)
+            .skip(1)
+            .filter(|it| self.applied.contains_key(&it.name))
+            .flat_map(|it| it.specification.operations.iter().filter_map(column))
+            .collect();
+        for operation in &migration.specification.operations {
+            if column(operation).is_some_and(|column| later.contains(&column)) {
+                continue;
+            }
+            let Ok(drafts) = place.drafts(operation) else { continue };
+            for draft in drafts.changes {
+                let answer = self.session.text(&draft.read).await?;
+                if answer != draft.after {
+                    let there = answer.map_or_else(|| "nothing".to_owned(), |answer| format!("`{answer}`"));
+                    let wanted = draft.after.as_deref().map_or_else(|| "nothing".to_owned(), |after| format!("`{after}`"));
+                    let message = format!("migration {} made {wanted}; now there is {there}", migration.name);
+                    self.plan.warn(codes::DRIFTED.finding(draft.target, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tombstones of a contract that is applied.
+    async fn finalize(&mut self, migration: &Migration) -> Result<(), Error> {
+        if !self.applied.contains_key(&migration.name) {
+            return Ok(());
+        }
+        for draft in finalize::drafts(migration, self.engine(), &self.tables.schema) {
+            let answer = self.session.text(&draft.read).await?;
+            if let Some(answer) = answer {
+                let draft = Draft { before: Some(answer), ..draft };
+                let change = draft.change(0, &self.tables.database);
+                self.changes.push((format!("{}: finalize", migration.name), change));
+            }
+        }
+        Ok(())
+    }
+
+    /// The database remembers a migration as it remembers everything: by a change that is made and taken back.
+    fn remembered(&self, migration: &Migration) -> Draft {
+        let (engine, table) = (self.engine(), state::table(self.engine(), "migration"));
+        let [name, checksum] = [&migration.name, &migration.checksum].map(|text| literal(engine, text));
+        let one = format!("from {table} where name = {name}");
+        Draft {
+            target: migration_target(&migration.name),
+            read: format!("select checksum {one}"),
+            before: None,
+            after: Some(migration.checksum.clone()),
+            up: vec![Statement::new(
+                format!("insert into {table} (name, checksum) values ({name}, {checksum})"),
+                format!("select count(*) {one}"),
+            )],
+            down: vec![Statement::new(
+                format!("delete {one}"),
+                format!("select case when count(*) = 0 then 1 else 0 end {one}"),
+            )],
+            lost: None,
+            reason: "the database remembers it".to_owned(),
+        }
+    }
+
+    fn refuse(&mut self, finding: fairlead_migration::finding::Finding) {
+        self.is_blocked = true;
+        self.plan.refuse(finding);
+    }
+
+    fn keep(&mut self, target: Target, reason: &str) {
+        self.plan.keep(&Unchanged { target, reason: reason.to_owned() });
+    }
+
+    /// Each change is a stage of its own: the order of operations is that of the file.
+    fn finish(self) -> Plan {
+        let Self { tables, phase, changes, plan, is_blocked, .. } = self;
+        let stages = changes.iter().map(|(name, _)| Stage::new(name, phase.stage_kind(), phase.undo_at(), 1)).collect();
+        let mut full = PlanBuilder::new(phase.step(), stages);
+        for (stage, (_, change)) in changes.iter().enumerate() {
+            full.push(&Change { stage, ..change.clone() });
+        }
+        let found = plan.build();
+        for refusal in found.refusals() {
+            full.refuse(refusal.clone());
+        }
+        for warning in found.warnings() {
+            full.warn(warning.clone());
+        }
+        for unchanged in found.unchanged().iter() {
+            full.keep(&unchanged);
+        }
+        if is_blocked {
+            let all: Vec<String> = found.refusals().iter().map(|it| format!("{}: {}", it.target, it.message)).collect();
+            full.block(codes::NOT_POSSIBLE.blocked(all.join("; ")));
+        } else if phase != Phase::Expand && !changes.is_empty() && tables.backup.is_none() {
+            full.block(codes::NO_BACKUP.blocked(format!(
+                "`tables.backup` does not say what there is to go back to, and {} takes something away",
+                phase.name()
+            )));
+        }
+        full.build()
+    }
+}
+
+/// The tables that a migration names.
+fn named(migration: &Migration) -> BTreeSet<Table> {
+    let mut tables: BTreeSet<Table> = migration.specification.operations.iter().filter_map(table).cloned().collect();
+    tables.extend(migration.specification.backfill.iter().map(|backfill| backfill.table.clone()));
+    tables
+}
+
+fn table(operation: &Operation) -> Option<&Table> {
+    match operation {
+        Operation::CreateTable { table, .. }
+        | Operation::AddColumn { table, .. }
+        | Operation::SetDefault { table, .. }
+        | Operation::AddIndex { table, .. }
+        | Operation::AddForeignKey { table, .. }
+        | Operation::Fill { table, .. }
+        | Operation::Sync { table, .. }
+        | Operation::Forbid { table, .. }
+        | Operation::SetNotNull { table, .. }
+        | Operation::DropNotNull { table, .. }
+        | Operation::RenameColumn { table, .. }
+        | Operation::ChangeType { table, .. }
+        | Operation::DropColumn { table, .. }
+        | Operation::DropTable { table }
+        | Operation::VersionView { table, .. } => Some(table),
+        Operation::Sql { .. } => None,
+    }
+}
+
+/// The column that an operation changes.
+fn column(operation: &Operation) -> Option<(Table, String)> {
+    let (table, column) = match operation {
+        Operation::AddColumn { table, column, .. }
+        | Operation::SetDefault { table, column, .. }
+        | Operation::Fill { table, column, .. }
+        | Operation::Forbid { table, column }
+        | Operation::SetNotNull { table, column }
+        | Operation::DropNotNull { table, column }
+        | Operation::DropColumn { table, column } => (table, column),
+        Operation::ChangeType { table, to, .. } | Operation::RenameColumn { table, to, .. } => (table, to),
+        Operation::DropTable { table } => (table, &table.name),
+        _ => return None,
+    };
+    Some((table.clone(), column.clone()))
+}

@@ -1,0 +1,7 @@
+//! `schema-migrator` against real databases, and a real API server that keeps its tickets.
+//!
+//! - `scene`: a database with a table of transfers, and the job
+//! - `there_and_back`: every operation, forward and back
+
+mod scene;
+mod there_and_back;

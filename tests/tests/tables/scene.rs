@@ -1,0 +1,125 @@
+//! A database with a table of transfers, and the job.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fairlead_tests::cluster::{Lease, lease};
+use fairlead_tests::program::{Ended, job, run};
+use fairlead_tests::servers::database::{Database, Kind};
+use serde_json::{Value, json};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Both engines.
+pub(crate) const ENGINES: [Kind; 2] = [Kind::PostgreSql, Kind::MariaDb];
+
+/// A database, a release, and the migrations that it is to have.
+pub(crate) struct Scene {
+    pub(crate) cluster: Lease,
+    pub(crate) database: Database,
+    pub(crate) kind: Kind,
+    pub(crate) backup: Value,
+    folder: tempfile::TempDir,
+    release: String,
+}
+
+impl Scene {
+    /// A database with so many transfers, each with its packet.
+    pub(crate) fn new(kind: Kind, transfers: u32) -> Self {
+        let scene = Self::empty(kind);
+        scene.database.run(
+            "create table transfer (transferId varchar(36) primary key, amount decimal(18,4) not null, currencyId varchar(3) not null, \
+             createdDate timestamp not null default current_timestamp)",
+        );
+        let rows = match kind {
+            Kind::PostgreSql => format!("generate_series(1, {transfers}) n"),
+            Kind::MariaDb => format!("(select seq as n from seq_1_to_{transfers}) s"),
+        };
+        let id = match kind {
+            Kind::PostgreSql => "lpad(n::text, 8, '0')",
+            Kind::MariaDb => "lpad(n, 8, '0')",
+        };
+        scene
+            .database
+            .run(&format!("insert into transfer (transferId, amount, currencyId) select {id}, 100.25, 'XOF' from {rows}"));
+        scene
+    }
+
+    /// A database with nothing in it.
+    pub(crate) fn empty(kind: Kind) -> Self {
+        let (cluster, database) = (lease(), Database::start(kind, None));
+        let release = format!("tables-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { cluster, database, kind, backup: json!("none"), folder, release }
+    }
+
+    /// A configuration with these migrations: names, kinds, operations, and more of the specification.
+    pub(crate) fn configuration(&self, migrations: &[Value]) -> PathBuf {
+        let engine = if self.kind == Kind::PostgreSql { "postgresql" } else { "mariadb" };
+        let database = json!({"engine": engine, "host": "127.0.0.1", "port": self.database.port(), "database": "test", "username": "root"});
+        let tables = json!({"database": database, "migrations": migrations, "backup": self.backup});
+        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "tables": tables});
+        let file = self.folder.path().join(format!("{}.json", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        std::fs::write(&file, document.to_string()).expect("written");
+        file
+    }
+
+    /// The job, with these migrations.
+    pub(crate) fn job(&self, args: &[&str], migrations: &[Value]) -> Ended {
+        run(&mut self.command(args, migrations), "")
+    }
+
+    /// The same, not started.
+    pub(crate) fn command(&self, args: &[&str], migrations: &[Value]) -> std::process::Command {
+        let mut command = job("schema-migrator");
+        command.args(args).env("KUBECONFIG", self.cluster.kubeconfig());
+        command.args(["--ledger-namespace", "default", "--release", &self.release, "--config"]);
+        command.arg(self.configuration(migrations));
+        command
+    }
+
+    /// Goes back, without any configuration.
+    pub(crate) fn back(&self, args: &[&str]) -> Ended {
+        let release = ["--ledger-namespace", "default", "--release", &self.release];
+        let mut command = job("schema-migrator");
+        command.arg("rollback").args(args).args(release).env("KUBECONFIG", self.cluster.kubeconfig());
+        run(&mut command, "")
+    }
+
+    /// Everything that the catalog says of the tables of the application.
+    pub(crate) fn catalog(&self) -> String {
+        let queries: &[&str] = match self.kind {
+            Kind::PostgreSql => &[
+                "select table_schema, table_name, column_name, data_type, character_maximum_length, is_nullable, column_default from information_schema.columns where table_schema not in ('pg_catalog', 'information_schema', 'fairlead') order by 1, 2, ordinal_position",
+                "select conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated from pg_constraint where connamespace = 'public'::regnamespace order by 1, 2",
+                "select indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'public'::regnamespace order by 1::text",
+                "select tgrelid::regclass, tgname from pg_trigger where not tgisinternal order by 1, 2",
+                "select proname from pg_proc where pronamespace = 'public'::regnamespace order by 1",
+                "select schemaname, viewname from pg_views where schemaname not in ('pg_catalog', 'information_schema') order by 1, 2",
+            ],
+            Kind::MariaDb => &[
+                "select table_name, column_name, column_type, is_nullable, column_default, extra, column_comment from information_schema.columns where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, ordinal_position",
+                "select table_name, index_name, non_unique, column_name from information_schema.statistics where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, 2, seq_in_index",
+                "select table_name, constraint_name from information_schema.table_constraints where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, 2",
+                "select trigger_name from information_schema.triggers where trigger_schema = 'test' order by 1",
+                "select table_schema, table_name from information_schema.views where table_schema not in ('sys', 'mysql') order by 1, 2",
+            ],
+        };
+        queries.iter().map(|query| self.database.run(query)).collect::<Vec<_>>().join("--\n")
+    }
+
+    /// One number.
+    pub(crate) fn count(&self, query: &str) -> u64 {
+        let answer = self.database.run(query);
+        answer.trim().parse().unwrap_or_else(|_| panic!("{query}: {answer}"))
+    }
+}
+
+/// A migration.
+pub(crate) fn migration(name: &str, kind: &str, operations: Value, more: &Value) -> Value {
+    let mut spec = json!({"kind": kind, "operations": operations});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": name}, "spec": spec})
+}

@@ -1,0 +1,83 @@
+//! Every operation, forward and back.
+
+use serde_json::{Value, json};
+
+use crate::scene::{ENGINES, Scene, migration};
+use fairlead_tests::servers::database::Kind;
+
+fn everything(kind: Kind) -> Value {
+    let new = |column: &str| format!("NEW.{column}");
+    let version = if kind == Kind::PostgreSql { "v2" } else { "test_v2" };
+    json!([
+        {"createTable": {"table": "quote", "columns": [{"name": "quoteId", "type": "varchar(36)", "nullable": false, "default": "''"}, {"name": "note", "type": "varchar(20)"}], "primaryKey": ["quoteId"]}},
+        {"addColumn": {"table": "transfer", "column": "quoteId", "type": "varchar(36)"}},
+        {"addColumn": {"table": "transfer", "column": "retries", "type": "int", "nullable": false, "default": "0"}},
+        {"setDefault": {"table": "transfer", "column": "currencyId", "default": "'EUR'"}},
+        {"addIndex": {"table": "transfer", "name": "transfer_quote", "columns": ["quoteId"]}},
+        {"addForeignKey": {"table": "transfer", "name": "transfer_quote_fk", "columns": ["quoteId"], "references": "quote", "referenced": ["quoteId"]}},
+        {"fill": {"table": "transfer", "column": "retries", "value": "0"}},
+        {"renameColumn": {"table": "transfer", "from": "createdDate", "to": "createdAt"}},
+        {"changeType": {"table": "transfer", "column": "currencyId", "to": "currency", "type": "varchar(10)", "up": new("currencyId"), "down": new("currency")}},
+        {"versionView": {"version": version, "table": "transfer", "columns": {"transferId": "transferId", "total": "amount"}}},
+    ])
+}
+
+/// PostgreSQL folds names that nobody quotes.
+fn folded(kind: Kind, mut operations: Value) -> Value {
+    if kind == Kind::PostgreSql {
+        let text = operations
+            .to_string()
+            .replace("createdDate", "createddate")
+            .replace("transferId\":\"transferId", "transferid\":\"transferid");
+        operations = serde_json::from_str(&text.replace("\"currencyId\"", "\"currencyid\"")).expect("JSON");
+    }
+    operations
+}
+
+#[test]
+fn every_operation_goes_there_and_back_on_postgresql() {
+    there_and_back(ENGINES[0]);
+}
+
+#[test]
+fn every_operation_goes_there_and_back_on_mariadb() {
+    there_and_back(ENGINES[1]);
+}
+
+fn there_and_back(kind: Kind) {
+    let scene = Scene::new(kind, 5000);
+    let before = scene.catalog();
+    let all = [migration("everything", "expand", folded(kind, everything(kind)), &json!({}))];
+
+    let plan = scene.job(&["plan", "--exit-code"], &all).expect(10);
+    assert!(plan.stdout.contains("Column") && scene.catalog() == before, "{}", plan.stdout);
+    let applied = scene.job(&["apply"], &all).expect(0);
+    let after = scene.catalog();
+    assert_ne!(after, before);
+    let created = if kind == Kind::PostgreSql { "\"createdAt\"" } else { "createdAt" };
+    assert_eq!(
+        scene.count(&format!("select count(*) from transfer where {created} is null or currency is null")),
+        0,
+        "{}",
+        applied.stdout
+    );
+
+    // The old release does not know the new column, the new one not the old one.
+    scene.database.run("insert into transfer (transferId, amount, currencyId) values ('old', 1, 'USD')");
+    assert_eq!(scene.database.run("select currency from transfer where transferId = 'old'").trim(), "USD");
+    scene.database.run("update transfer set currency = 'CHF' where transferId = 'old'");
+    assert_eq!(scene.database.run("select currencyId from transfer where transferId = 'old'").trim(), "CHF");
+
+    // Twice is once.
+    let again = scene.job(&["apply"], &all).expect(0);
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+    assert_eq!(scene.catalog(), after);
+
+    // The way back knows nothing of the migration.
+    let back = scene.back(&["--last"]).expect(0);
+    let left = scene.catalog();
+    assert_eq!(left, before, "{}", back.stdout);
+    assert_eq!(scene.count("select count(*) from transfer"), 5001);
+    scene.job(&["apply"], &all).expect(0);
+    assert_eq!(scene.catalog(), after);
+}
