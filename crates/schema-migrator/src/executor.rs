@@ -17,7 +17,7 @@ use fairlead_migration::store::Lock;
 use fairlead_release::executors::{Executor, Way, Work};
 use fairlead_sql::engine::Engine;
 use fairlead_sql::error::{Error, obstacle};
-use fairlead_sql::session::Session;
+use fairlead_sql::session::{LockWait, Session};
 use tokio::sync::Mutex;
 
 use crate::backfill::{Kept, Rows};
@@ -39,6 +39,12 @@ const LOCK_PATIENCE_BACK: Duration = Duration::from_mins(10);
 /// Pauses between those tries: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The same where a try waits for nothing: MariaDB is asked so often that the moment between two transactions is met.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How often it is said who is in the way.
+const SAY: Duration = Duration::from_secs(5);
 
 /// How long rows are filled before it is written down in the ticket how far that is.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -192,7 +198,8 @@ impl Catalog<'_> {
         let operation = format!("change {target}");
         let failed = |error: Error| obstacle(&operation, error);
         session.lock_wait(statement.lock_wait()).await.map_err(failed)?;
-        let (began, mut pause, mut tries) = (Instant::now(), FIRST_PAUSE, 0_u32);
+        let (began, mut pause, mut tries, mut said) = (Instant::now(), FIRST_PAUSE, 0_u32, None);
+        let mut is_polled = session.engine == Engine::MariaDb && !session.is_mysql() && !statement.patient;
         let patience = if self.way == Way::Forward { LOCK_PATIENCE } else { LOCK_PATIENCE_BACK };
         loop {
             tries += 1;
@@ -201,15 +208,26 @@ impl Catalog<'_> {
                 Err(error) if error.is_locked() => error,
                 Err(error) => return Err(failed(error)),
             };
-            let blockers = self.blockers(session, target).await.map_err(failed)?;
+            let is_due = said.is_none_or(|said: Instant| said.elapsed() > SAY) || began.elapsed() > patience;
+            let blockers = if is_due { self.blockers(session, target).await.map_err(failed)? } else { None };
             if began.elapsed() > patience {
                 let who = blockers.map(|who| format!("; in the way: {who}")).unwrap_or_default();
                 let took = humantime::format_duration(Duration::from_secs(began.elapsed().as_secs()));
                 let message = format!("{target}: {error} after {tries} tries in {took}{who}");
                 return Err(Obstacle::Verdict { code: codes::LOCKED.id.into(), message });
             }
-            tracing::info!(%target, tries, blockers, "waiting for a lock, without keeping anybody waiting");
-            self.watch.guard_patiently(async { Ok::<(), Obstacle>(tokio::time::sleep(pause).await) }).await?;
+            if is_due {
+                tracing::info!(%target, tries, blockers, "waiting for a lock, without keeping anybody waiting");
+                said = Some(Instant::now());
+            }
+            if is_polled && began.elapsed() > patience / 2 {
+                // The end of an online change has to meet such a moment, too.
+                tracing::warn!(%target, "no moment without a lock was found: from now on others may wait for a second");
+                session.lock_wait(LockWait::Second).await.map_err(failed)?;
+                is_polled = false;
+            }
+            let time = if is_polled { POLL } else { pause };
+            self.watch.guard_patiently(async { Ok::<(), Obstacle>(tokio::time::sleep(time).await) }).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }

@@ -38,6 +38,8 @@ pub type Texts = Vec<Option<String>>;
 pub enum LockWait {
     /// Hardly at all: who comes behind a change that waits for a lock waits, too.
     Brief,
+    /// A second: where a moment was not enough for long. Who comes behind it waits as long.
+    Second,
     /// As long as it takes: for statements that nobody has to wait for.
     Patient,
 }
@@ -114,12 +116,14 @@ impl Session {
     pub async fn lock_wait(&mut self, wait: LockWait) -> Result<(), Error> {
         let setting = match (self.engine, wait) {
             (Engine::PostgreSql, LockWait::Brief) => "set lock_timeout = '200ms'",
+            (Engine::PostgreSql, LockWait::Second) => "set lock_timeout = '1s'",
             (Engine::PostgreSql, LockWait::Patient) => "set lock_timeout = 0",
             // MySQL knows no shorter time than a second.
             (Engine::MariaDb, LockWait::Brief) if self.is_mysql() => {
                 "set session lock_wait_timeout = 1, innodb_lock_wait_timeout = 1"
             }
             (Engine::MariaDb, LockWait::Brief) => "set session lock_wait_timeout = 0, innodb_lock_wait_timeout = 1",
+            (Engine::MariaDb, LockWait::Second) => "set session lock_wait_timeout = 1, innodb_lock_wait_timeout = 1",
             (Engine::MariaDb, LockWait::Patient) => "set session lock_wait_timeout = 86400, innodb_lock_wait_timeout = 50",
         };
         self.execute(setting).await

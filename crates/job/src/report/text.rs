@@ -53,6 +53,30 @@ pub(super) fn write(out: &mut dyn Write, colours: Colours, plan: &Plan) -> io::R
     out.line(BOLD, format_args!("Plan: {}", plan.counts()))
 }
 
+/// What a change of a database sends to it; none for an object of a cluster. The rest of its images is for whoever takes it back.
+fn statements(change: &Change) -> Option<Vec<String>> {
+    let swept = match &change.images {
+        Images::Sweep(_, to) => serde_json::from_str::<Value>(to).ok().filter(|to| !to["database"].is_null()),
+        _ => None,
+    };
+    if let Some(rows) = swept {
+        let backfill = &rows["backfill"];
+        let value = fields::leaves(&backfill["value"]);
+        let value: Vec<String> = value.into_iter().map(|(path, value)| format!("{path}: {}", scalar(value))).collect();
+        return Some(vec![format!("fill {} where it is null, from {}", scalar(&backfill["column"]), value.join(", "))]);
+    }
+    let (image, field) = match (change.before(), change.after()) {
+        (_, Some(after)) => (after, "to"),
+        (before, None) => (before?, "away"),
+    };
+    if change.target.api_version != "fairlead.dev/v1" {
+        return None;
+    }
+    image.get("database")?;
+    let statements = image[field].as_array()?.iter().filter_map(|statement| statement["sql"].as_str());
+    Some(statements.map(|sql| scalar(&Value::from(sql)).into_owned() + ";").collect())
+}
+
 /// What writes line by line.
 struct Lines<'a> {
     out: &'a mut dyn Write,
@@ -107,6 +131,12 @@ impl Lines<'_> {
         };
         self.line(style, format_args!("{sign} {} {}", change.action(), change.target))?;
         self.line(FAINT, format_args!("    # {}", change.reason))?;
+        if let Some(statements) = statements(change) {
+            for statement in statements {
+                self.line(style, format_args!("    {statement}"))?;
+            }
+            return self.empty();
+        }
         if let Images::Sweep(from, to) = &change.images {
             self.line(DELETE, format_args!("    - stored as: {from}"))?;
             self.line(CREATE, format_args!("    + stored as: {to}"))?;
