@@ -1,0 +1,3 @@
+//! Tables on real servers.
+
+use fairlead_tests as _;
