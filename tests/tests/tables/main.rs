@@ -1,3 +1,7 @@
-//! Tables on real servers.
+//! Tables of real databases: PostgreSQL and MariaDB.
 
-use fairlead_tests as _;
+mod scene;
+mod sql_damage;
+mod sql_lease;
+mod sql_ledger;
+mod sql_transfer;
