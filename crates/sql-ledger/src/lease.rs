@@ -35,6 +35,9 @@ const RENEWALS: u32 = 3;
 /// But at least so often, because a rollback may ask the holder to stop.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
+/// A busy server may take so long for a renewal, whatever the lease lasts.
+const LEAST: Duration = Duration::from_secs(2);
+
 /// The lease of a release, held.
 pub(crate) struct Lease<'a> {
     row: LeaseRow<'a>,
@@ -48,7 +51,7 @@ pub(crate) struct Lease<'a> {
 
 impl<'a> Lease<'a> {
     fn new(row: LeaseRow<'a>, terms: Terms<'a>) -> Self {
-        let link = row.place.link.another((terms.duration / RENEWALS).min(LIMIT));
+        let link = row.place.link.another((terms.duration / RENEWALS).clamp(LEAST, LIMIT));
         Self { row, link, terms, token: Cell::default(), how_far: RefCell::default(), until: Cell::default() }
     }
 

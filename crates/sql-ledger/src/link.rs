@@ -41,7 +41,7 @@ impl Link {
     /// A connection of its own to the same server, where a statement may take this long.
     pub(crate) fn another(&self, limit: Duration) -> Self {
         let (address, values) = (self.address.clone(), self.values.clone());
-        Self { address, values, limit: limit.min(LIMIT), session: Mutex::default(), has_answered: self.has_answered.clone() }
+        Self { address, values, limit, session: Mutex::default(), has_answered: self.has_answered.clone() }
     }
 
     /// What statements answer; none when a table is not there.

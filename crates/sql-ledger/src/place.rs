@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 
 use fairlead_migration::obstacle::{Damage, Obstacle};
+use fairlead_sql::address::Address;
+use fairlead_sql::engine::Engine;
 use fairlead_sql::session::Texts;
+use fairlead_sql::text::name;
 
 use crate::link::Link;
 use crate::tables::{CHUNK, LEASE, TICKET, Tables};
@@ -93,7 +96,8 @@ impl Place {
     pub(crate) async fn write(&self, link: &Link, what: &str, statements: &[String]) -> Result<Vec<Texts>, Obstacle> {
         let (operation, statements) = (self.operation(what), self.tables.transaction(statements));
         for _ in 0..ATTEMPTS {
-            if let Some(rows) = link.rows(&operation, &statements).await? {
+            let rows = link.rows(&operation, &statements).await;
+            if let Some(rows) = rows.map_err(|obstacle| self.advised(obstacle, false))? {
                 return Ok(rows);
             }
             self.create(link).await?;
@@ -128,7 +132,34 @@ impl Place {
                 break;
             }
         }
-        created
+        created.map_err(|obstacle| self.advised(obstacle, true))
+    }
+
+    /// An obstacle, with the statement that takes it out of the way where a right is missing.
+    fn advised(&self, obstacle: Obstacle, creates: bool) -> Obstacle {
+        match obstacle {
+            Obstacle::Forbidden { operation, rule, source } => {
+                let rule = format!("{rule}; whoever owns the database can allow it: {}", self.grant(creates));
+                Obstacle::Forbidden { operation, rule, source }
+            }
+            obstacle => obstacle,
+        }
+    }
+
+    /// What lets this user write the tables, or create them.
+    fn grant(&self, creates: bool) -> String {
+        let Address { engine, database, username, .. } = &self.link.address;
+        let [database, user] = [database, username].map(|it| name(*engine, it));
+        let (rights, schema) = ("select, insert, update, delete", name(*engine, self.tables.place()));
+        match engine {
+            Engine::PostgreSql if creates => format!("grant create on database {database} to {user};"),
+            Engine::PostgreSql => format!(
+                "grant usage on schema {schema} to {user}; grant {rights} on all tables in schema {schema} to {user};"
+            ),
+            Engine::MariaDb => {
+                format!("grant create, references, {rights} on {database}.* to {};", self.tables.text(username))
+            }
+        }
     }
 
     async fn create_once(&self, link: &Link, operation: &str) -> Result<(), Obstacle> {

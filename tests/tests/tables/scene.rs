@@ -31,6 +31,8 @@ pub(crate) struct Scene {
     pub(crate) database: Arc<Database>,
     kind: Kind,
     place: String,
+    /// Where the stores connect.
+    port: u16,
 }
 
 impl Scene {
@@ -46,13 +48,23 @@ impl Scene {
     /// In this server.
     pub(crate) fn in_server(kind: Kind, database: Arc<Database>) -> Self {
         let place = format!("it's{}", PLACES.fetch_add(1, Ordering::Relaxed));
-        Self { database, kind, place }
+        let port = database.port();
+        Self { database, kind, place, port }
+    }
+
+    /// The same, and the stores connect to this port.
+    pub(crate) fn through(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     pub(crate) fn address(&self) -> Address {
         let engine = if self.kind == Kind::PostgreSql { Engine::PostgreSql } else { Engine::MariaDb };
         let [host, database, username] = ["127.0.0.1", "test", "root"].map(str::to_owned);
-        Address { engine, host, port: Some(self.database.port()), database, username, password: None, tls: None }
+        Address { engine, host, port: Some(self.port), database, username, password: None, tls: None }
     }
 
     /// The store, as another process opens it.
@@ -84,6 +96,22 @@ impl Scene {
             Kind::MariaDb => format!("table_name like '%{place}%'"),
         };
         self.database.run(&format!("select count(*) from information_schema.tables where {which}")).trim().to_owned()
+    }
+
+    /// The holder of every lease has not been heard of for years: it is paused.
+    pub(crate) async fn run_out(&self) {
+        let change = format!("update {} set renewed = '2020-01-01 00:00:00'", self.table("lease"));
+        self.session().await.execute(&change).await.expect("it is changed");
+    }
+
+    /// Waits until a lease is renewed.
+    pub(crate) async fn renewal(&self) {
+        let (mut session, select) =
+            (self.session().await, format!("select cast(renewed as char(40)) from {}", self.table("lease")));
+        let first = session.text(&select).await.expect("it answers");
+        while session.text(&select).await.expect("it answers") == first {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A connection of somebody else.

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::progress::Phase;
-use fairlead_migration::store::{GOES_BACK, Lock, Scope, Store, Terms};
+use fairlead_migration::snapshot::Snapshot;
+use fairlead_migration::store::{GOES_BACK, Scope, Store, Terms};
 use fairlead_tests::servers::database::Kind;
 
-use crate::scene::{BOTH, Scene, open, play, progress, runs, terms};
+use crate::scene::{BOTH, Scene, open, plan, play, progress, runs, terms, ticket};
 
-const SHORT: Duration = Duration::from_millis(1200);
-const LONG: Duration = Duration::from_mins(1);
-
-fn short(holder: &str) -> Terms<'_> {
-    Terms { duration: SHORT, patience: LONG, ..terms(holder) }
+/// With all the time of a test.
+fn patient(holder: &str) -> Terms<'_> {
+    Terms { patience: Duration::from_mins(1), ..terms(holder) }
 }
 
 fn is_over<T>(answer: Result<T, Obstacle>) -> bool {
@@ -27,29 +26,31 @@ fn the_second_run_waits_and_the_first_one_cannot_write_when_it_wakes_up() {
         let scene = Scene::new(kind);
         play(async {
             let (one, two) = (scene.store(), scene.store());
-            // Nobody renews it: the process is paused.
-            let paused = one.lock(short("one")).await.expect("nobody has it");
+            let paused = one.lock(terms("one")).await.expect("nobody has it");
             let mut journal = one.journal(&*paused);
             open(&mut *journal, Phase::Applying).await;
             let held = two.lock(terms("two")).await.err().expect("it is held").to_string();
             let (holder, lease) = held.split_once(" holds the lease of release shop in ").expect("it says so");
             assert!(holder.starts_with("one, which has renewed it at 20") && lease.ends_with("/test"), "{held}");
 
-            let lock = two.lock(short("two")).await.expect("it runs out");
+            let runs_out = async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                scene.run_out().await;
+            };
+            let (lock, ()) = tokio::join!(two.lock(patient("two")), runs_out);
+            let lock = lock.expect("it has run out");
             assert!(lock.is_held().await.expect("it answers"));
-            assert!(!paused.lasts(Duration::ZERO) && !paused.is_held().await.expect("it answers"));
-            for wakes_up in [journal.record(&progress(Phase::Committed)).await, journal.forget_missing(&[1]).await] {
-                assert!(is_over(wakes_up));
-            }
-            drop(journal);
-            // It loses it the same way where its clock says that it lasts.
-            let mut journal = one.journal(&Lasting);
-            journal.reopen("shop.1").await.expect("it may read");
+            // By its own clock it still has it, when it wakes up; the server knows better.
+            assert!(paused.lasts(Duration::ZERO) && !paused.is_held().await.expect("it answers"));
             assert!(is_over(journal.record(&progress(Phase::Committed)).await));
             assert!(is_over(journal.attest(&"seen".into(), &mut progress(Phase::Committed)).await));
             assert!(is_over(journal.forget(&one.runs().await.expect("one")[0]).await));
             assert!(is_over(journal.forget_missing(&[1]).await));
-            assert!(is_over(paused.renew().await));
+            let plan = plan(1);
+            let snapshot = Snapshot::of(&plan).expect("plain data");
+            assert!(is_over(journal.open(&ticket(&plan, &snapshot), &snapshot).await));
+            assert!(is_over(paused.renew().await) && !paused.lasts(Duration::ZERO));
+            assert!(is_over(journal.record(&progress(Phase::Committed)).await));
             paused.keep(&|| unreachable!("nobody has asked it to stop")).await;
             let row = scene.run("ticket", "select sequence, version from TABLE").replace('|', "\t");
             assert_eq!(row, "1\t2");
@@ -74,40 +75,16 @@ fn the_second_run_waits_and_the_first_one_cannot_write_when_it_wakes_up() {
     }
 }
 
-/// The lock of a process whose clock stands still.
-struct Lasting;
-
-#[async_trait::async_trait(?Send)]
-impl Lock for Lasting {
-    fn lasts(&self, _within: Duration) -> bool {
-        true
-    }
-
-    async fn is_held(&self) -> Result<bool, Obstacle> {
-        Ok(true)
-    }
-
-    async fn keep(&self, _cancelled: &dyn Fn()) {}
-
-    async fn renew(&self) -> Result<(), Obstacle> {
-        Ok(())
-    }
-
-    fn tell(&self, _how_far: &str) {}
-
-    async fn release(self: Box<Self>) {}
-}
-
 #[test]
 fn a_lease_is_renewed_while_a_statement_waits() {
     for kind in BOTH {
         let scene = Scene::new(kind);
         play(async {
             let store = scene.store();
-            let lock = store.lock(short("one")).await.expect("nobody has it");
+            let lock = store.lock(terms("one")).await.expect("nobody has it");
             let mut journal = store.journal(&*lock);
             open(&mut *journal, Phase::Applying).await;
-            // Somebody sits on the ticket for longer than the lease lasts.
+            // Somebody sits on the ticket.
             let mut somebody = scene.session().await;
             let begin = if kind == Kind::PostgreSql { "begin" } else { "start transaction" };
             somebody.execute(begin).await.expect("it begins");
@@ -115,14 +92,10 @@ fn a_lease_is_renewed_while_a_statement_waits() {
             somebody.execute(&format!("update {ticket} set step = step where sequence = 1")).await.expect("it is locked");
             lock.tell("half way");
             let sits = async {
-                tokio::time::sleep(SHORT * 2).await;
-                assert!(lock.is_held().await.expect("it answers") && lock.lasts(Duration::ZERO));
-                let other = scene.store();
-                let held = other.lock(terms("two")).await.err().expect("it is held");
-                assert!(matches!(held, Obstacle::Held { .. }), "{held}");
-                let holder = other.holder(Scope::Release).await.expect("it answers").expect("one");
+                scene.renewal().await;
+                let holder = scene.store().holder(Scope::Release).await.expect("it answers").expect("one");
                 assert_eq!((holder.name.as_str(), holder.how_far.as_deref()), ("one", Some("half way")));
-                assert_eq!(other.holder(Scope::Background).await.expect("it answers"), None);
+                assert_eq!(scene.store().holder(Scope::Background).await.expect("it answers"), None);
                 somebody.execute("rollback").await.expect("it goes");
             };
             let committed = progress(Phase::Committed);
@@ -139,7 +112,7 @@ fn a_lease_is_renewed_while_a_statement_waits() {
 
 /// Who goes back, and has some patience.
 fn going_back(patience: Duration) -> Terms<'static> {
-    Terms { patience, insists: true, ..short(BACK) }
+    Terms { patience, insists: true, ..terms(BACK) }
 }
 
 const BACK: &str = "two/rollback";
@@ -150,7 +123,7 @@ fn who_goes_back_asks_the_holder_to_stop() {
         let scene = Scene::new(kind);
         play(async {
             let (one, two) = (scene.store(), scene.store());
-            let lock = one.lock(short("one")).await.expect("nobody has it");
+            let lock = one.lock(terms("one")).await.expect("nobody has it");
             let is_asked = Cell::new(false);
             let stops = async {
                 let ask = || is_asked.set(true);
@@ -166,7 +139,7 @@ fn who_goes_back_asks_the_holder_to_stop() {
                 }
                 lock.release().await;
             };
-            let (back, ()) = tokio::join!(two.lock(going_back(LONG)), stops);
+            let (back, ()) = tokio::join!(two.lock(going_back(Duration::from_mins(1))), stops);
             let back = back.expect("it is given back");
             // One that goes back itself is not asked, and not robbed.
             let third = Terms { holder: "three/rollback", ..going_back(Duration::ZERO) };
@@ -183,9 +156,11 @@ fn a_holder_that_does_not_stop_loses_the_lease() {
         let scene = Scene::new(kind);
         play(async {
             let (one, two) = (scene.store(), scene.store());
-            let lock = one.lock(short("one")).await.expect("nobody has it");
+            let lock = one.lock(terms("one")).await.expect("nobody has it");
             let mut journal = one.journal(&*lock);
             open(&mut *journal, Phase::Applying).await;
+            // Nobody waits a minute here.
+            scene.run("lease", "update TABLE set duration_ms = 2000");
             let times = Cell::new(0);
             let goes_on = async {
                 lock.keep(&|| times.set(times.get() + 1)).await;
@@ -218,12 +193,12 @@ fn a_lease_that_somebody_deletes_is_lost_and_its_holder_waited_for() {
             // Who watches what goes on in the background spoils nothing.
             let background = Terms { scope: Scope::Background, ..terms("two") };
             two.lock(background).await.expect("nobody has it").release().await;
-            let held =
-                two.lock(Terms { patience: Duration::ZERO, ..short("two") }).await.err().expect("it waits").to_string();
+            let held = two.lock(terms("two")).await.err().expect("it waits").to_string();
             assert!(held.starts_with("a process whose lease somebody has deleted, which"), "{held}");
             assert!(is_over(journal.record(&progress(Phase::Committed)).await));
             assert!(is_over(lock.renew().await) && !lock.lasts(Duration::ZERO));
-            let lock = two.lock(short("two")).await.expect("it must have noticed");
+            scene.run_out().await;
+            let lock = two.lock(terms("two")).await.expect("it must have noticed");
             let mut journal = two.journal(&*lock);
             journal.reopen("shop.1").await.expect("it is whole");
             journal.record(&progress(Phase::Committed)).await.expect("it is recorded");
@@ -246,8 +221,7 @@ fn many_begin_at_once_and_one_is_at_work() {
             let stores: Vec<_> = names.iter().map(|_| scene.store()).collect();
             let at_work = Cell::new(0);
             let run = async |index: usize| {
-                let lock =
-                    stores[index].lock(Terms { patience: LONG, ..terms(&names[index]) }).await.expect("its turn comes");
+                let lock = stores[index].lock(patient(&names[index])).await.expect("its turn comes");
                 at_work.set(at_work.get() + 1);
                 assert_eq!(at_work.get(), 1);
                 open(&mut *stores[index].journal(&*lock), Phase::Committed).await;
