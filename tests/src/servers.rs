@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod nats;
 pub mod nats_cluster;
 pub mod nats_streaming;
+pub mod pgbouncer;
 pub mod process;
 pub mod prometheus;
 pub mod rabbitmq;

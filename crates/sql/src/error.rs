@@ -78,12 +78,12 @@ impl Error {
         };
         let (code, number) = codes(database);
         match (code.as_str(), number) {
-            // lock_not_available, query_canceled by lock_timeout, deadlock; lock wait timeout, deadlock.
-            ("55P03" | "40P01", _) | (_, 1205 | 1213) => Self::Locked { statement, source },
+            // lock_not_available, deadlock, serialization_failure; lock wait timeout, deadlock.
+            ("55P03" | "40P01" | "40001", _) | (_, 1205 | 1213) => Self::Locked { statement, source },
             // insufficient_privilege; read_only_sql_transaction is a replica.
             ("42501", _) | (_, 1044 | 1142 | 1143 | 1227 | 1370) => Self::Forbidden { statement, source },
-            // admin_shutdown, crash_shutdown, cannot_connect_now; server shutdown, connection killed.
-            ("57P01" | "57P02" | "57P03", _) | (_, 1053 | 1927 | 1080) => {
+            // admin_shutdown, crash_shutdown, cannot_connect_now, a pooler whose server is gone; server shutdown, connection killed.
+            ("57P01" | "57P02" | "57P03" | "08P01" | "08006", _) | (_, 1053 | 1927 | 1080) => {
                 Self::Unreachable { address: address.to_owned(), source }
             }
             _ => Self::Refused { statement, source },
@@ -112,6 +112,15 @@ impl Error {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked { .. })
+    }
+
+    /// Whether a table is not there, or the schema that it would be in.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let Some((code, number)) = source.as_database_error().map(codes) else { return false };
+        // undefined_table, invalid_schema_name; no such table.
+        matches!(code.as_str(), "42P01" | "3F000") || number == 1146
     }
 }
 

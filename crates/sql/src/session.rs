@@ -211,6 +211,8 @@ fn postgresql(address: &Address, values: &Values) -> PgConnectOptions {
         .database(&address.database)
         .username(&address.username)
         .application_name("fairlead")
+        // A pooler refuses to connect with a setting that it does not know; every server from 12 on writes floating-point numbers in full.
+        .extra_float_digits(None)
         .disable_statement_logging()
         .ssl_mode(if address.tls.is_some() { PgSslMode::VerifyFull } else { PgSslMode::Disable });
     if let Some(password) = &values.password {

@@ -264,7 +264,7 @@ fn share() -> PathBuf {
 }
 
 /// A program run by somebody without rights; by ourselves, when we have none.
-fn unprivileged(program: &Path) -> Command {
+pub(super) fn unprivileged(program: &Path) -> Command {
     if !geteuid().is_root() {
         return with_libraries(Command::new(program));
     }
@@ -282,7 +282,7 @@ fn with_libraries(mut command: Command) -> Command {
 }
 
 /// Gives a folder to the user without rights.
-fn give(folder: &Path) {
+pub(super) fn give(folder: &Path) {
     if geteuid().is_root() {
         let owner = format!("{NOBODY}:{NOBODY}");
         run(Command::new("chown").args(["-R", &owner]).arg(folder), "").expect(0);
