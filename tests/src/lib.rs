@@ -4,6 +4,7 @@
 //! - [`program`]: runs a program to its end
 //! - [`api`]: requests without kubectl
 //! - [`access`]: the permissions that the chart gives a job
+//! - [`clients`]: clients that work on a database while it is migrated; [`transfers`]: the tables that they work on
 //! - [`cluster`]: clusters of `tests/cluster` that end with the test
 //! - [`link`]: a way to a server that can be cut
 //! - [`printed`]: the commands that a program or a page shows
@@ -27,6 +28,7 @@
 
 pub mod access;
 pub mod api;
+pub mod clients;
 pub mod cluster;
 pub mod link;
 pub mod printed;
@@ -38,5 +40,6 @@ pub mod state;
 #[cfg(test)]
 mod structure;
 mod timing;
+pub mod transfers;
 pub mod watched;
 pub mod webhook;

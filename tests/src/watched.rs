@@ -64,6 +64,12 @@ impl Watched {
     /// Kills it.
     pub fn kill(self) {}
 
+    /// Kills it at so many lines from here. Returns whether it has lived so long.
+    #[must_use]
+    pub fn kill_at(mut self, line: usize) -> bool {
+        self.log.by_ref().map_while(Result::ok).take(line).count() == line
+    }
+
     /// Reads the rest of its log, and returns its exit status with that.
     pub fn finish(mut self) -> (Option<i32>, Vec<String>) {
         let rest = self.log.by_ref().map_while(Result::ok).collect();

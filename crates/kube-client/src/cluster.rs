@@ -117,6 +117,10 @@ impl Cluster {
         Ok(Self { client, server, plugin, request_timeout, pace: Pace::new(1), concurrency: 1, flags })
     }
 
+    pub(crate) fn of_client(client: Client, server: String, request_timeout: Duration, pace: Pace) -> Self {
+        Self { client, server, plugin: None, request_timeout, pace, concurrency: 1, flags: String::new() }
+    }
+
     /// Allows so many writes at once; how many there really are is found while writing.
     #[must_use]
     pub fn with_concurrency(self, max: u16) -> Self {

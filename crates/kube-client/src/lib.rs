@@ -25,6 +25,7 @@
 //! 1,000 s, and has no deadline for an answer. A hook has five minutes. Decision: kube's retries are off, every request has a
 //! deadline, and `request` repeats within a bound. Consequence: every write must bear being sent twice; see [`objects`].
 
+mod absent;
 pub mod access;
 mod admission;
 mod boot_clock;

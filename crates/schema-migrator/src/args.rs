@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use fairlead_driver::args::StepArgs;
 use fairlead_job::exit;
 use fairlead_release::args::{CommonArgs, ReleaseCommand};
@@ -45,15 +45,34 @@ pub struct TablesArgs {
     /// Which migrations: those that come before the new release, those that come after the old one, or what these have put aside.
     #[arg(long, global = true, value_enum, default_value = "expand", env = "FAIRLEAD_PHASE")]
     pub phase: Phase,
+
+    /// Where the record of the runs is: in Secrets of the cluster, or in tables of the database itself, for pipelines without a cluster.
+    #[arg(long, global = true, value_enum, default_value = "cluster", env = "FAIRLEAD_STORE")]
+    pub store: Tickets,
+}
+
+/// Where the record of the runs is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Tickets {
+    /// In Secrets of the cluster.
+    #[default]
+    Cluster,
+    /// In tables of the database.
+    Database,
 }
 
 impl TablesArgs {
     /// Words of the command line that change the plan, as a command that finishes the run needs them.
     pub(crate) fn flags(&self) -> Vec<String> {
+        let phase = (self.phase != Phase::Expand).then(|| ["--phase".to_owned(), self.phase.name().to_owned()]);
+        self.files().into_iter().chain(phase.into_iter().flatten()).collect()
+    }
+
+    /// Those that name the configuration.
+    pub(crate) fn files(&self) -> Vec<String> {
         let config = self.config.iter().flat_map(|file| ["--config".to_owned(), file.display().to_string()]);
         let files = self.migrations.iter().flat_map(|file| ["--migrations".to_owned(), file.display().to_string()]);
-        let phase = (self.phase != Phase::Expand).then(|| ["--phase".to_owned(), self.phase.name().to_owned()]);
-        config.chain(files).chain(phase.into_iter().flatten()).collect()
+        config.chain(files).collect()
     }
 }
 
@@ -87,6 +106,9 @@ Examples:
 
   When the old release is gone:
     schema-migrator apply --phase contract --config fairlead.yaml --release shop --ledger-namespace shop
+
+  Without a cluster, with the record in the database:
+    schema-migrator apply --store database --config fairlead.yaml --release shop
 
   Where does it stand, and how to go back?
     schema-migrator status --release shop --ledger-namespace shop

@@ -259,7 +259,9 @@ impl Catalog<'_> {
         self.require_lock()?;
         let number = state::intend(session, self.token, task.mark, &target.to_string(), &statement.sql).await;
         let number = number.map_err(failed)?.ok_or(Obstacle::Stopped(Stop::LeaseOver))?;
+        tracing::debug!(%target, sql = statement.sql, "sending");
         self.send(session, target, statement).await?;
+        tracing::debug!(%target, "sent");
         state::done(session, &number).await.map_err(failed)
     }
 }

@@ -202,6 +202,7 @@ impl Filling<'_> {
             ))
             .await?;
         session.execute("commit").await?;
+        tracing::debug!(target = self.target, changed, missing, "batch");
         progress.next = Some(to);
         progress.changed += changed;
         progress.missing += missing;

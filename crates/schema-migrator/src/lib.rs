@@ -61,12 +61,15 @@ use fairlead_driver::background::background;
 use fairlead_driver::show::shown;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
+use fairlead_kube_client::access::quoted;
 use fairlead_kube_client::cluster::Cluster;
-use fairlead_release::binary::Binary;
+use fairlead_release::binary::{Binary, OtherStore};
 use fairlead_release::explain::explain;
 use fairlead_release::session::{self, Session, connect, place};
+use fairlead_sql::address::{Address, Values};
+use fairlead_sql_ledger::store::SqlLedger;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Tickets};
 use crate::configuration::Tables;
 use crate::credentials::Credentials;
 use crate::executor::Sql;
@@ -76,6 +79,9 @@ use crate::step::{Contract, Expand, Finalize, Migrating, Named};
 /// The binary.
 const BINARY: &str = "schema-migrator";
 
+/// Schema (PostgreSQL), and with an underscore prefix (MariaDB), of the tables with tickets.
+const PLACE: &str = "fairlead";
+
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
     log::init(&args.common.output)?;
@@ -84,22 +90,65 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Apply(step) => carry_out(&args, step, false).await,
         Command::Background(step) => carry_out(&args, step, true).await,
         Command::Release(command) => {
-            let cluster = connect(&args.common).await?;
-            fairlead_release::run(&cluster, &args.common, command, binary(&args, &cluster)).await
+            let tables = if args.tables.store == Tickets::Database { Some(tables(&args)?) } else { None };
+            let cluster = cluster(&args, tables.as_ref()).await?;
+            let store = Store::of(&args, tables.as_ref(), &cluster).await?;
+            fairlead_release::run(&cluster, &args.common, command, store.binary(&args, &cluster)).await
         }
         Command::Explain { code } => explain(code.as_deref(), args.common.output.output),
     }
 }
 
-/// What this binary has beside what every binary has.
-fn binary<'a>(args: &'a Args, cluster: &'a Cluster) -> Binary<'a> {
-    let namespace = place(&args.common, cluster, BINARY).namespace;
-    let executor = Sql::new(Some(cluster), namespace, args.common.lease.lease_wait);
-    Binary { executors: vec![Box::new(executor)], ..Binary::from(BINARY) }
-}
-
 fn tables(args: &Args) -> anyhow::Result<Tables> {
     Ok(Tables::read(args.tables.config.as_deref(), &args.tables.migrations)?)
+}
+
+/// The cluster; none where nothing is kept there, neither tickets nor credentials.
+async fn cluster(args: &Args, tables: Option<&Tables>) -> anyhow::Result<Cluster> {
+    let is_needed = tables.is_none_or(|tables| !credentials::references(&tables.database, "").is_empty());
+    if args.tables.store == Tickets::Database && !is_needed {
+        return Ok(Cluster::absent(args.common.cluster.request_timeout));
+    }
+    Ok(connect(&args.common).await?)
+}
+
+/// Where tickets are kept that are not in the cluster.
+struct Store {
+    elsewhere: Option<Elsewhere>,
+}
+
+struct Elsewhere {
+    address: Address,
+    values: Values,
+    /// As people call it.
+    name: String,
+    /// The flags that name it.
+    flags: String,
+}
+
+impl Store {
+    async fn of(args: &Args, tables: Option<&Tables>, cluster: &Cluster) -> anyhow::Result<Self> {
+        let Some(tables) = tables.filter(|_| args.tables.store == Tickets::Database) else {
+            return Ok(Self { elsewhere: None });
+        };
+        let namespace = place(&args.common, cluster, BINARY).namespace;
+        let values = Credentials { cluster: Some(cluster), namespace }.of(&tables.database).await?;
+        let address = tables.database.clone();
+        let flags: Vec<String> = args.tables.files().iter().map(|flag| quoted(flag)).collect();
+        let (name, flags) = (format!("database {address}"), format!("--store database {}", flags.join(" ")));
+        Ok(Self { elsewhere: Some(Elsewhere { address, values, name, flags }) })
+    }
+
+    /// What this binary has beside what every binary has.
+    fn binary<'a>(&'a self, args: &'a Args, cluster: &'a Cluster) -> Binary<'a> {
+        let namespace = place(&args.common, cluster, BINARY).namespace;
+        let executor = Sql::new(Some(cluster), namespace, args.common.lease.lease_wait);
+        let store = self.elsewhere.as_ref().map(|Elsewhere { address, values, name, flags }| {
+            let ledger = SqlLedger::new(address.clone(), values.clone(), PLACE, &args.common.release.release);
+            OtherStore { store: Box::new(ledger), name, flags }
+        });
+        Binary { executors: vec![Box::new(executor)], store, ..Binary::from(BINARY) }
+    }
 }
 
 async fn plan(args: &Args, exit_code: bool) -> anyhow::Result<ExitStatus> {
@@ -124,9 +173,10 @@ async fn carry_out(args: &Args, step: &StepArgs, is_background: bool) -> anyhow:
 
 async fn carry_out_phase<N: Named>(args: &Args, step: &StepArgs, is_background: bool) -> anyhow::Result<ExitStatus> {
     let tables = tables(args)?;
-    let cluster = connect(&args.common).await?;
+    let cluster = cluster(args, Some(&tables)).await?;
+    let store = Store::of(args, Some(&tables), &cluster).await?;
     let command = if is_background { session::Command::Background } else { session::Command::Apply };
-    let session = Session::begin(&args.common, &cluster, binary(args, &cluster), command, step.run_timeout).await?;
+    let session = Session::begin(&args.common, &cluster, store.binary(args, &cluster), command, step.run_timeout).await?;
     let credentials = Credentials { cluster: Some(&cluster), namespace: session.place.namespace };
     let (flags, seen, name) = (args.tables.flags(), RefCell::default(), PhantomData::<N>);
     let migrating = Migrating { session: &session, tables: &tables, credentials, flags, is_background, seen, name };

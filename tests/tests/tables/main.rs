@@ -2,9 +2,14 @@
 //!
 //! - `scene`: a database with a table of transfers, and the job
 //! - `there_and_back`: every operation, forward and back
-//! - `seed`: the migration that Mojaloop wanted, with `clients` that write meanwhile
+//! - `refused`: what does not fit, and what is said about it
+//! - `rows`: rows that change while they are filled, and rows that cannot be
+//! - `killed`: the job is killed at every line of its log
+//! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
 
-mod clients;
+mod killed;
+mod refused;
+mod rows;
 mod scene;
 mod seed;
 mod there_and_back;

@@ -59,7 +59,7 @@ fn what_does_not_fit(kind: Kind) {
         &[expand("a", add("transfer"), json!({}))],
         4,
         "SM117",
-        &["it is there already, as `int", "varchar"],
+        &["it is there already, as `int", "the migration makes"],
     );
     scene.database.run("alter table transfer drop column note");
 

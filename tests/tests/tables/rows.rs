@@ -1,12 +1,13 @@
 //! Rows that change while they are filled, and rows that cannot be.
 
 use fairlead_tests::servers::database::Kind;
+use fairlead_tests::transfers::packet;
 use fairlead_tests::watched::Watched;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::scene::{ENGINES, Scene, migration};
-use crate::seed::{mojaloop, named, packet};
+use crate::seed::{self, named};
 
 fn fill(value: &Value, more: &Value) -> Value {
     let mut backfill = json!({"table": "transfer", "column": "note", "value": value});
@@ -80,7 +81,7 @@ fn rows_without_a_value_are_written_down_on_mariadb() {
 }
 
 fn without_a_value(kind: Kind) {
-    let scene = mojaloop(kind, 300);
+    let scene = seed::scene(kind, 300);
     scene.database.run("delete from ilpPacket where transferId = '00000001'");
     scene.database.run("update ilpPacket set value = 'no packet!' where transferId = '00000002'");
     scene.database.run(&format!("update ilpPacket set value = '{}' where transferId = '00000003'", packet("it's \\ ")));

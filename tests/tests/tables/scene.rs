@@ -72,18 +72,18 @@ impl Scene {
     /// The same, not started.
     pub(crate) fn command(&self, args: &[&str], migrations: &[Value]) -> std::process::Command {
         let mut command = job("schema-migrator");
-        command.args(args).env("KUBECONFIG", self.cluster.kubeconfig());
-        command.args(["--ledger-namespace", "default", "--release", &self.release, "--config"]);
-        command.arg(self.configuration(migrations));
+        command.args(args).args(self.address()).arg("--config").arg(self.configuration(migrations));
         command
+    }
+
+    /// The flags that name the release, and the cluster.
+    pub(crate) fn address(&self) -> [&str; 6] {
+        ["--ledger-namespace", "default", "--release", &self.release, "--kubeconfig", self.cluster.kubeconfig()]
     }
 
     /// Goes back, without any configuration.
     pub(crate) fn back(&self, args: &[&str]) -> Ended {
-        let release = ["--ledger-namespace", "default", "--release", &self.release];
-        let mut command = job("schema-migrator");
-        command.arg("rollback").args(args).args(release).env("KUBECONFIG", self.cluster.kubeconfig());
-        run(&mut command, "")
+        run(job("schema-migrator").arg("rollback").args(args).args(self.address()), "")
     }
 
     /// Everything that the catalog says of the tables of the application.

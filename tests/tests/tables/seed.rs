@@ -3,71 +3,23 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fairlead_tests::clients::{Seen, Work, with_clients};
 use fairlead_tests::servers::database::Kind;
+use fairlead_tests::transfers::mojaloop;
 use serde_json::{Value, json};
 
-use crate::clients::{Seen, Work, with_clients};
 use crate::scene::{ENGINES, Scene, migration};
 
-/// An ILP packet whose data names a quote.
-pub(crate) fn packet(quote: &str) -> String {
-    let data = json!({"transactionId": "t", "quoteId": quote}).to_string();
-    let mut bytes = vec![1];
-    bytes.extend(200_u64.to_be_bytes());
-    bytes.push(16);
-    bytes.extend(b"private.payeefsp");
-    bytes.push(u8::try_from(data.len()).expect("it is short"));
-    bytes.extend(data.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// Mojaloop's tables, with this many transfers: the packet of number n names quote `q` and n.
-pub(crate) fn mojaloop(kind: Kind, transfers: u32) -> Scene {
+/// Mojaloop's tables, with this many transfers.
+pub(crate) fn scene(kind: Kind, transfers: u32) -> Scene {
     let scene = Scene::empty(kind);
-    let (bytes, text) = match kind {
-        Kind::PostgreSql => ("bytea", "text"),
-        Kind::MariaDb => ("blob", "text"),
-    };
-    let _ = bytes;
-    scene.database.run(&format!(
-        "create table currency (currencyId varchar(3) primary key); insert into currency values ('XOF'); \
-         create table transferDuplicateCheck (transferId varchar(36) primary key); \
-         create table transfer (transferId varchar(36) primary key references transferDuplicateCheck (transferId), amount decimal(18,4) not null, \
-         currencyId varchar(3) not null references currency (currencyId), createdDate timestamp not null default current_timestamp); \
-         create index transfer_currency on transfer (currencyId); \
-         create table ilpPacket (transferId varchar(36) primary key references transfer (transferId), value {text} not null)"
-    ));
-    // The packet is that of a quote of ten characters, whose place in base64 is computed by the server.
-    let head = packet("QQQQQQQQQQ");
-    let bytes = URL_SAFE_NO_PAD.decode(&head).expect("ours");
-    let at = bytes.windows(10).position(|window| window == b"QQQQQQQQQQ").expect("it is in it");
-    let (before, after) = (&bytes[..at], &bytes[at + 10..]);
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    let (before, after) = (hex(before), hex(after));
-    match kind {
-        Kind::PostgreSql => {
-            scene.database.run(&format!(
-                "insert into transferDuplicateCheck select lpad(n::text, 8, '0') from generate_series(1, {transfers}) n; \
-                 insert into transfer (transferId, amount, currencyId) select lpad(n::text, 8, '0'), 100.25, 'XOF' from generate_series(1, {transfers}) n; \
-                 insert into ilpPacket select lpad(n::text, 8, '0'), translate(replace(encode(decode('{before}', 'hex') || convert_to('q' || lpad(n::text, 9, '0'), 'UTF8') || decode('{after}', 'hex'), 'base64'), chr(10), ''), '+/=', '-_') from generate_series(1, {transfers}) n; analyze"
-            ));
-        }
-        Kind::MariaDb => {
-            scene.database.run(&format!(
-                "insert into transferDuplicateCheck select lpad(seq, 8, '0') from seq_1_to_{transfers}; \
-                 insert into transfer (transferId, amount, currencyId) select lpad(seq, 8, '0'), 100.25, 'XOF' from seq_1_to_{transfers}; \
-                 insert into ilpPacket select lpad(seq, 8, '0'), replace(replace(replace(replace(to_base64(concat(unhex('{before}'), concat('q', lpad(seq, 9, '0')), unhex('{after}'))), '\\n', ''), '+', '-'), '/', '_'), '=', '') from seq_1_to_{transfers}"
-            ));
-        }
-    }
+    mojaloop(&scene.database, kind, transfers);
     scene
 }
 
 /// The optional column, filled from the packets; new rows of old pods are filled by the contract.
 pub(crate) fn add() -> Value {
-    let backfill = json!({"table": "transfer", "column": "quoteId", "value": {"ilpPacket": ilp(true)}});
+    let backfill = json!({"table": "transfer", "column": "quoteId", "value": {"ilpPacket": packets()}});
     migration(
         "add-transfer-quote-id",
         "expand",
@@ -76,13 +28,13 @@ pub(crate) fn add() -> Value {
     )
 }
 
-fn ilp(_: bool) -> Value {
+fn packets() -> Value {
     json!({"table": "ilpPacket", "on": "transferId", "column": "value", "pointer": "/quoteId"})
 }
 
 /// The required column.
 pub(crate) fn require() -> Value {
-    let backfill = json!({"table": "transfer", "column": "quoteId", "value": {"ilpPacket": ilp(true)}});
+    let backfill = json!({"table": "transfer", "column": "quoteId", "value": {"ilpPacket": packets()}});
     migration(
         "require-transfer-quote-id",
         "contract",
@@ -119,7 +71,7 @@ fn transfers() -> u32 {
 }
 
 fn the_seed(kind: Kind) {
-    let scene = mojaloop(kind, transfers());
+    let scene = scene(kind, transfers());
     let before = scene.catalog();
     let all = [named(kind, &add()), named(kind, &require())];
     let seen = Seen::default();

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fairlead_tests::servers::database::{Database, Kind};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
+use crate::servers::database::{Database, Kind};
+use crate::transfers::packet;
+
 /// What a client does again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Inserts as the old release does: without the new column.
     OldInsert,
     /// Inserts as the new release does.
@@ -27,29 +29,32 @@ pub(crate) enum Work {
 
 /// What all clients have seen.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub struct Seen {
     errors: Mutex<Vec<String>>,
     longest: AtomicU64,
     done: AtomicU64,
     /// Numbers of transfers whose insert was acknowledged.
-    pub(crate) written: Mutex<Vec<String>>,
+    pub written: Mutex<Vec<String>>,
     stop: AtomicBool,
     number: AtomicU64,
 }
 
 impl Seen {
     /// What went wrong.
-    pub(crate) fn errors(&self) -> Vec<String> {
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
         self.errors.lock().expect("nobody panics with it").clone()
     }
 
     /// The longest time that one of them had to wait.
-    pub(crate) fn longest(&self) -> Duration {
+    #[must_use]
+    pub fn longest(&self) -> Duration {
         Duration::from_micros(self.longest.load(Ordering::Relaxed))
     }
 
     /// How much they have done.
-    pub(crate) fn done(&self) -> u64 {
+    #[must_use]
+    pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 }
@@ -98,7 +103,7 @@ impl Client {
 }
 
 /// Does something while clients work.
-pub(crate) fn with_clients<T>(database: &Database, kind: Kind, all: &[Work], seen: &Seen, what: impl FnOnce() -> T) -> T {
+pub fn with_clients<T>(database: &Database, kind: Kind, all: &[Work], seen: &Seen, what: impl FnOnce() -> T) -> T {
     let port = database.port();
     seen.stop.store(false, Ordering::Relaxed);
     thread::scope(|scope| {
@@ -160,6 +165,6 @@ fn inserted(id: &str, quote: Option<&str>) -> String {
     format!(
         "begin; insert into transferDuplicateCheck values ('{id}'); insert into transfer (transferId, amount, currencyId{column}) values ('{id}', 1, 'XOF'{value}); \
          insert into ilpPacket values ('{id}', '{}'); commit",
-        super::seed::packet(id)
+        packet(id)
     )
 }
