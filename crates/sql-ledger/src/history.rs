@@ -93,12 +93,12 @@ pub(crate) async fn damages(place: &Place, runs: &[RecordedRun]) -> Result<Vec<O
             }
         };
         let missing = |chunk: &String| !there.contains(&(run.sequence.to_string(), chunk.clone()));
-        let damaged = |chunk: String, what: String| place.damaged(&record.chunk_name(place, &chunk), what);
+        let lost = |chunk: String, what: String| place.damaged(&record.chunk_name(place, &chunk), what);
         let snapshot = snapshot_names(&ticket.snapshot).into_iter().filter(missing);
-        damages.extend(snapshot.map(|chunk| damaged(chunk, "it is not there".to_owned())));
+        damages.extend(snapshot.map(|chunk| lost(chunk, "it is not there".to_owned())));
         let evidence = progress.evidence.map(|manifest| evidence_names(&manifest)).unwrap_or_default();
         let what = format!("it is not there; without it the evidence of run {} ({}) is lost", run.sequence, run.step);
-        damages.extend(evidence.into_iter().filter(missing).map(|chunk| damaged(chunk, what.clone())));
+        damages.extend(evidence.into_iter().filter(missing).map(|chunk| lost(chunk, what.clone())));
     }
     Ok(damages)
 }

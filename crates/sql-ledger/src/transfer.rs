@@ -142,7 +142,7 @@ fn ours(place: &Place, documents: &[Value]) -> Result<(Vec<Whole>, Vec<RegisterD
         match kind {
             Kind::Ticket => tickets.push(ticket(document).map_err(|error| place.damaged(name, error))?),
             Kind::Register => {
-                registers.push(RegisterDocument::deserialize(document).map_err(|error| place.damaged(name, error))?)
+                registers.push(RegisterDocument::deserialize(document).map_err(|error| place.damaged(name, error))?);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! PgBouncer in transaction mode, at its worst: each transaction gets a connection that nobody has had before, so that nothing which a
+//! `PgBouncer` in transaction mode, at its worst: each transaction gets a connection that nobody has had before, so that nothing which a
 //! session remembers is there for the next one.
 
 use std::net::TcpStream;

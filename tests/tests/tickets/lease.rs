@@ -16,7 +16,7 @@ fn patient(holder: &str) -> Terms<'_> {
     Terms { patience: Duration::from_mins(1), ..terms(holder) }
 }
 
-fn is_over<T>(answer: Result<T, Obstacle>) -> bool {
+fn is_over<T>(answer: &Result<T, Obstacle>) -> bool {
     matches!(answer, Err(Obstacle::Stopped(Stop::LeaseOver)))
 }
 
@@ -42,15 +42,15 @@ fn the_second_run_waits_and_the_first_one_cannot_write_when_it_wakes_up() {
             assert!(lock.is_held().await.expect("it answers"));
             // By its own clock it still has it, when it wakes up; the server knows better.
             assert!(paused.lasts(Duration::ZERO) && !paused.is_held().await.expect("it answers"));
-            assert!(is_over(journal.record(&progress(Phase::Committed)).await));
-            assert!(is_over(journal.attest(&"seen".into(), &mut progress(Phase::Committed)).await));
-            assert!(is_over(journal.forget(&one.runs().await.expect("one")[0]).await));
-            assert!(is_over(journal.forget_missing(&[1]).await));
+            assert!(is_over(&journal.record(&progress(Phase::Committed)).await));
+            assert!(is_over(&journal.attest(&"seen".into(), &mut progress(Phase::Committed)).await));
+            assert!(is_over(&journal.forget(&one.runs().await.expect("one")[0]).await));
+            assert!(is_over(&journal.forget_missing(&[1]).await));
             let plan = plan(1);
             let snapshot = Snapshot::of(&plan).expect("plain data");
-            assert!(is_over(journal.open(&ticket(&plan, &snapshot), &snapshot).await));
-            assert!(is_over(paused.renew().await) && !paused.lasts(Duration::ZERO));
-            assert!(is_over(journal.record(&progress(Phase::Committed)).await));
+            assert!(is_over(&journal.open(&ticket(&plan, &snapshot), &snapshot).await));
+            assert!(is_over(&paused.renew().await) && !paused.lasts(Duration::ZERO));
+            assert!(is_over(&journal.record(&progress(Phase::Committed)).await));
             paused.keep(&|| unreachable!("nobody has asked it to stop")).await;
             let row = scene.run("ticket", "select sequence, version from TABLE").replace('|', "\t");
             assert_eq!(row, "1\t2");
@@ -164,7 +164,7 @@ fn a_holder_that_does_not_stop_loses_the_lease() {
             let times = Cell::new(0);
             let goes_on = async {
                 lock.keep(&|| times.set(times.get() + 1)).await;
-                assert!(!lock.lasts(Duration::ZERO) && is_over(journal.record(&progress(Phase::Committed)).await));
+                assert!(!lock.lasts(Duration::ZERO) && is_over(&journal.record(&progress(Phase::Committed)).await));
             };
             let (back, ()) = tokio::join!(two.lock(going_back(Duration::from_millis(1))), goes_on);
             let back = back.expect("it is taken");
@@ -195,8 +195,8 @@ fn a_lease_that_somebody_deletes_is_lost_and_its_holder_waited_for() {
             two.lock(background).await.expect("nobody has it").release().await;
             let held = two.lock(terms("two")).await.err().expect("it waits").to_string();
             assert!(held.starts_with("a process whose lease somebody has deleted, which"), "{held}");
-            assert!(is_over(journal.record(&progress(Phase::Committed)).await));
-            assert!(is_over(lock.renew().await) && !lock.lasts(Duration::ZERO));
+            assert!(is_over(&journal.record(&progress(Phase::Committed)).await));
+            assert!(is_over(&lock.renew().await) && !lock.lasts(Duration::ZERO));
             scene.run_out().await;
             let lock = two.lock(terms("two")).await.expect("it must have noticed");
             let mut journal = two.journal(&*lock);

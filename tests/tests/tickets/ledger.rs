@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::progress::Phase;
-use fairlead_migration::run::Ending;
+use fairlead_migration::run::{Ending, RecordedRun};
 use fairlead_migration::snapshot::Snapshot;
 use fairlead_migration::store::{Scope, Store, gone, prune};
 use serde_json::json;
@@ -74,7 +74,7 @@ fn what_one_process_records_another_reads() {
             assert!(matches!(journal.abandon(&run.name).await, Err(Obstacle::Refused { .. })));
             open(&mut *journal, Phase::Planned).await;
             store.journal(&*lock).abandon("shop.2").await.expect("it is planned");
-            let phases: Vec<Phase> = store.runs().await.expect("two").iter().map(|run| run.phase()).collect();
+            let phases: Vec<Phase> = store.runs().await.expect("two").iter().map(RecordedRun::phase).collect();
             assert_eq!(phases, [Phase::RollingBack, Phase::RolledBack]);
         });
     }
