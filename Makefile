@@ -37,6 +37,11 @@ demo: $(if $(KUBECONFIG),cluster,packages node) demo-images ## a real helm upgra
 demo-down: ## ends the demo's cluster; with KUBECONFIG=FILE deletes there what the demo made
 	@scripts/demo down
 
+.PHONY: demo-db
+demo-db: packages $(SERVERS)/mariadb ## tables of PostgreSQL and MariaDB are migrated and taken back while clients write, without a cluster; 2 minutes
+	@cargo build --quiet --workspace --bins --test chart
+	@cargo run --quiet --package fairlead-tests --example demo-db
+
 .PHONY: test test-fast
 test: ## everything: checks, tests without and with a node; 40 to 60 minutes
 	@rm -rf target/stages target/test-seconds target/audit target/kube-cache
@@ -48,6 +53,8 @@ test: ## everything: checks, tests without and with a node; 40 to 60 minutes
 	@$(STAGE) 'fetch and build the servers' $(MAKE) servers
 	@$(STAGE) 'tests with API servers' cargo test --quiet --workspace --test api -- --test-threads 4
 	@$(STAGE) 'tests of the sources' cargo test --quiet --workspace --test sources -- --test-threads 4
+	@$(STAGE) 'tests of tickets in tables' cargo test --quiet --workspace --test tickets -- --test-threads 4
+	@$(STAGE) 'tests of tables' cargo test --quiet --workspace --test tables -- --test-threads 4
 	@$(STAGE) 'tests of the purge' cargo test --quiet --workspace --test purge -- --test-threads 4
 	@$(STAGE) 'build Knative' $(MAKE) node
 	@$(STAGE) 'tests with faults' cargo test --quiet --workspace --test faults -- --nocapture --test-threads 4
@@ -67,11 +74,12 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
 .PHONY: soak
-soak: packages node servers ## what takes minutes for one test: 300 and 2,000 Subscriptions on Knative's own limits, every way through Kyma's migration, brokers that are broken while a drain waits, a million histories of a drain
+soak: packages node servers ## what takes minutes for one test: 300 and 2,000 Subscriptions on Knative's own limits, every way through Kyma's migration, a million transfers, brokers that are broken while a drain waits, a million histories of a drain
 	@cargo test --quiet --workspace --lib --config 'profile.dev.package.drain-waiter.opt-level=2' -- --ignored million
 	@cargo test --workspace --test sources -- --ignored --nocapture --test-threads 1
 	@cargo test --workspace --test node -- --ignored --nocapture --test-threads 1 middling ways beside
-	@SUBSCRIPTIONS=2000 cargo test --workspace --test node -- --ignored --nocapture a_large_installation
+	@TRANSFERS=1000000 STRIDE=1 cargo test --workspace --test tables -- --nocapture --test-threads 1 seed killed
+	@SUBSCRIPTIONS=2000 cargo test --workspace --test node -- --nocapture a_large_installation
 
 # With the flags of the images, so that what both use is compiled once. Only the table goes to stdout.
 .PHONY: bench
@@ -139,7 +147,7 @@ node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAG
 SERVERS := target/tools/servers
 
 .PHONY: servers
-servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/legacy-bus $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/legacy-bus $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/pgbouncer $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
 
 $(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
 $(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
@@ -154,7 +162,8 @@ $(SERVERS)/stan $(SERVERS)/legacy-bus: $(wildcard tests/servers/go.* tests/serve
 # Unpacked, not installed: no service starts, and nothing of the machine changes. Erlang looks for itself where it would be installed.
 $(SERVERS)/prometheus: DEBIAN := prometheus
 $(SERVERS)/mariadb: DEBIAN := mariadb-server-core mariadb-client-core libaio1 liburing2
-$(SERVERS)/prometheus $(SERVERS)/mariadb:
+$(SERVERS)/pgbouncer: DEBIAN := pgbouncer libevent-2.1-7 libc-ares2
+$(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/pgbouncer:
 	@scripts/unpack $@ $(DEBIAN)
 
 $(SERVERS)/rabbitmq:
