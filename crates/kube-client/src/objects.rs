@@ -15,6 +15,7 @@
 //! - `settle`: waits until a write has had its effect
 //! - `sweep`: has every object of a kind stored anew
 //! - `wait`: waits until a stage may be undone
+//! - `whole`: what of a switch is compared as one value
 //! - `rehearse`: asks what would become of a create or an update, and stores nothing
 
 mod image;
@@ -26,6 +27,7 @@ mod restore;
 mod settle;
 mod sweep;
 mod wait;
+mod whole;
 mod write;
 
 use std::borrow::Cow;
@@ -168,6 +170,12 @@ impl World for Objects<'_> {
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
         if let (Images::Delete(_), Standing::After, None) = (&task.change.images, &standing, &live)
             && let Some(drift) = self.homelessness(subject.target).await?
+        if let (Images::Update(before, after), Some(live)) = (&task.change.images, &live) {
+            let (written, other) = if task.is_undo { (before, after) } else { (after, before) };
+            if let Some(what) = whole::added(task, written, other, live) {
+                return Ok(Standing::Other(what));
+            }
+        }
         {
             return Ok(Standing::Other(drift));
         }

@@ -272,3 +272,36 @@ fn the_plan_says_what_passes_on_the_way_back_whose_a_service_is_and_why_a_pod_is
     let said = "DW109 Service default/front: no pod with app=new is ready; pod new waits: ErrImagePull";
     assert!(text.contains(said), "{text}");
 }
+
+#[test]
+fn a_selector_that_somebody_has_added_to_is_not_taken_back_in_part() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.run(&["apply"]).expect(0);
+    let add = |more: Value| {
+        let patch = json!({"spec": {"selector": more}}).to_string();
+        scene.cluster.kubectl(&["patch", "service", "front", "-n", "default", "--type=merge", "-p", &patch]).expect(0);
+    };
+    let selector = || scene.cluster.get("service", "default", "front")["spec"]["selector"].clone();
+    let both = json!({"app": "new", "tier": "x"});
+    add(json!({"tier": "x"}));
+    let refused = scene.run(&["rollback", "--last"]).expect(6);
+    let said = "Service default/front: somebody else has added spec.selector.tier since, and a selector counts as a whole";
+    assert!(refused.output().contains(said), "{}", refused.output());
+    assert_eq!((selector(), scene.replicas()), (both.clone(), json!(0)));
+
+    scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (both, json!(1)));
+
+    add(json!({"app": "old", "tier": null}));
+    scene.run(&["apply"]).expect(0);
+    add(json!({"tier": "x"}));
+    scene.run(&["rollback", "--last", "--on-drift", "overwrite"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (json!({"app": "old"}), json!(1)));
+
+    // Who has written all of it has ended the redirect.
+    scene.run(&["apply"]).expect(0);
+    add(json!({"app": "third"}));
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (json!({"app": "third"}), json!(1)));
+}
