@@ -305,3 +305,31 @@ fn a_selector_that_somebody_has_added_to_is_not_taken_back_in_part() {
     scene.run(&["rollback", "--last"]).expect(0);
     assert_eq!((selector(), scene.replicas()), (json!({"app": "third"}), json!(1)));
 }
+
+#[test]
+fn an_old_side_that_is_gone_for_good_is_not_waited_for_in_vain() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    let available = json!({"status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+        "conditions": [{"type": "Available", "status": "True"}]}});
+    let patch = [
+        "patch",
+        "deployment",
+        "old",
+        "-n",
+        "default",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &available.to_string(),
+    ];
+    scene.cluster.kubectl(&patch).expect(0);
+    scene.run(&["apply"]).expect(0);
+    scene.cluster.kubectl(&["delete", "deployment", "old", "-n", "default"]).expect(0);
+    let ended = scene.run(&["rollback", "--last"]).expect(75).output();
+    let said = "waited in vain to wait for Deployment default/old to have condition Available: it is gone, and nobody makes it again";
+    assert!(ended.contains(said) && ended.contains("--last --without-missing"), "{ended}");
+    assert_eq!(scene.leads_to(), "new");
+    scene.run(&["rollback", "--last", "--without-missing"]).expect(0);
+    assert_eq!(scene.leads_to(), "old");
+}
