@@ -263,6 +263,7 @@ fn the_plan_says_what_passes_on_the_way_back_whose_a_service_is_and_why_a_pod_is
     let text = scene.run(&["plan"]).expect(0).stdout;
     assert!(text.contains("warning DW216 Service default/front: release bus in namespace kyma applies it"), "{text}");
 
+    assert!(text.contains("warning DW218 Service default/front: its internalTrafficPolicy is Local"), "{text}");
     let waiting = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}],
         "containerStatuses": [{"name": "it", "image": "none", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ErrImagePull"}}}]}});

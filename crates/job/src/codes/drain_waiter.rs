@@ -149,3 +149,13 @@ crate::codes! {
         "Take it out of that release before you upgrade or roll it back: `kubectl annotate service NAME helm.sh/resource-policy=keep`, then upgrade the \
          release to the same chart without the Service.";
 }
+    pub HEADLESS = "DW217", Done, "A Service that is redirected is headless",
+        "A client of a headless Service asks the DNS for the addresses of pods, and connects to them. It may keep an address of the old side for \
+         as long as it likes; a connection to it ends with the pod.",
+        "See that the publishers look the name up again within seconds. Or name the workload behind the Service under `scale`: then it stops after \
+         the redirect, and who still has its address must look it up again.";
+    pub LOCAL = "DW218", Done, "A Service that is redirected leads only to pods of the same node",
+        "With the policy Local kube-proxy leads a connection only to ready pods on the node where it comes in. On a node without a pod of the new \
+         side it is refused or dropped from the redirect on.",
+        "Run a pod of the new side on every node that publishers send from, or set the policy to Cluster for the migration: \
+         `kubectl patch service NAME -p '{\"spec\":{\"internalTrafficPolicy\":\"Cluster\"}}'`.";
