@@ -334,3 +334,20 @@ fn an_old_side_that_is_gone_for_good_is_not_waited_for_in_vain() {
     scene.run(&["rollback", "--last", "--without-missing"]).expect(0);
     assert_eq!(scene.leads_to(), "old");
 }
+
+#[test]
+fn a_run_that_is_refused_says_how_to_look_again_with_its_configuration() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.cluster.kubectl(&["delete", "pod", "new", "-n", "default", "--force"]).expect(0);
+    let refused = scene.run(&["apply"]).expect(4);
+    let file = scene.folder.path().join("fairlead.json").display().to_string();
+    let plan = format!(
+        "Next: drain-waiter plan --release fairlead --ledger-namespace default --config {file} --grace-period 1s --interval 100ms --kubeconfig {}",
+        scene.cluster.kubeconfig()
+    );
+    assert!(refused.output().contains(&plan), "{plan}\n{}", refused.output());
+    let of_helm = scene.run(&["apply", "--helm-revision", "3", "--helm-release", "shop"]).expect(4);
+    let hooks = "Next: helm get hooks shop --revision 3 -n default";
+    assert!(of_helm.output().contains(hooks) && of_helm.output().contains("--upgrade -"), "{}", of_helm.output());
+}
