@@ -35,6 +35,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         endings,
         helm,
         stuck,
+        leads_nowhere,
         left_over,
         is_armed,
         next,
@@ -77,6 +78,12 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     }
     for stuck in stuck {
         out.push_str(&wrapped(&format!("  {}: {}", stuck.job, redact::text(&stuck.why))));
+    }
+    if !leads_nowhere.is_empty() {
+        out.push_str("\nREFUSED: whoever publishes through these Services is refused now, until they lead back or the new side is there:\n");
+    }
+    for nowhere in leads_nowhere {
+        out.push_str(&wrapped(&format!("  {}", nowhere.in_words())));
     }
     if !left_over.is_empty() {
         out.push_str("\nLeft of the old side:\n");

@@ -351,3 +351,24 @@ fn a_run_that_is_refused_says_how_to_look_again_with_its_configuration() {
     let hooks = "Next: helm get hooks shop --revision 3 -n default";
     assert!(of_helm.output().contains(hooks) && of_helm.output().contains("--upgrade -"), "{}", of_helm.output());
 }
+
+#[test]
+fn a_new_side_that_is_gone_is_said_to_refuse_publishers() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.run(&["apply"]).expect(0);
+    let status = |form: &str| {
+        let mut status = job("drain-waiter");
+        status.args(["status", "-o", form, "--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()]);
+        run(&mut status, "").expect(0)
+    };
+    assert!(!status("text").stdout.contains("REFUSED"), "the new side is there");
+    scene.cluster.kubectl(&["delete", "pod", "new", "-n", "default", "--force"]).expect(0);
+    let said = status("text").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "REFUSED: whoever publishes through these Services is refused now, until they lead back or the new side is there: \
+                    Service default/front leads to pods with app=new, and none of them is ready";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(status("json").json()["leadsNowhere"][0]["target"]["name"], "front");
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(status("json").json()["leadsNowhere"], json!([]));
+}
