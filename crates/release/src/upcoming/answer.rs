@@ -145,7 +145,9 @@ mod tests {
     use crate::testing::PLACE;
 
     fn job_of(name: &str) -> Job {
-        let text = "drain: {sources: [{name: bus, natsStreaming: {url: 'http://bus'}}, {name: other}]}".to_owned();
+        let text = "{apiVersion: fairlead.dev/v1, kind: Configuration, drain: {sources: [{name: bus, natsStreaming: {url: 'http://bus'}}, \
+                    {name: other}]}}"
+            .to_owned();
         let (image, configuration) = ("registry/it:1".to_owned(), Some(("/c.yaml".to_owned(), Some(text))));
         Job { order: (false, 0, 0), name: name.to_owned(), image, flags: Vec::new(), variables: Vec::new(), configuration }
     }
