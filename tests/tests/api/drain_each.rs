@@ -224,7 +224,7 @@ fn a_run_that_goes_on_says_that_an_object_is_new() {
     scene.cluster.apply(&json!([application("mail"), service("mail-events")]));
     let redirect = json!({"redirect": {"namespace": "default", "name": "{each}-events", "selector": {"app": "new"}, "mayBeAbsent": true}});
     let intake = json!([of_application(&redirect)]);
-    let waiting = Watched::start_until(&mut scene.command(&["apply", "--grace-period", "1h"], &intake), "waiting");
+    let waiting = Watched::start_until(&mut scene.command(&["apply", "--grace-period", "1m"], &intake), "waiting");
     waiting.signal(Signal::TERM);
     assert_eq!(waiting.finish().0, Some(75));
     scene.cluster.apply(&json!([application("shop"), service("shop-events")]));

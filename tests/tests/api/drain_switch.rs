@@ -353,8 +353,7 @@ fn a_run_that_is_refused_says_how_to_look_again_with_its_configuration() {
 fn an_old_side_that_is_gone_for_good_is_not_waited_for_in_vain() {
     let scene: Scene<Lease> = Scene::new(lease());
     scene.configure(&json!({}), &json!({}));
-    let available = json!({"status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "availableReplicas": 1,
-        "conditions": [{"type": "Available", "status": "True"}]}});
+    let available = json!({"status": {"conditions": [{"type": "Available", "status": "True"}]}});
     let patch = [
         "patch",
         "deployment",
