@@ -158,7 +158,9 @@ impl LeftOver {
             What::Labelled => {
                 let command = place.kubectl(&format!("label namespace {} {INJECTION}-", target.name));
                 let whose = "Kyma's application-broker has put it there, and nobody takes it away";
-                return format!("{target} has label {INJECTION}, which Knative does not read any more. {whose}: {command}");
+                return format!(
+                    "{target} has label {INJECTION}, which Knative does not read any more. {whose}: `{command}`"
+                );
             }
         };
         let how = match (release, what) {
@@ -168,7 +170,7 @@ impl LeftOver {
             (None, What::Redirected) => format!("When nobody sends there any more: {}", delete(target, place)),
             (None, What::Undeleted) => {
                 format!(
-                    "A controller of the old side has made it, and takes it away if it still runs. Or: {}",
+                    "A controller of the old side has made it, and takes it away if it still runs. Or: `{}`",
                     delete(target, place)
                 )
             }
