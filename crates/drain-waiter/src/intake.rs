@@ -145,6 +145,26 @@ pub(crate) fn in_other_release(target: &Target, image: &Image, release: &str) ->
     Some(codes::OF_A_RELEASE.finding(target.clone(), format!("release {name} in namespace {namespace} applies it")))
 }
 
+/// Ways to the pods of a Service on which a redirect is not all: clients that know the addresses of pods, and nodes that lead only to pods
+/// of their own.
+pub(crate) fn ways_around(target: &Target, image: &Image) -> Vec<Finding> {
+    let spec = &image["spec"];
+    let headless = (spec["clusterIP"] == "None").then(|| {
+        codes::HEADLESS.finding(
+            target.clone(),
+            "its clusterIP is None: its clients connect to addresses of pods that they have looked up",
+        )
+    });
+    let policies = ["internalTrafficPolicy", "externalTrafficPolicy"].into_iter().filter(|field| spec[*field] == "Local");
+    let local = policies.map(|field| {
+        codes::LOCAL.finding(
+            target.clone(),
+            format!("its {field} is Local: a node without a ready pod of the new side leads nowhere"),
+        )
+    });
+    headless.into_iter().chain(local).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use fairlead_migration::fields;
@@ -215,6 +235,20 @@ mod tests {
             };
             assert_eq!(finding.code, code);
         }
+    }
+
+    #[test]
+    fn a_redirect_that_not_every_client_follows_is_warned_of() {
+        let target = intake(json!({"scale": {"namespace": "a", "name": "b"}})).target();
+        let said = |spec: Value| -> Vec<(String, String)> {
+            let found = ways_around(&target, &json!({"spec": spec})).into_iter();
+            found.map(|finding| (finding.code.into_owned(), finding.message)).collect()
+        };
+        assert_eq!(said(json!({"clusterIP": "10.0.0.1", "internalTrafficPolicy": "Cluster"})), []);
+        assert_eq!(said(json!({"clusterIP": "None"}))[0].0, "DW217");
+        let local = said(json!({"internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local"}));
+        assert!(local[0].0 == "DW218" && local[0].1.starts_with("its internalTrafficPolicy is Local"), "{local:?}");
+        assert!(local[1].1.starts_with("its externalTrafficPolicy is Local"), "{local:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use fairlead_observe::source::Source;
 
 use crate::entry::{Intake, Redirect};
 use crate::first_look::{self, Known};
-use crate::intake::{Closing, in_other_release, rivals};
+use crate::intake::{Closing, in_other_release, rivals, ways_around};
 use crate::options::{Options, STEP};
 use crate::setting::rehearsed;
 use crate::sources::{Place, target as source_target};
@@ -64,10 +64,11 @@ pub(crate) async fn make(
         for finding in rivals(&target, &image) {
             plan.warn(finding);
         }
-        if intake.is_switch()
-            && let Some(finding) = in_other_release(&target, &image, options.release)
-        {
-            plan.warn(finding);
+        if intake.is_switch() {
+            for finding in in_other_release(&target, &image, options.release).into_iter().chain(ways_around(&target, &image))
+            {
+                plan.warn(finding);
+            }
         }
         match intake {
             Intake::Scale(_) => scaled.push((target.clone(), image.clone())),

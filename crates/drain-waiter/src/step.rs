@@ -17,6 +17,7 @@ use fairlead_migration::finding::Finding;
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{OnDrift, Swept};
+use fairlead_migration::run::RecordedRun;
 use fairlead_migration::stage::{Stage, StageKind, UndoWait};
 use fairlead_migration::ticket::Told;
 use fairlead_observe::claim_broken::broken;
@@ -32,6 +33,7 @@ use crate::configuration::Drain;
 use crate::each::Entry;
 use crate::entry::Intake;
 use crate::event::{self, Reached};
+use crate::intake::Closing;
 use crate::options::{Options, STEP};
 use crate::plan;
 use crate::readers::readers;
@@ -105,6 +107,49 @@ impl Draining<'_> {
         Ok(conditions)
     }
 
+    /// Fails when an object of the intake was made after the run, whose plan does not close it: an earlier process made that plan.
+    async fn expect_nothing_new(&self, plan: &Plan) -> Result<(), Obstacle> {
+        let Session { cluster, discovery, .. } = self.session;
+        let (source, run) = (Source::Cluster(cluster, discovery), self.run().await?);
+        let planned: BTreeSet<Target> = plan.changes().map(|change| change.target).collect();
+        for intake in &self.options.drain.intake {
+            let target = intake.target();
+            if planned.contains(&target) {
+                continue;
+            }
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            let Some(live) = source.get(&Kind::of(&target), namespace, &target.name).await? else { continue };
+            let is_open = matches!(intake.close(&live, true, self.options.release), Closing::After(_));
+            // Both times are the API server's, in seconds.
+            if is_open && live["metadata"]["creationTimestamp"].as_str().is_some_and(|created| *created >= *run.created) {
+                return Err(self.is_new(&target));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody has opened it: the next run closes it, too.
+    fn is_new(&self, target: &Target) -> Obstacle {
+        let Session { place, common, .. } = self.session;
+        let again = match common.release.helm_revision {
+            Some(_) => "with the same `helm upgrade`".to_owned(),
+            None => format!("with `{}`", place.job_command(STEP, "apply", &self.flags)),
+        };
+        let message = format!("{target} is new since the run began, and is open: run again, {again}");
+        Obstacle::Verdict { code: codes::NEW_OBJECT.id.into(), message }
+    }
+
+    /// The command that shows what the plan of the same configuration refuses by then.
+    fn look_again(&self) -> String {
+        let Session { place, common, job, .. } = self.session;
+        match (common.release.helm_revision, job) {
+            (Some(revision), _) => place.check_of_hooks(revision),
+            // It was made from manifests, and its configuration lies where only its pod is.
+            (None, Some(_)) => place.command("check --upgrade FILE"),
+            (None, None) => place.job_command(STEP, "plan", &self.flags),
+        }
+    }
+
     /// Fails when an entry of the intake means an object that did not exist when this process began: nobody has closed it.
     async fn expect_no_more(&self) -> Result<(), Obstacle> {
         let Session { cluster, discovery, .. } = self.session;
@@ -117,36 +162,42 @@ impl Draining<'_> {
         for target in again.intake.iter().map(Intake::target).filter(|target| !known.contains(target)) {
             let namespace = target.namespace.as_deref().unwrap_or_default();
             if source.get(&Kind::of(&target), namespace, &target.name).await?.is_some() {
-                let message = format!("{target} is new since the run began, and is open: run again");
-                return Err(Obstacle::Verdict { code: codes::CAME_BACK.id.into(), message });
+                return Err(self.is_new(&target));
             }
         }
         Ok(())
     }
 
-    /// Id of the run, the same when it is resumed; a ledger that begins anew gives no id twice.
-    async fn id(&self) -> Result<String, Obstacle> {
+    /// This run, as the ledger knows it.
+    async fn run(&self) -> Result<RecordedRun, Obstacle> {
         let runs = self.session.runs().await?;
-        let run = runs.iter().rfind(|run| run.step == STEP && run.is_unfinished()).ok_or_else(|| Obstacle::Refused {
+        runs.into_iter().rfind(|run| run.step == STEP && run.is_unfinished()).ok_or_else(|| Obstacle::Refused {
             operation: "find this run in the ledger".to_owned(),
             source: "its ticket is gone".into(),
-        })?;
-        Ok(format!("{}/{}/{}", self.session.place.namespace, run.name, run.created))
+        })
+    }
+
+    /// Id of the run, the same when it is resumed; a ledger that begins anew gives no id twice.
+    async fn id(&self) -> Result<String, Obstacle> {
+        let RecordedRun { name, created, .. } = self.run().await?;
+        Ok(format!("{}/{name}/{created}", self.session.place.namespace))
     }
 
     /// Shows where new connections lead; once in a process.
-    async fn reach(&self) -> Result<Vec<Reached>, Obstacle> {
+    async fn reach(&self, plan: &Plan) -> Result<Vec<Reached>, Obstacle> {
         if let Some(reached) = self.reached.borrow().clone() {
             return Ok(reached);
         }
+        // Before an event goes through a Service that the plan does not know.
+        self.expect_nothing_new(plan).await?;
         let reached = event::reach(self.options.drain, self.place(), &self.id().await?, &self.session.watch).await?;
         self.reached.replace(Some(reached.clone()));
         Ok(reached)
     }
 
     /// Waits until no new connection leads to the old side any more, before its pods end.
-    async fn new_connections_lead_elsewhere(&self) -> Result<(), Obstacle> {
-        self.reach().await?;
+    async fn new_connections_lead_elsewhere(&self, plan: &Plan) -> Result<(), Obstacle> {
+        self.reach(plan).await?;
         // An earlier process has redirected them, maybe a moment ago.
         let since = self.redirected.get().map(|redirected| redirected.elapsed()).unwrap_or_default();
         let rest = PROPAGATION.saturating_sub(since);
@@ -200,13 +251,13 @@ impl Step for Draining<'_> {
         if plan.refusals().is_empty() {
             return Ok(());
         }
-        Err(Failure::new(&codes::NOT_BEGUN, first(plan.refusals())))
+        Err(Failure::new(&codes::NOT_BEGUN, first(plan.refusals())).with_aftermath(self.look_again()))
     }
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let rests_on = self.rests_on(plan).await?;
         let claim = Claim { rests_on: rests_on.clone(), ..Claim::default() };
-        let (id, watch, reached) = (self.id().await?, &self.session.watch, self.reach().await?);
+        let (id, watch, reached) = (self.id().await?, &self.session.watch, self.reach(plan).await?);
         let readers = readers(self.options.drain, self.place());
         let wait = Wait { options: &self.options, watch, readers, rests_on, reached, id };
         let intact = async || {
@@ -229,8 +280,8 @@ impl Step for Draining<'_> {
         Told { configuration: self.configuration.clone(), flags: self.flags.clone() }
     }
 
-    fn world<'w>(&'w self, world: Box<dyn World + 'w>, _plan: &'w Plan) -> Box<dyn World + 'w> {
-        Box::new(Guarded { world, step: self })
+    fn world<'w>(&'w self, world: Box<dyn World + 'w>, plan: &'w Plan) -> Box<dyn World + 'w> {
+        Box::new(Guarded { world, plan, step: self })
     }
 }
 
@@ -256,6 +307,7 @@ fn first(refusals: &[Finding]) -> String {
 /// old side stops.
 struct Guarded<'w, 'a> {
     world: Box<dyn World + 'w>,
+    plan: &'w Plan,
     step: &'w Draining<'a>,
 }
 
@@ -265,7 +317,7 @@ impl World for Guarded<'_, '_> {
         if stage.kind == StageKind::Switch {
             self.step.expect_new_sides().await?;
         } else if is_old_intake(stage) {
-            self.step.new_connections_lead_elsewhere().await?;
+            self.step.new_connections_lead_elsewhere(self.plan).await?;
         }
         self.world.admit(stage).await
     }

@@ -17,7 +17,7 @@ pub(crate) struct StepRun<'a, S> {
 
 impl<S> StepRun<'_, S> {
     pub(crate) fn work<'w>(&'w self, plan: &'w Plan, way: Way) -> Work<'w> {
-        Work { plan, way, watch: &self.session.watch, patience: Some(self.args.deletion_timeout) }
+        Work { plan, way, watch: &self.session.watch, patience: Some(self.args.deletion_timeout), without_gone: false }
     }
 }
 

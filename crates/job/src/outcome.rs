@@ -43,11 +43,12 @@ impl Ended {
         Self { outcome: "Unchanged", ticket: None, summary, left: Vec::new(), failure: None, next: None }
     }
 
-    /// A run that ended before its first change.
+    /// A run that ended before its first change. What the failure says of the way on is kept.
     #[must_use]
     pub fn refused(failure: Failure) -> Self {
         let summary = "Nothing was changed.".to_owned();
-        Self { outcome: "Refused", ticket: None, summary, left: Vec::new(), failure: Some(failure), next: None }
+        let next = Some(failure.aftermath().trim_end().to_owned()).filter(|next| !next.is_empty());
+        Self { outcome: "Refused", ticket: None, summary, left: Vec::new(), failure: Some(failure), next }
     }
 
     /// The end of a run whose ticket is `ticket`.

@@ -15,6 +15,7 @@
 //! - `settle`: waits until a write has had its effect
 //! - `sweep`: has every object of a kind stored anew
 //! - `wait`: waits until a stage may be undone
+//! - `whole`: what of a switch is compared as one value
 //! - `rehearse`: asks what would become of a create or an update, and stores nothing
 
 mod image;
@@ -26,6 +27,7 @@ mod restore;
 mod settle;
 mod sweep;
 mod wait;
+mod whole;
 mod write;
 
 use std::borrow::Cow;
@@ -51,6 +53,7 @@ pub use self::image::writable;
 use self::image::{is_back, is_marked, patches, uid};
 pub use self::namespace::{Homeless, NamespaceState, namespaces_back};
 pub use self::rehearse::Rehearsal;
+pub use self::wait::GONE_FOR_GOOD;
 use crate::cluster::Cluster;
 use crate::discovery::Discovery;
 use crate::operation::Operation;
@@ -76,6 +79,8 @@ pub struct Objects<'a> {
     orphans: RefCell<BTreeMap<Target, BTreeSet<Target>>>,
     /// How long a deleted object may take until it is gone.
     patience: Duration,
+    /// Whether no undo waits for an object that is gone.
+    without_gone: bool,
     /// Who tells when waiting is to end.
     watcher: Option<&'a dyn Watcher>,
     /// Kinds that were waited for in vain.
@@ -165,6 +170,12 @@ impl World for Objects<'_> {
         if let Images::Update(before, after) = &task.change.images {
             live = live.map(|live| self.as_owned_in(after, self.as_owned_in(before, live)));
         }
+        if let (Images::Update(before, after), Some(live)) = (&task.change.images, &live) {
+            let (written, other) = if task.is_undo { (before, after) } else { (after, before) };
+            if let Some(what) = whole::added(task, written, other, live) {
+                return Ok(Standing::Other(what));
+            }
+        }
         let standing = standing(&subject, &task.change.images, live.as_ref(), task.mark);
         if let (Images::Delete(_), Standing::After, None) = (&task.change.images, &standing, &live)
             && let Some(drift) = self.homelessness(subject.target).await?
@@ -188,6 +199,7 @@ impl<'a> Objects<'a> {
             gone_owners: RefCell::default(),
             orphans: RefCell::default(),
             patience: settle::TIMEOUT,
+            without_gone: false,
             watcher: None,
             unserved: RefCell::default(),
             lingering: RefCell::default(),
@@ -228,6 +240,12 @@ impl<'a> Objects<'a> {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, waiting for no object that is gone before a stage is undone.
+    #[must_use]
+    pub fn without_gone(self) -> Self {
+        Self { without_gone: true, ..self }
     }
 
     /// The same, ending while it waits when it is told to.

@@ -107,7 +107,8 @@ pub struct RollbackArgs {
     #[arg(long, value_enum, default_value = "stop", env = "FAIRLEAD_ON_DRIFT")]
     pub on_drift: OnDrift,
 
-    /// Go on although tickets are missing that somebody has deleted: what those runs changed stays, and nobody asks for them again.
+    /// Go on although tickets are missing that somebody has deleted: what those runs changed stays, and nobody asks for them again. And
+    /// wait for no object that is gone: a Service then leads to whatever pods its old selector means.
     #[arg(long, env = "FAIRLEAD_WITHOUT_MISSING")]
     pub without_missing: bool,
 

@@ -79,8 +79,10 @@ async fn ask(
     plans: Option<Vec<Foreseen>>,
 ) -> Result<Vec<Answer>, Obstacle> {
     let helm = HelmRecords::of(cluster, place).await?;
-    let armed = match helm.newest() {
-        Some(newest) => helm.is_armed(cluster, newest).await?,
+    // Helm goes back to no revision that has failed.
+    let way_back = helm.newest_good();
+    let armed = match way_back {
+        Some(revision) => helm.is_armed(cluster, revision).await?,
         None => None,
     };
     let mut answers = Vec::new();
@@ -104,8 +106,8 @@ async fn ask(
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
     answers.push(allowed("permissions", "you", may)?);
-    let of_hooks = match helm.newest() {
-        Some(newest) if armed != Some(false) => rollback_account(cluster, place, newest).await?,
+    let of_hooks = match way_back {
+        Some(revision) if armed != Some(false) => rollback_account(cluster, place, revision).await?,
         _ => None,
     };
     if let Some(account) = args.rollback_account.as_ref().or(of_hooks.as_ref()) {
@@ -135,8 +137,8 @@ async fn ask(
 }
 
 /// The ServiceAccount of a revision's rollback hooks, where its record can be read.
-async fn rollback_account(cluster: &Cluster, place: Place<'_>, newest: u32) -> Result<Option<String>, Obstacle> {
-    let jobs = match cluster.helm_jobs(place.namespace, place.helm_release, newest).await {
+async fn rollback_account(cluster: &Cluster, place: Place<'_>, revision: u32) -> Result<Option<String>, Obstacle> {
+    let jobs = match cluster.helm_jobs(place.namespace, place.helm_release, revision).await {
         Err(Obstacle::Forbidden { .. }) => return Ok(None),
         jobs => jobs?,
     };
@@ -151,7 +153,7 @@ async fn rollback_account(cluster: &Cluster, place: Place<'_>, newest: u32) -> R
 
 fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Answer {
     let question = "armed";
-    let Some(newest) = helm.newest() else {
+    let Some(newest) = helm.revisions.last() else {
         if helm.is_hidden {
             let why = format!(
                 "you may not read the records of Helm in namespace {}: whether release {} brings the rollback hooks is not known",
@@ -175,22 +177,36 @@ fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs:
             Ok(format!("no Helm release {} is known here: go back with `{by_hand}`", helm.release)),
         );
     };
+    let Some(revision) = helm.newest_good() else {
+        let why = format!(
+            "no revision of release {} has been deployed: Helm has none to go back to. Deploy it first, with fairlead and all jobs off",
+            helm.release
+        );
+        return Answer::of(question, Err(why));
+    };
+    let why_not_newest = if revision == newest.number {
+        String::new()
+    } else {
+        format!(". Revision {} is {}, so Helm does not go back to it", newest.number, newest.status)
+    };
     match armed {
         Some(true) => {
-            let what =
-                format!("revision {newest} brings the rollback hooks: `helm rollback` to it takes back what comes after");
+            let what = format!(
+                "revision {revision} brings the rollback hooks: `helm rollback` to it takes back what comes after{why_not_newest}"
+            );
             Answer::of(question, Ok(what))
         }
         Some(false) => {
             let why = format!(
-                "revision {newest} has no rollback hooks, so `helm rollback` to it would take nothing back. Arm it first: upgrade to \
-                 the same version with fairlead added and all jobs off"
+                "revision {revision} has no rollback hooks, so `helm rollback` to it would take nothing back{why_not_newest}. Arm it \
+                 first: upgrade to the same version with fairlead added and all jobs off"
             );
             Answer::of(question, Err(why))
         }
         None => {
-            let why =
-                format!("the record of revision {newest} cannot be read: nobody knows whether it brings the rollback hooks");
+            let why = format!(
+                "the record of revision {revision} cannot be read: nobody knows whether it brings the rollback hooks"
+            );
             Answer::unknown(question, why)
         }
     }
@@ -356,4 +372,28 @@ fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Resu
         format!("{verdict} {}: {}\n", answer.question, text(answer))
     };
     Ok(answers.iter().map(line).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PLACE, revision};
+
+    #[test]
+    fn the_way_back_is_a_revision_that_helm_goes_to() {
+        let said = |statuses: &[&str], armed| {
+            let revisions = (1..).zip(statuses).map(|(number, status)| revision(number, status)).collect();
+            let helm = HelmRecords { release: "shop".into(), revisions, ..HelmRecords::default() };
+            is_armed(&helm, armed, PLACE, false).result
+        };
+        let armed = said(&["deployed"], Some(true)).expect("armed");
+        assert!(armed.starts_with("revision 1 brings the rollback hooks") && !armed.contains("Revision"), "{armed}");
+        let passed = said(&["superseded", "deployed", "failed"], Some(true)).expect("armed");
+        assert!(passed.starts_with("revision 2 brings the rollback hooks"), "{passed}");
+        assert!(passed.ends_with("Revision 3 is failed, so Helm does not go back to it"), "{passed}");
+        let unarmed = said(&["deployed", "failed"], Some(false)).expect_err("not armed");
+        assert!(unarmed.starts_with("revision 1 has no rollback hooks"), "{unarmed}");
+        let none = said(&["failed"], None).expect_err("nothing to go back to");
+        assert!(none.starts_with("no revision of release shop has been deployed"), "{none}");
+    }
 }

@@ -35,6 +35,16 @@ pub struct Work<'w> {
     pub watch: &'w Watch,
     /// How long a deleted object may take until it is gone; the executor's own patience without it.
     pub patience: Option<Duration>,
+    /// Whether nothing is waited for that is gone.
+    pub without_gone: bool,
+}
+
+impl<'w> Work<'w> {
+    /// Taking a plan back, patiently.
+    #[must_use]
+    pub fn back(plan: &'w Plan, watch: &'w Watch) -> Self {
+        Self { plan, way: Way::Back, watch, patience: None, without_gone: false }
+    }
 }
 
 /// Carries changes out, where it has its own kind of world.
@@ -88,6 +98,7 @@ impl<'a> Kubernetes<'a> {
         let found = self.cluster.discover_for(work.plan, &known).await?;
         self.found.replace(found.clone());
         let objects = Objects::of_plan(self.cluster, found, work.plan).watched_by(work.watch);
+        let objects = if work.without_gone { objects.without_gone() } else { objects };
         Ok(match work.patience {
             Some(patience) => objects.with_patience(patience),
             None => objects,

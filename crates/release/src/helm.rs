@@ -129,6 +129,11 @@ impl HelmRecords {
         self.revisions.iter().rev().find(|it| it.number < revision && is_good(it)).map(|it| it.number)
     }
 
+    /// The newest revision that Helm goes back to: the one that is deployed, also where a later one has failed.
+    pub(crate) fn newest_good(&self) -> Option<u32> {
+        self.revisions.iter().rev().find(|it| is_good(it)).map(|it| it.number)
+    }
+
     /// The revision that was good before the newest one.
     pub(crate) fn before_newest(&self) -> Option<u32> {
         self.good_before(self.newest()?)

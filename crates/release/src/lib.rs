@@ -40,6 +40,7 @@ pub mod helm;
 mod holder;
 mod homeless;
 mod known;
+mod leads_nowhere;
 mod left_over;
 mod missing;
 mod next;

@@ -108,6 +108,15 @@ impl Place<'_> {
         format!("helm rollback {helm_release} {revision} -n {namespace}{}", self.cluster(HELM_FLAGS))
     }
 
+    /// The command that asks the jobs of a revision once more for their plans, with the configuration of its chart.
+    #[must_use]
+    pub fn check_of_hooks(&self, revision: u32) -> String {
+        let Self { namespace, helm_release, .. } = self;
+        let hooks =
+            format!("helm get hooks {helm_release} --revision {revision} -n {namespace}{}", self.cluster(HELM_FLAGS));
+        format!("{hooks} | {}", self.command("check --upgrade -"))
+    }
+
     /// The command that ends an installation which has not come to its end.
     pub(crate) fn helm_uninstall(&self) -> String {
         let Self { namespace, helm_release, .. } = self;
@@ -176,6 +185,8 @@ mod tests {
         let helm = "helm rollback shop 2 -n shops --kube-as-user eve --kube-as-group on-call";
         assert_eq!(as_another.helm_rollback(2), helm);
         assert_eq!(place.command("status"), "kubectl fairlead status system -n shops --helm-release shop");
+        let check = "helm get hooks shop --revision 3 -n shops | kubectl fairlead check system -n shops --upgrade - --helm-release shop";
+        assert_eq!(place.check_of_hooks(3), check);
         let in_a_folder = Place { store_flags: Some("--store /srv/tickets"), ..place };
         let back = "job rollback --release system --ledger-namespace shops --to 0 --store /srv/tickets --helm-release shop";
         assert_eq!(in_a_folder.command("rollback --to 0"), back);

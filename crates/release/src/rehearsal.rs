@@ -17,7 +17,7 @@ use fairlead_migration::store::Lock;
 use fairlead_migration::ticket::KUBERNETES;
 
 use crate::args::RollbackArgs;
-use crate::executors::{Way, Work};
+use crate::executors::Work;
 use crate::halves::require_first_half;
 use crate::homeless::{commands, homeless};
 use crate::session::Session;
@@ -104,7 +104,7 @@ async fn lines(
 ) -> anyhow::Result<usize> {
     let Reopened { mark, ticket, plan, progress } = reopened;
     let executor = session.executor(mark, ticket).map_err(Failure::from)?;
-    let work = Work { plan, way: Way::Back, watch: &session.watch, patience: None };
+    let work = Work::back(plan, &session.watch);
     let world = executor.world(work, &Unlocked).await?;
     let Progress { begun, untouched, ended, .. } = progress;
     let mut drifted = 0;

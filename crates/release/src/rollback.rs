@@ -1,30 +1,27 @@
 //! `rollback`: takes back runs, the newest first, each from its own ticket; all of a run, or the part that is due before or after
 //! Helm applies the old manifests.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime};
 
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
-use fairlead_kube_client::objects::{Homeless, namespaces_back};
+use fairlead_kube_client::objects::{GONE_FOR_GOOD, Homeless, namespaces_back};
 use fairlead_migration::change::{Change, Target, Targets};
 use fairlead_migration::executor::{Outcome, Part, Run};
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::{Plan, PlanBuilder};
-use fairlead_migration::progress::{Asked, OnDrift, Phase, Progress};
+use fairlead_migration::progress::{Asked, OnDrift, Phase};
 use fairlead_migration::run::{RecordedRun, Reopened};
-use fairlead_migration::stage::{StageKind, UndoAt};
+use fairlead_migration::stage::UndoAt;
 use fairlead_migration::store::Purpose;
 use fairlead_migration::ticket::KUBERNETES;
-use tokio::time::sleep;
 
 use crate::args::RollbackArgs;
 use crate::between;
 use crate::exclusive::{Exclusive, Waiting};
-use crate::executors::{Way, Work};
+use crate::executors::Work;
 use crate::halves::{require_first_half, require_helm_back};
 use crate::helm::HelmRecords;
 use crate::homeless::{commands, drifted, homeless};
@@ -33,7 +30,7 @@ use crate::rehearsal::show;
 use crate::runs_to_undo::{Chosen, choose};
 use crate::session::Session;
 use crate::status::{require_known, require_text};
-use crate::wait::wait;
+use crate::wait::Waits;
 
 /// Takes back what the arguments ask for.
 pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<ExitStatus> {
@@ -64,7 +61,7 @@ pub async fn run(session: &Session<'_>, args: &RollbackArgs) -> anyhow::Result<E
             let go = async |exclusive: &Exclusive<'_>| {
                 // Again: Helm may have gone on while another run was waited for.
                 let helm = session.watch.guard_patiently(HelmRecords::of(session.cluster, place)).await?;
-                Rollback { session, args, exclusive, helm: &helm, last, waits_until: OnceCell::new() }.go().await
+                Rollback { session, args, exclusive, helm: &helm, last, waits: Waits::new(session, args, &helm) }.go().await
             };
             // A run that is not meant is not stopped half way: nobody would take it back.
             let is_at_another = |run: &RecordedRun| {
@@ -105,8 +102,7 @@ struct Rollback<'a> {
     helm: &'a HelmRecords,
     /// The run that was the last one before this rollback had the release for itself, where that one was asked for.
     last: Option<u64>,
-    /// All waiting of one rollback has one limit.
-    waits_until: OnceCell<Instant>,
+    waits: Waits<'a>,
 }
 
 /// What is known of the runs that were looked at, which are newer than those that follow.
@@ -174,32 +170,6 @@ impl Rollback<'_> {
     async fn forget(&self, missing: &[u64]) -> Result<(), Failure> {
         let mut journal = self.session.store.journal(self.exclusive.lock());
         Ok(self.session.watch.guard_patiently(journal.forget_missing(missing)).await?)
-    }
-
-    /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
-    async fn wait_before(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
-        let has_added = has_begun(plan, progress, &[StageKind::Expand, StageKind::Switch]);
-        if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
-            return Ok(());
-        }
-        let deadline = *self.waits_until.get_or_init(|| Instant::now() + self.args.wait_timeout);
-        wait(self.session, self.args, self.helm, deadline).await.map_err(|failure| self.with_next(failure))
-    }
-
-    /// What a switch has led to drains before anything goes through which it delivers, also where the run has failed and led it back itself.
-    async fn wait_for_drained(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
-        if self.args.undo_at == Some(UndoAt::PreRollback) || !has_begun(plan, progress, &[StageKind::Expand]) {
-            return Ok(());
-        }
-        let runs = self.session.runs().await?;
-        let now = SystemTime::now();
-        let Some(left) = runs.iter().filter_map(|run| run.progress.drains_for(now)).max() else { return Ok(()) };
-        tracing::info!(seconds = left, "what a Service has led to drains, before anything goes through which it delivers");
-        let passed = async {
-            sleep(Duration::from_secs(left)).await;
-            Ok::<_, Obstacle>(())
-        };
-        Ok(self.session.watch.guard(passed).await?)
     }
 
     /// Looks at all of them before the first is touched; what others have changed is told of all at once, because one answer is
@@ -298,7 +268,7 @@ impl Rollback<'_> {
             return Ok(None);
         }
         let stops = on_drift == OnDrift::Stop;
-        let work = Work { plan, way: Way::Back, watch, patience: None };
+        let work = Work::back(plan, watch);
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
         let working =
@@ -331,9 +301,10 @@ impl Rollback<'_> {
         let mut journal = session.store.journal(self.exclusive.lock());
         let Reopened { mark, ticket, plan, progress } = watch.guard_patiently(journal.reopen(&run.name)).await?;
         let executor = session.executor(&run.name, &ticket)?;
-        self.wait_before(&plan, &progress).await?;
-        self.wait_for_drained(&plan, &progress).await?;
-        let work = Work { plan: &plan, way: Way::Back, watch, patience: None };
+        self.waits.for_old_side(&plan, &progress).await.map_err(|failure| self.with_next(failure))?;
+        self.waits.for_drained(&plan, &progress).await?;
+        let without_gone = self.args.without_missing;
+        let work = Work { without_gone, ..Work::back(&plan, watch) };
         watch.guard_patiently(executor.require(work)).await?;
         let world = watch.guard_patiently(executor.world(work, self.exclusive.lock())).await?;
         let part = if self.args.undo_at == Some(UndoAt::PreRollback) { Part::BeforeHelm } else { Part::Rest };
@@ -376,10 +347,18 @@ impl Rollback<'_> {
 
     fn ended(&self, outcome: Outcome, plan: &Plan, mark: &str) -> Ended {
         let (has_drifted, is_dirty) = (matches!(outcome, Outcome::Drifted(_)), matches!(outcome, Outcome::Dirty { .. }));
+        let has_waited = |cause: &Obstacle| matches!(cause, Obstacle::Late { .. }) && chain(cause).ends_with(GONE_FOR_GOOD);
+        let is_in_vain = matches!(&outcome, Outcome::Interrupted(cause) if has_waited(cause));
         let mut ended = Ended::of(outcome, plan, mark);
         if is_dirty {
             let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
             ended.next = Some(self.session.place.or_by_hand(&next));
+        }
+        if is_in_vain {
+            let next = self.resume_of_helm().unwrap_or_else(|| self.again(""));
+            let without = RollbackArgs { without_missing: true, ..self.args.clone() };
+            let without = self.session.place.command(&without.written());
+            ended.next = Some(format!("bring it back, and then: {next}\nor without it: {without}"));
         }
         if has_drifted {
             let decided = self.again(" --on-drift keep");
@@ -420,10 +399,4 @@ impl Rollback<'_> {
     fn again(&self, more: &str) -> String {
         self.session.place.command(&format!("{}{more}", self.args.written()))
     }
-}
-
-/// Whether a change of such a stage may have been made.
-fn has_begun(plan: &Plan, progress: &Progress, kinds: &[StageKind]) -> bool {
-    let mut stages = plan.stages().iter().enumerate().filter(|(_, stage)| kinds.contains(&stage.kind));
-    stages.any(|(index, _)| plan.positions(index).any(|position| position < progress.begun))
 }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::helm::HelmRecords;
 use crate::known::Next;
+use crate::leads_nowhere::LeadsNowhere;
 use crate::left_over::LeftOver;
 use crate::place::Place;
 use crate::status_facts::Overview;
@@ -135,8 +136,22 @@ fn written(status: &Overview<'_>, output: Output) -> anyhow::Result<String> {
 }
 
 fn document(status: &Overview<'_>) -> Value {
-    let Overview { place, runs, missing, damages, endings, helm, state, is_armed, at_work, watches, stuck, left_over, next } =
-        status;
+    let Overview {
+        place,
+        runs,
+        missing,
+        damages,
+        endings,
+        helm,
+        state,
+        is_armed,
+        at_work,
+        watches,
+        stuck,
+        leads_nowhere,
+        left_over,
+        next,
+    } = status;
     let runs = runs.iter().map(|run| {
         let cause = run.progress.cause().map(|cause| redact::text(&cause.message));
         json!({"sequence": run.sequence, "ticket": run.name, "step": run.step, "phase": run.phase().as_str(),
@@ -158,5 +173,6 @@ fn document(status: &Overview<'_>) -> Value {
     json!({"apiVersion": "fairlead.dev/v1", "kind": "Status", "release": place.release, "namespace": place.namespace,
         "runs": runs.collect::<Vec<Value>>(), "missing": missing, "damages": damages, "outcomes": endings.collect::<Vec<Ending>>(), "helm": helm,
         "atWork": holder(at_work), "watches": holder(watches), "stuckJobs": stuck.collect::<Vec<Value>>(),
+        "leadsNowhere": leads_nowhere.iter().map(LeadsNowhere::document).collect::<Vec<Value>>(),
         "leftOver": left_over.iter().map(LeftOver::document).collect::<Vec<Value>>(), "next": next.collect::<Vec<Value>>()})
 }

@@ -11,6 +11,7 @@ use fairlead_migration::store::{Holder, Scope, Store};
 
 use crate::helm::{HelmRecords, HelmState};
 use crate::known::{Hooks, Known, Next};
+use crate::leads_nowhere::{LeadsNowhere, leads_nowhere};
 use crate::left_over::{LeftOver, left_over};
 use crate::next::{next, to_finish, to_watch};
 use crate::place::Place;
@@ -34,6 +35,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) watches: Option<Holder>,
     /// Jobs that do not run.
     pub(crate) stuck: Vec<Stuck>,
+    /// Services that lead to a new side which is not there.
+    pub(crate) leads_nowhere: Vec<LeadsNowhere>,
     /// What is left of the old side.
     pub(crate) left_over: Vec<LeftOver>,
     pub(crate) next: Vec<Next>,
@@ -68,6 +71,7 @@ impl<'a> Overview<'a> {
         let is_told = |job: &Stuck| endings.iter().any(|ending| !job.began.is_empty() && ending.time >= job.began);
         stuck.retain(|job| !job.has_failed || !is_told(job));
         let hooks = hooks(&endings, &stuck);
+        let leads_nowhere = leads_nowhere(cluster, store, &runs).await?;
         let left_over = left_over(cluster, store, &runs).await?;
         let under_way = under_way::sign_of_life(&helm, &working, at_work.as_ref(), SystemTime::now());
         let next = next(&Known {
@@ -82,7 +86,22 @@ impl<'a> Overview<'a> {
             told: &told,
             place,
         });
-        Ok(Self { place, runs, missing, damages, endings, helm, state, is_armed, at_work, watches, stuck, left_over, next })
+        Ok(Self {
+            place,
+            runs,
+            missing,
+            damages,
+            endings,
+            helm,
+            state,
+            is_armed,
+            at_work,
+            watches,
+            stuck,
+            leads_nowhere,
+            left_over,
+            next,
+        })
     }
 
     /// Whether neither we nor Helm have heard of it.

@@ -23,6 +23,9 @@ const ENDINGS_SHOWN: usize = 5;
 /// Stands for a blank at which no line is broken.
 const KEPT: &str = "\u{a0}";
 
+/// Stands for a hyphen at which no line is broken.
+const JOINED: &str = "\u{2011}";
+
 /// What stands below a line belongs to it.
 const INDENT: &str = "   ";
 
@@ -35,6 +38,7 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
         endings,
         helm,
         stuck,
+        leads_nowhere,
         left_over,
         is_armed,
         next,
@@ -77,6 +81,12 @@ pub(crate) fn text(status: &Overview<'_>) -> String {
     }
     for stuck in stuck {
         out.push_str(&wrapped(&format!("  {}: {}", stuck.job, redact::text(&stuck.why))));
+    }
+    if !leads_nowhere.is_empty() {
+        out.push_str("\nREFUSED: whoever publishes through these Services is refused now, until they lead back or the new side is there:\n");
+    }
+    for nowhere in leads_nowhere {
+        out.push_str(&wrapped(&format!("  {}", nowhere.in_words())));
     }
     if !left_over.is_empty() {
         out.push_str("\nLeft of the old side:\n");
@@ -147,10 +157,11 @@ fn table(runs: &[RecordedRun], helm: &HelmRecords) -> String {
 fn wrapped(line: &str) -> String {
     let is_command = |position: usize| position % 2 == 1;
     let parts = line.split('`').enumerate();
+    let whole = |part: &str| part.replace(' ', KEPT).replace('-', JOINED);
     let kept: Vec<String> =
-        parts.map(|(position, part)| if is_command(position) { part.replace(' ', KEPT) } else { part.to_owned() }).collect();
+        parts.map(|(position, part)| if is_command(position) { whole(part) } else { part.to_owned() }).collect();
     let options = Options::new(WIDTH).subsequent_indent("      ").break_words(false);
-    textwrap::fill(&kept.join("`"), options).replace(KEPT, " ") + "\n"
+    textwrap::fill(&kept.join("`"), options).replace(KEPT, " ").replace(JOINED, "-") + "\n"
 }
 
 /// JSON has all of it.
@@ -205,6 +216,9 @@ mod tests {
         let command = "`helm rollback shop 1 -n shop --kubeconfig /home/somebody/of/the/shop/kubeconfig --no-hooks`";
         let text =
             wrapped(&format!("the manifests of revision 1 are not there: {command} brings them (without the flag, too)"));
+        assert!(text.contains(command) && text.lines().count() > 1, "{text}");
+        let command = "`kubectl -n kyma-system delete channel.messaging.knative.dev created-by-a-controller-x7k2p`";
+        let text = wrapped(&format!("it is there, and may be broken in front of the command and behind it: {command}"));
         assert!(text.contains(command) && text.lines().count() > 1, "{text}");
     }
 

@@ -26,7 +26,7 @@ use fairlead_migration::stage::{Stage, StageKind};
 use fairlead_migration::ticket::KUBERNETES;
 
 use crate::exclusive::{Exclusive, Waiting};
-use crate::executors::{Way, Work};
+use crate::executors::Work;
 use crate::helm::HelmRecords;
 use crate::place::Place;
 use crate::session::Session;
@@ -192,7 +192,7 @@ async fn end(
         return Ok(None);
     }
     let executor = session.executor(&run.name, &ticket)?;
-    let work = Work { plan: &plan, way: Way::Back, watch: &session.watch, patience: None };
+    let work = Work::back(&plan, &session.watch);
     let world = session.watch.guard_patiently(executor.world(work, exclusive.lock())).await?;
     let discovery = session.cluster.discover_for(&plan, &session.discovery).await?;
     let objects = Objects::new(session.cluster, discovery);

@@ -1,7 +1,8 @@
-//! Waits until the old side is there, before the new one goes: Helm without `--wait` does not.
+//! What a rollback waits for before the new side goes: until the old one is there, which Helm without `--wait` does not look at, and until
+//! what a Service has led to has drained.
 
-use std::cell::RefCell;
-use std::time::Instant;
+use std::cell::{OnceCell, RefCell};
+use std::time::{Duration, Instant, SystemTime};
 
 use fairlead_apis::object;
 use fairlead_apis::readiness::readiness;
@@ -11,12 +12,13 @@ use fairlead_kube_client::poll::{Look, Poll};
 use fairlead_migration::change::{Action, Change, Target, Targets};
 use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::plan::Plan;
-use fairlead_migration::progress::Phase;
-use fairlead_migration::stage::UndoAt;
+use fairlead_migration::progress::{Phase, Progress};
+use fairlead_migration::stage::{StageKind, UndoAt};
 use fairlead_observe::address::target;
 use fairlead_observe::kind::Kind;
 use fairlead_observe::source::Source;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::args::{Goal, RollbackArgs, WaitFor};
 use crate::helm::HelmRecords;
@@ -24,6 +26,53 @@ use crate::session::Session;
 
 /// The annotation by which Helm knows the objects of a release.
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+
+/// The waiting of one rollback.
+pub(crate) struct Waits<'a> {
+    session: &'a Session<'a>,
+    args: &'a RollbackArgs,
+    helm: &'a HelmRecords,
+    /// All of it has one limit.
+    until: OnceCell<Instant>,
+}
+
+impl<'a> Waits<'a> {
+    pub(crate) fn new(session: &'a Session<'a>, args: &'a RollbackArgs, helm: &'a HelmRecords) -> Self {
+        Self { session, args, helm, until: OnceCell::new() }
+    }
+
+    /// Before anything goes that a run has added: until the old side is there, with all that newer runs have brought back.
+    pub(crate) async fn for_old_side(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
+        let has_added = has_begun(plan, progress, &[StageKind::Expand, StageKind::Switch]);
+        if self.args.undo_at != Some(UndoAt::PostRollback) || !has_added {
+            return Ok(());
+        }
+        let deadline = *self.until.get_or_init(|| Instant::now() + self.args.wait_timeout);
+        wait(self.session, self.args, self.helm, deadline).await
+    }
+
+    /// What a switch has led to drains before anything goes through which it delivers, also where the run has failed and led it back itself.
+    pub(crate) async fn for_drained(&self, plan: &Plan, progress: &Progress) -> Result<(), Failure> {
+        if self.args.undo_at == Some(UndoAt::PreRollback) || !has_begun(plan, progress, &[StageKind::Expand]) {
+            return Ok(());
+        }
+        let runs = self.session.runs().await?;
+        let now = SystemTime::now();
+        let Some(left) = runs.iter().filter_map(|run| run.progress.drains_for(now)).max() else { return Ok(()) };
+        tracing::info!(seconds = left, "what a Service has led to drains, before anything goes through which it delivers");
+        let passed = async {
+            sleep(Duration::from_secs(left)).await;
+            Ok::<_, Obstacle>(())
+        };
+        Ok(self.session.watch.guard(passed).await?)
+    }
+}
+
+/// Whether a change of such a stage may have been made.
+fn has_begun(plan: &Plan, progress: &Progress, kinds: &[StageKind]) -> bool {
+    let mut stages = plan.stages().iter().enumerate().filter(|(_, stage)| kinds.contains(&stage.kind));
+    stages.any(|(index, _)| plan.positions(index).any(|position| position < progress.begun))
+}
 
 /// What is waited for.
 #[derive(Default)]
@@ -38,12 +87,7 @@ struct Awaited {
 }
 
 /// Waits as the arguments say, until `deadline`.
-pub(crate) async fn wait(
-    session: &Session<'_>,
-    args: &RollbackArgs,
-    helm: &HelmRecords,
-    deadline: Instant,
-) -> Result<(), Failure> {
+async fn wait(session: &Session<'_>, args: &RollbackArgs, helm: &HelmRecords, deadline: Instant) -> Result<(), Failure> {
     let mut awaited = Awaited { workloads: args.wait_for.contains(&WaitFor::Workloads), ..Awaited::default() };
     if args.wait_for.contains(&WaitFor::Restored) {
         awaited.add_restored(session, &args.goal, helm).await?;

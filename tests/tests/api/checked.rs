@@ -115,3 +115,24 @@ fn each_job_of_the_upgrade_is_asked_for_its_plan() {
         person.paste("kubectl fairlead check plain -n default --upgrade no-such-file 2>&1", kubeconfig).expect(2).stdout;
     assert!(missing.contains("error FL042"), "{missing}");
 }
+
+/// The name of a Service means nothing on a workstation, and the job will know it.
+#[test]
+fn a_source_that_only_the_cluster_reaches_blocks_no_upgrade() {
+    let (cluster, person) = (lease(), Person::new());
+    let chart = root().join("charts/fairlead").display().to_string();
+    let source = "configuration.drain.sources[0].name=bus,configuration.drain.sources[0].natsStreaming.url=http://nats.natss.svc:8222";
+    let jobs = "drainWaiter.enabled=true,triggerReplicator.enabled=false";
+    let rendered = format!("helm template plain {chart} -n default --set {jobs} --set {source}");
+    let check = "kubectl fairlead check plain -n default --without-helm --upgrade -";
+    let said = person.paste(&format!("{rendered} | {check} 2>&1"), Some(cluster.kubeconfig().as_ref())).expect(0).stdout;
+    for words in [
+        "?   plan: drain-waiter: not every source of the drain can be reached from here.",
+        "    DW101 Source bus: ",
+        "    To look from there now: printf %s '{",
+        "\"url\":\"http://nats.natss.svc:8222\"",
+        "run drain-waiter-check --rm -i --restart=Never --image=",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+}

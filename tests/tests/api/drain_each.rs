@@ -1,9 +1,12 @@
 //! `drain-waiter` redirects a Service for each object of a kind, and has Helm leave it there.
 
 use std::path::Path;
+use std::process::Command;
 
 use fairlead_tests::cluster::{Cluster, Lease, lease};
 use fairlead_tests::program::{Ended, becomes, job, run, tool};
+use fairlead_tests::watched::Watched;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -43,6 +46,10 @@ impl Scene {
     }
 
     fn run(&self, args: &[&str], intake: &Value) -> Ended {
+        run(&mut self.command(args, intake), "")
+    }
+
+    fn command(&self, args: &[&str], intake: &Value) -> Command {
         let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "drain": {"intake": intake}});
         let file = self.folder.path().join("fairlead.json");
         std::fs::write(&file, document.to_string()).expect("written");
@@ -52,7 +59,7 @@ impl Scene {
         if !args.contains(&"--from") {
             command.args(["--ledger-namespace", "default", "--kubeconfig", self.cluster.kubeconfig()]);
         }
-        run(&mut command, "")
+        command
     }
 
     /// Where the Service leads, and what Helm is told of it.
@@ -206,5 +213,27 @@ fn an_object_that_is_made_while_the_job_waits_is_no_part_of_the_proof() {
     let said = "Service default/shop-events is new since the run began, and is open: run again";
     assert!(ended.status == Some(4) && ended.stderr.contains(said), "{ended:?}");
     assert_eq!(scene.cluster.get("service", "default", "mail-events")["spec"]["selector"]["app"], "old");
+    scene.cluster.kubectl(&["delete", "applications.applicationconnector.kyma-project.io", "mail", "shop"]).expect(0);
+}
+
+/// The plan of the first process knows nothing of it, and nobody has opened it.
+#[test]
+fn a_run_that_goes_on_says_that_an_object_is_new() {
+    let scene = Scene::new();
+    let application = |name: &str| json!({"apiVersion": "applicationconnector.kyma-project.io/v1alpha1", "kind": "Application", "metadata": {"name": name}, "spec": {}});
+    scene.cluster.apply(&json!([application("mail"), service("mail-events")]));
+    let redirect = json!({"redirect": {"namespace": "default", "name": "{each}-events", "selector": {"app": "new"}, "mayBeAbsent": true}});
+    let intake = json!([of_application(&redirect)]);
+    let waiting = Watched::start_until(&mut scene.command(&["apply", "--grace-period", "1m"], &intake), "waiting");
+    waiting.signal(Signal::TERM);
+    assert_eq!(waiting.finish().0, Some(75));
+    scene.cluster.apply(&json!([application("shop"), service("shop-events")]));
+    let ended = scene.run(&["apply"], &intake).expect(4).stderr;
+    let said = "error DW122: Service default/shop-events is new since the run began, and is open: run again, with `drain-waiter apply ";
+    assert!(ended.contains(said), "{ended}");
+    let leads = |name: &str| scene.cluster.get("service", "default", name)["spec"]["selector"]["app"].clone();
+    assert_eq!([leads("mail-events"), leads("shop-events")], ["old", "old"]);
+    scene.run(&["apply"], &intake).expect(0);
+    assert_eq!([leads("mail-events"), leads("shop-events")], ["new", "new"]);
     scene.cluster.kubectl(&["delete", "applications.applicationconnector.kyma-project.io", "mail", "shop"]).expect(0);
 }

@@ -260,7 +260,10 @@ fn the_plan_says_what_passes_on_the_way_back_whose_a_service_is_and_why_a_pod_is
     let switch = &plan["stages"][0];
     assert_eq!(switch["undoWaits"], json!([{"duration": {"seconds": 15}}]), "{plan}");
     assert_eq!(switch["undoneWaits"], json!([{"duration": {"seconds": 40}}]), "{plan}");
+    let local = json!({"spec": {"internalTrafficPolicy": "Local"}}).to_string();
+    scene.cluster.kubectl(&["patch", "service", "front", "-n", "default", "--type=merge", "-p", &local]).expect(0);
     let text = scene.run(&["plan"]).expect(0).stdout;
+    assert!(text.contains("warning DW218 Service default/front: its internalTrafficPolicy is Local"), "{text}");
     assert!(text.contains("warning DW216 Service default/front: release bus in namespace kyma applies it"), "{text}");
 
     let waiting = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}],
@@ -271,4 +274,130 @@ fn the_plan_says_what_passes_on_the_way_back_whose_a_service_is_and_why_a_pod_is
     let text = scene.run(&["plan"]).expect(0).stdout;
     let said = "DW109 Service default/front: no pod with app=new is ready; pod new waits: ErrImagePull";
     assert!(text.contains(said), "{text}");
+}
+
+/// With one more label a selector means no pod, so that the restored Service would lead nowhere.
+#[test]
+fn a_selector_that_somebody_has_added_to_is_not_taken_back_in_part() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.run(&["apply"]).expect(0);
+    let add = |more: Value| {
+        let patch = json!({"spec": {"selector": more}}).to_string();
+        scene.cluster.kubectl(&["patch", "service", "front", "-n", "default", "--type=merge", "-p", &patch]).expect(0);
+    };
+    let selector = || scene.cluster.get("service", "default", "front")["spec"]["selector"].clone();
+    let both = json!({"app": "new", "tier": "x"});
+    add(json!({"tier": "x"}));
+    let refused = scene.run(&["rollback", "--last"]).expect(6);
+    let said = "Service default/front: somebody else has added spec.selector.tier since, and a selector counts as a whole";
+    assert!(refused.output().contains(said), "{}", refused.output());
+    assert_eq!((selector(), scene.replicas()), (both.clone(), json!(0)));
+
+    scene.run(&["rollback", "--last", "--on-drift", "keep"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (both, json!(1)));
+
+    add(json!({"app": "old", "tier": null}));
+    scene.run(&["apply"]).expect(0);
+    add(json!({"tier": "x"}));
+    scene.run(&["rollback", "--last", "--on-drift", "overwrite"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (json!({"app": "old"}), json!(1)));
+
+    // Who has written all of it has ended the redirect.
+    scene.run(&["apply"]).expect(0);
+    add(json!({"app": "third"}));
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!((selector(), scene.replicas()), (json!({"app": "third"}), json!(1)));
+}
+
+#[test]
+fn a_new_side_that_is_gone_is_said_to_refuse_publishers() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.run(&["apply"]).expect(0);
+    let status = |form: &str| {
+        let mut status = job("drain-waiter");
+        status.args(["status", "-o", form, "--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()]);
+        run(&mut status, "").expect(0)
+    };
+    assert!(!status("text").stdout.contains("REFUSED"), "the new side is there");
+    scene.cluster.kubectl(&["delete", "pod", "new", "-n", "default", "--force"]).expect(0);
+    let said = status("text").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "REFUSED: whoever publishes through these Services is refused now, until they lead back or the new side is there: \
+                    Service default/front leads to pods with app=new, and none of them is ready";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(status("json").json()["leadsNowhere"][0]["target"]["name"], "front");
+    scene.run(&["rollback", "--last"]).expect(0);
+    assert_eq!(status("json").json()["leadsNowhere"], json!([]));
+}
+
+/// Nobody else has the configuration of a run.
+#[test]
+fn a_run_that_is_refused_says_how_to_look_again_with_its_configuration() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    scene.cluster.kubectl(&["delete", "pod", "new", "-n", "default", "--force"]).expect(0);
+    let refused = scene.run(&["apply"]).expect(4);
+    let file = scene.folder.path().join("fairlead.json").display().to_string();
+    let plan = format!(
+        "Next: drain-waiter plan --release fairlead --ledger-namespace default --config {file} --grace-period 1s --interval 100ms --kubeconfig {}",
+        scene.cluster.kubeconfig()
+    );
+    assert!(refused.output().contains(&plan), "{plan}\n{}", refused.output());
+    let of_helm = scene.run(&["apply", "--helm-revision", "3", "--helm-release", "shop"]).expect(4);
+    let hooks = "Next: helm get hooks shop --revision 3 -n default";
+    assert!(of_helm.output().contains(hooks) && of_helm.output().contains("--upgrade -"), "{}", of_helm.output());
+}
+
+#[test]
+fn an_old_side_that_is_gone_for_good_is_not_waited_for_in_vain() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    scene.configure(&json!({}), &json!({}));
+    let available = json!({"status": {"conditions": [{"type": "Available", "status": "True"}]}});
+    let patch = [
+        "patch",
+        "deployment",
+        "old",
+        "-n",
+        "default",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &available.to_string(),
+    ];
+    scene.cluster.kubectl(&patch).expect(0);
+    scene.run(&["apply"]).expect(0);
+    scene.cluster.kubectl(&["delete", "deployment", "old", "-n", "default"]).expect(0);
+    let ended = scene.run(&["rollback", "--last"]).expect(75).output();
+    let said = "waited in vain to wait for Deployment default/old to have condition Available: it is gone, and nobody makes it again";
+    assert!(ended.contains(said) && ended.contains("--last --without-missing"), "{ended}");
+    assert_eq!(scene.leads_to(), "new");
+    scene.run(&["rollback", "--last", "--without-missing"]).expect(0);
+    assert_eq!(scene.leads_to(), "old");
+}
+
+/// Each is led back when the later step fails, and publishers still have connections to the new side.
+#[test]
+fn a_switch_that_a_later_step_has_led_back_drains_before_what_was_added_goes() {
+    let scene: Scene<Lease> = Scene::new(lease());
+    let purge = json!({"purge": {"kinds": [{"group": "eventing.kyma-project.io", "kind": "Subscription"}]}});
+    scene.configure(&json!({"newSideDrains": "20s"}), &purge);
+    scene.cluster.apply(&json!({"apiVersion": "eventing.kyma-project.io/v1alpha1", "kind": "Subscription",
+        "metadata": {"namespace": "default", "name": "created"},
+        "spec": {"source_id": "shop", "event_type": "created", "event_type_version": "v1", "endpoint": "http://mail.default/"}}));
+    let replicator = |args: &[&str]| {
+        let mut command = job("trigger-replicator");
+        command.args(args).args(["--ledger-namespace", "default", "--kubeconfig", scene.cluster.kubeconfig()]);
+        command
+    };
+    run(&mut replicator(&["apply"]), "").expect(0);
+    scene.run(&["apply", "--helm-revision", "2"]).expect(0);
+    let later = ["apply", "--helm-revision", "2", "--ready-timeout", "0s", "--require-step", "review"];
+    run(&mut scene.command("legacy-purger", &later), "").expect(4);
+    assert_eq!(scene.leads_to(), "old");
+    let waits = "what a Service has led to drains, before anything goes through which it delivers";
+    let back = Watched::start_until(&mut replicator(&["rollback", "--to", "0"]), waits);
+    assert_eq!(scene.cluster.list("triggers.eventing.knative.dev").len(), 1);
+    assert_eq!(back.finish().0, Some(0));
+    assert!(scene.cluster.list("triggers.eventing.knative.dev").is_empty());
 }

@@ -100,6 +100,18 @@ fn another_configuration_makes_other_pods() {
     assert!(content.contains("url: http://b") && content.contains("kind: Configuration"), "{content}");
 }
 
+/// A Job is replaced by force, and the server with it.
+#[test]
+fn plain_jobs_do_not_bring_it() {
+    for helm in HELMS {
+        let said = template(helm, CHART, &["--set", &format!("{ON},mode=job")]).expect(1).stderr;
+        assert!(said.contains("with mode job the layer would be replaced by force") && said.contains("mode hook"), "{said}");
+        // Going back now needs no server.
+        let back = format!("{ON},mode=job,rollback.enabled=true,rollback.now={{--last}}");
+        template(helm, CHART, &["--set", &back]).expect(0);
+    }
+}
+
 #[test]
 fn values_that_cannot_be_meant_are_refused() {
     for helm in HELMS {

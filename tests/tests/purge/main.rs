@@ -10,6 +10,7 @@
 //! - `fence`: objects that are created while they are purged
 //! - `owners`: what purged objects own
 //! - `configuration`: other kinds
+//! - `left`: what stays of the old side
 //! - `consumers`: workloads that need what is purged
 //! - `generated`: a thousand objects of any form go and come back
 
@@ -19,6 +20,7 @@ mod consumers;
 mod fence;
 mod finalizers;
 mod generated;
+mod left;
 mod meanwhile;
 mod owners;
 mod refused;

@@ -6,7 +6,7 @@ crate::codes! {
     pub NOT_BEGUN = "DW001", Refused, "Something speaks against the drain",
         "Before the intake is closed, every source is opened and every object of the intake is looked at. Each refusal in the report names \
          one of them and the reason. Nothing was changed.",
-        "Fix what the report refuses, see with `drain-waiter plan` that nothing is refused any more, then run again.";
+        "Fix what the report refuses, and look again with the configuration of the run: the report ends with that command. Then run again.";
     pub NOT_EMPTY = "DW002", Refused, "The backlog is not empty",
         "`check` reads each source once. One of them has something left, or cannot say how much. Nothing was changed.",
         "Nothing, if `apply` is still to come: it closes the intake and waits. Otherwise see why the consumers of the source do not go on.";
@@ -86,6 +86,11 @@ crate::codes! {
          must come past. The server does not take it, or a reader would never get it. If the intake had been closed, it is open again.",
         "Do what the message says: allow the user to publish there, name a subject or topic that takes the message, or leave `sentinel` out. \
          Then run again.";
+    pub NEW_OBJECT = "DW122", Refused, "An object of the intake is new since the run began",
+        "Somebody has made it after the run had looked what there is to close, so the run has not closed it, and events may come in there. \
+         Nobody has opened anything. The intake is open again.",
+        "Run again as the message says: the next run closes the new object, too. To keep that from happening again, make no such objects \
+         during the upgrade.";
     pub NOTHING_PROVEN = "DW201", Done, "Nothing is proven, only time has passed",
         "The configuration names no source, so nobody has looked whether something is in flight. The job has waited for the grace period.",
         "Name a source in the section `drain`; --require-proof refuses to go on without one.";
@@ -148,4 +153,14 @@ crate::codes! {
          whether or not that is there. A chart without it takes the Service away.",
         "Take it out of that release before you upgrade or roll it back: `kubectl annotate service NAME helm.sh/resource-policy=keep`, then upgrade the \
          release to the same chart without the Service.";
+    pub HEADLESS = "DW217", Done, "A Service that is redirected is headless",
+        "A client of a headless Service asks the DNS for the addresses of pods, and connects to them. It may keep an address of the old side for \
+         as long as it likes; a connection to it ends with the pod.",
+        "See that the publishers look the name up again within seconds. Or name the workload behind the Service under `scale`: then it stops after \
+         the redirect, and who still has its address must look it up again.";
+    pub LOCAL = "DW218", Done, "A Service that is redirected leads only to pods of the same node",
+        "With the policy Local kube-proxy leads a connection only to ready pods on the node where it comes in. On a node without a pod of the new \
+         side it is refused or dropped from the redirect on.",
+        "Run a pod of the new side on every node that publishers send from, or set the policy to Cluster for the migration: \
+         `kubectl patch service NAME -p '{\"spec\":{\"internalTrafficPolicy\":\"Cluster\"}}'`.";
 }

@@ -121,7 +121,8 @@ crate::codes! {
     pub NOT_DRAINED_YET = "FL028", Interrupted, "The way back waits for something that has not come",
         "Before a part of a run is taken back, something must be so: an old component ready, a new one drained. The run's ticket says \
          what, and the message why it is not so. Nothing of that part was taken back.",
-        "Fix what the message names, then run the same rollback again: it goes on where it ended.";
+        "Fix what the message names, then run the same rollback again: it goes on where it ended. Where an object is gone for good, \
+         --without-missing goes on without it.";
     pub OTHER_EXECUTOR = "FL029", Refused, "This binary cannot carry out that run",
         "The run changed something that this binary has no executor for, tables of a database say. Its ticket is whole. Nothing was changed.",
         "Run the same command with the image or the binary that the message names.";

@@ -16,25 +16,61 @@ use super::Objects;
 use super::settle::condition_of;
 use crate::poll::{Look, Poll};
 
+/// Why an undo waits in vain for an object that is not there; the end of the message.
+pub const GONE_FOR_GOOD: &str = "it is gone, and nobody makes it again";
+
+/// How long an object may be gone before nobody takes it to come back: one that is replaced is gone for a moment.
+const GONE: Duration = Duration::from_secs(5);
+
+/// Why it is not so.
+enum Why {
+    NotYet(String),
+    /// The object that should have the condition is not there.
+    Gone,
+}
+
 impl Objects<'_> {
     pub(super) async fn wait_before_undo(&self, wait: &UndoWait, stop: &dyn Fn() -> Option<Stop>) -> Result<(), Obstacle> {
         let (began, (what, timeout), has_told) = (Instant::now(), described(wait), Cell::new(false));
+        let late = |operation: String, why: String| Obstacle::Late { operation, source: why.into() };
+        let gone_since: Cell<Option<Instant>> = Cell::new(None);
         let look = async || {
-            let Err(why) = self.look_for(wait, began).await? else { return Ok(Look::Done(())) };
+            let why = match self.look_for(wait, began).await? {
+                Ok(()) => return Ok(Look::Done(Ok(()))),
+                Err(Why::NotYet(why)) => {
+                    gone_since.set(None);
+                    why
+                }
+                Err(Why::Gone) => {
+                    let since = gone_since.get().unwrap_or_else(Instant::now);
+                    gone_since.set(Some(since));
+                    if since.elapsed() >= GONE {
+                        return Ok(Look::Done(Err(GONE_FOR_GOOD.to_owned())));
+                    }
+                    "it is gone".to_owned()
+                }
+            };
             if !has_told.replace(true) {
                 tracing::info!(why, "on the way back, waiting for {what}");
             }
             Ok(Look::NotYet(why))
         };
-        let waited = Poll::of(timeout).telling(&what).until_told(stop).wait(look).await?;
-        waited.map_err(|why| Obstacle::Late { operation: format!("wait for {what} within {timeout:?}"), source: why.into() })
+        match Poll::of(timeout).telling(&what).until_told(stop).wait(look).await? {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) if self.without_gone => {
+                tracing::warn!(why, "on the way back, not waiting for {what}");
+                Ok(())
+            }
+            Ok(Err(why)) => Err(late(format!("wait for {what}"), why)),
+            Err(why) => Err(late(format!("wait for {what} within {timeout:?}"), why)),
+        }
     }
 
     /// Whether it is so, or why not.
-    async fn look_for(&self, wait: &UndoWait, began: Instant) -> Result<Result<(), String>, Obstacle> {
-        Ok(match wait {
+    async fn look_for(&self, wait: &UndoWait, began: Instant) -> Result<Result<(), Why>, Obstacle> {
+        let so = match wait {
             UndoWait::Condition { target, condition, .. } => {
-                let live = self.get(target).await?.unwrap_or_default();
+                let Some(live) = self.get(target).await? else { return Ok(Err(Why::Gone)) };
                 condition_now(&live, condition)
             }
             UndoWait::Answer { url, status, .. } => self.answer(url, *status).await,
@@ -42,7 +78,8 @@ impl Objects<'_> {
                 let is_over = began.elapsed() >= Duration::from_secs(*seconds);
                 if is_over { Ok(()) } else { Err("the time is not over".to_owned()) }
             }
-        })
+        };
+        Ok(so.map_err(Why::NotYet))
     }
 
     async fn answer(&self, url: &str, status: u16) -> Result<(), String> {

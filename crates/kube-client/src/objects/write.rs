@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::image::{Part, is_marked, managers_of, patches, restored_managers, uid, writable};
 use super::owners::has_same_owners;
-use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, may_have_ended, returns_managers};
+use super::{Objects, Subject, TICKET_ANNOTATION, is_conflict, may_have_ended, returns_managers, whole};
 use crate::cluster::FIELD_MANAGER;
 use crate::request::Error;
 
@@ -80,7 +80,11 @@ impl Objects<'_> {
                 let stops = Task { on_drift: OnDrift::Stop, ..*task };
                 let is_theirs = |patch| wanted(subject, patch, [before, after], &as_owned, &stops).is_err();
                 if parts.iter().any(|(_, patch)| is_theirs(patch)) {
-                    return Ok(());
+                    match (whole::added(task, before, after, &live), task.on_drift) {
+                        (None, _) | (_, OnDrift::Merge) => return Ok(()),
+                        (Some(what), OnDrift::Stop | OnDrift::Keep) => return Err(subject.drift(&what)),
+                        (Some(_), OnDrift::Overwrite) => {}
+                    }
                 }
             }
             for (part, patch) in &parts {
@@ -225,6 +229,8 @@ fn wanted(
     live: &Value,
     task: &Task<'_>,
 ) -> Result<Option<Value>, Obstacle> {
+    let completed = whole::with_removals(patch, task, after, live);
+    let patch = completed.as_ref();
     if fields::holds(patch, live) {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! Clients that are slow, too many, or gone, and targets that stand still.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use fairlead_tests::program::becomes;
@@ -63,6 +64,19 @@ fn a_client_that_goes_away_holds_nothing() {
     assert!(becomes(|| layer.counts("fairlead_layer_in_flight 0")), "{}", layer.log());
     sink.set(Manner::Status(202));
     layer.publish("shop").expect(200);
+}
+
+/// It has closed its own side, and still reads.
+#[test]
+fn a_client_that_has_nothing_more_to_send_gets_its_answer() {
+    let sink = Sink::start(Manner::Hold);
+    let layer = Layer::to(&sink.url(), &[]);
+    let mut client = layer.connect();
+    begin(&mut client, "/shop/v1/events", &[], EVENT.as_bytes());
+    client.shutdown(Shutdown::Write).expect("it is open");
+    assert!(becomes(|| sink.received().len() == 1), "{}", layer.log());
+    sink.set(Manner::Status(202));
+    read(client).expect(200);
 }
 
 #[test]
