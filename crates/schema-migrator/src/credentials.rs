@@ -52,7 +52,7 @@ impl Credentials<'_> {
                 let [api_version, kind] = ["v1", "Secret"].map(str::to_owned);
                 let namespace = namespace.as_deref().unwrap_or(self.namespace);
                 let target = Target { api_version, kind, namespace: Some(namespace.to_owned()), name: name.clone() };
-                let found = Objects::new(cluster, &Discovery::default()).get(&target).await;
+                let found = Objects::new(cluster, Discovery::default()).get(&target).await;
                 let found = found.map_err(|error| Failure::caused(&codes::NO_CREDENTIALS, secret.to_string(), error))?;
                 let found = found.ok_or_else(|| missing(&format!("there is no such Secret in namespace {namespace}")))?;
                 let value = found["data"][key].as_str().ok_or_else(|| missing("the Secret has no such key"))?;

@@ -22,6 +22,7 @@ pub(crate) async fn open(address: &Address, credentials: Credentials<'_>) -> Res
 }
 
 /// An error of a database, with its code.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 pub(crate) fn failure(error: Error) -> Failure {
     let code: &'static Code = match &error {
         Error::Unreachable { .. } => &codes::UNREACHABLE,

@@ -33,7 +33,7 @@ use crate::{mariadb, postgresql};
 pub(crate) const SQL: &str = "sql";
 
 /// How long a statement is tried that somebody's lock is in the way of; as long going back as it takes a person to come.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 const LOCK_PATIENCE_BACK: Duration = Duration::from_mins(10);
 
 /// Pauses between those tries: the first, and the longest.
@@ -227,7 +227,11 @@ impl Catalog<'_> {
                 is_polled = false;
             }
             let time = if is_polled { POLL } else { pause };
-            self.watch.guard_patiently(async { Ok::<(), Obstacle>(tokio::time::sleep(time).await) }).await?;
+            let pausing = async {
+                tokio::time::sleep(time).await;
+                Ok::<(), Obstacle>(())
+            };
+            self.watch.guard_patiently(pausing).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }

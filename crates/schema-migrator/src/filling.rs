@@ -184,8 +184,8 @@ impl Filling<'_> {
             return Err(Cut::Fenced);
         }
         let done = match &self.rows.backfill.value {
-            Value::Sql(expression) => self.from_expression(session, expression, after.as_ref(), &to).await?,
-            Value::IlpPacket(_) => self.from_packets(session, after.as_ref(), &to).await?,
+            Value::Sql(expression) => self.compute(session, expression, after.as_ref(), &to).await?,
+            Value::IlpPacket(_) => self.decode(session, after.as_ref(), &to).await?,
         };
         let engine = self.rows.engine();
         let now = if engine == Engine::PostgreSql { "clock_timestamp()" } else { "now(6)" };
@@ -211,13 +211,7 @@ impl Filling<'_> {
         Ok(())
     }
 
-    async fn from_expression(
-        &self,
-        session: &mut Session,
-        expression: &str,
-        after: Option<&Key>,
-        to: &Key,
-    ) -> Result<Batch, Error> {
+    async fn compute(&self, session: &mut Session, expression: &str, after: Option<&Key>, to: &Key) -> Result<Batch, Error> {
         let engine = self.rows.engine();
         let expression = match &self.rows.backfill.on_missing {
             OnMissing::Literal(text) => format!("coalesce(({expression}), {})", literal(engine, text)),
@@ -235,7 +229,7 @@ impl Filling<'_> {
         Ok(batch)
     }
 
-    async fn from_packets(&self, session: &mut Session, after: Option<&Key>, to: &Key) -> Result<Batch, Error> {
+    async fn decode(&self, session: &mut Session, after: Option<&Key>, to: &Key) -> Result<Batch, Error> {
         let Value::IlpPacket(packet) = &self.rows.backfill.value else { return Ok(Batch::default()) };
         let query = self.rows.packets(after, to).unwrap_or_default();
         let (mut values, mut quarantine, mut batch) = (Vec::new(), Vec::new(), Batch::default());
@@ -251,10 +245,9 @@ impl Filling<'_> {
                     batch.mismatched += 1;
                     quarantine.push((key, format!("the column holds {present}, the packet {found}")));
                 }
-                (Some(_), _, _) => {}
+                (Some(_), _, _) | (None, Err(_), OnMissing::Leave) => {}
                 (None, Ok(found), _) => values.push((key, found)),
                 (None, Err(_), OnMissing::Literal(text)) => values.push((key, text.clone())),
-                (None, Err(_), OnMissing::Leave) => {}
                 (None, Err(reason), OnMissing::Quarantine) => {
                     batch.missing += 1;
                     quarantine.push((key, reason));

@@ -64,10 +64,10 @@ pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
                 }
                 match (undo, irreversible) {
                     (None, false) => {
-                        say("write `undo`, or `irreversible: true` to say that nothing takes it back".to_owned())
+                        say("write `undo`, or `irreversible: true` to say that nothing takes it back".to_owned());
                     }
                     (Some(_), true) => {
-                        say("it has an undo and says that nothing takes it back; keep one of the two".to_owned())
+                        say("it has an undo and says that nothing takes it back; keep one of the two".to_owned());
                     }
                     _ => {}
                 }

@@ -201,7 +201,7 @@ pub(crate) fn foreign_key(
     constraint: &str,
     columns: &[String],
     references: &Table,
-    referenced: &[String],
+    parent_columns: &[String],
 ) -> Primitive {
     let of = format!(
         "from information_schema.key_column_usage where table_schema = database() and table_name = {} and constraint_name = {} \
@@ -210,7 +210,7 @@ pub(crate) fn foreign_key(
         text(constraint)
     );
     let there = format!("select 1 {of}");
-    let pairs = columns.iter().zip(referenced);
+    let pairs = columns.iter().zip(parent_columns);
     let joined =
         pairs.map(|(child, parent)| format!("p.{} = c.{}", id(parent), id(child))).collect::<Vec<_>>().join(" and ");
     let set = columns.iter().map(|column| format!("c.{} is not null", id(column))).collect::<Vec<_>>().join(" and ");
@@ -221,7 +221,7 @@ pub(crate) fn foreign_key(
         id(&columns[0]),
         qualified(table),
         qualified(references),
-        id(&referenced[0])
+        id(&parent_columns[0])
     );
     let table_name = qualified(table);
     Primitive {
@@ -229,7 +229,7 @@ pub(crate) fn foreign_key(
             "select concat('(', group_concat(column_name order by ordinal_position separator ', '), ') -> ', max(referenced_table_name), ' (', \
              group_concat(referenced_column_name order by ordinal_position separator ', '), ')') {of} having count(*) > 0"
         ),
-        is: format!("({}) -> {} ({})", columns.join(", "), references.name, referenced.join(", ")),
+        is: format!("({}) -> {} ({})", columns.join(", "), references.name, parent_columns.join(", ")),
         up: vec![
             Statement::new(
                 format!(
@@ -237,7 +237,7 @@ pub(crate) fn foreign_key(
                     id(constraint),
                     names(ENGINE, columns),
                     qualified(references),
-                    names(ENGINE, referenced)
+                    names(ENGINE, parent_columns)
                 ),
                 exists(&there),
             )

@@ -92,7 +92,7 @@ impl Migration {
         }
         // serde_json sorts the keys of values, so equal ones have equal texts.
         let digest = Sha256::digest(document["spec"].to_string());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         Ok(Self { name, specification: spec, checksum: format!("sha256:{hex}") })
     }
 }

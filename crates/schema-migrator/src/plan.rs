@@ -161,7 +161,7 @@ impl Making<'_> {
             }
             let draft = match (&draft.before, answer) {
                 // What the migration itself makes first is not there yet.
-                (Some(_), None) | (None, None) => draft.clone(),
+                (Some(_) | None, None) => draft.clone(),
                 (Some(_), Some(answer)) => Draft { before: Some(answer), ..draft.clone() },
                 (None, Some(answer)) => {
                     let wanted = draft.after.as_deref().unwrap_or("nothing");

@@ -208,7 +208,7 @@ pub(crate) fn foreign_key(
     constraint: &str,
     columns: &[String],
     references: &Table,
-    referenced: &[String],
+    parent_columns: &[String],
 ) -> Primitive {
     let (qualified, parent) = (qualified(table, schema), qualified(references, schema));
     let of =
@@ -227,14 +227,14 @@ pub(crate) fn foreign_key(
     );
     Primitive {
         read,
-        is: format!("({}) -> {} ({})", columns.join(", "), references.name, referenced.join(", ")),
+        is: format!("({}) -> {} ({})", columns.join(", "), references.name, parent_columns.join(", ")),
         up: vec![
             Statement::new(
                 format!(
                     "alter table {qualified} add constraint {} foreign key ({}) references {parent} ({}) not valid",
                     id(constraint),
                     names(ENGINE, columns),
-                    names(ENGINE, referenced)
+                    names(ENGINE, parent_columns)
                 ),
                 exists(&format!("select {of}")),
             ),

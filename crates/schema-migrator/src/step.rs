@@ -1,6 +1,7 @@
 //! The step: what this job brings to what all jobs do.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -140,7 +141,8 @@ fn said(target: &str, progress: &Progress) -> String {
     let mut text = format!("{target}: {changed} rows filled");
     for (count, what) in [(missing, "without a value"), (mismatched, "with another value")] {
         if *count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {count} {what}");
         }
     }
     match next {

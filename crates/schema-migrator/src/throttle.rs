@@ -49,10 +49,12 @@ impl Throttled {
 
 async fn why(session: &mut Session, throttle: &Throttle) -> Result<Option<String>, Error> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "nobody allows so much that it would matter")]
+    let limit = |most: u64| most as f64;
     if let (Some(most), Engine::PostgreSql) = (throttle.max_lag_millis, session.engine) {
         let query = "select coalesce(max(extract(epoch from replay_lag) * 1000), 0)::bigint from pg_stat_replication";
         let lag = number(session.text(query).await?);
-        if lag > most as f64 {
+        if lag > limit(most) {
             return Ok(Some(format!("a replica lies {lag} ms behind, maxLagMillis is {most}")));
         }
     }
@@ -64,7 +66,7 @@ async fn why(session: &mut Session, throttle: &Throttle) -> Result<Option<String
             }
         };
         let load = number(session.text(query).await?);
-        if load > most as f64 {
+        if load > limit(most) {
             return Ok(Some(format!("{load} sessions are at work, maxLoad is {most}")));
         }
     }

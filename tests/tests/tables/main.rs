@@ -7,6 +7,8 @@
 //! - `killed`: the job is killed at every line of its log
 //! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
 
+#![expect(clippy::print_stdout, reason = "`make soak` shows figures")]
+
 mod killed;
 mod refused;
 mod rows;

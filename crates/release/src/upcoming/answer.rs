@@ -152,13 +152,13 @@ mod tests {
         Job { order: (false, 0, 0), name: name.to_owned(), image, flags: Vec::new(), variables: Vec::new(), configuration }
     }
 
-    fn output(status: i32, stdout: &Value, stderr: &str) -> std::io::Result<Output> {
+    fn output(status: i32, stdout: &Value, stderr: &str) -> Output {
         let [stdout, stderr] = [stdout.to_string(), stderr.to_owned()].map(String::into_bytes);
-        Ok(Output { status: ExitStatus::from_raw(status << 8), stdout, stderr })
+        Output { status: ExitStatus::from_raw(status << 8), stdout, stderr }
     }
 
     fn judged(name: &str, status: i32, stdout: &Value, stderr: &str, earlier: Option<&str>) -> Foreseen {
-        judge(&job_of(name), output(status, stdout, stderr), earlier, Some(PLACE))
+        judge(&job_of(name), Ok(output(status, stdout, stderr)), earlier, Some(PLACE))
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
              drain-waiter-check --rm -i --restart=Never --image=registry/it:1 -- check --config -"
         );
         assert!(said.contains("DW101 Source bus: no") && said.ends_with(&command), "{said}");
-        let within = judge(&job_of("drain-waiter"), output(0, &far, ""), None, None);
+        let within = judge(&job_of("drain-waiter"), Ok(output(0, &far, "")), None, None);
         assert!(matches!(within, Foreseen::Blocked(why) if why.contains("DW101 Source bus: no")));
         let both = judged("drain-waiter", 0, &blocked(&[refusal("DW101", "bus"), refusal("DW109", "front")]), "", None);
         assert!(matches!(both, Foreseen::Blocked(why) if why.contains("DW109 Source front: no")));
