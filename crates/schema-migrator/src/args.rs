@@ -153,3 +153,37 @@ pub enum Command {
         code: Option<String>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        fn walk(command: &clap::Command) {
+            for argument in
+                command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+            {
+                if let Some(flag) = argument.get_long() {
+                    let variable = format!("FAIRLEAD_{}", flag.to_uppercase().replace('-', "_"));
+                    assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
+                }
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Args::command());
+    }
+
+    #[test]
+    fn help_teaches() {
+        let mut command = Args::command().term_width(110);
+        let mut text = command.render_long_help().to_string();
+        for name in ["plan", "apply", "background"] {
+            let help = command.find_subcommand_mut(name).expect(name).render_help().to_string();
+            text.extend(["\n=== ", name, "\n", &help]);
+        }
+        insta::assert_snapshot!(text);
+    }
+}
