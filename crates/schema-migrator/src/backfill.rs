@@ -3,7 +3,7 @@
 use fairlead_sql::address::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::migration::Table;
+use crate::table::Table;
 
 /// A backfill, as files say it. Only rows whose column is NULL are written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

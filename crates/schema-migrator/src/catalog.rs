@@ -6,8 +6,8 @@ use fairlead_sql::engine::Engine;
 use fairlead_sql::error::Error;
 use fairlead_sql::session::Session;
 
-use crate::migration::Table;
 use crate::primitive::ColumnFacts;
+use crate::table::Table;
 use crate::{mariadb, postgresql};
 
 /// A table as the catalog has it.

@@ -9,10 +9,10 @@ use crate::backfill::{Backfill, Value};
 use crate::catalog::Facts;
 use crate::image::{Draft, Statement, target};
 use crate::mariadb::{self, Event};
-use crate::migration::Table;
 use crate::operation::{Column, Operation};
 use crate::postgresql;
 use crate::primitive::Primitive;
+use crate::table::Table;
 
 /// What an operation is made for.
 pub(crate) struct Place<'p> {

@@ -109,7 +109,7 @@ impl Executor for Sql<'_> {
 }
 
 /// The tables that changes are made to.
-fn tables(changes: impl Iterator<Item = Change>) -> Vec<crate::migration::Table> {
+fn tables(changes: impl Iterator<Item = Change>) -> Vec<crate::table::Table> {
     let mut all: Vec<_> = changes
         .filter(|change| !["Statement", "Migration", "View", "Table"].contains(&change.target.kind.as_str()))
         .filter_map(|change| change.target.namespace?.parse().ok())
@@ -238,7 +238,7 @@ impl Catalog<'_> {
 
     async fn blockers(&self, session: &mut Session, target: &Target) -> Result<Option<String>, Error> {
         let table = target.namespace.as_deref().unwrap_or(&target.name);
-        match (session.engine, table.parse::<crate::migration::Table>()) {
+        match (session.engine, table.parse::<crate::table::Table>()) {
             (Engine::PostgreSql, Ok(table)) => {
                 session.text(&postgresql::blockers(&postgresql::qualified(&table, "public"))).await
             }

@@ -5,9 +5,10 @@ use fairlead_sql::engine::Engine;
 
 use crate::drafts::dropped;
 use crate::image::{Draft, target};
-use crate::migration::{Migration, Table};
+use crate::migration::Migration;
 use crate::operation::{Column, Operation};
 use crate::primitive::Primitive;
+use crate::table::Table;
 use crate::{mariadb, postgresql};
 
 /// Drops of what a migration has put aside.

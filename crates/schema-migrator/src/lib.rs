@@ -1,7 +1,7 @@
 //! Expands and contracts the tables of PostgreSQL and MariaDB while they are in use, and takes it back.
 //!
 //! - [`args`], [`configuration`], [`phase`]: what the job is told
-//!   - [`migration`]: migration files; [`operation`]: what they may say; `lint`: what is wrong with them
+//!   - [`migration`]: migration files; [`operation`]: what they may say, of a [`table`]; `lint`: what is wrong with them
 //! - `plan`: from migrations and the `catalog` to a plan; `drafts`: the changes behind an operation; `finalize`: what is dropped for good
 //!   - `postgresql`, `mariadb`: the statements and queries of each engine, for each `primitive`
 //!   - `image`: a change as it stands in a ticket
@@ -50,6 +50,7 @@ mod primitive;
 mod rows;
 mod state;
 mod step;
+pub mod table;
 mod throttle;
 
 use std::cell::RefCell;

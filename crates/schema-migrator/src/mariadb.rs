@@ -5,10 +5,10 @@ use fairlead_sql::engine::Engine;
 use fairlead_sql::text::{literal, name, names};
 
 use crate::image::Statement;
-use crate::migration::Table;
 use crate::operation::Column;
 use crate::postgresql::sorted;
 use crate::primitive::{ColumnFacts, Primitive};
+use crate::table::Table;
 
 const ENGINE: Engine = Engine::MariaDb;
 

@@ -17,9 +17,10 @@ use crate::catalog::{self, Facts};
 use crate::configuration::Tables;
 use crate::drafts::{Drafts, Place};
 use crate::image::{Draft, Statement, target};
-use crate::migration::{Kind, Migration, Table};
+use crate::migration::{Kind, Migration};
 use crate::operation::Operation;
 use crate::phase::Phase;
+use crate::table::Table;
 use crate::{finalize, mariadb, postgresql, state};
 
 /// A contract whose rows are not filled yet fills at most so many in the same run; with more it fills them first, and contracts in the next one.

@@ -4,9 +4,9 @@ use fairlead_sql::engine::Engine;
 use fairlead_sql::text::{literal, name, names};
 
 use crate::image::Statement;
-use crate::migration::Table;
 use crate::operation::Column;
 use crate::primitive::Primitive;
+use crate::table::Table;
 
 const ENGINE: Engine = Engine::PostgreSql;
 
