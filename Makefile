@@ -90,6 +90,7 @@ bench: cluster servers ## what replicating, draining, purging and going back cos
 	  BENCH_DRAINER=$(CURDIR)/target/$(HOST)/release/drain-waiter \
 	  BENCH_LAYER=$(CURDIR)/target/$(HOST)/release/compatibility-layer \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
+	@cargo test --quiet --workspace --test tables -- --ignored --nocapture a_million_rows | grep '^|'
 
 .PHONY: check
 check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependency rules, licences, charts

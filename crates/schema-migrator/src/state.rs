@@ -1,10 +1,15 @@
 //! What fairlead keeps in the database that it migrates: which migrations it has, each statement with its beginning and its end, how far
 //! backfills are, and a number that grows with each process that writes.
 
+use std::time::Duration;
+
 use fairlead_sql::engine::Engine;
 use fairlead_sql::error::Error;
 use fairlead_sql::session::Session;
 use fairlead_sql::text::literal;
+
+/// How often a number is asked for that somebody's batch is in the way of.
+const RAISES: u32 = 200;
 
 /// A table of ours: in a schema of its own (PostgreSQL), with a prefix (MariaDB).
 pub(crate) fn table(engine: Engine, name: &str) -> String {
@@ -112,7 +117,15 @@ pub(crate) async fn next_token(session: &mut Session, writer: Writer) -> Result<
             format!("insert into {fence} (name, token) values ('{name}', 1) on duplicate key update token = token + 1")
         }
     };
-    session.execute(&raise).await?;
+    // A batch that is under way holds the row to its end.
+    let mut tries = 0;
+    while let Err(error) = session.execute(&raise).await {
+        tries += 1;
+        if !error.is_locked() || tries > RAISES {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let token = session.text(&format!("select token from {fence} where name = '{name}'")).await?;
     Ok(token.and_then(|token| token.parse().ok()).unwrap_or_default())
 }

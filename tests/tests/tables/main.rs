@@ -5,11 +5,13 @@
 //! - `refused`: what does not fit, and what is said about it
 //! - `rows`: rows that change while they are filled, and rows that cannot be
 //! - `killed`: the job is killed at every line of its log
+//! - `pace`: how fast rows are filled
 //! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
 
 #![expect(clippy::print_stdout, reason = "`make soak` shows figures")]
 
 mod killed;
+mod pace;
 mod refused;
 mod rows;
 mod scene;

@@ -123,3 +123,35 @@ fn composite_keys_of_any_type_are_filled() {
         scene.back(&["--last"]).expect(0);
     }
 }
+
+#[test]
+fn a_server_that_dies_in_a_batch_is_waited_for_by_the_next_run() {
+    for kind in ENGINES {
+        let mut scene = Scene::new(kind, 5000);
+        let all = [fill(&json!({"sql": "'x'"}), &slow())];
+        let mut command = scene.command(&["apply", "--log-level", "debug"], &all);
+        let watched = Watched::start_until(&mut command, "batch");
+        scene.database.restart();
+        let (status, rest) = watched.finish();
+        assert_eq!(status, Some(75), "{}", rest.join("\n"));
+        scene.job(&["apply"], &all).expect(0);
+        assert_eq!(scene.count("select count(*) from transfer where note = 'x'"), 5000);
+    }
+}
+
+#[test]
+fn a_database_that_has_it_already_is_only_remembered() {
+    for kind in ENGINES {
+        let scene = Scene::new(kind, 10);
+        scene.database.run("alter table transfer add column note varchar(36)");
+        scene.database.run("update transfer set note = 'by hand'");
+        let before = scene.catalog();
+        let all = [fill(&json!({"sql": "'x'"}), &json!({}))];
+        let plan = scene.job(&["plan"], &all).expect(0).stdout;
+        assert!(plan.contains("1 to create, 0 to update"), "{plan}");
+        scene.job(&["apply"], &all).expect(0);
+        scene.back(&["--last"]).expect(0);
+        assert_eq!(scene.catalog(), before);
+        assert_eq!(scene.count("select count(*) from transfer where note = 'by hand'"), 10);
+    }
+}

@@ -81,3 +81,51 @@ fn there_and_back(kind: Kind) {
     scene.job(&["apply"], &all).expect(0);
     assert_eq!(scene.catalog(), after);
 }
+
+#[test]
+fn what_a_contract_takes_away_comes_back_until_it_is_final_on_postgresql() {
+    taken_away(ENGINES[0]);
+}
+
+#[test]
+fn what_a_contract_takes_away_comes_back_until_it_is_final_on_mariadb() {
+    taken_away(ENGINES[1]);
+}
+
+fn taken_away(kind: Kind) {
+    let scene = Scene::new(kind, 100);
+    scene.database.run("alter table transfer add column note varchar(20)");
+    scene.database.run("update transfer set note = 'kept'");
+    scene.database.run("create table old (a int primary key)");
+    scene.database.run("insert into old values (7)");
+    let undo = json!({"sql": {"name": "seven", "up": "update old set a = 8", "undo": "update old set a = 7", "done": "select count(*) = 1 from old where a = 8"}});
+    let before = scene.catalog();
+    let all = [migration(
+        "drop-note",
+        "contract",
+        json!([undo, {"forbid": {"table": "transfer", "column": "amount"}}, {"dropColumn": {"table": "transfer", "column": "note"}}, {"dropTable": {"table": "old"}}]),
+        &json!({}),
+    )];
+    let contract = ["apply", "--phase", "contract"];
+    let finalize = ["apply", "--phase", "finalize"];
+    scene.job(&contract, &all).expect(0);
+    assert_eq!(scene.count("select count(*) from fairlead_dropped_old where a = 8"), 1);
+    scene.database.run("insert into transfer (transferId, amount, currencyId) values ('new', 1, 'USD')");
+    scene.back(&["--last"]).expect(0);
+    assert_eq!(scene.catalog(), before);
+    assert_eq!(scene.count("select count(*) from transfer where note = 'kept'"), 100);
+    assert_eq!(scene.count("select a from old"), 7);
+
+    scene.job(&contract, &all).expect(0);
+    let plan = scene.job(&["plan", "--phase", "finalize"], &all).expect(0).stdout;
+    assert!(plan.contains("drop column") && plan.contains("drop table"), "{plan}");
+    scene.job(&finalize, &all).expect(0);
+    let after = scene.catalog();
+    assert!(!after.contains("fairlead_dropped"), "{after}");
+    let again = scene.job(&finalize, &all).expect(0).stdout;
+    assert!(again.contains("Nothing to do"), "{again}");
+    let lost = scene.back(&["--last"]);
+    let said = format!("{}{}", lost.stdout, lost.stderr);
+    assert!(lost.status != Some(0) && said.contains("only a backup has what it held"), "{said}");
+    assert_eq!(scene.catalog(), after);
+}
