@@ -1,0 +1,74 @@
+//! schema-migrator with the permissions of the chart. What it does to tables is tested in `tests/tests/tables`.
+
+use fairlead_tests::cluster::{Lease, lease};
+use fairlead_tests::program::{Ended, run};
+use fairlead_tests::servers::certificates::Authority;
+use fairlead_tests::servers::database::{Database, Kind};
+use serde_json::json;
+
+use crate::fixtures;
+
+struct Scene {
+    cluster: Lease,
+    database: Database,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// A table whose owner needs TLS and a password, which a Secret has.
+    fn new() -> Self {
+        let (cluster, authority) = (lease(), Authority::new());
+        let database = Database::start(Kind::PostgreSql, Some(&authority.identity("server")));
+        database.run("create role migrator login password 'hunter2'; grant create on database test to migrator");
+        database.run("create table transfer (id bigint primary key); alter table transfer owner to migrator");
+        database.ask_for_passwords("migrator");
+        let data = json!({"password": "hunter2\n", "ca": authority.certificate});
+        cluster.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "default", "name": "tables-database"}, "stringData": data}));
+        Self { cluster, database, folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn apply(&self) -> Ended {
+        let key = |key: &str| json!({"name": "tables-database", "key": key});
+        let database = json!({"engine": "postgresql", "host": "127.0.0.1", "port": self.database.port(), "database": "test",
+            "username": "migrator", "password": key("password"), "tls": {"ca": key("ca")}});
+        let operations = json!([{"addColumn": {"table": "transfer", "column": "quote", "type": "text"}}]);
+        let migration = json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": "add-quote"},
+            "spec": {"kind": "expand", "operations": operations}});
+        let tables = json!({"database": database, "migrations": [migration]});
+        let file = self.folder.path().join("fairlead.json");
+        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "tables": tables});
+        std::fs::write(&file, document.to_string()).expect("written");
+        let file = file.to_str().expect("UTF-8");
+        self.run("schema-migrator", &["apply", "--job", "it", "--history-max", "0", "--config", file])
+    }
+
+    fn run(&self, account: &str, args: &[&str]) -> Ended {
+        let mut command = fairlead_tests::program::job("schema-migrator");
+        command.args(args).args(["--ledger-namespace", "default", "--release", "tables", "--kubeconfig"]);
+        run(command.arg(self.cluster.account(account)), "")
+    }
+
+    fn columns(&self) -> String {
+        self.database.run("select column_name from information_schema.columns where table_name = 'transfer' order by 1")
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.cluster.kubectl(&["delete", "secret", "-n", "default", "tables-database", "--ignore-not-found"]);
+    }
+}
+
+#[test]
+fn the_accounts_of_the_job_and_of_the_rollback_hooks_may_read_the_password_and_keep_the_ledger() {
+    let scene = Scene::new();
+    fixtures::job(&scene.cluster, 0);
+    for _ in 0..2 {
+        scene.apply().expect(0);
+        assert_eq!(scene.columns(), "id\nquote\n");
+        scene.run("fairlead-rollback", &["rollback", "--last"]).expect(0);
+        assert_eq!(scene.columns(), "id\n");
+    }
+    // Old tickets go.
+    assert_eq!(fixtures::tickets(&scene.cluster).len(), 1);
+}
