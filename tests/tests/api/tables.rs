@@ -1,12 +1,13 @@
 //! schema-migrator with the permissions of the chart. What it does to tables is tested in `tests/tests/tables`.
 
 use fairlead_tests::cluster::{Lease, lease};
-use fairlead_tests::program::{Ended, run};
+use fairlead_tests::program::{Ended, root, run};
 use fairlead_tests::servers::certificates::Authority;
 use fairlead_tests::servers::database::{Database, Kind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures;
+use crate::person::Person;
 
 struct Scene {
     cluster: Lease,
@@ -27,19 +28,31 @@ impl Scene {
         Self { cluster, database, folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    fn apply(&self) -> Ended {
+    /// The section of the configuration: a column is added, and required.
+    fn tables(&self) -> Value {
         let key = |key: &str| json!({"name": "tables-database", "key": key});
         let database = json!({"engine": "postgresql", "host": "127.0.0.1", "port": self.database.port(), "database": "test",
             "username": "migrator", "password": key("password"), "tls": {"ca": key("ca")}});
-        let operations = json!([{"addColumn": {"table": "transfer", "column": "quote", "type": "text"}}]);
-        let migration = json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": "add-quote"},
-            "spec": {"kind": "expand", "operations": operations}});
-        let tables = json!({"database": database, "migrations": [migration]});
-        let file = self.folder.path().join("fairlead.json");
-        let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "tables": tables});
+        let migration = |name: &str, spec: Value| json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": name}, "spec": spec});
+        let add = json!([{"addColumn": {"table": "transfer", "column": "quote", "type": "text"}}]);
+        let require = json!([{"setNotNull": {"table": "transfer", "column": "quote"}}]);
+        let migrations = [
+            migration("add-quote", json!({"kind": "expand", "operations": add})),
+            migration("require-quote", json!({"kind": "contract", "after": ["add-quote"], "operations": require})),
+        ];
+        json!({"database": database, "migrations": migrations, "backup": "none"})
+    }
+
+    /// A file with this document.
+    fn file(&self, document: &Value) -> String {
+        let file = self.folder.path().join("document.json");
         std::fs::write(&file, document.to_string()).expect("written");
-        let file = file.to_str().expect("UTF-8");
-        self.run("schema-migrator", &["apply", "--job", "it", "--history-max", "0", "--config", file])
+        file.display().to_string()
+    }
+
+    fn apply(&self) -> Ended {
+        let file = self.file(&json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "tables": self.tables()}));
+        self.run("schema-migrator", &["apply", "--job", "it", "--history-max", "0", "--config", &file])
     }
 
     fn run(&self, account: &str, args: &[&str]) -> Ended {
@@ -72,4 +85,19 @@ fn the_accounts_of_the_job_and_of_the_rollback_hooks_may_read_the_password_and_k
     }
     // Old tickets go.
     assert_eq!(fixtures::tickets(&scene.cluster).len(), 1);
+}
+
+#[test]
+fn check_asks_for_the_plans_of_the_hooks_that_the_chart_renders() {
+    let (scene, person) = (Scene::new(), Person::new());
+    let migrator = json!({"enabled": true, "contract": {"enabled": true}});
+    let values = json!({"triggerReplicator": {"enabled": false}, "schemaMigrator": migrator, "configuration": {"tables": scene.tables()}});
+    let (chart, file) = (root().join("charts/fairlead"), scene.file(&values));
+    let rendered = format!("helm template tables {} -n default --is-upgrade --values {file}", chart.display());
+    let check = "kubectl fairlead check tables -n default --without-helm --upgrade - 2>&1";
+    let said = person.paste(&format!("{rendered} | {check}"), Some(scene.cluster.kubeconfig().as_ref())).expect(0).stdout;
+    let plans: Vec<&str> = said.lines().filter(|line| line.contains("plan: ")).collect();
+    // The contract waits for the other one, which has not run.
+    let expected = ["ok  plan: schema-migrator would make 2 changes", "ok  plan: schema-migrator has nothing to do"];
+    assert_eq!(plans, expected, "{said}");
 }
