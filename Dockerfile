@@ -7,10 +7,10 @@ COPY . .
 RUN host=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo' \
        cargo build --locked --release --target "$host" -p trigger-replicator -p drain-waiter -p legacy-purger \
-       -p compatibility-layer -p loss-meter \
+       -p schema-migrator -p compatibility-layer -p loss-meter \
     && mkdir /out \
     && install -m 0555 "target/$host/release/trigger-replicator" "target/$host/release/drain-waiter" "target/$host/release/legacy-purger" \
-       "target/$host/release/compatibility-layer" "target/$host/release/loss-meter" /out/
+       "target/$host/release/schema-migrator" "target/$host/release/compatibility-layer" "target/$host/release/loss-meter" /out/
 
 FROM scratch AS trigger-replicator
 LABEL org.opencontainers.image.title=trigger-replicator org.opencontainers.image.version=0.1.0
@@ -29,6 +29,12 @@ LABEL org.opencontainers.image.title=legacy-purger org.opencontainers.image.vers
 COPY --from=build /out/legacy-purger /legacy-purger
 USER 65532:65532
 ENTRYPOINT ["/legacy-purger"]
+
+FROM scratch AS schema-migrator
+LABEL org.opencontainers.image.title=schema-migrator org.opencontainers.image.version=0.1.0
+COPY --from=build /out/schema-migrator /schema-migrator
+USER 65532:65532
+ENTRYPOINT ["/schema-migrator"]
 
 FROM scratch AS compatibility-layer
 LABEL org.opencontainers.image.title=compatibility-layer org.opencontainers.image.version=0.1.0

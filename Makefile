@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 TOOLS := target/tools/bin
 IMAGES := target/images
 # And the one server, and the meter.
-JOBS := trigger-replicator drain-waiter legacy-purger compatibility-layer loss-meter
+JOBS := trigger-replicator drain-waiter legacy-purger schema-migrator compatibility-layer loss-meter
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 TAG ?= dev
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')

@@ -30,10 +30,16 @@ run as that account, which may not exist yet when the binding names it.
 */}}
 {{- define "fairlead-hooks.undoRole" -}}
 {{- /* With a hash of the rules: the role of an earlier upgrade, with others, is what that one is taken back with. */}}
-{{- $rules := include "fairlead-hooks.rules" (dict "job" . "key" "undoRules") | sha256sum | trunc 8 -}}
-{{- $name := printf "%s-%s" (include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo"))) $rules -}}
+{{- $name := include "fairlead-hooks.clusterName" (dict "root" .root "job" (print .job "-undo")) -}}
 {{- $accounts := concat (list .job "fairlead-rollback") .undoneBy -}}
-{{- include "fairlead-hooks.role" (dict "job" . "key" "undoRules" "kind" "ClusterRole" "name" $name "accounts" $accounts) }}
+{{- $role := dict "job" . "key" "undoRules" "accounts" $accounts -}}
+{{- $rules := include "fairlead-hooks.rules" $role | sha256sum | trunc 8 -}}
+{{- include "fairlead-hooks.role" (merge (dict "kind" "ClusterRole" "name" (printf "%s-%s" $name $rules)) $role) }}
+{{- range $namespace, $given := .undoOtherNamespaces }}
+{{- $there := dict "job" (merge (dict "undoRules" $given) $role.job) -}}
+{{- $rules := include "fairlead-hooks.rules" (merge $there $role) | sha256sum | trunc 8 -}}
+{{- include "fairlead-hooks.role" (merge (dict "kind" "Role" "namespace" $namespace "name" (printf "%s-%s" $name $rules)) $there $role) }}
+{{- end }}
 {{- end -}}
 
 {{/*

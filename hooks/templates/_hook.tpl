@@ -34,6 +34,8 @@ data:
 {{- define "fairlead-hooks.defaults" -}}
 root: null
 job: null
+# Empty means the name of the job.
+container: ""
 image:
   registry: ""
   repository: null
@@ -54,6 +56,7 @@ rules: []
 namespaceRules: []
 otherNamespaces: {}
 undoRules: []
+undoOtherNamespaces: {}
 undoneBy: []
 # Empty means those of fairlead's own jobs.
 failExitCodes: []

@@ -27,7 +27,7 @@ spec:
     rules:
       - action: FailJob
         onExitCodes:
-          containerName: {{ .job | quote }}
+          containerName: {{ .container | default .job | quote }}
           operator: In
           {{- with .failExitCodes }}
           values: [{{ join ", " . }}]
@@ -77,7 +77,7 @@ securityContext:
 {{- end }}
 {{- end }}
 containers:
-  - name: {{ .job | quote }}
+  - name: {{ .container | default .job | quote }}
     image: {{ include "fairlead-hooks.image" . | quote }}
     imagePullPolicy: {{ .image.pullPolicy | quote }}
     {{- with .args }}

@@ -10,7 +10,7 @@ roles and bindings. README.md explains its keys.
 Access is made before the first of the two Jobs only: a ServiceAccount that is created again between them makes the tokens of a
 pod that still runs invalid.
 */}}
-{{- $fixed := dict "job" "fairlead-rollback" "events" (list "pre-rollback") "weight" 10 "configuration" "" "undoRules" list "undoneBy" list -}}
+{{- $fixed := dict "job" "fairlead-rollback" "events" (list "pre-rollback") "weight" 10 "configuration" "" "undoRules" list "undoOtherNamespaces" dict "undoneBy" list "container" "" -}}
 {{- $rollback := merge $fixed $given -}}
 {{- include "fairlead-hooks.check" $rollback -}}
 {{- include "fairlead-hooks.checkRollback" $rollback -}}
@@ -45,7 +45,7 @@ the number is that revision's; or, where that one was itself a rollback, the num
 
 {{/* Those of a job, but for what is the same in every rollback. */}}
 {{- define "fairlead-hooks.rollbackDefaults" -}}
-{{- $fixed := list "job" "args" "events" "weight" "configuration" "undoRules" "undoneBy" "failExitCodes" -}}
+{{- $fixed := list "job" "container" "args" "events" "weight" "configuration" "undoRules" "undoOtherNamespaces" "undoneBy" "failExitCodes" -}}
 {{- $defaults := include "fairlead-hooks.defaults" . | fromYaml -}}
 {{- range $fixed -}}
 {{- $_ := unset $defaults . -}}

@@ -5,7 +5,7 @@ number, and 1000000 would be printed as 1e+06.
 {{- define "fairlead-hooks.asText" -}}
 {{- $job := . -}}
 {{- $numbers := list "weight" "backoffLimit" "activeDeadlineSeconds" "failExitCodes" "ttlSecondsAfterFinished" -}}
-{{- $others := list "root" "resources" "rules" "namespaceRules" "otherNamespaces" "undoRules" -}}
+{{- $others := list "root" "resources" "rules" "namespaceRules" "otherNamespaces" "undoRules" "undoOtherNamespaces" -}}
 {{- $but := dict "affinity" (list "weight") "tolerations" (list "tolerationSeconds") "env" (list "optional") -}}
 {{- range $key := keys $job -}}
 {{- if not (has $key (concat $numbers $others)) -}}

@@ -19,12 +19,16 @@ pub struct Rule {
 }
 
 /// The accounts of the jobs, and the values of the chart that turn each of them on, alone.
-pub const JOBS: [(&str, &str); 4] = [
+pub const JOBS: [(&str, &str); 5] = [
     ("trigger-replicator", "triggerReplicator.enabled=true"),
     ("drain-waiter", "triggerReplicator.enabled=false,drainWaiter.enabled=true"),
     ("legacy-purger", "triggerReplicator.enabled=false,legacyPurger.enabled=true"),
+    ("schema-migrator", TABLES),
     ("fairlead-rollback", "rollback.now={--last}"),
 ];
+
+const TABLES: &str = "triggerReplicator.enabled=false,schemaMigrator.enabled=true,configuration.tables.database.engine=postgresql,\
+    configuration.tables.database.host=db,configuration.tables.database.database=shop,configuration.tables.database.username=shop";
 
 /// The account that goes on with what trigger-replicator has left to the background. What it may do is a part of what that one may.
 pub const BACKGROUND: &str = "background";

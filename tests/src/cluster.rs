@@ -27,7 +27,10 @@ const LEGACY_DEFINITIONS: &str = "examples/kyma-event-bus/legacy/crds.yaml";
 const OPTIONAL_DEFINITIONS: &str = "tests/definitions/istio-and-sources.yaml";
 
 /// The jobs that pods of the tests run.
-const IMAGES: [&str; 3] = ["trigger-replicator", "drain-waiter", "legacy-purger"];
+const IMAGES: [&str; 4] = ["trigger-replicator", "drain-waiter", "legacy-purger", "schema-migrator"];
+
+/// The address of a node, for its pods.
+pub const NODE_ADDRESS: &str = "192.0.2.2";
 
 /// How long a cluster may take to start. Several with Knative start at once, on two processors.
 pub const START: &str = "15m";

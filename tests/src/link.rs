@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::cluster::Cluster;
+
 /// A port of this machine that leads to another one until it is dropped.
 pub struct Link {
     port: u16,
@@ -22,8 +24,19 @@ impl Link {
     /// Begins to lead to `port`, where nobody needs to listen yet.
     #[must_use]
     pub fn to(port: u16) -> Self {
+        Self::begin(bind("127.0.0.1:0"), port)
+    }
+
+    /// The same from within a cluster: its pods find the port at `NODE_ADDRESS`.
+    #[must_use]
+    pub fn from_cluster(cluster: &Cluster, port: u16) -> Self {
+        Self::begin(cluster.inside(|| bind("0.0.0.0:0")), port)
+    }
+
+    fn begin(listener: std::net::TcpListener, port: u16) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        listener.set_nonblocking(true).expect("it is open");
+        let listener = runtime.block_on(async { TcpListener::from_std(listener) }).expect("it is open");
         let own = listener.local_addr().expect("it is bound").port();
         let (is_open, open) = watch::channel(true);
         let asked = Arc::<AtomicUsize>::default();
@@ -52,6 +65,10 @@ impl Link {
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+fn bind(address: &str) -> std::net::TcpListener {
+    std::net::TcpListener::bind(address).expect("a free port")
 }
 
 #[derive(Clone)]

@@ -9,11 +9,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use crate::program::{binaries, tool};
 
 /// Programs that are shown, and what follows the name of one in a command and in no sentence.
-const PROGRAMS: [(&str, &[&str]); 8] = [
+const PROGRAMS: [(&str, &[&str]); 9] = [
     ("kubectl fairlead", RELEASE),
     ("drain-waiter", RELEASE),
     ("trigger-replicator", RELEASE),
     ("legacy-purger", RELEASE),
+    ("schema-migrator", &["apply", "background", "explain", "export", "import", "plan", "rollback", "status", "unhold"]),
     // Not `serve`, which does not end.
     ("compatibility-layer", &["check", "explain"]),
     ("every-kind", &["apply", "check", "export", "import", "rollback", "status", "unhold"]),

@@ -7,7 +7,7 @@ use fairlead_migration::obstacle::Obstacle;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::Store;
 use fairlead_observe::source::Source;
-use fairlead_release::binary::JOBS;
+use fairlead_release::binary::STEPS;
 
 use crate::near::{meant_of, nearest};
 use crate::options::Options;
@@ -26,7 +26,7 @@ impl EarlierSteps {
     ) -> Result<Self, Obstacle> {
         let mut required = options.required_steps.to_vec();
         let has_run = |step: &str| runs.iter().any(|run| run.step == step);
-        let drain = options.purge.drained_by.as_ref().filter(|step| has_run(step) || !is_job(step));
+        let drain = options.purge.drained_by.as_ref().filter(|step| has_run(step) || !is_known(step));
         required.extend(drain.filter(|drain| !required.contains(drain)).cloned());
         let mut steps = Vec::new();
         for step in required {
@@ -37,10 +37,10 @@ impl EarlierSteps {
         Ok(Self(steps))
     }
 
-    /// Looks only at the names: files have no ledger. What is nearly the name of a job is a slip of it.
+    /// Looks only at the names: files have no ledger. What is nearly the name of a step is a slip of it.
     pub(crate) fn of_names(options: &Options<'_>) -> Self {
         let named = options.required_steps.iter().chain(&options.purge.drained_by);
-        let slips = named.filter(|step| !is_job(step) && nearest(step, JOBS).is_some());
+        let slips = named.filter(|step| !is_known(step) && nearest(step, STEPS).is_some());
         let objection = |step: &String| (step.clone(), Some("no such step is known".to_owned() + &unknown(step, options)));
         Self(slips.map(objection).collect())
     }
@@ -57,16 +57,16 @@ impl EarlierSteps {
     }
 }
 
-fn is_job(step: &str) -> bool {
-    JOBS.contains(&step)
+fn is_known(step: &str) -> bool {
+    STEPS.contains(&step)
 }
 
-/// Says of a step that never ran if no job has its name either, and where that name stands.
+/// Says of a step that never ran if no job has a step of its name either, and where that name stands.
 fn unknown(step: &str, options: &Options<'_>) -> String {
-    if is_job(step) {
+    if is_known(step) {
         return String::new();
     }
     let is_on_command_line = options.required_steps.iter().any(|required| required == step);
     let place = if is_on_command_line { "--require-step" } else { "purge.drainedBy" };
-    format!("; {place} names it, and no job of fairlead has that name; {}", meant_of(step, "there are", &JOBS))
+    format!("; {place} names it, and no job of fairlead has a step of that name; {}", meant_of(step, "there are", &STEPS))
 }

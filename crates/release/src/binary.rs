@@ -10,8 +10,9 @@ use crate::executors::Executors;
 use crate::one_store;
 use crate::place::{Place, place};
 
-/// The jobs, each with a step and a binary of its name.
-pub const JOBS: [&str; 3] = ["trigger-replicator", "drain-waiter", "legacy-purger"];
+/// The steps of the jobs. Each has the name of its job, but for those of schema-migrator, which has several.
+pub const STEPS: [&str; 6] =
+    ["trigger-replicator", "drain-waiter", "legacy-purger", "tables", "tables-contract", "tables-finalize"];
 
 /// A binary. One that has no more than every binary is made of its name.
 pub struct Binary<'a> {

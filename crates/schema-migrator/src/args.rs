@@ -105,7 +105,8 @@ Examples:
     schema-migrator background --config fairlead.yaml --release shop --ledger-namespace shop
 
   When the old release is gone:
-    schema-migrator apply --phase contract --config fairlead.yaml --release shop --ledger-namespace shop
+    schema-migrator apply --phase contract --config fairlead.yaml \\
+      --release shop --ledger-namespace shop
 
   Without a cluster, with the record in the database:
     schema-migrator apply --store database --config fairlead.yaml --release shop
@@ -126,7 +127,8 @@ Examples:
 const APPLY_EXAMPLES: &str = "\
 Examples:
   schema-migrator apply --config fairlead.yaml --release shop --ledger-namespace shop
-  schema-migrator apply --config fairlead.yaml --plan plan.json --release shop --ledger-namespace shop";
+  schema-migrator apply --config fairlead.yaml --plan plan.json \\
+    --release shop --ledger-namespace shop";
 
 /// The commands.
 #[derive(Subcommand, Clone, Debug)]

@@ -36,8 +36,14 @@ impl Authority {
     /// The certificate of a server on this machine, or of a client with that name.
     #[must_use]
     pub fn identity(&self, name: &str) -> Identity {
+        self.identity_at("127.0.0.1", name)
+    }
+
+    /// The certificate of a server that is reached at this address.
+    #[must_use]
+    pub fn identity_at(&self, address: &str, name: &str) -> Identity {
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
+        let mut params = CertificateParams::new([address, "localhost"].map(str::to_owned)).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Identity { certificate: pem("CERTIFICATE", certificate.der()), key: pem("PRIVATE KEY", &key.serialize_der()) }

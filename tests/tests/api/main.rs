@@ -27,6 +27,7 @@
 //! - `drain`: an intake is closed, a backlog waited for, and a certificate kept; `drain_bus`: as the chart runs it for Kyma;
 //!   `drain_broken`: while its broker is away; `drain_event`: where new connections lead; `drain_switch`: the old side stops after that, and comes back before;
 //!   `drain_sentinel`: a message of its own; `drain_each`: a Service for each object of a kind, which Helm leaves there
+//! - `tables`: what schema-migrator may do
 //! - `meter`: what `loss-meter` finds
 
 mod back;
@@ -63,5 +64,6 @@ mod replicate;
 mod reports;
 mod restore;
 mod server;
+mod tables;
 mod transcripts;
 mod under_way;

@@ -109,7 +109,7 @@ fn a_job_is_told_only_a_revision_that_helm_knows() {
         let jobs = objects.iter().filter(is_of_revision);
         jobs.map(|job| variable(&job["spec"]["template"]["spec"], "FAIRLEAD_HELM_REVISION")).collect::<Vec<_>>()
     };
-    assert_eq!(revisions(ALL_JOBS, &[]), vec![Value::Null; 6]);
-    assert_eq!(revisions(ALL_JOBS, &["--is-upgrade"]), vec![json!("1"); 6]);
-    assert_eq!(revisions(&format!("{ALL_JOBS},mode=job"), &["--is-upgrade"]), vec![Value::Null; 3]);
+    assert_eq!(revisions(ALL_JOBS, &[]), vec![Value::Null; 7]);
+    assert_eq!(revisions(ALL_JOBS, &["--is-upgrade"]), vec![json!("1"); 7]);
+    assert_eq!(revisions(&format!("{ALL_JOBS},mode=job"), &["--is-upgrade"]), vec![Value::Null; 4]);
 }

@@ -9,7 +9,7 @@ use crate::{ALL_JOBS, CHART, HELMS, template};
 /// What has its examples in the help of the job itself.
 const NO_EXAMPLES: [&str; 5] = ["plan", "apply", "check", "certificate", "background"];
 
-const PROGRAMS: [&str; 4] = ["drain-waiter", "kubectl-fairlead", "trigger-replicator", "legacy-purger"];
+const PROGRAMS: [&str; 5] = ["drain-waiter", "kubectl-fairlead", "trigger-replicator", "legacy-purger", "schema-migrator"];
 
 fn said_by(program: &str, args: &[&str]) -> String {
     run(std::process::Command::new(binaries().join(program)).args(args), "").expect(0).stdout

@@ -7,6 +7,7 @@
 //! - `commands`: what people are shown and paste
 //! - `quoting`: text stays text, whatever it looks like
 //! - `layer`: the server, which is no hook
+//! - `tables`: the job that migrates tables, its contract and its credentials
 //! - `kyma`: Kyma's whole migration in one value
 //! - `library`: the library in a chart of somebody else, made as its README says
 
@@ -19,6 +20,7 @@ mod pages;
 mod permissions;
 mod quoting;
 mod rendering;
+mod tables;
 
 use fairlead_tests::program::{Ended, root, run, tool};
 use serde_json::Value;
@@ -28,7 +30,9 @@ const HELMS: [&str; 2] = ["helm3", "helm4"];
 const CHART: &str = "charts/fairlead";
 
 /// Every job on.
-const ALL_JOBS: &str = "triggerReplicator.enabled=true,drainWaiter.enabled=true,legacyPurger.enabled=true";
+const ALL_JOBS: &str = "triggerReplicator.enabled=true,drainWaiter.enabled=true,legacyPurger.enabled=true,schemaMigrator.enabled=true,\
+    configuration.tables.database.engine=postgresql,configuration.tables.database.host=db,configuration.tables.database.database=shop,\
+    configuration.tables.database.username=shop";
 
 fn template(helm: &str, chart: &str, more: &[&str]) -> Ended {
     release(helm, "shop", "shop", chart, more)

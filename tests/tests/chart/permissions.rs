@@ -35,7 +35,11 @@ fn what_undoing_takes_is_given_to_the_account_of_the_rollback_hooks() {
                     assert!(text(&undo["metadata"]["name"]).starts_with(&format!("fairlead-{job}-undo-")), "{undo}");
                     assert_eq!(undo["roleRef"]["name"], roles[1]["metadata"]["name"]);
                     // A purge that fails opens the intake again, and so does the first job of the next upgrade.
-                    let later: &[&str] = if job == "drain-waiter" { &["legacy-purger", "trigger-replicator"] } else { &[] };
+                    let later: &[&str] = if job == "drain-waiter" {
+                        &["legacy-purger", "trigger-replicator", "schema-migrator"]
+                    } else {
+                        &[]
+                    };
                     let accounts: Vec<Value> =
                         [job, "fairlead-rollback"].iter().chain(later).map(|it| account(it)).collect();
                     assert_eq!(undo["subjects"], json!(accounts));
@@ -70,7 +74,7 @@ fn permissions(objects: &[&Value]) -> String {
 fn table(values: &[&str]) -> String {
     let objects = objects(&template("helm4", CHART, values).expect(0).stdout);
     let mut table = String::new();
-    for job in ["trigger-replicator", "drain-waiter", "legacy-purger", "unhold"] {
+    for job in ["trigger-replicator", "drain-waiter", "legacy-purger", "schema-migrator", "unhold"] {
         let roles = [of(&objects, "ClusterRole", job), of(&objects, "Role", job)].concat();
         table.extend([job, "\n", &permissions(&roles)]);
     }
@@ -220,6 +224,7 @@ fn the_page_on_permissions_says_what_the_chart_gives() {
         ("trigger-replicator", "trigger-replicator"),
         ("drain-waiter", "drain-waiter"),
         ("legacy-purger", "legacy-purger"),
+        ("schema-migrator", "schema-migrator"),
         ("compatibility-layer", "compatibility-layer"),
         ("unhold", "unhold"),
         ("fairlead-rollback", "The rollback hooks"),
@@ -231,7 +236,7 @@ fn the_page_on_permissions_says_what_the_chart_gives() {
         assert_eq!(documented(section), given([&own, &back]), "{section}");
     }
     let role = |account: &str| of(&objects, "Role", account);
-    for job in ["trigger-replicator", "drain-waiter", "legacy-purger"] {
+    for job in ["trigger-replicator", "drain-waiter", "legacy-purger", "schema-migrator"] {
         let given = given([&role(job), &role("fairlead-rollback")]);
         assert_eq!(documented("In the release's namespace"), given, "{job}");
     }

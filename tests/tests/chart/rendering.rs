@@ -75,8 +75,8 @@ fn an_image_has_what_it_does_not_say_itself_from_all_images() {
     );
     let purger = format!("r/fairlead/legacy-purger@{digest}");
     let expected = [
-        ["shop-fairlead-post-rollback", "q/fairlead/trigger-replicator:t", "Never"],
-        ["shop-fairlead-pre-rollback", "q/fairlead/trigger-replicator:t", "Never"],
+        ["shop-fairlead-post-rollback", "q/fairlead/schema-migrator:t", "Never"],
+        ["shop-fairlead-pre-rollback", "q/fairlead/schema-migrator:t", "Never"],
         ["shop-legacy-purger", &purger, "Never"],
         ["shop-trigger-replicator", "r/fairlead/trigger-replicator:own", "Always"],
         ["shop-unhold", &purger, "Never"],
@@ -152,6 +152,9 @@ fn values_that_make_no_sense_are_refused() {
         ("configuration.purge.dependents[0].kind=C", "group"),
         ("configuration.purge.consumers[0].hold=true", "workload"),
         ("configuration.purge.finalizers[0].name=f", "owner"),
+        ("schemaMigrator.contract=true", "contract"),
+        ("configuration.tables.database.engine=oracle", "engine"),
+        ("configuration.tables.migrations=text", "migrations"),
         ("rollback.waitFor={pods}", "waitFor"),
         ("rollback.waitFor=workloads", "waitFor"),
         ("rollback.waitTimeout=soon", "waitTimeout"),

@@ -7,7 +7,8 @@ use crate::back::scene::Scene;
 
 fn there_and_back(scene: &Scene<'_>) {
     scene.cluster.load_release();
-    let tag = ["--set", "fairlead.image.tag=release"];
+    // The rollback hooks have one of the two images that are made.
+    let tag = ["--set", "fairlead.image.tag=release,fairlead.rollback.image.repository=fairlead/trigger-replicator"];
     scene.install(&tag);
     let before = scene.state();
     scene.upgrade(&tag).expect(0);

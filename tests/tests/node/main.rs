@@ -10,6 +10,7 @@
 //! - `mesh`: Triggers on a real Knative
 //! - `middling`: 300 Subscriptions, which take minutes
 //! - `purge`: what a purge needs real controllers for
+//! - `tables`: a database that pods reach, migrated by `helm upgrade` and given back by `helm rollback`
 //! - `upgrade`: `helm upgrade` replicates, and a second one writes nothing
 //! - `failing`: what an operator sees when the job fails or cannot start
 
@@ -24,4 +25,5 @@ mod mesh;
 mod middling;
 mod purge;
 mod release;
+mod tables;
 mod upgrade;

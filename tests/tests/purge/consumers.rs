@@ -151,10 +151,10 @@ fn a_consumer_or_a_step_that_nothing_is_called_blocks_the_plan() {
     );
     let asked = "it has not run for this release, nor has any other step;";
     write(&[("kyma-integration", "application-broker", "hold: true, ")], ", drainedBy: drain-waitr");
-    let meant = "and no job of fairlead has that name; did you mean drain-waiter?";
+    let meant = "and no job of fairlead has a step of that name; did you mean drain-waiter?";
     blocked(&[], &[&format!("! refused LP103 Step drain-waitr: {asked} purge.drainedBy names it, {meant}")]);
     write(&[("kyma-integration", "application-broker", "hold: true, ")], ", drainedBy: drain-waiter");
-    let jobs = "and no job of fairlead has that name; there are trigger-replicator, drain-waiter, legacy-purger";
+    let jobs = "and no job of fairlead has a step of that name; there are trigger-replicator, drain-waiter, legacy-purger";
     blocked(
         &["--require-step", "review"],
         &[&format!("! refused LP103 Step review: {asked} --require-step names it, {jobs}")],
