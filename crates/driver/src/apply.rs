@@ -6,7 +6,7 @@ use fairlead_job::exit::ExitStatus;
 use fairlead_job::failure::Failure;
 use fairlead_job::outcome::Ended;
 use fairlead_job::report;
-use fairlead_migration::executor::Run;
+use fairlead_migration::executor::{Run, Watcher as _};
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_migration::progress::{Phase, Progress};
@@ -194,6 +194,10 @@ impl<S: Step> StepRun<'_, S> {
                 let (ticket, snapshot) = self.ticket(plan, &helm)?;
                 let mut journal = session.store.journal(exclusive.lock());
                 let world = self.step.world(executor.world(self.work(plan, Way::Forward), exclusive.lock()).await?, plan);
+                // What was waited for may have taken as long as it took somebody to end this.
+                if let Some(stop) = session.watch.stop() {
+                    return Err(Obstacle::Stopped(stop).into());
+                }
                 session.claim_store(&ticket.tool).await?;
                 let mark = journal.open(&ticket, &snapshot).await?;
                 tracing::info!(ticket = mark, changes = plan.len(), "snapshot stored");

@@ -55,7 +55,8 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     let is_left_to_helm = |run: &RecordedRun| is_helms_turn && run.is_half();
     let is_any_left = runs.iter().any(is_left_to_helm);
     let newest = runs.iter().rev().find(|run| run.may_be_last());
-    let newest = newest.filter(|last| !is_left_to_helm(last) && !known.is_unusable(last));
+    // From what was made final nothing leads back.
+    let newest = newest.filter(|last| !is_left_to_helm(last) && !known.is_unusable(last) && last.step != "tables-finalize");
     if let Some(last) = newest {
         let alone = if helm.revisions.is_empty() { "" } else { ", and leaves the Helm release as it is" };
         let (flags, more) = known.flags(&Goal { last: true, to: None, to_revision: None });
@@ -71,7 +72,8 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
         let what = if count == 0 { "has nobody ask for them again" } else { "takes back all runs, the newest first" };
         next.push(command(&format!("rollback --to 0{flags}"), format!("{what}{more}")));
     }
-    if runs.iter().any(|run| run.phase() == Phase::Dirty) {
+    // What a database was before is in its catalog, and not in manifests.
+    if runs.iter().any(|run| run.phase() == Phase::Dirty && !run.step.starts_with("tables")) {
         let what = "writes what objects were before, to put right by hand what cannot be taken back";
         next.push(command("export FILE --as-manifests", what.to_owned()));
     }
@@ -89,7 +91,7 @@ pub(crate) fn next(known: &Known<'_>) -> Vec<Next> {
     }
     next.extend(when_helm_is_dead(known, uninstall(known).into_iter().collect()));
     // Whatever the binary: a plan of its own would need what it was told the last time, a configuration for example.
-    if next.is_empty() {
+    if next.is_empty() && place.store_flags.is_none() {
         next.push(command("check", "answers whether an upgrade can run, and whether there is a way back".to_owned()));
     }
     next

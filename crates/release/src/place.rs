@@ -93,8 +93,10 @@ impl Place<'_> {
     fn of_job(&self, job: &str, verb: &str, more: &str) -> String {
         let Self { namespace, release, store_flags, .. } = self;
         let store = store_flags.map(|flags| format!(" {flags}")).unwrap_or_default();
+        let (job, phase) = program(job);
+        let phase = if more.contains("--phase") { "" } else { phase };
         format!(
-            "{job} {verb} --release {release} --ledger-namespace {namespace}{more}{store}{}{}",
+            "{job} {verb} --release {release} --ledger-namespace {namespace}{phase}{more}{store}{}{}",
             self.helm(),
             self.cluster(KUBECTL_FLAGS)
         )
@@ -150,6 +152,16 @@ impl Place<'_> {
     }
 }
 
+/// The program of a step, and the flag that names the step there.
+fn program(step: &str) -> (&str, &'static str) {
+    match step {
+        "tables" => ("schema-migrator", ""),
+        "tables-contract" => ("schema-migrator", " --phase contract"),
+        "tables-finalize" => ("schema-migrator", " --phase finalize"),
+        step => (step, ""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -191,6 +203,11 @@ mod tests {
         let back = "job rollback --release system --ledger-namespace shops --to 0 --store /srv/tickets --helm-release shop";
         assert_eq!(in_a_folder.command("rollback --to 0"), back);
         assert_eq!(place.command("rollback --to 0"), "kubectl fairlead rollback system -n shops --to 0 --helm-release shop");
+        let apply = place.job_command("tables-contract", "apply", &[]);
+        assert!(
+            apply.starts_with("schema-migrator apply --release system --ledger-namespace shops --phase contract"),
+            "{apply}"
+        );
         let flags = ["--exclude-namespace", "it's a", ""].map(str::to_owned);
         assert_eq!(
             place.job_command("job", "apply", &flags),

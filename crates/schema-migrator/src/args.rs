@@ -63,9 +63,11 @@ pub enum Tickets {
 
 impl TablesArgs {
     /// Words of the command line that change the plan, as a command that finishes the run needs them.
-    pub(crate) fn flags(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         let phase = (self.phase != Phase::Expand).then(|| ["--phase".to_owned(), self.phase.name().to_owned()]);
-        self.files().into_iter().chain(phase.into_iter().flatten()).collect()
+        // Where the record is in the database, each command names the files for that.
+        let files = if self.store == Tickets::Database { Vec::new() } else { self.files() };
+        files.into_iter().chain(phase.into_iter().flatten()).collect()
     }
 
     /// Those that name the configuration.

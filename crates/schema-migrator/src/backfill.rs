@@ -158,6 +158,9 @@ pub(crate) struct Rows {
     /// The table with packets, as it is written in statements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) packets: Option<String>,
+    /// Columns that the server would set anew with each update (MariaDB): they keep their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unchanged: Vec<String>,
     pub(crate) backfill: Backfill,
 }
 

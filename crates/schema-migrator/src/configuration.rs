@@ -81,16 +81,16 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Reads only which database it is: going back needs nothing else.
+    pub fn read_database(config: Option<&Path>) -> Result<Self, Failure> {
+        let Section { database, schema, backup, .. } = read_section(config)?;
+        Ok(Self { database, schema, migrations: Vec::new(), backup, document: Value::Null })
+    }
+
     /// Reads the configuration, and migrations of other files behind those that stand in it.
     pub fn read(config: Option<&Path>, files: &[impl AsRef<Path>]) -> Result<Self, Failure> {
-        let Some(config) = config else {
-            let message = "nothing says which database: name a configuration file with a section `tables`";
-            return Err(Failure::new(&codes::NO_DATABASE, message));
-        };
-        let Some(section) = section::<Section>(config, "tables")? else {
-            return Err(Failure::new(&codes::NO_DATABASE, format!("{} has no section `tables`", config.display())));
-        };
-        let Section { database, schema, migrations: mut documents, backup } = section.content;
+        let Section { database, schema, migrations: mut documents, backup } = read_section(config)?;
+        let config = config.unwrap_or(Path::new(""));
         let inline = documents.len();
         let mut names: Vec<String> =
             (0..inline).map(|index| format!("{}: tables.migrations[{index}]", config.display())).collect();
@@ -124,4 +124,15 @@ impl Tables {
         let Section { database, schema, backup, .. } = section;
         Ok(Self { database, schema, migrations, backup, document })
     }
+}
+
+fn read_section(config: Option<&Path>) -> Result<Section, Failure> {
+    let Some(config) = config else {
+        let message = "nothing says which database: name a configuration file with a section `tables`";
+        return Err(Failure::new(&codes::NO_DATABASE, message));
+    };
+    let found = section::<Section>(config, "tables")?;
+    let found =
+        found.ok_or_else(|| Failure::new(&codes::NO_DATABASE, format!("{} has no section `tables`", config.display())))?;
+    Ok(found.content)
 }

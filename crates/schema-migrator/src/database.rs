@@ -1,10 +1,11 @@
 //! Opens the database of a configuration or a ticket.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fairlead_job::code::Code;
 use fairlead_job::codes::schema_migrator as codes;
 use fairlead_job::failure::Failure;
+use fairlead_job::watch::Watch;
 use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_sql::address::Address;
@@ -14,6 +15,10 @@ use fairlead_sql::session::Session;
 use serde_json::Value;
 
 use crate::credentials::Credentials;
+
+/// How often the lock of a database is asked for, and how often it is said who has it.
+const PAUSE: Duration = Duration::from_millis(200);
+const SAY: Duration = Duration::from_secs(5);
 
 /// A connection of our own.
 pub(crate) async fn open(address: &Address, credentials: Credentials<'_>) -> Result<Session, Failure> {
@@ -35,13 +40,38 @@ pub(crate) fn failure(error: Error) -> Failure {
     Failure::new(code, chain(&error))
 }
 
+/// An error of a database, for a run that wanted to do this.
+pub(crate) fn obstacle(operation: &str, error: Error) -> Obstacle {
+    let code = match &error {
+        Error::Refused { .. } => &codes::REFUSED,
+        Error::Forbidden { .. } => &codes::FORBIDDEN,
+        Error::Useless { .. } | Error::Denied { .. } => &codes::USELESS,
+        Error::Locked { .. } => &codes::LOCKED,
+        Error::Unreachable { .. } => return fairlead_sql::error::obstacle(operation, error),
+    };
+    Obstacle::Verdict { code: code.id.into(), message: format!("failed to {operation}: {}", chain(&error)) }
+}
+
 /// Takes the lock of the database: two releases may share one, and what a killed process has begun goes on in the server.
-pub(crate) async fn lock(session: &mut Session, database: &str, patience: Duration) -> Result<(), Obstacle> {
-    let failed = |error| fairlead_sql::error::obstacle("lock the database", error);
-    if !mutex::lock(session, database, patience).await.map_err(failed)? {
-        let holder = mutex::holder(session, database).await.map_err(failed)?;
-        let holder = holder.unwrap_or_else(|| "a session that is not shown to us".to_owned());
-        return Err(Obstacle::Held { name: format!("the lock of database {}", session.address()), holder });
+pub(crate) async fn lock(session: &mut Session, database: &str, patience: Duration, watch: &Watch) -> Result<(), Obstacle> {
+    let failed = |error| obstacle("lock the database", error);
+    let (began, mut said) = (Instant::now(), None);
+    while !mutex::lock(session, database, Duration::ZERO).await.map_err(failed)? {
+        let is_over = began.elapsed() > patience;
+        if is_over || said.is_none_or(|said: Instant| said.elapsed() > SAY) {
+            let holder = mutex::holder(session, database).await.map_err(failed)?;
+            let holder = holder.unwrap_or_else(|| "a session that is not shown to us".to_owned());
+            if is_over {
+                return Err(Obstacle::Held { name: format!("the lock of database {}", session.address()), holder });
+            }
+            tracing::info!(holder, "waiting for whoever works on the same database");
+            said = Some(Instant::now());
+        }
+        let pausing = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok::<(), Obstacle>(())
+        };
+        watch.guard_patiently(pausing).await?;
     }
     let (first, second) = (session.id().await.map_err(failed)?, session.id().await.map_err(failed)?);
     if first != second || !mutex::is_ours(session, database).await.map_err(failed)? {

@@ -7,11 +7,12 @@ use fairlead_sql::engine::Engine;
 
 use crate::backfill::{Backfill, Value};
 use crate::catalog::Facts;
-use crate::image::{Draft, Statement, target};
+use crate::image::{Draft, STATEMENT, Statement, target};
+use crate::label;
 use crate::mariadb::{self, Event};
 use crate::operation::{Column, Operation};
 use crate::postgresql;
-use crate::primitive::Primitive;
+use crate::primitive::{ColumnFacts, Primitive};
 use crate::table::Table;
 
 /// What an operation is made for.
@@ -36,12 +37,12 @@ pub(crate) struct Drafts {
 
 /// How a dropped column or table is called until `finalize`.
 pub(crate) fn dropped(name: &str) -> String {
-    format!("fairlead_dropped_{}", name.chars().take(45).collect::<String>())
+    label::shortened("fairlead_dropped", name)
 }
 
 fn made(target: Target, it: Primitive, reason: impl Into<String>) -> Draft {
     let Primitive { read, is, up, down } = it;
-    Draft { target, read, before: None, after: Some(is), up, down, lost: None, reason: reason.into() }
+    Draft { target, read, before: None, after: Some(is), up, down, lost: None, reason: reason.into(), columns: Vec::new() }
 }
 
 fn becomes(target: Target, it: Primitive, before: &str, reason: impl Into<String>) -> Draft {
@@ -81,7 +82,7 @@ impl Place<'_> {
                     Engine::MariaDb => mariadb::table(table, columns, primary_key),
                 };
                 let target = Target { namespace: None, ..target("Table", "", self.shown(table)) };
-                all.changes.push(made(target, it, "createTable"));
+                all.changes.push(Draft { columns: columns.clone(), ..made(target, it, "createTable") });
             }
             Operation::AddColumn { table, column, r#type, nullable, default, hidden } => {
                 self.facts(table)?;
@@ -91,12 +92,24 @@ impl Place<'_> {
             }
             Operation::SetDefault { table, column, default } => {
                 let it = match self.engine {
-                    Engine::PostgreSql => postgresql::default(table, self.schema, column, default.as_deref()),
+                    Engine::PostgreSql => postgresql::default(
+                        table,
+                        self.schema,
+                        column,
+                        default.as_deref(),
+                        default.as_deref().unwrap_or("none"),
+                    ),
                     Engine::MariaDb => mariadb::default(table, column, default.as_deref()),
                 };
-                all.changes.push(becomes(target("Default", self.shown(table), column), it, "none", "setDefault"));
+                let draft = becomes(target("Default", self.shown(table), column), it, "none", "setDefault");
+                let facts = self.stored(table, column)?;
+                let said =
+                    Column { name: column.clone(), r#type: facts.r#type.clone(), nullable: true, default: default.clone() };
+                let columns = if default.is_some() && self.engine == Engine::PostgreSql { vec![said] } else { Vec::new() };
+                all.changes.push(Draft { columns, ..draft });
             }
             Operation::AddIndex { table, name, columns, unique } => {
+                self.whole(table)?;
                 let it = match self.engine {
                     Engine::PostgreSql => postgresql::index(table, self.schema, name, columns, *unique),
                     Engine::MariaDb => mariadb::index(table, name, columns, *unique),
@@ -104,6 +117,7 @@ impl Place<'_> {
                 all.changes.push(made(target("Index", self.shown(table), name), it, "addIndex"));
             }
             Operation::AddForeignKey { table, name, columns, references, referenced } => {
+                self.whole(table)?;
                 let it = match self.engine {
                     Engine::PostgreSql => postgresql::foreign_key(table, self.schema, name, columns, references, referenced),
                     Engine::MariaDb => mariadb::foreign_key(table, name, columns, references, referenced),
@@ -112,13 +126,13 @@ impl Place<'_> {
             }
             Operation::Fill { table, column, value } => {
                 let (pg, my) = (postgresql::fill(column, value), mariadb::fill(column, value));
-                self.triggers(&mut all, table, &format!("fairlead_fill_{column}"), &pg, [&my, &my], "fill");
+                self.triggers(&mut all, table, column, &pg, [&my, &my], "fill");
             }
             Operation::Forbid { table, column } => {
                 let (pg, my) = (postgresql::forbid(table, column), mariadb::forbid(table, column));
-                self.triggers(&mut all, table, &format!("fairlead_forbid_{column}"), &pg, [&my, &my], "forbid");
+                self.triggers(&mut all, table, column, &pg, [&my, &my], "forbid");
             }
-            Operation::Sync { table, from, to, up, down } => self.sync(&mut all, table, from, to, [up, down], "sync"),
+            Operation::Sync { table, from, to, up, down } => self.sync(&mut all, table, from, to, [up, down]),
             Operation::SetNotNull { table, column } => {
                 all.changes.push(self.not_null(table, column)?);
             }
@@ -129,8 +143,7 @@ impl Place<'_> {
                 all.changes.push(Draft { reason: "dropNotNull".to_owned(), ..draft });
             }
             Operation::RenameColumn { table, from, to } => {
-                let known = self.facts(table)?.columns.get(from);
-                let facts = known.ok_or_else(|| format!("{} has no column {from}", self.shown(table)))?;
+                let facts = self.stored(table, from)?;
                 let kind = match self.engine {
                     Engine::PostgreSql => facts.r#type.clone(),
                     Engine::MariaDb => facts.definition.split('\n').next().unwrap_or_default().to_owned(),
@@ -139,8 +152,7 @@ impl Place<'_> {
                 self.shadow(&mut all, table, [from, to], &kind, [&value(from), &value(to)], "renameColumn");
             }
             Operation::ChangeType { table, column, to, r#type, up, down } => {
-                let known = self.facts(table)?.columns.get(column);
-                known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
+                self.stored(table, column)?;
                 self.shadow(&mut all, table, [column, to], r#type, [up, down], "changeType");
             }
             Operation::DropColumn { table, column } => {
@@ -152,6 +164,7 @@ impl Place<'_> {
                         self.shown(table)
                     ));
                 }
+                self.triggers_on(&mut all, table, column)?;
                 let it = match self.engine {
                     Engine::PostgreSql => postgresql::tombstone(table, self.schema, column, &dropped(column)),
                     Engine::MariaDb => mariadb::tombstone(table, column, &dropped(column)),
@@ -184,7 +197,7 @@ impl Place<'_> {
                 let down = undo.iter().map(|sql| Statement::new(sql, answer(false))).collect();
                 let lost = irreversible.then(|| "the migration says that nothing takes it back".to_owned());
                 let (is, up) = ("done".to_owned(), vec![Statement::new(up, answer(true))]);
-                let draft = made(target("Statement", self.database, name), Primitive { read, is, up, down }, "sql");
+                let draft = made(target(STATEMENT, self.database, name), Primitive { read, is, up, down }, "sql");
                 all.changes.push(Draft { lost, ..draft });
             }
         }
@@ -196,12 +209,58 @@ impl Place<'_> {
             Engine::PostgreSql => postgresql::column(table, self.schema, column),
             Engine::MariaDb => mariadb::column(table, column, is_hidden),
         };
-        made(target("Column", self.shown(table), &column.name), it, reason)
+        Draft { columns: vec![column.clone()], ..made(target("Column", self.shown(table), &column.name), it, reason) }
+    }
+
+    /// A table without partitions: PostgreSQL has no way to do that to one with them that keeps nobody waiting.
+    fn whole(&self, table: &Table) -> Result<(), String> {
+        let is_partitioned = self.facts(table)?.is_partitioned;
+        if is_partitioned { Err(format!("{} has partitions: do it to each of them", self.shown(table))) } else { Ok(()) }
+    }
+
+    /// A column that is there, and that writers write.
+    fn stored(&self, table: &Table, column: &str) -> Result<&ColumnFacts, String> {
+        let known = self.facts(table)?.columns.get(column);
+        let facts = known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
+        let is_generated = facts.definition.contains("generated");
+        if is_generated { Err(format!("{}.{column} is computed by the server", self.shown(table))) } else { Ok(facts) }
+    }
+
+    /// Triggers of ours that name a column go with it; those of others speak against it.
+    fn triggers_on(&self, all: &mut Drafts, table: &Table, column: &str) -> Result<(), String> {
+        let quoted = fairlead_sql::text::name(self.engine, column);
+        for [name, source, event] in &self.facts(table)?.triggers {
+            let is_ours = name.starts_with("fairlead_");
+            let is_named = |text: &str| source.to_lowercase().contains(&text.to_lowercase());
+            if !is_ours && (is_named(&format!("new.{column}")) || is_named(&format!("old.{column}")) || is_named(&quoted)) {
+                return Err(format!("trigger {name} of {} names column {column}", self.shown(table)));
+            }
+            if !is_ours || !source.contains(&quoted) {
+                continue;
+            }
+            let it = match self.engine {
+                Engine::PostgreSql => postgresql::trigger(table, self.schema, name, source),
+                Engine::MariaDb => {
+                    let event = if event == "insert" { Event::Insert } else { Event::Update };
+                    mariadb::trigger(table, name, event, source)
+                }
+            };
+            // There and back change places.
+            let (up, down) = (it.down.clone(), it.up.clone());
+            let it = Primitive { up, down, ..it };
+            all.changes.push(gone(target("Trigger", self.shown(table), name), it, source, "dropColumn"));
+        }
+        Ok(())
     }
 
     fn not_null(&self, table: &Table, column: &str) -> Result<Draft, String> {
-        let known = self.facts(table)?.columns.get(column);
-        let facts = known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
+        let facts = self.stored(table, column)?;
+        if facts.definition.contains(" check (") {
+            return Err(format!(
+                "{}.{column} has a CHECK, which MariaDB keeps only if it copies the table under a lock",
+                self.shown(table)
+            ));
+        }
         let it = match self.engine {
             Engine::PostgreSql => postgresql::not_null(table, self.schema, column),
             Engine::MariaDb => mariadb::not_null(table, column, facts),
@@ -209,23 +268,25 @@ impl Place<'_> {
         Ok(becomes(target("NotNull", self.shown(table), column), it, "null", "setNotNull"))
     }
 
-    fn triggers(&self, all: &mut Drafts, table: &Table, name: &str, pg: &str, my: [&str; 2], reason: &str) {
+    fn triggers(&self, all: &mut Drafts, table: &Table, column: &str, pg: &str, my: [&str; 2], kind: &str) {
+        let (shown, prefix, reason) = (self.shown(table), format!("fairlead_{kind}"), kind);
         if self.engine == Engine::PostgreSql {
-            let it = postgresql::trigger(table, self.schema, name, pg);
-            all.changes.push(made(target("Trigger", self.shown(table), name), it, reason));
+            let name = label::unique(&prefix, &[&shown, column]);
+            let it = postgresql::trigger(table, self.schema, &name, &postgresql::source(pg));
+            all.changes.push(made(target("Trigger", shown, &name), it, reason));
             return;
         }
         for (event, body) in [Event::Insert, Event::Update].into_iter().zip(my) {
-            let name = format!("{name}_{}", event.as_str());
-            let it = mariadb::trigger(table, &name, event, body);
+            let name = label::unique(&prefix, &[&shown, event.as_str(), column]);
+            let it = mariadb::trigger(table, &name, event, &mariadb::source(body));
             all.changes.push(made(target("Trigger", self.shown(table), &name), it, reason));
         }
     }
 
-    fn sync(&self, all: &mut Drafts, table: &Table, from: &str, to: &str, [up, down]: [&str; 2], reason: &str) {
+    fn sync(&self, all: &mut Drafts, table: &Table, from: &str, to: &str, [up, down]: [&str; 2]) {
         let my = [Event::Insert, Event::Update].map(|event| mariadb::sync(from, to, up, down, event));
         let pg = postgresql::sync(from, to, up, down);
-        self.triggers(all, table, &format!("fairlead_sync_{to}"), &pg, [&my[0], &my[1]], reason);
+        self.triggers(all, table, to, &pg, [&my[0], &my[1]], "sync");
     }
 
     /// A column beside another one, that is filled from it and kept equal with it.
@@ -240,18 +301,46 @@ impl Place<'_> {
     ) {
         let column = Column { name: to.to_owned(), r#type: kind.to_owned(), nullable: true, default: None };
         all.changes.push(self.column(table, &column, false, reason));
-        self.sync(all, table, from, to, [up, down], reason);
+        self.sync(all, table, from, to, [up, down]);
         // Outside a trigger there is no NEW.
         let value = Value::Sql(without_new(up));
         all.backfills.push(Backfill::new(table.clone(), to, value).with_missing_allowed());
     }
 }
 
-/// An expression over the columns of a row, without the word for the row in a trigger.
+/// An expression over the columns of a row, without the word for the row in a trigger. What stands in quotes is left alone.
 pub(crate) fn without_new(expression: &str) -> String {
-    let mut text = expression.to_owned();
-    for word in ["NEW.", "new.", "New."] {
-        text = text.replace(word, "");
+    let (mut text, mut quote, mut before) = (String::new(), None, ' ');
+    let mut rest = expression;
+    while let Some(next) = rest.chars().next() {
+        let is_word = before.is_alphanumeric() || before == '_';
+        if quote.is_none() && !is_word && rest.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("new.")) {
+            rest = &rest[4..];
+            before = '.';
+            continue;
+        }
+        match quote {
+            Some(open) if next == open => quote = None,
+            None if ['\'', '"', '`'].contains(&next) => quote = Some(next),
+            _ => {}
+        }
+        text.push(next);
+        before = next;
+        rest = &rest[next.len_utf8()..];
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_for_the_row_goes_and_nothing_else() {
+        assert_eq!(
+            without_new(r#"coalesce(NEW.a, 'brand new. item') || new."b""#),
+            r#"coalesce(a, 'brand new. item') || "b""#
+        );
+        assert_eq!(without_new("renew.a + f(new.`x`)"), "renew.a + f(`x`)");
+    }
 }

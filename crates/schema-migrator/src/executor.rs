@@ -16,18 +16,21 @@ use fairlead_migration::stage::{Stage, UndoWait};
 use fairlead_migration::store::Lock;
 use fairlead_release::executors::{Executor, Way, Work};
 use fairlead_sql::engine::Engine;
-use fairlead_sql::error::{Error, obstacle};
+use fairlead_sql::error::Error;
 use fairlead_sql::session::{LockWait, Session};
 use tokio::sync::Mutex;
 
 use crate::backfill::{Kept, Rows};
 use crate::credentials::Credentials;
-use crate::database;
+use crate::database::{self, obstacle};
 use crate::filling::{Filling, Progress};
-use crate::image::{Image, Statement, image};
+use crate::image::{Image, STATEMENT, Statement, image};
 use crate::state::{self, Writer};
 use crate::throttle::Throttled;
 use crate::{mariadb, postgresql};
+
+/// What a user of MariaDB needs.
+const GRANT: &str = "grant select, insert, update, delete, create, drop, index, alter, references, trigger, create view, create temporary tables";
 
 /// As tickets name it.
 pub(crate) const SQL: &str = "sql";
@@ -85,12 +88,17 @@ impl Executor for Sql<'_> {
             Engine::PostgreSql => postgresql::forbidden(&tables, "public"),
             Engine::MariaDb => mariadb::forbidden(&tables),
         };
-        if let Some(tables) = session.text(&ask).await.map_err(database::failure)?.filter(|_| !tables.is_empty()) {
+        let forbidden = if tables.is_empty() { None } else { session.text(&ask).await.map_err(database::failure)? };
+        if let Some(tables) = forbidden {
             let what = match address.engine {
-                Engine::PostgreSql => format!("alter {tables}: user {} is not their owner", address.username),
-                Engine::MariaDb => format!("alter {tables}: grant alter on {}.* to {}", address.database, address.username),
+                Engine::PostgreSql => format!("{tables}: user {} is not their owner", address.username),
+                Engine::MariaDb => {
+                    let user = session.text("select concat(quote(substring_index(current_user(), '@', 1)), '@', quote(substring_index(current_user(), '@', -1)))");
+                    let user = user.await.map_err(database::failure)?.unwrap_or_default();
+                    format!("{tables}: {} on `{}`.* to {user}", GRANT, address.database)
+                }
             };
-            return Err(Failure::new(&codes::FORBIDDEN, format!("{address}: {} may not {what}", address.username)));
+            return Err(Failure::new(&codes::FORBIDDEN, format!("{address}: {} may not alter {what}", address.username)));
         }
         state::prepare(&mut session).await.map_err(database::failure)
     }
@@ -101,7 +109,7 @@ impl Executor for Sql<'_> {
         };
         let mut session = database::open(&address, self.credentials()).await?;
         state::prepare(&mut session).await.map_err(database::failure)?;
-        database::lock(&mut session, &address.database, self.patience).await?;
+        database::lock(&mut session, &address.database, self.patience, work.watch).await?;
         let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
         let (session, way) = (Mutex::new(session), work.way);
         Ok(Box::new(Catalog { session, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
@@ -158,7 +166,7 @@ impl Written {
         }
     }
 
-    fn standing(&self, answer: Option<&str>) -> Standing {
+    fn standing(&self, answer: Option<&str>, is_undo: bool) -> Standing {
         let is = |image: &Option<Image>| image.as_ref().map(|image| image.is.as_str()) == answer;
         match answer {
             _ if is(&self.after) => Standing::After,
@@ -168,11 +176,9 @@ impl Written {
                     image.as_ref().map_or_else(|| "nothing".to_owned(), |image| format!("`{}`", image.is))
                 };
                 let there = answer.map_or_else(|| "nothing".to_owned(), |answer| format!("`{answer}`"));
-                Standing::Other(format!(
-                    "there is {there}; it was {}, and would become {}",
-                    shown(&self.before),
-                    shown(&self.after)
-                ))
+                let (before, made) = if is_undo { (&self.after, &self.before) } else { (&self.before, &self.after) };
+                let (before, made) = (shown(before), shown(made));
+                Standing::Other(format!("there is {there}; before the run there was {before}, and the run makes {made}"))
             }
         }
     }
@@ -243,9 +249,19 @@ impl Catalog<'_> {
                 session.text(&postgresql::blockers(&postgresql::qualified(&table, "public"))).await
             }
             (Engine::PostgreSql, Err(_)) => Ok(None),
-            // Only who may see all sessions is told.
-            (Engine::MariaDb, _) => Ok(session.text(&mariadb::blockers()).await.ok().flatten()),
+            (Engine::MariaDb, _) => match session.text(&mariadb::blockers()).await {
+                Err(Error::Forbidden { .. }) => {
+                    Ok(Some("whom only a user with PROCESS sees (grant process on *.*)".to_owned()))
+                }
+                who => who,
+            },
         }
+    }
+
+    async fn was_begun(&self, session: &mut Session, task: &Task<'_>) -> Result<bool, Obstacle> {
+        let target = task.change.target.to_string();
+        let begun = state::was_intended(session, task.mark, &target).await;
+        begun.map_err(|error| obstacle(&format!("see what was done to {target}"), error))
     }
 
     async fn carry_out(&self, session: &mut Session, task: &Task<'_>, statement: &Statement) -> Result<(), Obstacle> {
@@ -279,24 +295,29 @@ impl World for Catalog<'_> {
     async fn bring(&self, task: &Task<'_>) -> Result<(), Obstacle> {
         let written = Written::of(task.change)?;
         let target = &task.change.target;
-        if let Some(lost) = written.lost() {
+        let mut session = self.session.lock().await;
+        let answer = self.answer(&mut session, target, written.read()).await?;
+        let is_lost = written.standing(answer.as_deref(), task.is_undo) != Standing::After;
+        if let Some(lost) = written.lost().filter(|_| is_lost) {
             let message = format!("{target}: {lost}");
             return Err(Obstacle::Verdict { code: codes::NO_WAY_BACK.id.into(), message });
         }
-        let mut session = self.session.lock().await;
-        let answer = self.answer(&mut session, target, written.read()).await?;
-        if let Standing::Other(what) = written.standing(answer.as_deref()) {
+        if let Standing::Other(what) = written.standing(answer.as_deref(), task.is_undo) {
             match task.on_drift {
                 OnDrift::Overwrite => {}
                 OnDrift::Keep => return Ok(()),
                 OnDrift::Stop | OnDrift::Merge => return Err(Obstacle::Drift { target: target.clone(), what }),
             }
         }
+        // What this run has not even begun is not its own to take away.
+        if task.is_undo && !self.was_begun(&mut session, task).await? {
+            return Ok(());
+        }
         for statement in written.statements() {
             self.carry_out(&mut session, task, statement).await?;
         }
         let answer = self.answer(&mut session, target, written.read()).await?;
-        match written.standing(answer.as_deref()) {
+        match written.standing(answer.as_deref(), task.is_undo) {
             Standing::After => Ok(()),
             _ => Err(Obstacle::Refused {
                 operation: format!("change {target}"),
@@ -310,9 +331,11 @@ impl World for Catalog<'_> {
         let Images::Sweep(_, to) = &task.change.images else { return Ok(Swept::default()) };
         let mut session = self.session.lock().await;
         if serde_json::from_str::<Kept>(to).is_ok_and(|kept| kept.keep) {
+            let failed = |error| obstacle(&format!("end {target}"), error);
             // Whoever fills in the background writes nothing any more.
-            let raised = state::next_token(&mut session, Writer::Background).await;
-            return raised.map(|_| Swept::default()).map_err(|error| obstacle(&format!("end {target}"), error));
+            state::next_token(&mut session, Writer::Background).await.map_err(failed)?;
+            state::forget_backfill(&mut session, task.mark, &target).await.map_err(failed)?;
+            return Ok(Swept::default());
         }
         let rows: Rows = read_rows(&task.change.target, to)?;
         self.require_lock()?;
@@ -342,11 +365,18 @@ impl World for Catalog<'_> {
         }
         let written = Written::of(task.change)?;
         let mut session = self.session.lock().await;
-        let answer = self.answer(&mut session, &task.change.target, written.read()).await?;
+        let answer = match session.text(written.read()).await {
+            // What a statement asks for may have been made away with by an operation behind it, which goes back first.
+            Err(Error::Refused { .. }) if task.change.target.kind == STATEMENT => return Ok(Standing::After),
+            answer => answer.map_err(|error| obstacle(&format!("look at {}", task.change.target), error))?,
+        };
         // A change is looked at as it was made, also before it is taken back.
         let lost = written.after.as_ref().or(written.before.as_ref()).and_then(|image| image.lost.as_deref());
-        match (written.standing(answer.as_deref()), lost) {
-            (Standing::After, Some(lost)) => Ok(Standing::Other(lost.to_owned())),
+        match (written.standing(answer.as_deref(), task.is_undo), lost) {
+            (Standing::After, Some(lost)) => {
+                let message = format!("{}: {lost}", task.change.target);
+                Err(Obstacle::Verdict { code: codes::NO_WAY_BACK.id.into(), message })
+            }
             (standing, _) => Ok(standing),
         }
     }

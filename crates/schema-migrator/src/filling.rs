@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_sql::engine::Engine;
-use fairlead_sql::error::{Error, obstacle};
+use fairlead_sql::error::Error;
 use fairlead_sql::session::Session;
 use fairlead_sql::text::{literal, nullable};
 
 use crate::backfill::{OnMissing, Rows, Value};
+use crate::database::obstacle;
 use crate::ilp_packet;
 use crate::rows::Key;
 use crate::state::{self, Writer};

@@ -18,7 +18,7 @@ pub(crate) fn drafts(migration: &Migration, engine: Engine, schema: &str) -> Vec
             let dropped = Column { name: dropped(column), r#type: "text".to_owned(), nullable: true, default: None };
             let it = match engine {
                 Engine::PostgreSql => postgresql::column(table, schema, &dropped),
-                Engine::MariaDb => mariadb::column(table, &dropped, false),
+                Engine::MariaDb => mariadb::dropped_for_good(table, &dropped),
             };
             let shown = if engine == Engine::PostgreSql && table.schema.is_none() {
                 format!("{schema}.{table}")
@@ -50,5 +50,15 @@ fn gone(target: Target, it: Primitive) -> Draft {
     let lost = format!("{target} was dropped by finalize, and only a backup has what it held");
     let Primitive { read, is, down, .. } = it;
     let reason = "finalize".to_owned();
-    Draft { target, read, before: Some(is), after: None, up: down, down: Vec::new(), lost: Some(lost), reason }
+    Draft {
+        target,
+        read,
+        before: Some(is),
+        after: None,
+        up: down,
+        down: Vec::new(),
+        lost: Some(lost),
+        reason,
+        columns: Vec::new(),
+    }
 }

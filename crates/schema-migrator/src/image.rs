@@ -6,6 +6,8 @@ use fairlead_sql::session::LockWait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::operation::Column;
+
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +82,8 @@ pub(crate) struct Draft {
     pub(crate) lost: Option<String>,
     /// Why it is done, for people.
     pub(crate) reason: String,
+    /// Columns as the file says them, whose types the server may write otherwise.
+    pub(crate) columns: Vec<Column>,
 }
 
 impl Draft {
@@ -104,6 +108,9 @@ impl Draft {
 pub(crate) fn image(value: &Value) -> Result<Image, serde_json::Error> {
     Image::deserialize(value)
 }
+
+/// The kind of a statement of somebody's own.
+pub(crate) const STATEMENT: &str = "Statement";
 
 /// A target of a table: its column, its index.
 pub(crate) fn target(kind: &str, table: impl Into<String>, name: impl Into<String>) -> Target {

@@ -37,8 +37,10 @@ mod drafts;
 pub mod executor;
 mod filling;
 mod finalize;
+mod foreseen;
 mod ilp_packet;
 mod image;
+mod label;
 mod lint;
 mod mariadb;
 pub mod migration;
@@ -91,7 +93,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
         Command::Apply(step) => carry_out(&args, step, false).await,
         Command::Background(step) => carry_out(&args, step, true).await,
         Command::Release(command) => {
-            let tables = if args.tables.store == Tickets::Database { Some(tables(&args)?) } else { None };
+            let is_elsewhere = args.tables.store == Tickets::Database;
+            let tables = is_elsewhere.then(|| Tables::read_database(args.tables.config.as_deref())).transpose()?;
             let cluster = cluster(&args, tables.as_ref()).await?;
             let store = Store::of(&args, tables.as_ref(), &cluster).await?;
             fairlead_release::run(&cluster, &args.common, command, store.binary(&args, &cluster)).await
@@ -179,7 +182,7 @@ async fn carry_out_phase<N: Named>(args: &Args, step: &StepArgs, is_background: 
     let command = if is_background { session::Command::Background } else { session::Command::Apply };
     let session = Session::begin(&args.common, &cluster, store.binary(args, &cluster), command, step.run_timeout).await?;
     let credentials = Credentials { cluster: Some(&cluster), namespace: session.place.namespace };
-    let (flags, seen, name) = (args.tables.flags(), RefCell::default(), PhantomData::<N>);
+    let (flags, seen, name) = (args.tables.told(), RefCell::default(), PhantomData::<N>);
     let migrating = Migrating { session: &session, tables: &tables, credentials, flags, is_background, seen, name };
     if is_background { background(&session, step, &migrating).await } else { apply(&session, step, &migrating).await }
 }

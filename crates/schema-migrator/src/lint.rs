@@ -9,6 +9,12 @@ use crate::operation::{Column, Operation};
 pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
     let specification = &migration.specification;
     let mut wrong = Vec::new();
+    if engine == Engine::MariaDb {
+        let foreign = migration.tables().into_iter().filter(|table| table.schema.is_some());
+        wrong.extend(foreign.map(|table| {
+            format!("{table}: MariaDB has no schemas; a table here is one of the database that `database` names")
+        }));
+    }
     if specification.operations.is_empty() && specification.backfill.is_none() {
         wrong.push("it does nothing: name operations, or a backfill".to_owned());
     }
@@ -120,12 +126,22 @@ fn of_sql(sql: &str, engine: Engine) -> Option<&'static str> {
                 "a constraint that is not added `not valid` is checked under a lock that stops writers; validate it in a second statement",
             );
         }
+        if [" add primary key", " add unique", " add check"].into_iter().any(is) && !is("not valid") && !is("using index") {
+            return Some(
+                "the server checks it under a lock that stops writers; use addIndex, or `not valid` and then `validate`",
+            );
+        }
+        if words.starts_with("lock ") {
+            return Some("it locks the table for everybody");
+        }
         if is("alter column") && is(" type ") {
             return Some("a new type writes the whole table under a lock; use changeType");
         }
         if is("vacuum full") || is("cluster ") {
             return Some("it writes the whole table under a lock that stops everybody");
         }
+    } else if is("algorithm=copy") || is("algorithm = copy") || words.starts_with("lock tables") {
+        return Some("it locks the table for as long as it takes");
     } else if is("alter table") && !is("algorithm") {
         return Some("say `algorithm` and `lock`, so that the server fails instead of locking the table");
     }

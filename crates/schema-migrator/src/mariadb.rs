@@ -121,6 +121,13 @@ pub(crate) fn column(table: &Table, column: &Column, is_hidden: bool) -> Primiti
     }
 }
 
+/// A column that goes for good: with its indexes, so the table may be built anew, while it is read and written.
+pub(crate) fn dropped_for_good(table: &Table, it: &Column) -> Primitive {
+    let there = format!("select 1 {}", of_column(table, &it.name));
+    let drop = format!("alter table {} drop column {}, algorithm = inplace, lock = none", qualified(table), id(&it.name));
+    Primitive { down: vec![Statement::new(drop, exists_not(&there))], ..column(table, it, false) }
+}
+
 /// A column under the name of one that was dropped.
 pub(crate) fn tombstone(table: &Table, column: &str, dropped: &str) -> Primitive {
     let there = format!("select 1 {}", of_column(table, column));
@@ -155,7 +162,10 @@ pub(crate) fn table_tombstone(table: &Table, dropped: &str) -> Primitive {
 /// The default of a column.
 pub(crate) fn default(table: &Table, column: &str, default: Option<&str>) -> Primitive {
     let read = format!("select coalesce(nullif(column_default, 'NULL'), 'none') {}", of_column(table, column));
-    let is = default.unwrap_or("none").to_owned();
+    let is = match default.unwrap_or("none") {
+        now if ["current_timestamp", "now()"].contains(&now.to_lowercase().as_str()) => "current_timestamp()".to_owned(),
+        other => other.to_owned(),
+    };
     let set = default.map_or_else(|| "drop default".to_owned(), |default| format!("set default {default}"));
     let done = format!("select coalesce(({read}) = {}, 0)", text(&is));
     let up = vec![Statement::new(
@@ -300,26 +310,64 @@ impl Event {
     }
 }
 
+/// What a trigger does.
+pub(crate) fn source(body: &str) -> String {
+    format!("begin {body} end")
+}
+
 /// A trigger before each row that is inserted, or updated.
-pub(crate) fn trigger(table: &Table, trigger: &str, event: Event, body: &str) -> Primitive {
-    let trigger: String = trigger.chars().take(60).collect();
-    let of =
-        format!("from information_schema.triggers where trigger_schema = database() and trigger_name = {}", text(&trigger));
+pub(crate) fn trigger(table: &Table, trigger: &str, event: Event, source: &str) -> Primitive {
+    let of = format!(
+        "from information_schema.triggers where trigger_schema = database() and trigger_name = {} and event_object_table = {}",
+        text(trigger),
+        text(&table.name)
+    );
     let there = format!("select 1 {of}");
-    let source = format!("begin {body} end");
+    let create = format!("create trigger {} before {} on {}", id(trigger), event.as_str(), qualified(table));
     Primitive {
         read: format!("select action_statement {of}"),
-        is: source.clone(),
-        up: vec![Statement::new(
-            format!(
-                "create trigger {} before {} on {} for each row {source}",
-                id(&trigger),
-                event.as_str(),
-                qualified(table)
-            ),
-            exists(&there),
-        )],
-        down: vec![Statement::new(format!("drop trigger if exists {}", id(&trigger)), exists_not(&there))],
+        is: source.to_owned(),
+        up: vec![Statement::new(format!("{create} for each row {source}"), exists(&there))],
+        down: vec![Statement::new(format!("drop trigger if exists {}", id(trigger)), exists_not(&there))],
+    }
+}
+
+/// The triggers of a table: name, source, and for which writes.
+pub(crate) fn triggers(table: &Table) -> String {
+    format!(
+        "select trigger_name, action_statement, lower(event_manipulation) from information_schema.triggers \
+         where trigger_schema = database() and event_object_table = {} order by 1",
+        text(&table.name)
+    )
+}
+
+/// Views that name a column.
+pub(crate) fn views(table: &Table, column: &str) -> String {
+    let named = |name: &str| format!("instr(view_definition, {}) > 0", text(&id(name)));
+    format!(
+        "select group_concat(concat(table_schema, '.', table_name) separator ', ') from information_schema.views where {} and {}",
+        named(&table.name),
+        named(column)
+    )
+}
+
+/// Columns as the catalog would write them: type and default of each, asked of a table of our session alone.
+pub(crate) fn probe(columns: &[Column]) -> [String; 3] {
+    let list = columns.iter().map(|column| {
+        let default = column.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
+        format!("{} {}{default}", id(&column.name), column.r#type)
+    });
+    let make = format!("create temporary table _fairlead_probe ({})", list.collect::<Vec<_>>().join(", "));
+    [make, "show columns from _fairlead_probe".to_owned(), "drop temporary table if exists _fairlead_probe".to_owned()]
+}
+
+/// A type of `show columns`, as [`TYPE`] writes it.
+pub(crate) fn shown_type(shown: &str) -> String {
+    let base: String = shown.chars().take_while(char::is_ascii_alphabetic).collect();
+    let is_integer = ["tinyint", "smallint", "mediumint", "int", "bigint"].contains(&base.as_str());
+    match (is_integer, shown.find(')')) {
+        (true, Some(end)) => format!("{base}{}", &shown[end + 1..]),
+        _ => shown.to_owned(),
     }
 }
 
@@ -339,11 +387,9 @@ pub(crate) fn forbid(table: &Table, column: &str) -> String {
 pub(crate) fn sync(from: &str, to: &str, up: &str, down: &str, event: Event) -> String {
     let (from, to) = (id(from), id(to));
     match event {
-        Event::Insert => format!(
-            "if new.{to} is null then set new.{to} = {up}; elseif new.{from} is null then set new.{from} = {down}; end if;"
-        ),
+        Event::Insert => format!("if new.{to} is null then set new.{to} = {up}; else set new.{from} = {down}; end if;"),
         Event::Update => format!(
-            "if not (new.{from} <=> old.{from}) then set new.{to} = {up}; elseif not (new.{to} <=> old.{to}) then set new.{from} = {down}; end if;"
+            "if not (new.{from} <=> old.{from}) then set new.{to} = {up}; elseif not (new.{to} <=> old.{to}) and not (new.{to} <=> ({up})) then set new.{from} = {down}; end if;"
         ),
     }
 }
@@ -386,8 +432,11 @@ pub(crate) fn columns(table: &Table) -> String {
          if(column_default is null or column_default = 'NULL', '', concat(' default ', column_default)), \
          if(extra like '%on update%', concat(' ', regexp_substr(extra, 'on update [^,]*')), ''), \
          if(extra like '%auto_increment%', ' auto_increment', ''), \
-         if(column_comment = '', '', concat(' comment ', quote(column_comment)))) \
-         from information_schema.columns where table_schema = database() and table_name = {} order by ordinal_position",
+         if(column_comment = '', '', concat(' comment ', quote(column_comment))), \
+         if(coalesce(generation_expression, '') = '', '', ' generated'), \
+         coalesce((select concat(' check (', cc.check_clause, ')') from information_schema.check_constraints cc where cc.constraint_schema = database() \
+         and cc.table_name = c.table_name and cc.constraint_name = c.column_name and cc.level = 'Column'), '')) \
+         from information_schema.columns c where table_schema = database() and table_name = {} order by ordinal_position",
         text(&table.name)
     )
 }

@@ -1,6 +1,6 @@
 //! Migration files: `kind: SchemaMigration`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backfill::Backfill;
 use crate::operation::Operation;
+use crate::table::Table;
 
 /// What a migration does to the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,15 @@ struct Metadata {
 const API_VERSION: &str = "fairlead.dev/v1";
 
 impl Migration {
+    /// The tables that it names.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<Table> {
+        let mut tables: BTreeSet<Table> =
+            self.specification.operations.iter().flat_map(Operation::tables).cloned().collect();
+        tables.extend(self.specification.backfill.iter().map(|backfill| backfill.table.clone()));
+        tables
+    }
+
     /// Reads a document.
     ///
     /// # Errors

@@ -220,6 +220,29 @@ impl Operation {
         }
     }
 
+    /// The tables that it names.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        let (table, other) = match self {
+            Self::AddForeignKey { table, references, .. } => (Some(table), Some(references)),
+            Self::CreateTable { table, .. }
+            | Self::AddColumn { table, .. }
+            | Self::SetDefault { table, .. }
+            | Self::AddIndex { table, .. }
+            | Self::Fill { table, .. }
+            | Self::Sync { table, .. }
+            | Self::Forbid { table, .. }
+            | Self::SetNotNull { table, .. }
+            | Self::DropNotNull { table, .. }
+            | Self::RenameColumn { table, .. }
+            | Self::ChangeType { table, .. }
+            | Self::DropColumn { table, .. }
+            | Self::DropTable { table }
+            | Self::VersionView { table, .. } => (Some(table), None),
+            Self::Sql { .. } => (None, None),
+        };
+        table.into_iter().chain(other)
+    }
+
     /// Whether it takes something from the old release.
     #[must_use]
     pub fn is_contract(&self) -> bool {

@@ -16,10 +16,12 @@ use crate::backfill::{Backfill, Kept, KeyColumn, Packet, Rows, Value};
 use crate::catalog::{self, Facts};
 use crate::configuration::Tables;
 use crate::drafts::{Drafts, Place};
-use crate::image::{Draft, Statement, target};
-use crate::migration::{Kind, Migration};
+use crate::foreseen::foresee;
+use crate::image::{Draft, STATEMENT, Statement, target};
+use crate::migration::{Kind, Migration, Specification};
 use crate::operation::Operation;
 use crate::phase::Phase;
+use crate::primitive::Primitive;
 use crate::table::Table;
 use crate::{finalize, mariadb, postgresql, state};
 
@@ -33,6 +35,8 @@ struct Making<'m> {
     phase: Phase,
     /// Names of migrations that the database has, and their checksums.
     applied: BTreeMap<String, String>,
+    /// Tables as the migrations so far leave them.
+    known: BTreeMap<Table, Facts>,
     changes: Vec<(String, Change)>,
     plan: PlanBuilder,
     is_blocked: bool,
@@ -42,7 +46,8 @@ struct Making<'m> {
 pub(crate) async fn make(session: &mut Session, tables: &Tables, phase: Phase) -> Result<Plan, Error> {
     let applied = applied(session).await?;
     let plan = PlanBuilder::new(phase.step(), Vec::new());
-    let mut making = Making { session, tables, phase, applied, changes: Vec::new(), plan, is_blocked: false };
+    let mut making =
+        Making { session, tables, phase, applied, known: BTreeMap::new(), changes: Vec::new(), plan, is_blocked: false };
     let wanted = tables.migrations.iter().filter(|it| phase.is_of(it.specification.kind));
     for migration in wanted {
         if phase == Phase::Finalize {
@@ -81,10 +86,14 @@ impl Making<'_> {
         self.tables.database.engine
     }
 
+    /// The tables of a migration, as those before it leave them.
     async fn facts(&mut self, migration: &Migration) -> Result<BTreeMap<Table, Facts>, Error> {
         let mut facts = BTreeMap::new();
-        for table in named(migration) {
-            let found = catalog::table(self.session, &table, &self.tables.schema).await?;
+        for table in migration.tables() {
+            let found = match self.known.get(&table) {
+                Some(known) => known.clone(),
+                None => catalog::table(self.session, &table, &self.tables.schema).await?,
+            };
             facts.insert(table, found);
         }
         Ok(facts)
@@ -108,12 +117,15 @@ impl Making<'_> {
         if self.waits(migration).await? {
             return Ok(());
         }
-        let facts = self.facts(migration).await?;
+        let mut facts = self.facts(migration).await?;
         let (engine, schema, database) = (self.engine(), self.tables.schema.clone(), self.tables.database.clone());
-        let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
         let (mut drafts, mut backfills) = (Vec::new(), Vec::new());
         for operation in &migration.specification.operations {
-            match place.drafts(operation) {
+            self.refuse_viewed(operation, &whole).await?;
+            let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
+            let made = place.drafts(operation);
+            foresee(&mut facts, operation, engine);
+            match made {
                 Ok(Drafts { changes, backfills: more }) => {
                     drafts.extend(changes);
                     backfills.extend(more);
@@ -122,6 +134,8 @@ impl Making<'_> {
             }
         }
         backfills.extend(migration.specification.backfill.clone());
+        self.known.extend(facts.clone());
+        let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
         let changes = self.changed(&drafts).await?;
         let mut rows = Vec::new();
         let mut count = 0;
@@ -155,9 +169,15 @@ impl Making<'_> {
     async fn changed(&mut self, drafts: &[Draft]) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         for draft in drafts {
-            let answer = self.session.text(&draft.read).await?;
+            let draft = &self.as_the_server_writes(draft).await?;
+            let answer = self.answer(draft).await?;
             if answer == draft.after {
                 self.keep(draft.target.clone(), "it is so already");
+                continue;
+            }
+            if draft.before.is_none() && answer.is_none() && self.is_there(draft).await? {
+                let message = "something of this name is there already, and is not as the migration makes it";
+                self.refuse(codes::DIFFERENT.finding(draft.target.clone(), message));
                 continue;
             }
             let draft = match (&draft.before, answer) {
@@ -176,6 +196,55 @@ impl Making<'_> {
         Ok(changes)
     }
 
+    /// Whether there is something in the place of what is to be made, whatever it is: nobody may take that away later for ours.
+    async fn is_there(&mut self, draft: &Draft) -> Result<bool, Error> {
+        let first = draft.up.first().filter(|_| draft.target.kind == "ForeignKey");
+        for statement in draft.up.last().into_iter().chain(first) {
+            let is_foreign = [STATEMENT, "Migration"].contains(&draft.target.kind.as_str());
+            if !is_foreign && self.session.is_true(&statement.done).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A draft whose texts are those of the server: it says `character varying(36)` where a file says `varchar(36)`.
+    async fn as_the_server_writes(&mut self, draft: &Draft) -> Result<Draft, Error> {
+        if draft.columns.is_empty() {
+            return Ok(draft.clone());
+        }
+        let Some(probed) = catalog::probe(self.session, &draft.columns).await? else { return Ok(draft.clone()) };
+        if draft.target.kind == "Default" {
+            let Some(([_, is], Ok(table))) =
+                probed.into_iter().next().zip(draft.target.namespace.as_deref().map(str::parse))
+            else {
+                return Ok(draft.clone());
+            };
+            let default = draft.columns[0].default.as_deref();
+            let Primitive { read, is, up, .. } =
+                postgresql::default(&table, &self.tables.schema, &draft.target.name, default, &is);
+            return Ok(Draft { read, after: Some(is), up, ..draft.clone() });
+        }
+        let after = if draft.target.kind == "Table" {
+            let mut all: Vec<String> =
+                draft.columns.iter().zip(&probed).map(|(column, [kind, _])| format!("{} {kind}", column.name)).collect();
+            all.sort_unstable();
+            all.join(", ")
+        } else {
+            probed.into_iter().next().map(|[kind, _]| kind).unwrap_or_default()
+        };
+        Ok(Draft { after: Some(after), ..draft.clone() })
+    }
+
+    /// What there is of a draft's target.
+    async fn answer(&mut self, draft: &Draft) -> Result<Option<String>, Error> {
+        // A statement of somebody's may ask for what an operation makes that comes first.
+        match self.session.text(&draft.read).await {
+            Err(Error::Refused { .. }) if draft.target.kind == STATEMENT => Ok(None),
+            answer => answer,
+        }
+    }
+
     /// The way back of a default leads to the one that was there.
     fn restoring_default(&self, draft: Draft) -> Draft {
         if draft.target.kind != "Default" {
@@ -184,7 +253,9 @@ impl Making<'_> {
         let before = draft.before.as_deref().filter(|before| *before != "none");
         let Some(Ok(table)) = draft.target.namespace.as_deref().map(str::parse::<Table>) else { return draft };
         let back = match self.engine() {
-            Engine::PostgreSql => postgresql::default(&table, &self.tables.schema, &draft.target.name, before),
+            Engine::PostgreSql => {
+                postgresql::default(&table, &self.tables.schema, &draft.target.name, before, before.unwrap_or("none"))
+            }
             Engine::MariaDb => mariadb::default(&table, &draft.target.name, before),
         };
         Draft { down: back.up, ..draft }
@@ -215,7 +286,13 @@ impl Making<'_> {
         }
         let engine = self.engine();
         let written = self.written(&backfill.table);
-        let is_new = !facts.columns.contains_key(&backfill.column);
+        if let Some((name, kind)) = facts.strange_key(engine) {
+            let message = format!("column {name} of the key of {shown} is of type {kind}, whose order no text keeps");
+            self.refuse(codes::NO_KEY.finding(target, message));
+            return Ok((None, 0));
+        }
+        self.warn_of_triggers(&shown, &facts);
+        let is_new = facts.planned.contains(&backfill.column);
         let limit = FILLED_AT_ONCE + 1;
         let nulls = if is_new {
             1
@@ -238,10 +315,33 @@ impl Making<'_> {
         });
         let database = self.tables.database.clone();
         let kept = Kept { database: database.clone(), keep: true };
-        let rows = Rows { database, table: written, r#type: kind, key: key.collect(), packets, backfill: backfill.clone() };
+        let kept_columns = facts.columns.iter().filter(|(_, facts)| facts.definition.contains("on update"));
+        let unchanged = kept_columns.map(|(name, _)| name.clone()).collect();
+        let (key, backfill) = (key.collect(), backfill.clone());
+        let rows = Rows { database, table: written, r#type: kind, key, packets, unchanged, backfill };
         let [from, to] = [serde_json::to_string(&kept), serde_json::to_string(&rows)].map(|text| text.expect("plain data"));
         let reason = format!("backfill of {}", whole.name);
         Ok((Some(Change { stage: 0, target, images: Images::Sweep(from, to), reason }), nulls))
+    }
+
+    /// A view of MariaDB breaks when a column goes that it names; PostgreSQL's follows.
+    async fn refuse_viewed(&mut self, operation: &Operation, whole: &Target) -> Result<(), Error> {
+        let (Operation::DropColumn { table, column }, Engine::MariaDb) = (operation, self.engine()) else { return Ok(()) };
+        if let Some(views) = self.session.text(&mariadb::views(table, column)).await? {
+            let message = format!("dropColumn: views name column {column} of {table}, and would break: {views}");
+            self.refuse(codes::IMPOSSIBLE.finding(whole.clone(), message));
+        }
+        Ok(())
+    }
+
+    /// Somebody's trigger runs for each row that is filled.
+    fn warn_of_triggers(&mut self, shown: &str, facts: &Facts) {
+        for [name, _, event] in facts.triggers.iter().filter(|[name, ..]| !name.starts_with("fairlead_")) {
+            if event != "insert" {
+                let message = "it may run for each row that is filled, and change or write what it does for an update";
+                self.plan.warn(codes::TRIGGERED.finding(target("Trigger", shown, name), message));
+            }
+        }
     }
 
     /// A table, as it is written in statements.
@@ -287,7 +387,8 @@ impl Making<'_> {
             let Some(other) = self.tables.migrations.iter().find(|it| it.name == *name) else { continue };
             let is_here = self.phase.is_of(other.specification.kind);
             if !self.applied.contains_key(name) && !is_here {
-                let message = format!("migration {name} comes first, and is not applied");
+                let message =
+                    format!("migration {name} comes first, and is not applied: `schema-migrator apply` applies it");
                 self.plan.warn(codes::WAITING.finding(migration_target(&migration.name), message));
                 waits = true;
                 continue;
@@ -295,11 +396,11 @@ impl Making<'_> {
             if self.phase != Phase::Contract || !state::exists(self.session, "backfill").await? {
                 continue;
             }
-            if let Some(backfill) = &other.specification.backfill {
-                let target = rows_target(&self.shown(&backfill.table), &backfill.column).to_string();
+            for (table, column) in filled(other) {
+                let target = rows_target(&self.shown(table), column).to_string();
                 let (engine, table) = (self.engine(), state::table(self.engine(), "backfill"));
                 let query = format!(
-                    "select changed from {table} where target = {} and is_done = 0 order by renewed desc limit 1",
+                    "select case when is_done = 0 then changed end from {table} where target = {} order by renewed desc limit 1",
                     literal(engine, &target)
                 );
                 if let Some(changed) = self.session.text(&query).await? {
@@ -339,7 +440,8 @@ impl Making<'_> {
             }
             let Ok(drafts) = place.drafts(operation) else { continue };
             for draft in drafts.changes {
-                let answer = self.session.text(&draft.read).await?;
+                let draft = self.as_the_server_writes(&draft).await?;
+                let answer = self.answer(&draft).await?;
                 if answer != draft.after {
                     let there = answer.map_or_else(|| "nothing".to_owned(), |answer| format!("`{answer}`"));
                     let wanted = draft.after.as_deref().map_or_else(|| "nothing".to_owned(), |after| format!("`{after}`"));
@@ -387,6 +489,7 @@ impl Making<'_> {
             )],
             lost: None,
             reason: "the database remembers it".to_owned(),
+            columns: Vec::new(),
         }
     }
 
@@ -430,32 +533,14 @@ impl Making<'_> {
     }
 }
 
-/// The tables that a migration names.
-fn named(migration: &Migration) -> BTreeSet<Table> {
-    let mut tables: BTreeSet<Table> = migration.specification.operations.iter().filter_map(table).cloned().collect();
-    tables.extend(migration.specification.backfill.iter().map(|backfill| backfill.table.clone()));
-    tables
-}
-
-fn table(operation: &Operation) -> Option<&Table> {
-    match operation {
-        Operation::CreateTable { table, .. }
-        | Operation::AddColumn { table, .. }
-        | Operation::SetDefault { table, .. }
-        | Operation::AddIndex { table, .. }
-        | Operation::AddForeignKey { table, .. }
-        | Operation::Fill { table, .. }
-        | Operation::Sync { table, .. }
-        | Operation::Forbid { table, .. }
-        | Operation::SetNotNull { table, .. }
-        | Operation::DropNotNull { table, .. }
-        | Operation::RenameColumn { table, .. }
-        | Operation::ChangeType { table, .. }
-        | Operation::DropColumn { table, .. }
-        | Operation::DropTable { table }
-        | Operation::VersionView { table, .. } => Some(table),
-        Operation::Sql { .. } => None,
-    }
+/// The columns that a migration fills.
+fn filled(migration: &Migration) -> Vec<(&Table, &String)> {
+    let Specification { operations, backfill, .. } = &migration.specification;
+    let shadows = operations.iter().filter_map(|operation| match operation {
+        Operation::RenameColumn { table, to, .. } | Operation::ChangeType { table, to, .. } => Some((table, to)),
+        _ => None,
+    });
+    shadows.chain(backfill.iter().map(|backfill| (&backfill.table, &backfill.column))).collect()
 }
 
 /// The column that an operation changes.

@@ -4,6 +4,7 @@ use fairlead_sql::engine::Engine;
 use fairlead_sql::text::{literal, name, names};
 
 use crate::image::Statement;
+use crate::label;
 use crate::operation::Column;
 use crate::primitive::Primitive;
 use crate::table::Table;
@@ -153,36 +154,35 @@ pub(crate) fn table_tombstone(table: &Table, schema: &str, dropped: &str) -> Pri
     }
 }
 
-/// The default of a column. A cast that the server adds is no difference.
-pub(crate) fn default(table: &Table, schema: &str, column: &str, default: Option<&str>) -> Primitive {
+/// The default of a column, which the catalog has as `is`. A cast that the server adds is no difference.
+pub(crate) fn default(table: &Table, schema: &str, column: &str, default: Option<&str>, is: &str) -> Primitive {
     let qualified = qualified(table, schema);
     let read = format!(
-        "select coalesce(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '::[a-z \"]+(\\([0-9,]+\\))?$', ''), 'none') \
+        "select {WITHOUT_CAST} \
          from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum \
          where a.attrelid = {} and a.attname = {} and not a.attisdropped",
         regclass(&qualified),
         text(column)
     );
-    let is = default.unwrap_or("none").to_owned();
-    let done = format!("select coalesce(({read}) = {}, false)::int", text(&is));
+    let done = format!("select coalesce(({read}) = {}, false)::int", text(is));
     let set = default.map_or_else(|| "drop default".to_owned(), |default| format!("set default {default}"));
     let up = vec![Statement::new(format!("alter table {qualified} alter column {} {set}", id(column)), done)];
-    Primitive { read, is, up, down: Vec::new() }
+    Primitive { read, is: is.to_owned(), up, down: Vec::new() }
 }
 
 /// An index. One that was not finished counts as absent, and is dropped before it is built anew.
 pub(crate) fn index(table: &Table, schema: &str, index: &str, columns: &[String], is_unique: bool) -> Primitive {
     let qualified = qualified(table, schema);
     let full = format!("{}.{}", id(schema_of(table, schema)), id(index));
-    let of = format!("from pg_index i where i.indexrelid = {}", regclass(&full));
+    // Another table may have an index of this name.
+    let of = format!("from pg_index i where i.indexrelid = {} and i.indrelid = {}", regclass(&full), regclass(&qualified));
     let valid = format!("select {of} and i.indisvalid and i.indisready");
     let there = format!("select {of}");
     let unique = if is_unique { "unique " } else { "" };
     let read = format!(
         "select case when i.indisunique then 'unique ' else '' end || '(' || (select string_agg(a.attname, ', ' order by k.at) \
          from unnest(i.indkey) with ordinality k(number, at) join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number) || ')' \
-         {of} and i.indisvalid and i.indrelid = {}",
-        regclass(&qualified)
+         {of} and i.indisvalid"
     );
     let drop = format!("drop index concurrently if exists {full}");
     Primitive {
@@ -259,7 +259,7 @@ fn nullable(qualified: &str, column: &str) -> String {
 /// reads the table under a lock that anybody waits for.
 pub(crate) fn not_null(table: &Table, schema: &str, column: &str) -> Primitive {
     let qualified = qualified(table, schema);
-    let constraint = shortened(&format!("fairlead_{column}_not_null"));
+    let constraint = label::shortened("fairlead_not_null", column);
     let of =
         format!("from pg_constraint c where c.conrelid = {} and c.conname = {}", regclass(&qualified), text(&constraint));
     let is = format!("select {} and attnotnull", attribute(&qualified, column));
@@ -288,52 +288,49 @@ pub(crate) fn not_null(table: &Table, schema: &str, column: &str) -> Primitive {
     }
 }
 
-/// A name that the server takes whole.
-fn shortened(name: &str) -> String {
-    name.chars().take(60).collect()
+/// What a function of a trigger says.
+pub(crate) fn source(body: &str) -> String {
+    format!("begin {body} return new; end")
 }
 
-/// A trigger before each row that is inserted or updated, with its function.
-pub(crate) fn trigger(table: &Table, schema: &str, trigger: &str, body: &str) -> Primitive {
+/// A trigger before each row that is inserted or updated, with its function, which has the same name.
+pub(crate) fn trigger(table: &Table, schema: &str, trigger: &str, source: &str) -> Primitive {
     let qualified = qualified(table, schema);
-    let trigger = shortened(trigger);
-    let function_name = shortened(&format!("{trigger}_{}", table.name));
-    let function = format!("{}.{}", id(schema_of(table, schema)), id(&function_name));
+    let function = format!("{}.{}", id(schema_of(table, schema)), id(trigger));
     let there = format!(
         "select from pg_trigger where tgrelid = {} and tgname = {} and not tgisinternal and tgenabled <> 'D'",
         regclass(&qualified),
-        text(&trigger)
+        text(trigger)
     );
     let has_function = format!("select where to_regproc({}) is not null", text(&function));
-    let source = format!("begin {body} return new; end");
     Primitive {
         read: format!(
             "select p.prosrc from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = {} and t.tgname = {} \
              and not t.tgisinternal and t.tgenabled <> 'D'",
             regclass(&qualified),
-            text(&trigger)
+            text(trigger)
         ),
-        is: source.clone(),
+        is: source.to_owned(),
         up: vec![
             Statement::new(
-                format!("create or replace function {function}() returns trigger language plpgsql as {}", text(&source)),
+                format!("create or replace function {function}() returns trigger language plpgsql as {}", text(source)),
                 format!(
                     "select exists(select from pg_proc where oid = to_regproc({}) and prosrc = {})::int",
                     text(&function),
-                    text(&source)
+                    text(source)
                 ),
             ),
             Statement::new(
                 format!(
                     "create trigger {} before insert or update on {qualified} for each row execute function {function}()",
-                    id(&trigger)
+                    id(trigger)
                 ),
                 exists(&there),
             ),
         ],
         down: vec![
             Statement::new(
-                format!("drop trigger if exists {} on {qualified}", id(&trigger)),
+                format!("drop trigger if exists {} on {qualified}", id(trigger)),
                 exists_not(&there.replace(" and tgenabled <> 'D'", "")),
             ),
             Statement::new(format!("drop function if exists {function}()"), exists_not(&has_function)),
@@ -353,14 +350,15 @@ pub(crate) fn forbid(table: &Table, column: &str) -> String {
     format!("if new.{} is null then raise exception using errcode = '23502', message = {message}; end if;", id(column))
 }
 
-/// Body of a trigger that keeps two columns equal. Of an insert the column counts that is there; of an update the one that was changed.
+/// Body of a trigger that keeps two columns equal. The new one has no default, so who gives it a value means it. Of an update the column
+/// counts that was changed; a backfill changes the new one to what the old one says already.
 pub(crate) fn sync(from: &str, to: &str, up: &str, down: &str) -> String {
     let (from, to) = (id(from), id(to));
     format!(
         "if tg_op = 'INSERT' then \
-         if new.{to} is null then new.{to} := {up}; elsif new.{from} is null then new.{from} := {down}; end if; \
+         if new.{to} is null then new.{to} := {up}; else new.{from} := {down}; end if; \
          elsif new.{from} is distinct from old.{from} then new.{to} := {up}; \
-         elsif new.{to} is distinct from old.{to} then new.{from} := {down}; end if;"
+         elsif new.{to} is distinct from old.{to} and new.{to} is distinct from ({up}) then new.{from} := {down}; end if;"
     )
 }
 
@@ -390,7 +388,7 @@ pub(crate) fn view(version: &str, table: &Table, schema: &str, columns: &[(Strin
 /// The columns of a table, as [`crate::catalog`] reads them: name, type, whether it may hold NULL, whether it has a default, nothing.
 pub(crate) fn columns(table: &Table, schema: &str) -> String {
     format!(
-        "select a.attname, format_type(a.atttypid, a.atttypmod), (not a.attnotnull)::int, (a.atthasdef or a.attidentity <> '')::int, '' \
+        "select a.attname, format_type(a.atttypid, a.atttypmod), (not a.attnotnull)::int, (a.atthasdef or a.attidentity <> '')::int, case when a.attgenerated <> '' then 'generated' else '' end \
          from pg_attribute a where a.attrelid = {} and a.attnum > 0 and not a.attisdropped order by a.attnum",
         regclass(&qualified(table, schema))
     )
@@ -405,6 +403,39 @@ pub(crate) fn key(table: &Table, schema: &str) -> String {
     )
 }
 
+/// The triggers of a table for each row that is updated: name and source, and nothing.
+pub(crate) fn triggers(table: &Table, schema: &str) -> String {
+    format!(
+        "select t.tgname, p.prosrc, '' from pg_trigger t join pg_proc p on p.oid = t.tgfoid \
+         where t.tgrelid = {} and not t.tgisinternal and t.tgenabled <> 'D' order by 1",
+        regclass(&qualified(table, schema))
+    )
+}
+
+/// Whether a table has partitions.
+pub(crate) fn is_partitioned(table: &Table, schema: &str) -> String {
+    format!("select count(*) from pg_class where oid = {} and relkind = 'p'", regclass(&qualified(table, schema)))
+}
+
+/// Columns as the catalog would write them: type and default of each, asked of a table that goes with the transaction.
+pub(crate) fn probe(columns: &[Column]) -> [String; 2] {
+    let list = columns.iter().map(|column| {
+        let default = column.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
+        format!("{} {}{default}", id(&column.name), column.r#type)
+    });
+    let make = format!("create temporary table fairlead_probe ({}) on commit drop", list.collect::<Vec<_>>().join(", "));
+    let read = format!(
+        "select a.attname, format_type(a.atttypid, a.atttypmod), {WITHOUT_CAST} \
+         from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum \
+         where a.attrelid = to_regclass('pg_temp.fairlead_probe') and a.attnum > 0 order by a.attnum"
+    );
+    [make, read]
+}
+
+/// A default, without the cast that the server adds.
+const WITHOUT_CAST: &str =
+    "coalesce(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '::[a-z \"]+(\\([0-9,]+\\))?$', ''), 'none')";
+
 /// Tables of a list that we may not alter.
 pub(crate) fn forbidden(tables: &[Table], schema: &str) -> String {
     let list = tables.iter().map(|table| text(&qualified(table, schema))).collect::<Vec<_>>().join(", ");
@@ -417,8 +448,8 @@ pub(crate) fn forbidden(tables: &[Table], schema: &str) -> String {
 /// Who keeps a table from being locked, for people.
 pub(crate) fn blockers(qualified_table: &str) -> String {
     format!(
-        "select string_agg(who, '; ') from (select distinct 'backend ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), a.usename) || ', ' \
-         || coalesce(a.state, '?') || ' for ' || date_trunc('second', clock_timestamp() - coalesce(a.xact_start, a.state_change))::text || ')' as who \
+        "select string_agg(who, '; ') from (select distinct 'backend ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), a.usename, '?') || ', ' \
+         || coalesce(a.state, '?') || ' for ' || coalesce(date_trunc('second', clock_timestamp() - coalesce(a.xact_start, a.state_change))::text, '?') || ')' as who \
          from pg_locks l join pg_stat_activity a using (pid) where l.relation = to_regclass({}) and l.granted and l.pid <> pg_backend_pid() limit 3) as it",
         text(qualified_table)
     )

@@ -38,7 +38,7 @@ impl Rows {
     }
 
     fn value(&self, column: &KeyColumn, text: &str) -> String {
-        let is_number = column.is_number && text.parse::<f64>().is_ok();
+        let is_number = column.is_number && text.parse::<f64>().is_ok_and(f64::is_finite);
         if is_number { text.to_owned() } else { literal(self.engine(), text) }
     }
 
@@ -88,16 +88,22 @@ impl Rows {
     /// Writes the rows of a batch from an expression.
     pub(crate) fn update(&self, expression: &str, after: Option<&Key>, to: &Key) -> String {
         format!(
-            "update {} t set {} = ({expression}) where {} and {} is null",
-            self.aliased_table(),
+            "update {} t set {} = ({expression}){} where {} and {} is null",
+            self.table,
             self.set_column(),
+            self.kept(),
             self.range(after, to),
             self.column()
         )
     }
 
-    fn aliased_table(&self) -> &str {
-        &self.table
+    /// Columns that keep what they hold.
+    fn kept(&self) -> String {
+        let of = |column: &String| {
+            let name = name(self.engine(), column);
+            format!(", t.{name} = t.{name}")
+        };
+        self.unchanged.iter().map(of).collect::<Vec<_>>().concat()
     }
 
     /// PostgreSQL wants no alias here.
@@ -189,8 +195,8 @@ impl Rows {
                     let any: Vec<String> = values.iter().map(|(key, _)| format!("({})", is(key))).collect();
                     format!(" and ({})", any.join(" or "))
                 };
-                let _ =
-                    write!(text, " end where {} in ({}){exact} and {} is null", names[0], firsts.join(", "), self.column());
+                let (kept, firsts) = (self.kept(), firsts.join(", "));
+                let _ = write!(text, " end{kept} where {} in ({firsts}){exact} and {} is null", names[0], self.column());
             }
         }
         text

@@ -140,6 +140,13 @@ pub(crate) async fn is_ours(session: &mut Session, writer: Writer, token: u64) -
     session.is_true(&format!("select 1 from {fence} where name = '{}' and token = {token} {share}", writer.as_str())).await
 }
 
+/// Forgets how far a backfill was that is taken back.
+pub(crate) async fn forget_backfill(session: &mut Session, mark: &str, target: &str) -> Result<(), Error> {
+    let engine = session.engine;
+    let [mark, target] = [mark, target].map(|text| literal(engine, text));
+    session.execute(&format!("delete from {} where mark = {mark} and target = {target}", table(engine, "backfill"))).await
+}
+
 /// Writes down what is about to be sent, and returns its number; none when another process has come since.
 pub(crate) async fn intend(
     session: &mut Session,
@@ -162,6 +169,18 @@ pub(crate) async fn intend(
     }
     let number = format!("select max(id) from {journal} where mark = {mark} and target = {target} and token = {token}");
     session.text(&number).await
+}
+
+/// Whether a run was about to send something for a target.
+pub(crate) async fn was_intended(session: &mut Session, mark: &str, target: &str) -> Result<bool, Error> {
+    let engine = session.engine;
+    let [mark, target] = [mark, target].map(|text| literal(engine, text));
+    let journal = table(engine, "statement");
+    session
+        .is_true(&format!(
+            "select case when count(*) > 0 then 1 else 0 end from {journal} where mark = {mark} and target = {target}"
+        ))
+        .await
 }
 
 /// Writes down that it is done.

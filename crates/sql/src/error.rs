@@ -1,5 +1,7 @@
 //! What a server's error means for a run.
 
+use std::fmt;
+
 use fairlead_migration::obstacle::Obstacle;
 
 /// What has gone wrong.
@@ -12,7 +14,7 @@ pub enum Error {
         address: String,
         /// What the system said.
         #[source]
-        source: sqlx::Error,
+        source: Said,
     },
     /// The server does not let us in.
     #[error("{address} refuses the credentials")]
@@ -21,7 +23,7 @@ pub enum Error {
         address: String,
         /// What the server said.
         #[source]
-        source: sqlx::Error,
+        source: Said,
     },
     /// The server, or what was said of it, is of no use: too old, a replica, a certificate that cannot be read.
     #[error("{address}: {why}")]
@@ -38,7 +40,7 @@ pub enum Error {
         statement: String,
         /// What the server said.
         #[source]
-        source: sqlx::Error,
+        source: Said,
     },
     /// We may not do that.
     #[error("the server does not allow `{statement}`")]
@@ -47,7 +49,7 @@ pub enum Error {
         statement: String,
         /// What the server said.
         #[source]
-        source: sqlx::Error,
+        source: Said,
     },
     /// The server says no.
     #[error("the server refuses `{statement}`")]
@@ -56,9 +58,31 @@ pub enum Error {
         statement: String,
         /// What the server said.
         #[source]
-        source: sqlx::Error,
+        source: Said,
     },
 }
+
+/// What a server, or the system, has said. A server's own words are enough: sqlx adds the line of the server's source.
+#[derive(Debug)]
+pub struct Said(sqlx::Error);
+
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_database_error() {
+            Some(error) => {
+                let number =
+                    error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number);
+                match number {
+                    Some(number) => write!(out, "{number} {}", error.message()),
+                    None => out.write_str(error.message()),
+                }
+            }
+            None => self.0.fmt(out),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
 
 /// The longest part of a statement that is shown.
 const SHOWN: usize = 160;
@@ -71,22 +95,22 @@ impl Error {
         let Some(database) = source.as_database_error() else {
             return match source {
                 sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                    Self::Unreachable { address: address.to_owned(), source }
+                    Self::Unreachable { address: address.to_owned(), source: Said(source) }
                 }
-                source => Self::Refused { statement, source },
+                source => Self::Refused { statement, source: Said(source) },
             };
         };
         let (code, number) = codes(database);
         match (code.as_str(), number) {
             // lock_not_available, deadlock, serialization_failure; lock wait timeout, deadlock.
-            ("55P03" | "40P01" | "40001", _) | (_, 1205 | 1213) => Self::Locked { statement, source },
+            ("55P03" | "40P01" | "40001", _) | (_, 1205 | 1213) => Self::Locked { statement, source: Said(source) },
             // insufficient_privilege; read_only_sql_transaction is a replica.
-            ("42501", _) | (_, 1044 | 1142 | 1143 | 1227 | 1370) => Self::Forbidden { statement, source },
+            ("42501", _) | (_, 1044 | 1142 | 1143 | 1227 | 1370) => Self::Forbidden { statement, source: Said(source) },
             // admin_shutdown, crash_shutdown, cannot_connect_now, a pooler whose server is gone; server shutdown, connection killed.
             ("57P01" | "57P02" | "57P03" | "08P01" | "08006", _) | (_, 1053 | 1927 | 1080) => {
-                Self::Unreachable { address: address.to_owned(), source }
+                Self::Unreachable { address: address.to_owned(), source: Said(source) }
             }
-            _ => Self::Refused { statement, source },
+            _ => Self::Refused { statement, source: Said(source) },
         }
     }
 
@@ -97,14 +121,19 @@ impl Error {
             if text.contains("certificate") || text.contains("TLS upgrade required") {
                 return Self::Useless { address, why: text };
             }
-            return Self::Unreachable { address, source };
+            return Self::Unreachable { address, source: Said(source) };
         };
         let (code, number) = codes(database);
         match (code.as_str(), number) {
             // invalid_password, invalid_authorization; access denied.
-            ("28P01" | "28000" | "42501", _) | (_, 1044 | 1045 | 1698) => Self::Denied { address, source },
-            ("3D000", _) | (_, 1049) => Self::Useless { address, why: source.to_string() },
-            _ => Self::Unreachable { address, source },
+            ("28P01" | "28000" | "42501", _) | (_, 1045 | 1698) => Self::Denied { address, source: Said(source) },
+            ("3D000", _) | (_, 1049) => Self::Useless { address, why: Said(source).to_string() },
+            // MariaDB does not say which of the two it is.
+            (_, 1044) => Self::Useless {
+                address,
+                why: format!("the database is not there, or the user may not use it: {}", Said(source)),
+            },
+            _ => Self::Unreachable { address, source: Said(source) },
         }
     }
 
@@ -118,7 +147,7 @@ impl Error {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         let Self::Refused { source, .. } = self else { return false };
-        let Some((code, number)) = source.as_database_error().map(codes) else { return false };
+        let Some((code, number)) = source.0.as_database_error().map(codes) else { return false };
         // undefined_table, invalid_schema_name; no such table.
         matches!(code.as_str(), "42P01" | "3F000") || number == 1146
     }

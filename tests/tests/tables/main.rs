@@ -4,12 +4,14 @@
 //! - `there_and_back`: every operation, forward and back
 //! - `refused`: what does not fit, and what is said about it
 //! - `rows`: rows that change while they are filled, and rows that cannot be
+//! - `found`: what people have run into
 //! - `killed`: the job is killed at every line of its log
 //! - `pace`: how fast rows are filled
 //! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
 
 #![expect(clippy::print_stdout, reason = "`make soak` shows figures")]
 
+mod found;
 mod killed;
 mod pace;
 mod refused;

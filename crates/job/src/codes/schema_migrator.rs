@@ -42,7 +42,7 @@ crate::codes! {
     pub LOCKED = "SM113", Failed, "Somebody holds a lock on the table",
         "The change waits for a lock only a moment at a time, so that nobody waits behind it, and has not got it: a transaction is open that has used the table.",
         "End that transaction (`select pg_terminate_backend(PID)`, `kill ID`), or run the same command again when it has ended. Everything is as before.";
-    pub REFUSED = "SM114", Refused, "The database refuses a statement",
+    pub REFUSED = "SM114", Failed, "The database refuses a statement",
         "The server says why. A migration of kind `sql` may be wrong; a disk may be full.",
         "Mend what the server names, and run the same command again.";
     pub NO_BACKUP = "SM115", Refused, "Nobody has said what backup there is",
@@ -57,6 +57,9 @@ crate::codes! {
     pub WAITING = "SM201", Done, "A migration waits for another one",
         "It contracts what the other one expands, and that is not applied to its end: its rows are still being filled, or it has not run.",
         "`schema-migrator background` fills the rows; then run the same command again.";
+    pub TRIGGERED = "SM203", Done, "Somebody's trigger runs for rows that are filled",
+        "The table has a trigger for updates, and a backfill updates rows: an audit table gets a row for each, a time of change becomes now.",
+        "Look whether that does harm. A trigger that looks at a setting of the session, or at the user, can leave out the user of fairlead.";
     pub DRIFTED = "SM202", Done, "Somebody has changed what a migration made",
         "The catalog says something else than the migration, which is applied.",
         "Undo that change, or write a migration that says the same. A rollback stops here, unless it is told --on-drift.";
