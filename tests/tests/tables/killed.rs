@@ -9,7 +9,7 @@ use crate::scene::{ENGINES, Scene, migration};
 
 /// Every so many lines one is killed; `make soak` kills at each.
 fn stride() -> usize {
-    std::env::var_os("STRIDE").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(9)
+    std::env::var_os("STRIDE").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(15)
 }
 
 fn migrations() -> [Value; 2] {

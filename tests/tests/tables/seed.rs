@@ -67,7 +67,7 @@ fn the_seed_goes_there_and_back_while_old_and_new_clients_write_on_mariadb() {
 }
 
 fn transfers() -> u32 {
-    std::env::var_os("TRANSFERS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(50_000)
+    std::env::var_os("TRANSFERS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(20_000)
 }
 
 fn the_seed(kind: Kind) {
