@@ -14,7 +14,7 @@ use fairlead_sql::text::literal;
 
 use crate::backfill::{Backfill, Kept, KeyColumn, Packet, Rows, Value};
 use crate::catalog::{self, Facts};
-use crate::configuration::Tables;
+use crate::configuration::{Backup, Tables, Taken};
 use crate::drafts::{Drafts, Place};
 use crate::foreseen::foresee;
 use crate::image::{Draft, STATEMENT, Statement, target};
@@ -461,7 +461,14 @@ impl Making<'_> {
         for draft in finalize::drafts(migration, self.engine(), &self.tables.schema) {
             let answer = self.session.text(&draft.read).await?;
             if let Some(answer) = answer {
-                let draft = Draft { before: Some(answer), ..draft };
+                let backup = match &self.tables.backup {
+                    Some(Backup::Taken(Taken { reference, restore, .. })) => {
+                        format!("; that is {reference}, and `{restore}` restores it")
+                    }
+                    _ => String::new(),
+                };
+                let lost = draft.lost.as_ref().map(|lost| format!("{lost}{backup}"));
+                let draft = Draft { before: Some(answer), lost, ..draft };
                 let change = draft.change(0, &self.tables.database);
                 self.changes.push((format!("{}: finalize", migration.name), change));
             }

@@ -50,7 +50,7 @@ crate::codes! {
         "Write `tables.backup: {reference: …, taken: …, restore: …}`, or `backup: none` to go on without. It is kept in the ticket.";
     pub NO_WAY_BACK = "SM116", Refused, "There is no way back from this",
         "It was finalized, or the migration says that nothing takes it back.",
-        "Restore the backup that the ticket names (`schema-migrator export FILE --as-manifests`), or go on from here.";
+        "Restore the backup that the message names, or go on from here. `export` writes the ticket, which has it, too.";
     pub NOT_POSSIBLE = "SM117", Refused, "The migrations cannot be applied",
         "At least one of them does not fit the database; all are named.",
         "Mend what is named. Nothing was changed.";

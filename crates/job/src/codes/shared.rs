@@ -90,7 +90,7 @@ crate::codes! {
     pub INVALID_CONFIGURATION = "FL022", Usage, "The configuration cannot be used",
         "The file given with --config says something that it may not, or is written otherwise than it must be. Nothing was read from \
          the cluster.",
-        "Fix what the message names. `docs/purge-configuration.md` has the section `purge`, `docs/drain.md` the section `drain`, and \
+        "Fix what the message names. `docs/purge-configuration.md` has the section `purge`, `docs/drain.md` the section `drain`, `docs/tables.md` the section `tables`, and \
          `docs/sources.md` what a drain can ask.";
     pub NOT_UNDONE_AGAIN = "FL023", Refused, "Going back to that revision would take doing something again",
         "A run that was in force at that revision has been taken back since, wholly or in part. A rollback takes back; it does nothing \
