@@ -83,7 +83,7 @@ fn what_has_the_same_name_stays() {
         let index = json!([{"addIndex": {"table": "archive", "name": "shared", "columns": ["note"]}}]);
         let ended = scene.job(&["apply"], &[expand("b", index)]);
         // In MariaDB an index belongs to its table.
-        assert_eq!(ended.status, Some(if kind == Kind::PostgreSql { 1 } else { 0 }), "{ended:?}");
+        assert_eq!(ended.status, Some(i32::from(kind == Kind::PostgreSql)), "{ended:?}");
         if kind == Kind::MariaDb {
             scene.back(&["--last"]).expect(0);
         }
