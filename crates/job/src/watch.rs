@@ -105,6 +105,15 @@ impl Watch {
         self.told.send_replace(Some(Stop::Cancelled));
     }
 
+    /// Waits for so long, unless the run is told to end first.
+    pub async fn pause(&self, time: Duration) -> Result<(), Obstacle> {
+        let pausing = async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        };
+        self.guard_patiently(pausing).await
+    }
+
     /// Does `work`, which only reads, unless the run is told to end first, or its deadline passes.
     pub async fn guard<T, E: From<Obstacle>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.watched(work, true).await

@@ -56,7 +56,7 @@ pub(crate) fn obstacle(operation: &str, error: Error) -> Obstacle {
 pub(crate) async fn lock(session: &mut Session, database: &str, patience: Duration, watch: &Watch) -> Result<(), Obstacle> {
     let failed = |error| obstacle("lock the database", error);
     let (began, mut said) = (Instant::now(), None);
-    while !mutex::lock(session, database, Duration::ZERO).await.map_err(failed)? {
+    while !mutex::try_lock(session, database).await.map_err(failed)? {
         let is_over = began.elapsed() > patience;
         if is_over || said.is_none_or(|said: Instant| said.elapsed() > SAY) {
             let holder = mutex::holder(session, database).await.map_err(failed)?;
@@ -67,11 +67,7 @@ pub(crate) async fn lock(session: &mut Session, database: &str, patience: Durati
             tracing::info!(holder, "waiting for whoever works on the same database");
             said = Some(Instant::now());
         }
-        let pausing = async {
-            tokio::time::sleep(PAUSE).await;
-            Ok::<(), Obstacle>(())
-        };
-        watch.guard_patiently(pausing).await?;
+        watch.pause(PAUSE).await?;
     }
     let (first, second) = (session.id().await.map_err(failed)?, session.id().await.map_err(failed)?);
     if first != second || !mutex::is_ours(session, database).await.map_err(failed)? {

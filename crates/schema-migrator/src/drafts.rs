@@ -144,10 +144,7 @@ impl Place<'_> {
             }
             Operation::RenameColumn { table, from, to } => {
                 let facts = self.stored(table, from)?;
-                let kind = match self.engine {
-                    Engine::PostgreSql => facts.r#type.clone(),
-                    Engine::MariaDb => facts.definition.split('\n').next().unwrap_or_default().to_owned(),
-                };
+                let kind = facts.written.clone();
                 let value = |column: &str| format!("NEW.{}", fairlead_sql::text::name(self.engine, column));
                 self.shadow(&mut all, table, [from, to], &kind, [&value(from), &value(to)], "renameColumn");
             }
@@ -222,8 +219,7 @@ impl Place<'_> {
     fn stored(&self, table: &Table, column: &str) -> Result<&ColumnFacts, String> {
         let known = self.facts(table)?.columns.get(column);
         let facts = known.ok_or_else(|| format!("{} has no column {column}", self.shown(table)))?;
-        let is_generated = facts.definition.contains("generated");
-        if is_generated { Err(format!("{}.{column} is computed by the server", self.shown(table))) } else { Ok(facts) }
+        if facts.is_generated { Err(format!("{}.{column} is computed by the server", self.shown(table))) } else { Ok(facts) }
     }
 
     /// Triggers of ours that name a column go with it; those of others speak against it.
@@ -255,7 +251,7 @@ impl Place<'_> {
 
     fn not_null(&self, table: &Table, column: &str) -> Result<Draft, String> {
         let facts = self.stored(table, column)?;
-        if facts.definition.contains(" check (") {
+        if facts.has_check {
             return Err(format!(
                 "{}.{column} has a CHECK, which MariaDB keeps only if it copies the table under a lock",
                 self.shown(table)

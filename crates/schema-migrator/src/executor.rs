@@ -215,7 +215,8 @@ impl Catalog<'_> {
                 Err(error) => return Err(failed(error)),
             };
             let is_due = said.is_none_or(|said: Instant| said.elapsed() > SAY) || began.elapsed() > patience;
-            let blockers = if is_due { self.blockers(session, target).await.map_err(failed)? } else { None };
+            // Who it is helps a person, and is no reason to fail.
+            let blockers = if is_due { self.blockers(session, target).await.unwrap_or_default() } else { None };
             if began.elapsed() > patience {
                 let who = blockers.map(|who| format!("; in the way: {who}")).unwrap_or_default();
                 let took = humantime::format_duration(Duration::from_secs(began.elapsed().as_secs()));
@@ -233,11 +234,7 @@ impl Catalog<'_> {
                 is_polled = false;
             }
             let time = if is_polled { POLL } else { pause };
-            let pausing = async {
-                tokio::time::sleep(time).await;
-                Ok::<(), Obstacle>(())
-            };
-            self.watch.guard_patiently(pausing).await?;
+            self.watch.pause(time).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }

@@ -61,10 +61,12 @@ fn new(engine: Engine, kind: &str, is_nullable: bool, default: Option<&str>) -> 
         Engine::PostgreSql => postgresql::canonical_type(kind),
         Engine::MariaDb => mariadb::canonical_type(kind),
     };
-    let rest = default.map(|default| format!(" default {default}")).unwrap_or_default();
-    let definition = match engine {
-        Engine::PostgreSql => String::new(),
-        Engine::MariaDb => format!("{kind}\n{rest}"),
-    };
-    ColumnFacts { r#type: canonical, is_nullable, has_default: default.is_some(), definition }
+    ColumnFacts {
+        r#type: canonical,
+        is_nullable,
+        has_default: default.is_some(),
+        written: kind.to_owned(),
+        rest: default.map(|default| format!(" default {default}")).unwrap_or_default(),
+        ..ColumnFacts::default()
+    }
 }

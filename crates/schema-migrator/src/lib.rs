@@ -2,7 +2,7 @@
 //!
 //! - [`args`], [`configuration`], [`phase`]: what the job is told
 //!   - [`migration`]: migration files; [`operation`]: what they may say, of a [`table`]; `lint`: what is wrong with them
-//! - `plan`: from migrations and the `catalog` to a plan; `drafts`: the changes behind an operation; `finalize`: what is dropped for good
+//! - `plan`: from migrations and the `catalog` to a plan: `rows` that are filled, and the `others` beside one; `foreseen`; `drafts`: the changes behind an operation; `finalize`: what is dropped for good
 //!   - `postgresql`, `mariadb`: the statements and queries of each engine, for each `primitive`
 //!   - `image`: a change as it stands in a ticket
 //! - [`executor`]: carries changes out and takes them back, whatever they are; `state`: what fairlead keeps in the database

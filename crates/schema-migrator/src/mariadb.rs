@@ -264,12 +264,11 @@ pub(crate) fn foreign_key(
 
 /// NULL is refused, or allowed. Both build the table anew, while it is read and written.
 pub(crate) fn not_null(table: &Table, column: &str, facts: &ColumnFacts) -> Primitive {
-    let (table_name, column_name, definition) = (qualified(table), id(column), &facts.definition);
+    let (table_name, column_name) = (qualified(table), id(column));
     let modify = |null: &str| {
         format!(
             "alter table {table_name} modify {column_name} {} {null}{}, algorithm = inplace, lock = none",
-            facts_type(definition),
-            rest(definition)
+            facts.written, facts.rest
         )
     };
     let is = |answer: &str| exists(&format!("select 1 {} and is_nullable = '{answer}'", of_column(table, column)));
@@ -283,15 +282,6 @@ pub(crate) fn not_null(table: &Table, column: &str, facts: &ColumnFacts) -> Prim
         up: vec![Statement::new(modify("not null"), is("NO")).unless(holds_null)],
         down: vec![Statement::new(modify("null"), is("YES"))],
     }
-}
-
-/// A definition of [`columns`] is its type, a line, and the rest.
-fn facts_type(definition: &str) -> &str {
-    definition.split('\n').next().unwrap_or_default()
-}
-
-fn rest(definition: &str) -> &str {
-    definition.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
 /// Which writes a trigger is called for.
@@ -422,20 +412,21 @@ pub(crate) fn view(version: &str, table: &Table, database: &str, columns: &[(Str
     }
 }
 
-/// The columns of a table, as [`crate::catalog`] reads them: name, type, whether it may hold NULL, whether it has a default, its definition.
-/// The definition is the type with its characters, a line, and what comes behind `null`.
+/// The columns of a table, as [`crate::catalog`] reads them: name, type, whether it may hold NULL, whether it has a default, its type with
+/// its characters, what comes behind `null`, whether it is computed, has a CHECK, and moves with each update.
 pub(crate) fn columns(table: &Table) -> String {
     format!(
         "select column_name, {TYPE}, is_nullable = 'YES', column_default is not null and column_default <> 'NULL' or extra like '%auto_increment%', \
-         concat(column_type, if(collation_name is null, '', concat(' character set ', character_set_name, ' collate ', collation_name)), '\\n', \
-         if(extra like '%INVISIBLE%', ' invisible', ''), \
+         concat(column_type, if(collation_name is null, '', concat(' character set ', character_set_name, ' collate ', collation_name))), \
+         concat(if(extra like '%INVISIBLE%', ' invisible', ''), \
          if(column_default is null or column_default = 'NULL', '', concat(' default ', column_default)), \
          if(extra like '%on update%', concat(' ', regexp_substr(extra, 'on update [^,]*')), ''), \
          if(extra like '%auto_increment%', ' auto_increment', ''), \
-         if(column_comment = '', '', concat(' comment ', quote(column_comment))), \
-         if(coalesce(generation_expression, '') = '', '', ' generated'), \
-         coalesce((select concat(' check (', cc.check_clause, ')') from information_schema.check_constraints cc where cc.constraint_schema = database() \
-         and cc.table_name = c.table_name and cc.constraint_name = c.column_name and cc.level = 'Column'), '')) \
+         if(column_comment = '', '', concat(' comment ', quote(column_comment)))), \
+         coalesce(generation_expression, '') <> '', \
+         exists(select 1 from information_schema.check_constraints cc where cc.constraint_schema = database() \
+         and cc.table_name = c.table_name and cc.constraint_name = c.column_name and cc.level = 'Column'), \
+         extra like '%on update%' \
          from information_schema.columns c where table_schema = database() and table_name = {} order by ordinal_position",
         text(&table.name)
     )

@@ -1,9 +1,12 @@
 //! From migrations and a catalog to a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod others;
+mod rows;
+
+use std::collections::BTreeMap;
 
 use fairlead_job::codes::schema_migrator as codes;
-use fairlead_migration::change::{Change, Images, Target};
+use fairlead_migration::change::{Change, Target};
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
 use fairlead_migration::stage::Stage;
@@ -12,13 +15,12 @@ use fairlead_sql::error::Error;
 use fairlead_sql::session::Session;
 use fairlead_sql::text::literal;
 
-use crate::backfill::{Backfill, Kept, KeyColumn, Packet, Rows, Value};
 use crate::catalog::{self, Facts};
 use crate::configuration::{Backup, Tables, Taken};
 use crate::drafts::{Drafts, Place};
 use crate::foreseen::foresee;
 use crate::image::{Draft, STATEMENT, Statement, target};
-use crate::migration::{Kind, Migration, Specification};
+use crate::migration::{Kind, Migration};
 use crate::operation::Operation;
 use crate::phase::Phase;
 use crate::primitive::Primitive;
@@ -261,69 +263,6 @@ impl Making<'_> {
         Draft { down: back.up, ..draft }
     }
 
-    /// The change that fills rows, and how many there are, up to a limit. None when there are none.
-    async fn rows(
-        &mut self,
-        place: &Place<'_>,
-        backfill: &Backfill,
-        drafts: &[Draft],
-        whole: &Target,
-    ) -> Result<(Option<Change>, u64), Error> {
-        let shown = place.shown(&backfill.table);
-        let facts = place.facts.get(&backfill.table).cloned().unwrap_or_default();
-        let target = rows_target(&shown, &backfill.column);
-        let made = drafts.iter().find(|draft| draft.target.kind == "Column" && draft.target.name == backfill.column);
-        let kind = facts.columns.get(&backfill.column).map(|facts| facts.r#type.clone());
-        let Some(kind) = kind.or_else(|| made.and_then(|draft| draft.after.clone())) else {
-            let message = format!("{shown} has no column {}, and no operation of the migration adds it", backfill.column);
-            self.refuse(codes::IMPOSSIBLE.finding(target, message));
-            return Ok((None, 0));
-        };
-        if facts.key.is_empty() {
-            let message = format!("{shown} has no primary key: nobody could go on where a batch has ended");
-            self.refuse(codes::NO_KEY.finding(target, message));
-            return Ok((None, 0));
-        }
-        let engine = self.engine();
-        let written = self.written(&backfill.table);
-        if let Some((name, kind)) = facts.strange_key(engine) {
-            let message = format!("column {name} of the key of {shown} is of type {kind}, whose order no text keeps");
-            self.refuse(codes::NO_KEY.finding(target, message));
-            return Ok((None, 0));
-        }
-        self.warn_of_triggers(&shown, &facts);
-        let is_new = facts.planned.contains(&backfill.column);
-        let limit = FILLED_AT_ONCE + 1;
-        let nulls = if is_new {
-            1
-        } else {
-            let count = self.session.text(&Rows::nulls(&written, &backfill.column, engine, limit)).await?;
-            count.and_then(|count| count.parse().ok()).unwrap_or(0)
-        };
-        if nulls == 0 {
-            self.keep(target, "no row holds NULL");
-            return Ok((None, 0));
-        }
-        let packets = match &backfill.value {
-            Value::IlpPacket(Packet { table, .. }) => Some(self.written(table)),
-            Value::Sql(_) => None,
-        };
-        let key = facts.key.iter().map(|name| KeyColumn {
-            name: name.clone(),
-            r#type: facts.columns.get(name).map(|facts| facts.r#type.clone()).unwrap_or_default(),
-            is_number: facts.is_number(name),
-        });
-        let database = self.tables.database.clone();
-        let kept = Kept { database: database.clone(), keep: true };
-        let kept_columns = facts.columns.iter().filter(|(_, facts)| facts.definition.contains("on update"));
-        let unchanged = kept_columns.map(|(name, _)| name.clone()).collect();
-        let (key, backfill) = (key.collect(), backfill.clone());
-        let rows = Rows { database, table: written, r#type: kind, key, packets, unchanged, backfill };
-        let [from, to] = [serde_json::to_string(&kept), serde_json::to_string(&rows)].map(|text| text.expect("plain data"));
-        let reason = format!("backfill of {}", whole.name);
-        Ok((Some(Change { stage: 0, target, images: Images::Sweep(from, to), reason }), nulls))
-    }
-
     /// A view of MariaDB breaks when a column goes that it names; PostgreSQL's follows.
     async fn refuse_viewed(&mut self, operation: &Operation, whole: &Target) -> Result<(), Error> {
         let (Operation::DropColumn { table, column }, Engine::MariaDb) = (operation, self.engine()) else { return Ok(()) };
@@ -334,16 +273,6 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Somebody's trigger runs for each row that is filled.
-    fn warn_of_triggers(&mut self, shown: &str, facts: &Facts) {
-        for [name, _, event] in facts.triggers.iter().filter(|[name, ..]| !name.starts_with("fairlead_")) {
-            if event != "insert" {
-                let message = "it may run for each row that is filled, and change or write what it does for an update";
-                self.plan.warn(codes::TRIGGERED.finding(target("Trigger", shown, name), message));
-            }
-        }
-    }
-
     /// A table, as it is written in statements.
     fn written(&self, table: &Table) -> String {
         match self.engine() {
@@ -352,105 +281,10 @@ impl Making<'_> {
         }
     }
 
-    /// Refuses a contract that refuses NULL where rows hold it that nothing fills.
-    async fn refuse_nulls(
-        &mut self,
-        migration: &Migration,
-        place: &Place<'_>,
-        whole: &Target,
-        backfills: &[Backfill],
-    ) -> Result<(), Error> {
-        for operation in &migration.specification.operations {
-            let (Operation::SetNotNull { table, column } | Operation::Forbid { table, column }) = operation else {
-                continue;
-            };
-            let is_filled = |backfill: &Backfill| backfill.table == *table && backfill.column == *column;
-            let is_known = place.facts.get(table).is_some_and(|facts| facts.columns.contains_key(column));
-            if !is_known || backfills.iter().any(is_filled) {
-                continue;
-            }
-            let count = self.session.text(&Rows::nulls(&self.written(table), column, self.engine(), 1_000_000)).await?;
-            let count: u64 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-            if count > 0 {
-                let (rows, hold) = if count == 1 { ("row", "holds") } else { ("rows", "hold") };
-                let message = format!("{count} {rows} of {} {hold} NULL in {column}", place.shown(table));
-                self.refuse(codes::ROWS.finding(whole.clone(), message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a migration has to wait for another one.
-    async fn waits(&mut self, migration: &Migration) -> Result<bool, Error> {
-        let mut waits = false;
-        for name in &migration.specification.after {
-            let Some(other) = self.tables.migrations.iter().find(|it| it.name == *name) else { continue };
-            let is_here = self.phase.is_of(other.specification.kind);
-            if !self.applied.contains_key(name) && !is_here {
-                let message =
-                    format!("migration {name} comes first, and is not applied: `schema-migrator apply` applies it");
-                self.plan.warn(codes::WAITING.finding(migration_target(&migration.name), message));
-                waits = true;
-                continue;
-            }
-            if self.phase != Phase::Contract || !state::exists(self.session, "backfill").await? {
-                continue;
-            }
-            for (table, column) in filled(other) {
-                let target = rows_target(&self.shown(table), column).to_string();
-                let (engine, table) = (self.engine(), state::table(self.engine(), "backfill"));
-                let query = format!(
-                    "select case when is_done = 0 then changed end from {table} where target = {} order by renewed desc limit 1",
-                    literal(engine, &target)
-                );
-                if let Some(changed) = self.session.text(&query).await? {
-                    let message =
-                        format!("{target} of migration {name} is not filled to its end yet: {changed} rows so far");
-                    self.plan.warn(codes::WAITING.finding(migration_target(&migration.name), message));
-                    waits = true;
-                }
-            }
-        }
-        Ok(waits)
-    }
-
     fn shown(&self, table: &Table) -> String {
         let facts = BTreeMap::new();
         let Tables { database, schema, .. } = self.tables;
         Place { engine: database.engine, schema, database: &database.database, facts: &facts }.shown(table)
-    }
-
-    /// What somebody has changed by hand since a migration was applied, unless a later migration changes it, too.
-    async fn look_for_drift(&mut self, migration: &Migration) -> Result<(), Error> {
-        let facts = self.facts(migration).await?;
-        let (schema, database) = (self.tables.schema.clone(), self.tables.database.database.clone());
-        let place = Place { engine: self.engine(), schema: &schema, database: &database, facts: &facts };
-        let later: BTreeSet<(Table, String)> = self
-            .tables
-            .migrations
-            .iter()
-            .skip_while(|it| it.name != migration.name)
-            .skip(1)
-            .filter(|it| self.applied.contains_key(&it.name))
-            .flat_map(|it| it.specification.operations.iter().filter_map(column))
-            .collect();
-        for operation in &migration.specification.operations {
-            if column(operation).is_some_and(|column| later.contains(&column)) {
-                continue;
-            }
-            let Ok(drafts) = place.drafts(operation) else { continue };
-            for draft in drafts.changes {
-                let draft = self.as_the_server_writes(&draft).await?;
-                let answer = self.answer(&draft).await?;
-                if answer != draft.after {
-                    let there = answer.map_or_else(|| "nothing".to_owned(), |answer| format!("`{answer}`"));
-                    let wanted = draft.after.as_deref().map_or_else(|| "nothing".to_owned(), |after| format!("`{after}`"));
-                    let message = format!("migration {} made {wanted}; now there is {there}", migration.name);
-                    self.plan.warn(codes::DRIFTED.finding(draft.target, message));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Tombstones of a contract that is applied.
@@ -538,31 +372,4 @@ impl Making<'_> {
         }
         full.build()
     }
-}
-
-/// The columns that a migration fills.
-fn filled(migration: &Migration) -> Vec<(&Table, &String)> {
-    let Specification { operations, backfill, .. } = &migration.specification;
-    let shadows = operations.iter().filter_map(|operation| match operation {
-        Operation::RenameColumn { table, to, .. } | Operation::ChangeType { table, to, .. } => Some((table, to)),
-        _ => None,
-    });
-    shadows.chain(backfill.iter().map(|backfill| (&backfill.table, &backfill.column))).collect()
-}
-
-/// The column that an operation changes.
-fn column(operation: &Operation) -> Option<(Table, String)> {
-    let (table, column) = match operation {
-        Operation::AddColumn { table, column, .. }
-        | Operation::SetDefault { table, column, .. }
-        | Operation::Fill { table, column, .. }
-        | Operation::Forbid { table, column }
-        | Operation::SetNotNull { table, column }
-        | Operation::DropNotNull { table, column }
-        | Operation::DropColumn { table, column } => (table, column),
-        Operation::ChangeType { table, to, .. } | Operation::RenameColumn { table, to, .. } => (table, to),
-        Operation::DropTable { table } => (table, &table.name),
-        _ => return None,
-    };
-    Some((table.clone(), column.clone()))
 }

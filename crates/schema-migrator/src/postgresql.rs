@@ -385,10 +385,12 @@ pub(crate) fn view(version: &str, table: &Table, schema: &str, columns: &[(Strin
     }
 }
 
-/// The columns of a table, as [`crate::catalog`] reads them: name, type, whether it may hold NULL, whether it has a default, nothing.
+/// The columns of a table, as [`crate::catalog`] reads them: name, type, whether it may hold NULL, whether it has a default, its
+/// type as it is written, nothing, whether it is computed, and twice no.
 pub(crate) fn columns(table: &Table, schema: &str) -> String {
     format!(
-        "select a.attname, format_type(a.atttypid, a.atttypmod), (not a.attnotnull)::int, (a.atthasdef or a.attidentity <> '')::int, case when a.attgenerated <> '' then 'generated' else '' end \
+        "select a.attname, format_type(a.atttypid, a.atttypmod), (not a.attnotnull)::int, (a.atthasdef or a.attidentity <> '')::int, \
+         format_type(a.atttypid, a.atttypmod), '', (a.attgenerated <> '')::int, 0, 0 \
          from pg_attribute a where a.attrelid = {} and a.attnum > 0 and not a.attisdropped order by a.attnum",
         regclass(&qualified(table, schema))
     )

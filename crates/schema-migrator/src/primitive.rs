@@ -17,6 +17,7 @@ pub(crate) struct Primitive {
 
 /// A column as the catalog has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a catalog says")]
 pub(crate) struct ColumnFacts {
     /// Its type, as the catalog writes it.
     pub(crate) r#type: String,
@@ -24,6 +25,14 @@ pub(crate) struct ColumnFacts {
     pub(crate) is_nullable: bool,
     /// Whether an insert may leave it out although it may not hold NULL.
     pub(crate) has_default: bool,
-    /// Everything of its definition but its name and whether it may hold NULL (MariaDB): `varchar(36) CHARACTER SET utf8mb4 DEFAULT 'x'`.
-    pub(crate) definition: String,
+    /// Its type as a statement writes it: in MariaDB with its characters, `varchar(36) character set utf8mb4 collate utf8mb4_bin`.
+    pub(crate) written: String,
+    /// What its definition says behind `null` (MariaDB): ` default 'x' comment '…'`.
+    pub(crate) rest: String,
+    /// Whether the server computes it.
+    pub(crate) is_generated: bool,
+    /// Whether it has a CHECK of its own (MariaDB).
+    pub(crate) has_check: bool,
+    /// Whether the server sets it anew with each update of its row (MariaDB).
+    pub(crate) moves: bool,
 }

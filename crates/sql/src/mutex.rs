@@ -1,15 +1,10 @@
 //! One session at a time, by the server's own advisory lock. It belongs to the session: a server whose client has died goes on with what it
 //! was told, keeps the lock as long, and whoever waits for the lock waits for that, too.
 
-use std::time::Duration;
-
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::session::Session;
 use crate::text::literal;
-
-/// How often it is asked for again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// First half of the key in PostgreSQL: `fair`, as a number.
 const CLASS: i32 = 0x6661_6972;
@@ -19,22 +14,13 @@ fn name(database: &str) -> String {
     format!("fairlead.{}", database.chars().take(50).collect::<String>())
 }
 
-/// Takes the lock of a database. None when somebody else had it for all this time.
-pub async fn lock(session: &mut Session, database: &str, patience: Duration) -> Result<bool, Error> {
+/// Takes the lock of a database, unless somebody else has it.
+pub async fn try_lock(session: &mut Session, database: &str) -> Result<bool, Error> {
     let ask = match session.engine {
         Engine::PostgreSql => format!("select pg_try_advisory_lock({CLASS}, 1)::int"),
         Engine::MariaDb => format!("select get_lock({}, 0)", literal(Engine::MariaDb, &name(database))),
     };
-    let deadline = tokio::time::Instant::now() + patience;
-    loop {
-        if session.is_true(&ask).await? {
-            return Ok(true);
-        }
-        if tokio::time::Instant::now() >= deadline {
-            return Ok(false);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    session.is_true(&ask).await
 }
 
 /// Whether this session has the lock. Behind a pooler that gives each transaction another connection somebody else may have it.

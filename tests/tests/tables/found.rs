@@ -204,6 +204,13 @@ fn what_mariadb_does_not_say_is_asked_for() {
     let elsewhere =
         scene.job(&["plan"], &[expand("e", json!([{"addColumn": {"table": "other.t", "column": "m", "type": "int"}}]))]);
     assert!(elsewhere.status == Some(2) && elsewhere.stderr.contains("MariaDB has no schemas"), "{elsewhere:?}");
+    // What a comment says is no property of its column.
+    scene.database.run("create table w (id int primary key, c varchar(9) comment 'generated, on update, check (x)')");
+    let rename = expand("w", json!([{"renameColumn": {"table": "w", "from": "c", "to": "d"}}]));
+    scene.job(&["apply"], &[rename]).expect(0);
+    let required = migration("v", "contract", json!([{"setNotNull": {"table": "w", "column": "c"}}]), &json!({}));
+    scene.job(&["apply", "--phase", "contract"], &[required]).expect(0);
+    assert!(scene.catalog().contains("generated, on update, check (x)"));
     // A CHECK that the server would drop.
     scene.database.run("create table k (id int primary key, k int check (k > 0))");
     let require = migration("r", "contract", json!([{"setNotNull": {"table": "k", "column": "k"}}]), &json!({}));
