@@ -154,6 +154,20 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// Flags of a command, and of those below it, that have no environment variable of their name. Each program's tests ask for them.
+#[must_use]
+pub fn without_variable(command: &clap::Command) -> Vec<String> {
+    let is_ours = |argument: &&clap::Arg| !["help", "version"].contains(&argument.get_id().as_str());
+    let lacks = |argument: &clap::Arg| {
+        let flag = argument.get_long()?;
+        let variable = format!("FAIRLEAD_{}", flag.to_uppercase().replace('-', "_"));
+        let is_named = argument.get_env().is_some_and(|name| name.to_str() == Some(&variable));
+        (!is_named).then(|| format!("{} --{flag}", command.get_name()))
+    };
+    let own = command.get_arguments().filter(is_ours).filter_map(lacks);
+    own.chain(command.get_subcommands().flat_map(without_variable)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{namespace, release};
