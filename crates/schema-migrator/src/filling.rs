@@ -79,6 +79,27 @@ impl Filling<'_> {
         time: Duration,
         stop: &dyn Fn() -> Option<Stop>,
     ) -> Result<Progress, Obstacle> {
+        let failed = |error| obstacle(&format!("fill {}", self.target), error);
+        let is_planned = session.engine == Engine::PostgreSql;
+        // The key's index has the rows of a batch in their order. Without statistics PostgreSQL reads and sorts the whole rest of the table
+        // for each batch instead.
+        if is_planned {
+            session.execute("set enable_seqscan = off; set enable_bitmapscan = off").await.map_err(failed)?;
+        }
+        let filled = self.fill_for(session, time, stop).await?;
+        if is_planned {
+            let failed = |error| obstacle(&format!("fill {}", self.target), error);
+            session.execute("reset enable_seqscan; reset enable_bitmapscan").await.map_err(failed)?;
+        }
+        Ok(filled)
+    }
+
+    async fn fill_for(
+        &mut self,
+        session: &mut Session,
+        time: Duration,
+        stop: &dyn Fn() -> Option<Stop>,
+    ) -> Result<Progress, Obstacle> {
         let began = Instant::now();
         let failed = |error| obstacle(&format!("fill {}", self.target), error);
         let mut progress = match self.progress(session).await.map_err(failed)? {
@@ -218,16 +239,21 @@ impl Filling<'_> {
             OnMissing::Literal(text) => format!("coalesce(({expression}), {})", literal(engine, text)),
             _ => expression.to_owned(),
         };
-        let mut batch =
-            Batch { changed: session.written(&self.rows.update(&expression, after, to)).await?, ..Batch::default() };
-        if self.rows.backfill.on_missing == OnMissing::Quarantine {
-            let reason = "the expression is NULL for this row";
-            let quarantine = self.rows.quarantine_nulls(self.mark, self.target, reason, after, to);
-            batch.missing = session.written(&quarantine).await?;
-            // PostgreSQL counts every row that it has found, whatever it has written into it.
-            batch.changed = batch.changed.saturating_sub(batch.missing);
+        let reason = "the expression is NULL for this row";
+        if self.rows.backfill.on_missing != OnMissing::Quarantine {
+            let changed = session.written(&self.rows.update(&expression, after, to)).await?;
+            return Ok(Batch { changed, ..Batch::default() });
         }
-        Ok(batch)
+        if engine == Engine::PostgreSql {
+            let both = self.rows.update_or_quarantine(&expression, self.mark, self.target, reason, after, to);
+            let answer = session.rows(&both).await?.into_iter().next().unwrap_or_default();
+            let mut counts = answer.into_iter().map(|count| count.and_then(|count| count.parse().ok()).unwrap_or_default());
+            let [changed, missing] = [(); 2].map(|()| counts.next().unwrap_or_default());
+            return Ok(Batch { changed, missing, ..Batch::default() });
+        }
+        let changed = session.written(&self.rows.update(&expression, after, to)).await?;
+        let missing = session.written(&self.rows.quarantine_nulls(self.mark, self.target, reason, after, to)).await?;
+        Ok(Batch { changed, missing, ..Batch::default() })
     }
 
     async fn decode(&self, session: &mut Session, after: Option<&Key>, to: &Key) -> Result<Batch, Error> {

@@ -114,13 +114,33 @@ impl Rows {
         }
     }
 
+    /// Does both in PostgreSQL, and answers how many rows got a value, and how many have none: one look at them instead of two.
+    pub(crate) fn update_or_quarantine(
+        &self,
+        expression: &str,
+        mark: &str,
+        target: &str,
+        reason: &str,
+        after: Option<&Key>,
+        to: &Key,
+    ) -> String {
+        let [mark, target, reason] = [mark, target, reason].map(|text| literal(Engine::PostgreSql, text));
+        format!(
+            "with filled as ({} returning case when {} is null then concat_ws('/', {}) end as missing), \
+             quarantined as (insert into {} (mark, target, row_key, reason) \
+             select {mark}, {target}, missing, {reason} from filled where missing is not null) \
+             select count(*) - count(missing), count(missing) from filled",
+            self.update(expression, after, to),
+            self.column(),
+            self.key_names().join(", "),
+            state::table(Engine::PostgreSql, "quarantine"),
+        )
+    }
+
     /// Writes down the rows of a batch that have no value.
     pub(crate) fn quarantine_nulls(&self, mark: &str, target: &str, reason: &str, after: Option<&Key>, to: &Key) -> String {
         let engine = self.engine();
-        let key = match engine {
-            Engine::PostgreSql => format!("concat_ws('/', {})", self.key_names().join(", ")),
-            Engine::MariaDb => format!("concat_ws('/', {})", self.key_texts()),
-        };
+        let key = format!("concat_ws('/', {})", self.key_texts());
         format!(
             "insert into {} (mark, target, row_key, reason) select {}, {}, {key}, {} from {} t where {} and {} is null",
             state::table(engine, "quarantine"),
