@@ -14,6 +14,7 @@ use fairlead_migration::obstacle::{Obstacle, Stop};
 use fairlead_migration::progress::{OnDrift, Swept};
 use fairlead_migration::stage::{Stage, UndoWait};
 use fairlead_migration::store::Lock;
+use fairlead_release::args::LeaseArgs;
 use fairlead_release::executors::{Executor, Way, Work};
 use fairlead_sql::engine::Engine;
 use fairlead_sql::error::Error;
@@ -21,6 +22,7 @@ use fairlead_sql::session::{LockWait, Session};
 use tokio::sync::Mutex;
 
 use crate::backfill::{Kept, Rows};
+use crate::cancel::Cancel;
 use crate::credentials::Credentials;
 use crate::database::{self, obstacle};
 use crate::filling::{Filling, Progress};
@@ -38,6 +40,9 @@ pub(crate) const SQL: &str = "sql";
 /// How long a statement is tried that somebody's lock is in the way of; as long going back as it takes a person to come.
 const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 const LOCK_PATIENCE_BACK: Duration = Duration::from_mins(10);
+
+/// How long a statement may still take when the run is to end. A pod that is told to end has 30 seconds by default.
+const ALMOST_DONE: Duration = Duration::from_secs(5);
 
 /// Pauses between those tries: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -59,14 +64,15 @@ pub(crate) const RESERVE: Duration = Duration::from_secs(30);
 pub struct Sql<'a> {
     cluster: Option<&'a Cluster>,
     namespace: &'a str,
-    patience: Duration,
+    lease: LeaseArgs,
 }
 
 impl<'a> Sql<'a> {
-    /// With Secrets of a cluster, in this namespace where they name none. So long it waits for whoever works on the same database.
+    /// With Secrets of a cluster, in this namespace where they name none. Who works on the same database is waited for as long as another
+    /// run of the release, and is silent for no longer than twice such a run.
     #[must_use]
-    pub fn new(cluster: Option<&'a Cluster>, namespace: &'a str, patience: Duration) -> Self {
-        Self { cluster, namespace, patience }
+    pub fn new(cluster: Option<&'a Cluster>, namespace: &'a str, lease: LeaseArgs) -> Self {
+        Self { cluster, namespace, lease }
     }
 
     fn credentials(&self) -> Credentials<'_> {
@@ -109,10 +115,14 @@ impl Executor for Sql<'_> {
         };
         let mut session = database::open(&address, self.credentials()).await?;
         state::prepare(&mut session).await.map_err(database::failure)?;
-        database::lock(&mut session, &address.database, self.patience, work.watch).await?;
+        // Before the lock is taken: it must not outlive who has it.
+        session.end_in_silence(self.lease.lease_duration * 2).await.map_err(database::failure)?;
+        database::lock(&mut session, &address.database, self.lease.lease_wait, work.watch).await?;
         let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
+        let id = session.id().await.map_err(database::failure)?;
+        let cancel = Cancel { address, credentials: self.credentials(), session: id };
         let (session, way) = (Mutex::new(session), work.way);
-        Ok(Box::new(Catalog { session, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
+        Ok(Box::new(Catalog { session, cancel, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
     }
 }
 
@@ -130,6 +140,7 @@ fn tables(changes: impl Iterator<Item = Change>) -> Vec<crate::table::Table> {
 /// A database, under the lock of the release and its own.
 struct Catalog<'w> {
     session: Mutex<Session>,
+    cancel: Cancel<'w>,
     token: u64,
     lock: &'w dyn Lock,
     watch: &'w Watch,
@@ -200,7 +211,8 @@ impl Catalog<'_> {
     }
 
     /// Sends a statement, and again while somebody's lock is in the way.
-    async fn send(&self, session: &mut Session, target: &Target, statement: &Statement) -> Result<(), Obstacle> {
+    async fn send(&self, session: &mut Session, task: &Task<'_>, statement: &Statement) -> Result<(), Obstacle> {
+        let target = &task.change.target;
         let operation = format!("change {target}");
         let failed = |error: Error| obstacle(&operation, error);
         session.lock_wait(statement.lock_wait()).await.map_err(failed)?;
@@ -209,7 +221,7 @@ impl Catalog<'_> {
         let patience = if self.way == Way::Forward { LOCK_PATIENCE } else { LOCK_PATIENCE_BACK };
         loop {
             tries += 1;
-            let error = match session.execute(&statement.sql).await {
+            let error = match self.execute(session, task, &statement.sql).await? {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_locked() => error,
                 Err(error) => return Err(failed(error)),
@@ -234,8 +246,49 @@ impl Catalog<'_> {
                 is_polled = false;
             }
             let time = if is_polled { POLL } else { pause };
-            self.watch.pause(time).await?;
+            let pausing = async {
+                tokio::time::sleep(time).await;
+                Ok(())
+            };
+            self.unless_stopped(task, pausing).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Waits for something, unless the run is to end.
+    async fn unless_stopped<T>(
+        &self,
+        task: &Task<'_>,
+        work: impl Future<Output = Result<T, Obstacle>>,
+    ) -> Result<T, Obstacle> {
+        match (self.way, task.is_undo) {
+            (Way::Forward, false) => self.watch.guard(work).await,
+            // It has failed, or was told to end, and this is what it does before.
+            (Way::Forward, true) => work.await,
+            (Way::Back, _) => self.watch.guard_patiently(work).await,
+        }
+    }
+
+    /// Executes a statement. When the run is to end before it has ended, the server is asked to leave it: it would go on there.
+    async fn execute(&self, session: &mut Session, task: &Task<'_>, sql: &str) -> Result<Result<(), Error>, Obstacle> {
+        let mut executing = std::pin::pin!(session.execute(sql));
+        let stop = match self.unless_stopped(task, async { Ok(executing.as_mut().await) }).await {
+            Err(Obstacle::Stopped(stop)) => stop,
+            ended => return ended,
+        };
+        let target = &task.change.target;
+        // What is almost done gets its time.
+        if let Ok(ended) = tokio::time::timeout(ALMOST_DONE, executing.as_mut()).await {
+            return Ok(ended);
+        }
+        tracing::warn!(%target, "the run is to end: its statement is cancelled");
+        if let Err(failure) = self.cancel.statement().await {
+            tracing::warn!(%target, error = %failure, "it could not be cancelled, and is waited for");
+        }
+        match executing.await {
+            Ok(()) => Ok(Ok(())),
+            Err(error @ Error::Unreachable { .. }) => Ok(Err(error)),
+            Err(_) => Err(Obstacle::Stopped(stop)),
         }
     }
 
@@ -277,7 +330,7 @@ impl Catalog<'_> {
         let number = state::intend(session, self.token, task.mark, &target.to_string(), &statement.sql).await;
         let number = number.map_err(failed)?.ok_or(Obstacle::Stopped(Stop::LeaseOver))?;
         tracing::debug!(%target, sql = statement.sql, "sending");
-        self.send(session, target, statement).await?;
+        self.send(session, task, statement).await?;
         tracing::debug!(%target, "sent");
         state::done(session, &number).await.map_err(failed)
     }

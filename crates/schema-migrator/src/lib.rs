@@ -29,6 +29,7 @@
 
 pub mod args;
 pub mod backfill;
+mod cancel;
 mod catalog;
 pub mod configuration;
 mod credentials;
@@ -49,6 +50,7 @@ pub mod phase;
 mod plan;
 mod postgresql;
 mod primitive;
+mod raw_sql;
 mod rows;
 mod state;
 mod step;
@@ -146,7 +148,7 @@ impl Store {
     /// What this binary has beside what every binary has.
     fn binary<'a>(&'a self, args: &'a Args, cluster: &'a Cluster) -> Binary<'a> {
         let namespace = place(&args.common, cluster, BINARY).namespace;
-        let executor = Sql::new(Some(cluster), namespace, args.common.lease.lease_wait);
+        let executor = Sql::new(Some(cluster), namespace, args.common.lease);
         let store = self.elsewhere.as_ref().map(|Elsewhere { address, values, name, flags }| {
             let ledger = SqlLedger::new(address.clone(), values.clone(), PLACE, &args.common.release.release);
             OtherStore { store: Box::new(ledger), name, flags }

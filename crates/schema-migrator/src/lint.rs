@@ -4,6 +4,7 @@ use fairlead_sql::engine::Engine;
 
 use crate::migration::{Kind, Migration};
 use crate::operation::{Column, Operation};
+use crate::raw_sql;
 
 /// What is wrong with it, one line each.
 pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
@@ -64,7 +65,7 @@ pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
             }
             Operation::Sql { up, undo, irreversible, done, .. } => {
                 for (field, sql) in [("up", Some(up)), ("undo", undo.as_ref())] {
-                    if let Some(what) = sql.and_then(|sql| of_sql(sql, engine)) {
+                    for what in sql.into_iter().flat_map(|sql| raw_sql::defects(sql, engine)) {
                         say(format!("{field}: {what}"));
                     }
                 }
@@ -107,53 +108,6 @@ fn of_column(column: &Column, say: &mut impl FnMut(String)) {
     }
 }
 
-/// Raw SQL that locks a table for as long as it takes.
-fn of_sql(sql: &str, engine: Engine) -> Option<&'static str> {
-    let words = sql.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-    let is = |text: &str| words.contains(text);
-    if words.trim_end_matches(';').contains(';') {
-        return Some("it is more than one statement; write one operation for each, so that a crash between them is seen");
-    }
-    if engine == Engine::PostgreSql {
-        if is("create index") && !is("concurrently") || is("create unique index") && !is("concurrently") {
-            return Some("an index that is not built `concurrently` stops all writers; use addIndex");
-        }
-        if is("set not null") {
-            return Some("`set not null` reads the whole table under a lock that stops everybody; use setNotNull");
-        }
-        if is("add constraint") && !is("not valid") && !is("using index") {
-            return Some(
-                "a constraint that is not added `not valid` is checked under a lock that stops writers; validate it in a second statement",
-            );
-        }
-        if [" add primary key", " add unique", " add check"].into_iter().any(is) && !is("not valid") && !is("using index") {
-            return Some(
-                "the server checks it under a lock that stops writers; use addIndex, or `not valid` and then `validate`",
-            );
-        }
-        if words.starts_with("lock ") {
-            return Some("it locks the table for everybody");
-        }
-        if is("alter column") && is(" type ") {
-            return Some("a new type writes the whole table under a lock; use changeType");
-        }
-        if is("vacuum full") || is("cluster ") {
-            return Some("it writes the whole table under a lock that stops everybody");
-        }
-    } else if is("algorithm=copy") || is("algorithm = copy") || words.starts_with("lock tables") {
-        return Some("it locks the table for as long as it takes");
-    } else if is("alter table") && !is("algorithm") {
-        return Some("say `algorithm` and `lock`, so that the server fails instead of locking the table");
-    }
-    if is("rename column") || is("rename to") {
-        return Some("pods of the old release do not know the new name; use renameColumn");
-    }
-    if is("drop column") || is("drop table") || is("truncate") {
-        return Some("what it drops does not come back; use dropColumn or dropTable, which keep it until finalize");
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -184,18 +138,13 @@ mod tests {
             ("expand", json!({"setNotNull": {"table": "t", "column": "c"}}), "kind contract"),
             ("contract", json!({"addIndex": {"table": "t", "name": "i", "columns": ["c"]}}), "kind expand"),
             ("expand", json!({"createTable": {"table": "t", "columns": [], "primaryKey": []}}), "primaryKey is empty"),
-            ("expand", sql("create index i on t (c)"), "concurrently"),
-            ("expand", sql("alter table t alter column c set not null"), "setNotNull"),
-            ("expand", sql("alter table t rename column a to b"), "renameColumn"),
-            ("contract", sql("drop table t"), "dropTable"),
-            ("expand", sql("select 1; select 2"), "more than one statement"),
+            ("expand", sql("create index i on t (c)"), "up: "),
             ("expand", json!({"sql": {"name": "it", "up": "select 1", "done": "select true"}}), "irreversible"),
             ("expand", json!({"versionView": {"version": "v2", "table": "t", "columns": {"a": "*"}}}), "name the columns"),
         ] {
             let found = wrong(kind, &operation, Engine::PostgreSql);
             assert!(found.iter().any(|what| what.contains(said)), "{operation}: {found:?}");
         }
-        assert!(wrong("expand", &sql("alter table t add column c int"), Engine::MariaDb)[0].contains("algorithm"));
         let good = json!({"addColumn": {"table": "t", "column": "c", "type": "int", "nullable": false, "default": "0"}});
         assert_eq!(wrong("expand", &good, Engine::PostgreSql), Vec::<String>::new());
     }

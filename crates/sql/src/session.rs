@@ -131,6 +131,22 @@ impl Session {
         self.execute(setting).await
     }
 
+    /// From now on the server ends this session, with its locks, when it has not heard of us for so long: a process that is frozen, or whose
+    /// node is gone, holds nobody up for ever.
+    pub async fn end_in_silence(&mut self, limit: Duration) -> Result<(), Error> {
+        match self.engine {
+            Engine::PostgreSql => {
+                let limit = limit.as_millis();
+                self.execute(&format!("set idle_in_transaction_session_timeout = {limit}")).await?;
+                // Of PostgreSQL 14 and later.
+                let silence =
+                    "select set_config(name, '{limit}', false) from pg_settings where name = 'idle_session_timeout'";
+                self.execute(&silence.replace("{limit}", &limit.to_string())).await
+            }
+            Engine::MariaDb => self.execute(&format!("set session wait_timeout = {}", limit.as_secs().max(1))).await,
+        }
+    }
+
     /// Whether the server is MySQL itself.
     #[must_use]
     pub fn is_mysql(&self) -> bool {

@@ -5,7 +5,7 @@ use fairlead_tests::servers::database::Kind;
 use fairlead_tests::watched::Watched;
 use serde_json::{Value, json};
 
-use crate::scene::{ENGINES, Scene, migration};
+use crate::scene::{ENGINES, QUICK, Scene, migration};
 
 /// Every so many lines one is killed; `make soak` kills at each.
 fn stride() -> usize {
@@ -37,9 +37,6 @@ fn killed_anywhere_on_postgresql_it_goes_on() {
 fn killed_anywhere_on_mariadb_it_goes_on() {
     killed(ENGINES[1]);
 }
-
-/// What a killed run has left is ended by the next one, which waits for its lease only a moment.
-const QUICK: [&str; 6] = ["--lease-duration", "2s", "--request-timeout", "1s", "--lease-wait", "30s"];
 
 fn killed(kind: Kind) {
     let scene = Scene::new(kind, 1500);

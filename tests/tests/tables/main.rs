@@ -8,6 +8,7 @@
 //! - `killed`: the job is killed at every line of its log
 //! - `pace`: how fast rows are filled
 //! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
+//! - `stopped`: the run is to end while a statement is under way
 
 #![expect(clippy::print_stdout, reason = "`make soak` shows figures")]
 
@@ -18,4 +19,5 @@ mod refused;
 mod rows;
 mod scene;
 mod seed;
+mod stopped;
 mod there_and_back;

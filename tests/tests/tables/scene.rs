@@ -13,6 +13,9 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// Both engines.
 pub(crate) const ENGINES: [Kind; 2] = [Kind::PostgreSql, Kind::MariaDb];
 
+/// What a killed run has left is ended by the next one, which waits for its lease only a moment.
+pub(crate) const QUICK: [&str; 6] = ["--lease-duration", "2s", "--request-timeout", "1s", "--lease-wait", "30s"];
+
 /// A database, a release, and the migrations that it is to have.
 pub(crate) struct Scene {
     pub(crate) cluster: Lease,
