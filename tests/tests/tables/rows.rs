@@ -155,3 +155,21 @@ fn a_database_that_has_it_already_is_only_remembered() {
         assert_eq!(scene.count("select count(*) from transfer where note = 'by hand'"), 10);
     }
 }
+
+#[test]
+fn rows_that_are_deleted_meanwhile_end_no_backfill() {
+    for kind in ENGINES {
+        let scene = Scene::new(kind, 5000);
+        let all = [fill(&json!({"sql": "'x'"}), &slow())];
+        let mut command = scene.command(&["apply", "--log-level", "debug"], &all);
+        let watched = Watched::start_until(&mut command, "batch");
+        // All that the next batches were made of, and the row that was to be the last.
+        scene
+            .database
+            .run("delete from transfer where transferId between '00000050' and '00003000' or transferId = '00005000'");
+        let (status, log) = watched.finish();
+        assert_eq!(status, Some(0), "{}", log.join("\n"));
+        assert_eq!(scene.count("select count(*) from transfer where note = 'x'"), 2048);
+        assert_eq!(scene.count("select count(*) from transfer"), 2048);
+    }
+}

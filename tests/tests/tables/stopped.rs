@@ -54,6 +54,32 @@ fn a_statement_does_not_outlive_the_run_that_sent_it() {
 }
 
 #[test]
+fn a_connection_that_is_cut_in_a_statement_is_no_end_of_the_run() {
+    for kind in ENGINES {
+        let scene = Scene::new(kind, 100);
+        let before = scene.catalog();
+        let watched =
+            Watched::start_until(&mut scene.command(&["apply", "--log-level", "debug"], &[endless(kind)]), "sending");
+        assert!(becomes(|| under_way(&scene) == 1));
+        match kind {
+            Kind::PostgreSql => {
+                let cut = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'update transfer%'";
+                scene.database.run(cut);
+            }
+            Kind::MariaDb => {
+                let which = "select id from information_schema.processlist where info like 'update transfer%'";
+                scene.database.run(&format!("kill {}", scene.count(which)));
+            }
+        }
+        let (status, log) = watched.finish();
+        assert_eq!(status, Some(75), "{}", log.join("\n"));
+        scene.back(&["--last"]).expect(0);
+        assert_eq!(scene.catalog(), before);
+        assert_eq!(scene.count("select count(*) from transfer where amount = 100.25"), 100);
+    }
+}
+
+#[test]
 fn an_index_that_waits_for_somebody_is_left_and_built_by_the_next_run() {
     let scene = Scene::new(Kind::PostgreSql, 100);
     let index = json!([{"addIndex": {"table": "transfer", "name": "transfer_amount", "columns": ["amount"]}}]);
