@@ -86,11 +86,12 @@ pub(crate) async fn table(session: &mut Session, table: &Table, schema: &str) ->
     };
     let is = |answer: &Option<String>| answer.as_deref().is_some_and(|answer| answer == "1");
     let columns = session.rows(&columns).await?.into_iter().filter_map(|row| {
-        let [name, kind, nullable, default, written, rest, generated, check, moves] = row.try_into().ok()?;
+        let [name, kind, nullable, has_default, written, default, rest, generated, check, moves] = row.try_into().ok()?;
         let facts = ColumnFacts {
             r#type: kind.unwrap_or_default(),
             is_nullable: is(&nullable),
-            has_default: is(&default),
+            has_default: is(&has_default),
+            default,
             written: written.unwrap_or_default(),
             rest: rest.unwrap_or_default(),
             is_generated: is(&generated),

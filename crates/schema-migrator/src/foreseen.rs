@@ -30,11 +30,17 @@ pub(crate) fn foresee(tables: &mut BTreeMap<Table, Facts>, operation: &Operation
         Operation::RenameColumn { table, from, to } => {
             let facts = tables.entry(table.clone()).or_default();
             if let Some(old) = facts.columns.get(from).cloned() {
-                add(facts, to, ColumnFacts { is_nullable: true, has_default: false, ..old });
+                add(facts, to, ColumnFacts { is_nullable: true, has_default: false, default: None, ..old });
             }
         }
         Operation::ChangeType { table, to, r#type, .. } => {
             add(tables.entry(table.clone()).or_default(), to, new(engine, r#type, true, None));
+        }
+        Operation::SetDefault { table, column, default } => {
+            if let Some(facts) = tables.get_mut(table).and_then(|facts| facts.columns.get_mut(column)) {
+                facts.has_default = default.is_some();
+                facts.default.clone_from(default);
+            }
         }
         Operation::SetNotNull { table, column } => set_nullable(tables, table, column, false),
         Operation::DropNotNull { table, column } => set_nullable(tables, table, column, true),
@@ -66,7 +72,7 @@ fn new(engine: Engine, kind: &str, is_nullable: bool, default: Option<&str>) -> 
         is_nullable,
         has_default: default.is_some(),
         written: kind.to_owned(),
-        rest: default.map(|default| format!(" default {default}")).unwrap_or_default(),
+        default: default.map(str::to_owned),
         ..ColumnFacts::default()
     }
 }

@@ -265,9 +265,10 @@ pub(crate) fn foreign_key(
 /// NULL is refused, or allowed. Both build the table anew, while it is read and written.
 pub(crate) fn not_null(table: &Table, column: &str, facts: &ColumnFacts) -> Primitive {
     let (table_name, column_name) = (qualified(table), id(column));
+    let default = facts.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
     let modify = |null: &str| {
         format!(
-            "alter table {table_name} modify {column_name} {} {null}{}, algorithm = inplace, lock = none",
+            "alter table {table_name} modify {column_name} {} {null}{default}{}, algorithm = inplace, lock = none",
             facts.written, facts.rest
         )
     };
@@ -418,8 +419,8 @@ pub(crate) fn columns(table: &Table) -> String {
     format!(
         "select column_name, {TYPE}, is_nullable = 'YES', column_default is not null and column_default <> 'NULL' or extra like '%auto_increment%', \
          concat(column_type, if(collation_name is null, '', concat(' character set ', character_set_name, ' collate ', collation_name))), \
+         nullif(column_default, 'NULL'), \
          concat(if(extra like '%INVISIBLE%', ' invisible', ''), \
-         if(column_default is null or column_default = 'NULL', '', concat(' default ', column_default)), \
          if(extra like '%on update%', concat(' ', regexp_substr(extra, 'on update [^,]*')), ''), \
          if(extra like '%auto_increment%', ' auto_increment', ''), \
          if(column_comment = '', '', concat(' comment ', quote(column_comment)))), \

@@ -390,7 +390,7 @@ pub(crate) fn view(version: &str, table: &Table, schema: &str, columns: &[(Strin
 pub(crate) fn columns(table: &Table, schema: &str) -> String {
     format!(
         "select a.attname, format_type(a.atttypid, a.atttypmod), (not a.attnotnull)::int, (a.atthasdef or a.attidentity <> '')::int, \
-         format_type(a.atttypid, a.atttypmod), '', (a.attgenerated <> '')::int, 0, 0 \
+         format_type(a.atttypid, a.atttypmod), null, '', (a.attgenerated <> '')::int, 0, 0 \
          from pg_attribute a where a.attrelid = {} and a.attnum > 0 and not a.attisdropped order by a.attnum",
         regclass(&qualified(table, schema))
     )

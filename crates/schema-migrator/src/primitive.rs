@@ -27,7 +27,9 @@ pub(crate) struct ColumnFacts {
     pub(crate) has_default: bool,
     /// Its type as a statement writes it: in MariaDB with its characters, `varchar(36) character set utf8mb4 collate utf8mb4_bin`.
     pub(crate) written: String,
-    /// What its definition says behind `null` (MariaDB): ` default 'x' comment '…'`.
+    /// Its default, as a statement writes it (MariaDB).
+    pub(crate) default: Option<String>,
+    /// What else its definition says behind `null` (MariaDB): ` invisible comment '…'`.
     pub(crate) rest: String,
     /// Whether the server computes it.
     pub(crate) is_generated: bool,

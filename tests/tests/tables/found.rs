@@ -278,3 +278,26 @@ fn a_backfill_that_failed_is_forgotten_when_another_one_is_done() {
     scene.job(&["background"], &bad).expect(0);
     assert_eq!(scene.count("select count(*) from transfer where note is null"), 0);
 }
+
+#[test]
+fn a_default_is_kept_by_what_comes_after_it() {
+    for kind in ENGINES {
+        let scene = Scene::new(kind, 10);
+        scene.database.run("alter table transfer add column note varchar(20) default 'old' not null");
+        let before = scene.catalog();
+        let column = |more: Value| {
+            let mut operation = json!({"table": "transfer", "column": "note"});
+            more.as_object().into_iter().flatten().for_each(|(key, value)| operation[key] = value.clone());
+            operation
+        };
+        let all = [expand(
+            "loosen-note",
+            json!([{"setDefault": column(json!({"default": "'new'"}))}, {"dropNotNull": column(json!({}))}]),
+        )];
+        scene.job(&["apply"], &all).expect(0);
+        scene.database.run("insert into transfer (transferId, amount, currencyId) values ('later', 1, 'USD')");
+        assert_eq!(scene.count("select count(*) from transfer where transferId = 'later' and note = 'new'"), 1);
+        scene.back(&["--last"]).expect(0);
+        assert_eq!(scene.catalog(), before);
+    }
+}
