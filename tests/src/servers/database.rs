@@ -17,9 +17,9 @@ mod given;
 mod programs;
 
 use given::Given;
-pub use programs::Kind;
+use programs::initialize;
+pub use programs::{Kind, packaged};
 pub(crate) use programs::{give, unprivileged};
-use programs::{initialize, packaged};
 
 /// A database: `test` in a server of its own, or one that is made in the server that was given.
 pub struct Database {

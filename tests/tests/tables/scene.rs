@@ -110,9 +110,9 @@ impl Scene {
         let queries: &[&str] = match self.kind {
             Kind::PostgreSql => &[
                 "select table_schema, table_name, column_name, data_type, character_maximum_length, is_nullable, column_default from information_schema.columns where table_schema not in ('pg_catalog', 'information_schema', 'fairlead') order by 1, 2, ordinal_position",
-                "select conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated from pg_constraint where connamespace = 'public'::regnamespace order by 1, 2",
-                "select indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'public'::regnamespace order by 1::text",
-                "select tgrelid::regclass, tgname from pg_trigger where not tgisinternal order by 1, 2",
+                "select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated from pg_constraint where connamespace = 'public'::regnamespace order by 1, 2",
+                "select indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'public'::regnamespace order by 1",
+                "select tgrelid::regclass::text, tgname from pg_trigger where not tgisinternal order by 1, 2",
                 "select proname from pg_proc where pronamespace = 'public'::regnamespace order by 1",
                 "select schemaname, viewname from pg_views where schemaname not in ('pg_catalog', 'information_schema') order by 1, 2",
             ],

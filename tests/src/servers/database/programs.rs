@@ -155,7 +155,8 @@ pub(super) fn initialize(kind: Kind, programs: &Path, data: &Path) {
 }
 
 /// A program of PostgreSQL: of the packages, wherever they lie.
-pub(super) fn packaged(name: &str) -> PathBuf {
+#[must_use]
+pub fn packaged(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin").join(name)).filter(|program| program.exists()).max();
     newest.unwrap_or_else(|| panic!("{name} of PostgreSQL is not installed; `make packages` says how"))
