@@ -2,6 +2,7 @@
 //!
 //! - `scene`: a database with a table of transfers, and the job
 //! - `there_and_back`: every operation, forward and back
+//! - `pipeline`: without a cluster
 //! - `refused`: what does not fit, and what is said about it
 //! - `rows`: rows that change while they are filled, and rows that cannot be
 //! - `backup`: what was dropped for good is restored
@@ -18,6 +19,7 @@ mod engines;
 mod found;
 mod killed;
 mod pace;
+mod pipeline;
 mod refused;
 mod rows;
 mod scene;
