@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
 use crate::binary::Binary;
+use crate::credentials::{Credentials, Found};
 use crate::helm::HelmRecords;
 use crate::missing::numbers;
 use crate::place::Place;
 use crate::status::require_form;
-use crate::upcoming::{Foreseen, foresee};
+use crate::upcoming::{Foreseen, Upcoming, foresee};
 
 /// One answer: so it is, why it is not, or who knows.
 struct Answer {
@@ -58,8 +59,8 @@ pub async fn run<'a>(
     let place = binary.place(common, cluster);
     let store = binary.store(cluster, place).await?;
     // First: a file that cannot be read is no answer.
-    let plans = args.upgrade.as_ref().map(|file| foresee(file, place)).transpose()?;
-    let answers = ask(cluster, &*store, place, args, plans).await.map_err(Failure::from)?;
+    let upcoming = args.upgrade.as_ref().map(|file| foresee(file, place)).transpose()?;
+    let answers = ask(cluster, &*store, place, args, upcoming).await.map_err(Failure::from)?;
     report::say(&written(&answers, place, common.output.output)?)?;
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
@@ -76,7 +77,7 @@ async fn ask(
     store: &dyn Store,
     place: Place<'_>,
     args: &CheckArgs,
-    plans: Option<Vec<Foreseen>>,
+    upcoming: Option<Upcoming>,
 ) -> Result<Vec<Answer>, Obstacle> {
     let helm = HelmRecords::of(cluster, place).await?;
     // Helm goes back to no revision that has failed.
@@ -101,7 +102,8 @@ async fn ask(
     answers.push(Answer::of("runs", are_ended(&runs, place)));
     answers.extend(runs.iter().filter(|run| run.phase() == Phase::Background).map(|run| goes_on(run, place)));
     let damaged = store.damages(&runs).await?;
-    let (served, needs) = needs(cluster, store, &runs).await?;
+    let Upcoming { plans, mut credentials } = upcoming.unwrap_or_default();
+    let (served, needs) = needs(cluster, store, &runs, &mut credentials).await?;
     answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
@@ -110,19 +112,25 @@ async fn ask(
         Some(revision) if armed != Some(false) => rollback_account(cluster, place, revision).await?,
         _ => None,
     };
-    if let Some(account) = args.rollback_account.as_ref().or(of_hooks.as_ref()) {
-        let user = format!("system:serviceaccount:{}:{account}", place.namespace);
+    let account = args.rollback_account.as_deref().or(of_hooks.as_deref());
+    let user = account.map(|account| format!("system:serviceaccount:{}:{account}", place.namespace));
+    if let (Some(account), Some(user)) = (account, &user) {
         // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
         let may = match args.rollback_account {
-            Some(_) => store.require(Purpose::Undo, Some(&user)).await,
+            Some(_) => store.require(Purpose::Undo, Some(user)).await,
             None => Ok(()),
         };
-        let may = both(may, cluster.require_for(&user, &needs).await);
+        let may = both(may, cluster.require_for(user, &needs).await);
         answers.push(allowed("rollback's permissions", &format!("ServiceAccount {account}"), may)?);
+    }
+    if !credentials.is_empty() {
+        // Those of the release's namespace the hooks may read with the ledger, by a Role that they bring themselves.
+        let is_asked = |namespace: &str| args.rollback_account.is_some() || namespace != place.namespace;
+        answers.push(are_readable(credentials.look(cluster, account.zip(user.as_deref()), is_asked).await?));
     }
     let who_knows =
         "with --upgrade FILE, the manifests of the upgrade, each of its jobs is asked whether it would be blocked";
-    let plans = plans.unwrap_or_else(|| vec![Foreseen::Unknown(who_knows.to_owned())]);
+    let plans = if plans.is_empty() { vec![Foreseen::Unknown(who_knows.to_owned())] } else { plans };
     answers.extend(plans.into_iter().map(|plan| match plan {
         Foreseen::Good(what) => Answer::of("plan", Ok(what)),
         Foreseen::Blocked(why) => Answer::of("plan", Err(why)),
@@ -244,11 +252,22 @@ fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<
     Err(format!("{}: if there is an export, `{}` restores what is gone", wrong.join("; "), place.import()))
 }
 
-/// Whether the kinds of all runs in force are served, and what taking their objects back needs. What is damaged says nothing here.
+fn are_readable(found: Found) -> Answer {
+    let question = "credentials";
+    let Found { wrong, unknown } = found;
+    match (wrong.is_empty(), unknown.is_empty()) {
+        (false, _) => Answer::of(question, Err(wrong.join("; "))),
+        (true, false) => Answer::unknown(question, unknown.join("; ")),
+        (true, true) => Answer::of(question, Ok("every Secret is there that the database needs".to_owned())),
+    }
+}
+
+/// Whether the kinds of all runs in force are served, and what taking their objects back needs; adds the Secrets that it reads. What is damaged says nothing here.
 async fn needs(
     cluster: &Cluster,
     store: &dyn Store,
     runs: &[RecordedRun],
+    credentials: &mut Credentials,
 ) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
     let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
     let mut served = Ok("every kind is served that a run in force has changed".to_owned());
@@ -257,6 +276,7 @@ async fn needs(
             Err(Obstacle::Damaged { .. }) => continue,
             reopened => reopened?,
         };
+        credentials.add_of_run(run.sequence, &reopened.ticket.credentials);
         if reopened.ticket.executor != KUBERNETES {
             let (sequence, who, executor) = (run.sequence, &reopened.ticket.tool, &reopened.ticket.executor);
             served = served.and(Err(format!("run {sequence} is of executor {executor}: only {who} can take it back")));
