@@ -121,6 +121,7 @@ impl Scene {
 }
 
 /// Plays this in a place of each kind of server.
+#[expect(clippy::needless_pass_by_value, reason = "it is written in place")]
 pub(crate) fn in_both(scenario: impl AsyncFn(&Scene)) {
     for kind in BOTH {
         play(scenario(&Scene::new(kind)));
