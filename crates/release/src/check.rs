@@ -1,6 +1,8 @@
 //! `check`: before an upgrade, whether it can run, and whether there is a way back. Each line is one question, with what to do where the
 //! answer is no.
 
+use std::collections::BTreeSet;
+
 use fairlead_job::args::Output;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -13,7 +15,7 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::{Purpose, Store};
-use fairlead_migration::ticket::KUBERNETES;
+use fairlead_migration::ticket::{KUBERNETES, Ticket};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
@@ -103,16 +105,18 @@ async fn ask(
     answers.extend(runs.iter().filter(|run| run.phase() == Phase::Background).map(|run| goes_on(run, place)));
     let damaged = store.damages(&runs).await?;
     let Upcoming { plans, mut credentials } = upcoming.unwrap_or_default();
-    let (served, needs) = needs(cluster, store, &runs, &mut credentials).await?;
+    let of_hooks = match way_back {
+        Some(revision) if armed != Some(false) => rollback_pod(cluster, place, revision).await?,
+        _ => None,
+    };
+    let image = of_hooks.as_ref().and_then(|pod| pod["containers"][0]["image"].as_str());
+    let (served, needs) = needs(cluster, store, &runs, image, &mut credentials).await?;
     answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
     answers.push(allowed("permissions", "you", may)?);
-    let of_hooks = match way_back {
-        Some(revision) if armed != Some(false) => rollback_account(cluster, place, revision).await?,
-        _ => None,
-    };
-    let account = args.rollback_account.as_deref().or(of_hooks.as_deref());
+    let of_hooks = of_hooks.as_ref().and_then(|pod| pod["serviceAccountName"].as_str());
+    let account = args.rollback_account.as_deref().or(of_hooks);
     let user = account.map(|account| format!("system:serviceaccount:{}:{account}", place.namespace));
     if let (Some(account), Some(user)) = (account, &user) {
         // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
@@ -144,8 +148,8 @@ async fn ask(
     Ok(answers)
 }
 
-/// The ServiceAccount of a revision's rollback hooks, where its record can be read.
-async fn rollback_account(cluster: &Cluster, place: Place<'_>, revision: u32) -> Result<Option<String>, Obstacle> {
+/// The specification of the pods of a revision's rollback hooks, where its record can be read.
+async fn rollback_pod(cluster: &Cluster, place: Place<'_>, revision: u32) -> Result<Option<Value>, Obstacle> {
     let jobs = match cluster.helm_jobs(place.namespace, place.helm_release, revision).await {
         Err(Obstacle::Forbidden { .. }) => return Ok(None),
         jobs => jobs?,
@@ -155,8 +159,7 @@ async fn rollback_account(cluster: &Cluster, place: Place<'_>, revision: u32) ->
         let hook = job["metadata"]["annotations"]["helm.sh/hook"].as_str();
         hook.is_some_and(|hook| hook.contains("pre-rollback"))
     };
-    let account = |job: Value| job["spec"]["template"]["spec"]["serviceAccountName"].as_str().map(str::to_owned);
-    Ok(jobs.filter(is_ours).find_map(account))
+    Ok(jobs.filter(is_ours).map(|mut job| job["spec"]["template"]["spec"].take()).next())
 }
 
 fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Answer {
@@ -252,21 +255,35 @@ fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<
     Err(format!("{}: if there is an export, `{}` restores what is gone", wrong.join("; "), place.import()))
 }
 
+/// Whether the image of the rollback hooks has the executor of a run. Where nobody knows it, whoever takes the run back sees.
+fn is_able(sequence: u64, ticket: &Ticket, image: Option<&str>) -> Result<(), String> {
+    let Ticket { executor, tool, .. } = ticket;
+    match image.filter(|image| !image.contains(&tool.name)) {
+        Some(image) => Err(format!(
+            "run {sequence} is of executor {executor}: only {tool} can take it back, and the rollback hooks run {image}"
+        )),
+        None => Ok(()),
+    }
+}
+
 fn are_readable(found: Found) -> Answer {
     let question = "credentials";
     let Found { wrong, unknown } = found;
+    let joined = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join("; ");
     match (wrong.is_empty(), unknown.is_empty()) {
-        (false, _) => Answer::of(question, Err(wrong.join("; "))),
-        (true, false) => Answer::unknown(question, unknown.join("; ")),
+        (false, _) => Answer::of(question, Err(joined(wrong))),
+        (true, false) => Answer::unknown(question, joined(unknown)),
         (true, true) => Answer::of(question, Ok("every Secret is there that the database needs".to_owned())),
     }
 }
 
-/// Whether the kinds of all runs in force are served, and what taking their objects back needs; adds the Secrets that it reads. What is damaged says nothing here.
+/// Whether the kinds of all runs in force are served, and the rollback hooks have every executor; and what taking their objects back needs.
+/// Adds the Secrets that it reads. What is damaged says nothing here.
 async fn needs(
     cluster: &Cluster,
     store: &dyn Store,
     runs: &[RecordedRun],
+    image: Option<&str>,
     credentials: &mut Credentials,
 ) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
     let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
@@ -278,8 +295,8 @@ async fn needs(
         };
         credentials.add_of_run(run.sequence, &reopened.ticket.credentials);
         if reopened.ticket.executor != KUBERNETES {
-            let (sequence, who, executor) = (run.sequence, &reopened.ticket.tool, &reopened.ticket.executor);
-            served = served.and(Err(format!("run {sequence} is of executor {executor}: only {who} can take it back")));
+            let able = is_able(run.sequence, &reopened.ticket, image);
+            served = served.and_then(|what| able.map(|()| what));
             continue;
         }
         if !run.is_in_force() {
@@ -398,6 +415,21 @@ fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Resu
 mod tests {
     use super::*;
     use crate::testing::{PLACE, revision};
+
+    #[test]
+    fn an_image_of_the_rollback_hooks_has_the_executor_of_every_run() {
+        let ticket: Ticket = serde_json::from_value(json!({
+            "format": 2, "minReader": 2, "tool": {"name": "schema-migrator", "version": "0.1.0"}, "step": "tables", "executor": "sql",
+            "release": "shop", "planDigest": "sha256:0", "changes": 1,
+            "snapshot": {"chunks": [], "whole": "sha256:0"},
+        }))
+        .expect("a ticket");
+        assert_eq!(is_able(3, &ticket, None), Ok(()));
+        assert_eq!(is_able(3, &ticket, Some("docker.io/fairlead/schema-migrator:2")), Ok(()));
+        let unable = is_able(3, &ticket, Some("docker.io/fairlead/drain-waiter:2")).expect_err("it has no such executor");
+        let expected = "run 3 is of executor sql: only schema-migrator 0.1.0 can take it back, and the rollback hooks run docker.io/fairlead/drain-waiter:2";
+        assert_eq!(unable, expected);
+    }
 
     #[test]
     fn the_way_back_is_a_revision_that_helm_goes_to() {

@@ -2,7 +2,7 @@
 //!
 //! A ticket names those that taking its run back reads; the section `tables` of an upgrade names those of the run to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_kube_client::cluster::Cluster;
 use fairlead_kube_client::discovery::Discovery;
@@ -25,13 +25,13 @@ pub(crate) enum Reader {
     Upgrade,
 }
 
-/// What was found.
+/// What was found; what is said of a Secret with several keys is said once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// What is missing, and for whom.
-    pub(crate) wrong: Vec<String>,
+    pub(crate) wrong: BTreeSet<String>,
     /// What nobody knows here.
-    pub(crate) unknown: Vec<String>,
+    pub(crate) unknown: BTreeSet<String>,
 }
 
 impl Credentials {
@@ -79,21 +79,29 @@ impl Credentials {
             let target = Target { api_version, kind, namespace: Some(namespace.clone()), name: name.clone() };
             match objects.get(&target).await {
                 Ok(Some(secret)) if secret["data"].get(key).is_some() => {}
-                Ok(Some(_)) => found.wrong.push(format!("{target} has no key {key}, and {who}")),
-                Ok(None) => found.wrong.push(format!("{target} is not there, and {who}")),
+                Ok(Some(_)) => {
+                    found.wrong.insert(format!("{target} has no key {key}, and {who}"));
+                }
+                Ok(None) => {
+                    found.wrong.insert(format!("{target} is not there, and {who}"));
+                }
                 Err(Obstacle::Forbidden { .. }) => {
-                    found.unknown.push(format!("you may not read {target}, and {who}"));
+                    found.unknown.insert(format!("you may not read {target}, and {who}"));
                 }
                 Err(other) => return Err(other),
             }
-            let Some((account, user)) = account.filter(|_| *reader != Reader::Upgrade && is_asked(namespace)) else {
-                continue;
-            };
+            // What the upgrade reads the hooks may read once it is there.
+            let is_due = *reader != Reader::Upgrade && is_asked(namespace);
+            let Some((account, user)) = account.filter(|_| is_due) else { continue };
             match cluster.may_get_secret(user, namespace, name).await {
                 Ok(true) => {}
-                Ok(false) => found.wrong.push(format!("ServiceAccount {account} may not get {target}, and {who}")),
+                Ok(false) => {
+                    found.wrong.insert(format!("ServiceAccount {account} may not get {target}, and {who}"));
+                }
                 Err(Obstacle::Forbidden { rule, .. }) => {
-                    found.unknown.push(format!("you may not ask whether ServiceAccount {account} may get {target}: {rule}"));
+                    found
+                        .unknown
+                        .insert(format!("you may not ask whether ServiceAccount {account} may get {target}: {rule}"));
                 }
                 Err(other) => return Err(other),
             }

@@ -117,11 +117,13 @@ fn check_looks_for_the_secrets_of_tickets_and_of_the_upgrade() {
     fixtures::job(&scene.cluster, 0);
     scene.apply().expect(0);
     assert_eq!(answer(check), "ok  credentials: every Secret is there that the database needs");
+    let all = person.paste(check, kubeconfig).expect(0).stdout;
+    assert!(all.contains("ok  kinds: "), "{all}");
 
     // The accounts have what the chart gives them; another one has nothing.
     scene.cluster.account("fairlead-rollback");
     let of_hooks = |account: &str| answer(&format!("{check} --rollback-account {account}"));
-    assert_eq!(of_hooks("fairlead-rollback"), "ok  credentials: every Secret is there that the database needs");
+    assert_eq!(of_hooks("fairlead-fairlead-rollback"), "ok  credentials: every Secret is there that the database needs");
     let denied = of_hooks("default");
     assert!(
         denied.starts_with("NO  credentials: ServiceAccount default may not get Secret default/tables-database"),
