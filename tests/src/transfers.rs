@@ -45,11 +45,23 @@ pub fn mojaloop(database: &Database, kind: Kind, transfers: u32) {
             ));
         }
         Kind::MariaDb => {
+            let numbers = numbers(transfers);
             database.run(&format!(
-                "insert into transferDuplicateCheck select lpad(seq, 8, '0') from seq_1_to_{transfers}; \
-                 insert into transfer (transferId, amount, currencyId) select lpad(seq, 8, '0'), 100.25, 'XOF' from seq_1_to_{transfers}; \
-                 insert into ilpPacket select lpad(seq, 8, '0'), replace(replace(replace(replace(to_base64(concat(unhex('{before}'), concat('q', lpad(seq, 9, '0')), unhex('{after}'))), '\\n', ''), '+', '-'), '/', '_'), '=', '') from seq_1_to_{transfers}"
+                "insert into transferDuplicateCheck select lpad(seq, 8, '0') from {numbers}; \
+                 insert into transfer (transferId, amount, currencyId) select lpad(seq, 8, '0'), 100.25, 'XOF' from {numbers}; \
+                 insert into ilpPacket select lpad(seq, 8, '0'), replace(replace(replace(replace(to_base64(concat(unhex('{before}'), concat('q', lpad(seq, 9, '0')), unhex('{after}'))), '\\n', ''), '+', '-'), '/', '_'), '=', '') from {numbers}"
             ));
         }
     }
+}
+
+/// The numbers from 1 to this one as column `seq`, for MariaDB and for MySQL, which has no engine of sequences.
+#[must_use]
+pub fn numbers(last: u32) -> String {
+    let digits = (0..10).map(|digit| format!("select {digit} as d")).collect::<Vec<_>>().join(" union all ");
+    let places = last.max(1).ilog10() + 1;
+    let places: Vec<(u32, u32)> = (0..places).map(|place| (place, 10_u32.pow(place))).collect();
+    let value = places.iter().map(|(place, weight)| format!("p{place}.d * {weight}")).collect::<Vec<_>>().join(" + ");
+    let from = places.iter().map(|(place, _)| format!("({digits}) p{place}")).collect::<Vec<_>>().join(" cross join ");
+    format!("(select seq from (select 1 + {value} as seq from {from}) n where seq <= {last}) numbers")
 }

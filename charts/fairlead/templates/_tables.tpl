@@ -21,6 +21,10 @@ account of the job has them, and that of the rollback hooks: who goes back needs
 {{- if not $database -}}
 {{- fail "schemaMigrator.enabled: configuration.tables.database is missing: it says which database is migrated" -}}
 {{- end -}}
+{{- $args := join " " .Values.schemaMigrator.args -}}
+{{- if regexMatch "(^| )--store(=| )+database( |$)" $args -}}
+{{- fail "schemaMigrator.args: --store database is for pipelines without a cluster: the rollback hooks look for the runs in the cluster, and would take nothing back" -}}
+{{- end -}}
 {{- $tls := $database.tls | default dict -}}
 {{- $credentials := dict "password" $database.password "tls.ca" $tls.ca "tls.certificate" $tls.certificate "tls.key" $tls.key -}}
 {{- range $place, $credential := $credentials -}}

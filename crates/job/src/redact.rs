@@ -167,7 +167,22 @@ fn words(written: &str) -> Cow<'_, str> {
 
 /// Whether a text without a scheme is an address that may hold a credential.
 fn is_address(written: &str) -> bool {
+    if is_account(written) {
+        return false;
+    }
     has_user(written) || written.contains(['?', ';', '#']) && written.contains(['=', ':', '%'])
+}
+
+/// `'user'@'host'`, as MariaDB and MySQL write who may log in from where: a name, and no credential.
+fn is_account(written: &str) -> bool {
+    let written = written.trim_end_matches([';', ',', '.', ')', ':']);
+    let is_part = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.%".contains(&byte));
+    let is_host = |text: &str| text.split('/').count() < 3 && text.split('/').all(is_part);
+    ['\'', '`'].iter().any(|quote| {
+        let inner = written.strip_prefix(*quote).and_then(|rest| rest.strip_suffix(*quote));
+        let parts = inner.and_then(|inner| inner.split_once(&format!("{quote}@{quote}")));
+        parts.is_some_and(|(user, host)| is_part(user) && is_host(host))
+    })
 }
 
 /// `user:password@…` and `token@host/…`; an image with a digest looks the same.

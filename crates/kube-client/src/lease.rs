@@ -28,9 +28,9 @@ use fairlead_migration::store::{GOES_BACK, Holder, Lock, Scope, Terms};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 
-use crate::boot_clock;
 use crate::cluster::Cluster;
 use crate::request::Error;
+use fairlead_migration::boot_clock;
 use object::LeaseObject;
 pub(crate) use object::needs;
 

@@ -28,7 +28,6 @@
 mod absent;
 pub mod access;
 mod admission;
-mod boot_clock;
 pub mod cluster;
 mod credential;
 pub mod discovery;

@@ -51,6 +51,17 @@ impl Cluster {
         self.require_of(Some(user), needs).await
     }
 
+    /// Whether a user may read a Secret, which a Role may allow by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle::Forbidden`] whose operation begins with `ask` where one may not ask for others.
+    pub async fn may_get_secret(&self, user: &str, namespace: &str, name: &str) -> Result<bool, Obstacle> {
+        let secrets = Resource::core("Secret", "secrets", true);
+        let operation = Operation { namespace: Some(namespace), name: Some(name), ..Operation::new("get", &secrets) };
+        self.ask(Some(user), operation).await
+    }
+
     async fn require_of(&self, user: Option<&str>, needs: &[Need]) -> Result<(), Obstacle> {
         let mut missing = Vec::new();
         for need in needs {

@@ -11,6 +11,7 @@
 //! - [`ticket`]: the record of one run; [`progress`]: how far it has come; [`run`]: both, as they were recorded
 //! - [`store`]: where runs are recorded, and the lock of a release; [`transfer`]: its tickets as documents, and back
 //! - [`obstacle`]: why a run cannot go on
+//! - [`boot_clock`]: time that goes on while a machine sleeps, for locks that run out
 //! - [`executor`]: applies a plan, and restores what it changed when that fails
 //!
 //! # Decision: one list, two directions
@@ -19,6 +20,7 @@
 //! with images swapped, carried out by the same [`executor::World`]. Consequence: no job has undo code, and whatever can be
 //! applied can be restored by whoever holds the list.
 
+pub mod boot_clock;
 pub mod change;
 mod digest;
 pub mod evidence;

@@ -108,6 +108,48 @@ pub struct SecretReference {
     pub key: String,
 }
 
+/// Why a ticket is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// A version of the tool wrote it whose tickets have another format: that version can take it back.
+    #[error("{0}")]
+    OtherVersion(String),
+    /// It is no ticket, or a part of it is missing.
+    #[error(transparent)]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Ticket {
+    /// Reads a ticket of a format that this version knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable::OtherVersion`], which names the writer, is asked before anything else: in a later format the rest may have another
+    /// shape.
+    pub fn read(ticket: Value) -> Result<Self, Unreadable> {
+        let who = || writer(&ticket["tool"]);
+        let other = if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
+            Some(format!("{} wrote it, and this version reads formats up to {FORMAT}, not {format}", who()))
+        } else {
+            let earlier = ticket["format"].as_u64().filter(|format| *format < FORMAT.into());
+            earlier.map(|format| {
+                format!("{} wrote it, an earlier version, in format {format}: that version can take it back", who())
+            })
+        };
+        match other {
+            Some(what) => Err(Unreadable::OtherVersion(what)),
+            None => Ok(serde_json::from_value(ticket)?),
+        }
+    }
+}
+
+/// The image that a ticket was written by, or the binary; in the first format it was one text.
+fn writer(tool: &Value) -> String {
+    let text = |field: &str| tool[field].as_str().unwrap_or_default();
+    let one = tool.as_str().or_else(|| tool["image"].as_str());
+    one.map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +175,16 @@ mod tests {
         });
         let ticket: Ticket = serde_json::from_value(least).expect("a later version may say more");
         assert_eq!((ticket.told, ticket.credentials.len(), ticket.holds), (Told::default(), 0, false));
+    }
+
+    #[test]
+    fn a_ticket_of_another_format_names_its_writer_whatever_else_it_holds() {
+        let said = |ticket: Value| Ticket::read(ticket).expect_err("it is not read").to_string();
+        let later = json!({"minReader": 9, "tool": {"image": "fairlead/schema-migrator:9"}, "changes": "many"});
+        assert_eq!(said(later), "fairlead/schema-migrator:9 wrote it, and this version reads formats up to 2, not 9");
+        let earlier = json!({"format": 1, "minReader": 1, "tool": "trigger-replicator:0.0.9"});
+        assert!(said(earlier).starts_with("trigger-replicator:0.0.9 wrote it, an earlier version, in format 1"));
+        let broken = json!({"format": 2, "minReader": 2, "tool": {"name": "a", "version": "1"}});
+        assert!(matches!(Ticket::read(broken), Err(Unreadable::Malformed(_))));
     }
 }

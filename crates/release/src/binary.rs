@@ -44,8 +44,9 @@ impl<'a> Binary<'a> {
     /// Where the runs of the release are, and what commands are printed for it.
     #[must_use]
     pub fn place(&self, common: &'a CommonArgs, cluster: &'a Cluster) -> Place<'a> {
-        let store_flags = self.store.as_ref().map(|other| other.flags);
-        Place { store_flags, ..place(common, cluster, self.name) }
+        let [store_flags, store_name] =
+            [|it: &OtherStore<'a>| it.flags, |it: &OtherStore<'a>| it.name].map(|part| self.store.as_ref().map(part));
+        Place { store_flags, store_name, ..place(common, cluster, self.name) }
     }
 
     /// Where the release keeps its runs.

@@ -1,6 +1,8 @@
 //! `check`: before an upgrade, whether it can run, and whether there is a way back. Each line is one question, with what to do where the
 //! answer is no.
 
+use std::collections::BTreeSet;
+
 use fairlead_job::args::Output;
 use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
@@ -13,16 +15,17 @@ use fairlead_migration::obstacle::{Obstacle, chain};
 use fairlead_migration::progress::Phase;
 use fairlead_migration::run::RecordedRun;
 use fairlead_migration::store::{Purpose, Store};
-use fairlead_migration::ticket::KUBERNETES;
+use fairlead_migration::ticket::{KUBERNETES, Ticket};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CommonArgs};
 use crate::binary::Binary;
+use crate::credentials::{Credentials, Found};
 use crate::helm::HelmRecords;
 use crate::missing::numbers;
 use crate::place::Place;
 use crate::status::require_form;
-use crate::upcoming::{Foreseen, foresee};
+use crate::upcoming::{Foreseen, Upcoming, foresee};
 
 /// One answer: so it is, why it is not, or who knows.
 struct Answer {
@@ -58,8 +61,8 @@ pub async fn run<'a>(
     let place = binary.place(common, cluster);
     let store = binary.store(cluster, place).await?;
     // First: a file that cannot be read is no answer.
-    let plans = args.upgrade.as_ref().map(|file| foresee(file, place)).transpose()?;
-    let answers = ask(cluster, &*store, place, args, plans).await.map_err(Failure::from)?;
+    let upcoming = args.upgrade.as_ref().map(|file| foresee(file, place)).transpose()?;
+    let answers = ask(cluster, &*store, place, args, upcoming).await.map_err(Failure::from)?;
     report::say(&written(&answers, place, common.output.output)?)?;
     match answers.iter().filter(|answer| answer.is_no()).count() {
         0 => Ok(ExitStatus::Done),
@@ -76,7 +79,7 @@ async fn ask(
     store: &dyn Store,
     place: Place<'_>,
     args: &CheckArgs,
-    plans: Option<Vec<Foreseen>>,
+    upcoming: Option<Upcoming>,
 ) -> Result<Vec<Answer>, Obstacle> {
     let helm = HelmRecords::of(cluster, place).await?;
     // Helm goes back to no revision that has failed.
@@ -101,28 +104,37 @@ async fn ask(
     answers.push(Answer::of("runs", are_ended(&runs, place)));
     answers.extend(runs.iter().filter(|run| run.phase() == Phase::Background).map(|run| goes_on(run, place)));
     let damaged = store.damages(&runs).await?;
-    let (served, needs) = needs(cluster, store, &runs).await?;
+    let Upcoming { plans, mut credentials } = upcoming.unwrap_or_default();
+    let of_hooks = match way_back {
+        Some(revision) if armed != Some(false) => rollback_pod(cluster, place, revision).await?,
+        _ => None,
+    };
+    let image = of_hooks.as_ref().and_then(|pod| pod["containers"][0]["image"].as_str());
+    let (served, needs) = needs(cluster, store, &runs, image, &mut credentials).await?;
     answers.push(Answer::of("tickets", are_there(&missing, &damaged, place)));
     answers.push(Answer::of("kinds", served));
     let may = both(store.require(Purpose::Undo, None).await, cluster.require(&needs).await);
     answers.push(allowed("permissions", "you", may)?);
-    let of_hooks = match way_back {
-        Some(revision) if armed != Some(false) => rollback_account(cluster, place, revision).await?,
-        _ => None,
-    };
-    if let Some(account) = args.rollback_account.as_ref().or(of_hooks.as_ref()) {
-        let user = format!("system:serviceaccount:{}:{account}", place.namespace);
+    let of_hooks = of_hooks.as_ref().and_then(|pod| pod["serviceAccountName"].as_str());
+    let account = args.rollback_account.as_deref().or(of_hooks);
+    let user = account.map(|account| format!("system:serviceaccount:{}:{account}", place.namespace));
+    if let (Some(account), Some(user)) = (account, &user) {
         // The chart's is there only during a rollback: the hooks bring it and its Role, and each step has left what its objects need.
         let may = match args.rollback_account {
-            Some(_) => store.require(Purpose::Undo, Some(&user)).await,
+            Some(_) => store.require(Purpose::Undo, Some(user)).await,
             None => Ok(()),
         };
-        let may = both(may, cluster.require_for(&user, &needs).await);
+        let may = both(may, cluster.require_for(user, &needs).await);
         answers.push(allowed("rollback's permissions", &format!("ServiceAccount {account}"), may)?);
+    }
+    if !credentials.is_empty() {
+        // Those of the release's namespace the hooks may read with the ledger, by a Role that they bring themselves.
+        let is_asked = |namespace: &str| args.rollback_account.is_some() || namespace != place.namespace;
+        answers.push(are_readable(credentials.look(cluster, account.zip(user.as_deref()), is_asked).await?));
     }
     let who_knows =
         "with --upgrade FILE, the manifests of the upgrade, each of its jobs is asked whether it would be blocked";
-    let plans = plans.unwrap_or_else(|| vec![Foreseen::Unknown(who_knows.to_owned())]);
+    let plans = if plans.is_empty() { vec![Foreseen::Unknown(who_knows.to_owned())] } else { plans };
     answers.extend(plans.into_iter().map(|plan| match plan {
         Foreseen::Good(what) => Answer::of("plan", Ok(what)),
         Foreseen::Blocked(why) => Answer::of("plan", Err(why)),
@@ -136,8 +148,8 @@ async fn ask(
     Ok(answers)
 }
 
-/// The ServiceAccount of a revision's rollback hooks, where its record can be read.
-async fn rollback_account(cluster: &Cluster, place: Place<'_>, revision: u32) -> Result<Option<String>, Obstacle> {
+/// The specification of the pods of a revision's rollback hooks, where its record can be read.
+async fn rollback_pod(cluster: &Cluster, place: Place<'_>, revision: u32) -> Result<Option<Value>, Obstacle> {
     let jobs = match cluster.helm_jobs(place.namespace, place.helm_release, revision).await {
         Err(Obstacle::Forbidden { .. }) => return Ok(None),
         jobs => jobs?,
@@ -147,8 +159,7 @@ async fn rollback_account(cluster: &Cluster, place: Place<'_>, revision: u32) ->
         let hook = job["metadata"]["annotations"]["helm.sh/hook"].as_str();
         hook.is_some_and(|hook| hook.contains("pre-rollback"))
     };
-    let account = |job: Value| job["spec"]["template"]["spec"]["serviceAccountName"].as_str().map(str::to_owned);
-    Ok(jobs.filter(is_ours).find_map(account))
+    Ok(jobs.filter(is_ours).map(|mut job| job["spec"]["template"]["spec"].take()).next())
 }
 
 fn is_armed(helm: &HelmRecords, armed: Option<bool>, place: Place<'_>, has_runs: bool) -> Answer {
@@ -244,11 +255,36 @@ fn are_there(missing: &[u64], damaged: &[Obstacle], place: Place<'_>) -> Result<
     Err(format!("{}: if there is an export, `{}` restores what is gone", wrong.join("; "), place.import()))
 }
 
-/// Whether the kinds of all runs in force are served, and what taking their objects back needs. What is damaged says nothing here.
+/// Whether the image of the rollback hooks has the executor of a run. Where nobody knows it, whoever takes the run back sees.
+fn is_able(sequence: u64, ticket: &Ticket, image: Option<&str>) -> Result<(), String> {
+    let Ticket { executor, tool, .. } = ticket;
+    match image.filter(|image| !image.contains(&tool.name)) {
+        Some(image) => Err(format!(
+            "run {sequence} is of executor {executor}: only {tool} can take it back, and the rollback hooks run {image}"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn are_readable(found: Found) -> Answer {
+    let question = "credentials";
+    let Found { wrong, unknown } = found;
+    let joined = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join("; ");
+    match (wrong.is_empty(), unknown.is_empty()) {
+        (false, _) => Answer::of(question, Err(joined(wrong))),
+        (true, false) => Answer::unknown(question, joined(unknown)),
+        (true, true) => Answer::of(question, Ok("every Secret is there that the database needs".to_owned())),
+    }
+}
+
+/// Whether the kinds of all runs in force are served, and the rollback hooks have every executor; and what taking their objects back needs.
+/// Adds the Secrets that it reads. What is damaged says nothing here.
 async fn needs(
     cluster: &Cluster,
     store: &dyn Store,
     runs: &[RecordedRun],
+    image: Option<&str>,
+    credentials: &mut Credentials,
 ) -> Result<(Result<String, String>, Vec<Need>), Obstacle> {
     let (mut needs, mut found) = (Vec::new(), cluster.discover().await?);
     let mut served = Ok("every kind is served that a run in force has changed".to_owned());
@@ -257,9 +293,10 @@ async fn needs(
             Err(Obstacle::Damaged { .. }) => continue,
             reopened => reopened?,
         };
+        credentials.add_of_run(run.sequence, &reopened.ticket.credentials);
         if reopened.ticket.executor != KUBERNETES {
-            let (sequence, who, executor) = (run.sequence, &reopened.ticket.tool, &reopened.ticket.executor);
-            served = served.and(Err(format!("run {sequence} is of executor {executor}: only {who} can take it back")));
+            let able = is_able(run.sequence, &reopened.ticket, image);
+            served = served.and_then(|what| able.map(|()| what));
             continue;
         }
         if !run.is_in_force() {
@@ -378,6 +415,21 @@ fn written(answers: &[Answer], place: Place<'_>, output: Output) -> anyhow::Resu
 mod tests {
     use super::*;
     use crate::testing::{PLACE, revision};
+
+    #[test]
+    fn an_image_of_the_rollback_hooks_has_the_executor_of_every_run() {
+        let ticket: Ticket = serde_json::from_value(json!({
+            "format": 2, "minReader": 2, "tool": {"name": "schema-migrator", "version": "0.1.0"}, "step": "tables", "executor": "sql",
+            "release": "shop", "planDigest": "sha256:0", "changes": 1,
+            "snapshot": {"chunks": [], "whole": "sha256:0"},
+        }))
+        .expect("a ticket");
+        assert_eq!(is_able(3, &ticket, None), Ok(()));
+        assert_eq!(is_able(3, &ticket, Some("docker.io/fairlead/schema-migrator:2")), Ok(()));
+        let unable = is_able(3, &ticket, Some("docker.io/fairlead/drain-waiter:2")).expect_err("it has no such executor");
+        let expected = "run 3 is of executor sql: only schema-migrator 0.1.0 can take it back, and the rollback hooks run docker.io/fairlead/drain-waiter:2";
+        assert_eq!(unable, expected);
+    }
 
     #[test]
     fn the_way_back_is_a_revision_that_helm_goes_to() {

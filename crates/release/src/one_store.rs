@@ -65,7 +65,7 @@ async fn said(ledger: &Ledger<'_>, place: Place<'_>, other: &str) -> Result<Said
         "release {release} keeps its runs in the cluster's ledger in namespace {namespace}, where {} in force, and not in {other}",
         if let [run] = in_force[..] { format!("run {run} is") } else { format!("runs {} are", numbers(&in_force)) }
     );
-    let status = Place { store_flags: None, ..place }.command("status");
+    let status = Place { store_flags: None, store_name: None, ..place }.command("status");
     Err(Failure::new(&shared::ELSEWHERE, message).with_aftermath(format!("Those runs, and their way back: {status}\n")))
 }
 

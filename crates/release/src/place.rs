@@ -28,6 +28,8 @@ pub struct Place<'a> {
     pub access: Access<'a>,
     /// Where the runs are not in the cluster's ledger: the flags that name that store, as they are written in a command.
     pub store_flags: Option<&'a str>,
+    /// What people call that store.
+    pub store_name: Option<&'a str>,
 }
 
 /// The cluster, as it was named.
@@ -46,7 +48,7 @@ pub fn place<'a>(common: &'a CommonArgs, cluster: &'a Cluster, binary: &'a str) 
     let namespace = common.release.ledger_namespace.as_deref().unwrap_or(cluster.default_namespace());
     let ReleaseArgs { release, .. } = &common.release;
     let helm_release = common.release.helm_name();
-    Place { namespace, release, binary, helm_release, access: access(&common.cluster), store_flags: None }
+    Place { namespace, release, binary, helm_release, access: access(&common.cluster), store_flags: None, store_name: None }
 }
 
 impl Place<'_> {
@@ -177,6 +179,7 @@ mod tests {
             helm_release: "shop",
             access: Access::USUAL,
             store_flags: None,
+            store_name: None,
         };
         let elsewhere =
             Place { helm_release: "system", access: Access { context: Some("the other"), ..Access::USUAL }, ..place };

@@ -90,6 +90,14 @@ pub async fn require_known(
 
 async fn unknown(cluster: &Cluster, place: Place<'_>, others: &BTreeSet<(String, String)>) -> Failure {
     let Place { namespace, release, helm_release, .. } = place;
+    if let Some(store) = place.store_name {
+        let others: Vec<&str> = others.iter().map(|(_, release)| release.as_str()).collect();
+        let others = match others.as_slice() {
+            [] => "nor has any other release".to_owned(),
+            others => format!("runs have: {}", others.join(", ")),
+        };
+        return Failure::new(&shared::UNKNOWN_RELEASE, format!("release {release} has no runs in {store}; {others}"));
+    }
     let others: Vec<String> =
         others.iter().map(|(namespace, release)| format!("{release} in namespace {namespace}")).collect();
     let others = match others.as_slice() {

@@ -15,6 +15,7 @@ pub(crate) const PLACE: Place<'_> = Place {
     helm_release: "shop",
     access: Access::USUAL,
     store_flags: None,
+    store_name: None,
 };
 
 /// A run of trigger-replicator with three changes, all begun.

@@ -16,26 +16,44 @@ use fairlead_job::manifests;
 pub(crate) use self::answer::Foreseen;
 use self::answer::{is_idle, judge};
 use self::job::{Job, OURS, jobs};
+use crate::credentials::Credentials;
 use crate::place::Place;
 
 /// The kubelet gives it to every container; who has it resolves the names of the cluster's Services.
 const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
+
+/// What the manifests of an upgrade say of it.
+#[derive(Default)]
+pub(crate) struct Upcoming {
+    /// The plans of its jobs.
+    pub(crate) plans: Vec<Foreseen>,
+    /// The Secrets that they read.
+    pub(crate) credentials: Credentials,
+}
 
 /// The plans of the jobs in rendered manifests, in the order in which Helm would run them.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(crate) fn foresee(file: &Path, place: Place<'_>) -> Result<Vec<Foreseen>, Failure> {
+pub(crate) fn foresee(file: &Path, place: Place<'_>) -> Result<Upcoming, Failure> {
     let manifests = manifests::read(file).map_err(Failure::input)?;
     let jobs = jobs(&manifests);
     if jobs.is_empty() {
         let none = "the manifests have no Job that applies a step: render them with the values of the upgrade";
-        return Ok(vec![Foreseen::Unknown(none.to_owned())]);
+        return Ok(Upcoming { plans: vec![Foreseen::Unknown(none.to_owned())], ..Upcoming::default() });
+    }
+    let mut credentials = Credentials::default();
+    for (path, configuration) in jobs.iter().filter_map(|job| job.configuration.as_ref()) {
+        // One that cannot be read its job complains of.
+        let documents = configuration.as_ref().and_then(|text| manifests::parse(path, text).ok()).unwrap_or_default();
+        for document in &documents {
+            credentials.add_of_configuration(document, place.namespace);
+        }
     }
     let from_outside = std::env::var_os(IN_A_POD).is_none().then_some(place);
     let mut earlier: Option<&str> = None;
-    let foreseen = jobs.iter().map(|job| {
+    let plans = jobs.iter().map(|job| {
         let foreseen = match &job.configuration {
             Some((path, None)) => {
                 Foreseen::Unknown(format!("{}: its configuration {path} is in no ConfigMap of the manifests", job.name))
@@ -46,7 +64,8 @@ pub(crate) fn foresee(file: &Path, place: Place<'_>) -> Result<Vec<Foreseen>, Fa
         earlier = earlier.or((!is_idle(&foreseen)).then_some(&job.name));
         foreseen
     });
-    Ok(foreseen.collect())
+    let plans = plans.collect();
+    Ok(Upcoming { plans, credentials })
 }
 
 /// Has the binary of the job make its plan.

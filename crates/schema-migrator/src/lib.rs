@@ -64,7 +64,9 @@ use fairlead_driver::apply::apply;
 use fairlead_driver::args::StepArgs;
 use fairlead_driver::background::background;
 use fairlead_driver::show::shown;
+use fairlead_job::codes::shared;
 use fairlead_job::exit::ExitStatus;
+use fairlead_job::failure::Failure;
 use fairlead_job::log;
 use fairlead_kube_client::access::quoted;
 use fairlead_kube_client::cluster::Cluster;
@@ -115,7 +117,20 @@ async fn cluster(args: &Args, tables: Option<&Tables>) -> anyhow::Result<Cluster
     if args.tables.store == Tickets::Database && !is_needed {
         return Ok(Cluster::absent(args.common.cluster.request_timeout));
     }
-    Ok(connect(&args.common).await?)
+    let cluster = connect(&args.common).await;
+    // With nothing to read there, whoever has none is a pipeline.
+    let is_pipeline = tables.is_none_or(|tables| credentials::references(&tables.database, "").is_empty());
+    Ok(cluster.map_err(|failure| if is_pipeline { with_other_store(failure) } else { failure })?)
+}
+
+/// A failure for want of a cluster names the store that needs none.
+fn with_other_store(failure: Failure) -> Failure {
+    if *failure.code != shared::CONFIGURATION {
+        return failure;
+    }
+    failure.with_aftermath(
+        "Without a cluster the runs are recorded in the database itself: add `--store database` to each command, and `--config FILE`.\n",
+    )
 }
 
 /// Where tickets are kept that are not in the cluster.

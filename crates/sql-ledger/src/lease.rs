@@ -25,9 +25,9 @@ use fairlead_migration::obstacle::{LONGEST, Obstacle, Stop, chain, cut};
 use fairlead_migration::store::{Holder, Lock, Scope, Terms};
 
 use self::row::{LeaseRow, Row};
-use crate::boot_clock;
 use crate::link::{LIMIT, Link};
 use crate::place::{Fence, Place};
+use fairlead_migration::boot_clock;
 
 /// A lease is renewed so many times before it would run out: one lost answer is no reason to stop.
 const RENEWALS: u32 = 3;

@@ -10,7 +10,6 @@
 //! - `place`: the database, the tables in it, and who may write them now
 //! - `link`: a connection that connects again
 //! - `tables`: the tables, and the few words in which the two engines differ
-//! - `boot_clock`: time that goes on while a machine sleeps
 //!
 //! # Decision: no state of a session
 //!
@@ -19,7 +18,6 @@
 //! locks the row of the lease, looks at holder and token, writes, and reads what is there then. Consequence: it may be sent again when its
 //! answer was lost, and who has lost the lease writes nothing.
 
-mod boot_clock;
 mod history;
 mod journal;
 mod lease;

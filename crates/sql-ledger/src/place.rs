@@ -97,8 +97,10 @@ impl Place {
         let (operation, statements) = (self.operation(what), self.tables.transaction(statements));
         for _ in 0..ATTEMPTS {
             let rows = link.rows(&operation, &statements).await;
-            if let Some(rows) = rows.map_err(|obstacle| self.advised(obstacle, false))? {
-                return Ok(rows);
+            match rows {
+                Ok(Some(rows)) => return Ok(rows),
+                Ok(None) => {}
+                Err(obstacle) => return Err(self.advised(link, obstacle, false).await),
             }
             self.create(link).await?;
         }
@@ -132,24 +134,43 @@ impl Place {
                 break;
             }
         }
-        created.map_err(|obstacle| self.advised(obstacle, true))
+        match created {
+            Ok(()) => Ok(()),
+            Err(obstacle) => Err(self.advised(link, obstacle, true).await),
+        }
     }
 
     /// An obstacle, with the statement that takes it out of the way where a right is missing.
-    fn advised(&self, obstacle: Obstacle, creates: bool) -> Obstacle {
+    async fn advised(&self, link: &Link, obstacle: Obstacle, creates: bool) -> Obstacle {
         match obstacle {
             Obstacle::Forbidden { operation, rule, source } => {
-                let rule = format!("{rule}; whoever owns the database can allow it: {}", self.grant(creates));
+                let grant = self.grant(creates, &self.account(link).await);
+                let rule = format!("{rule}; whoever owns the database can allow it: {grant}");
                 Obstacle::Forbidden { operation, rule, source }
             }
             obstacle => obstacle,
         }
     }
 
+    /// Who we are to the server, as a grant names it. In MariaDB that is a user of a host, and each host's is another one.
+    async fn account(&self, link: &Link) -> String {
+        let Address { engine, username, .. } = &self.link.address;
+        if *engine == Engine::PostgreSql {
+            return name(*engine, username);
+        }
+        // Who cannot even ask is told of the user alone.
+        let answer = link.rows(&self.operation("ask for the account"), "select current_user()").await;
+        let account = answer.ok().flatten().and_then(|rows| rows.into_iter().flatten().flatten().next());
+        match account.as_deref().and_then(|account| account.rsplit_once('@')) {
+            Some((user, host)) => format!("{}@{}", self.tables.text(user), self.tables.text(host)),
+            None => self.tables.text(username),
+        }
+    }
+
     /// What lets this user write the tables, or create them.
-    fn grant(&self, creates: bool) -> String {
-        let Address { engine, database, username, .. } = &self.link.address;
-        let [database, user] = [database, username].map(|it| name(*engine, it));
+    fn grant(&self, creates: bool, user: &str) -> String {
+        let Address { engine, database, .. } = &self.link.address;
+        let database = name(*engine, database);
         let (rights, schema) = ("select, insert, update, delete", name(*engine, self.tables.place()));
         match engine {
             Engine::PostgreSql if creates => format!("grant create on database {database} to {user};"),
@@ -157,7 +178,7 @@ impl Place {
                 "grant usage on schema {schema} to {user}; grant {rights} on all tables in schema {schema} to {user};"
             ),
             Engine::MariaDb => {
-                format!("grant create, references, {rights} on {database}.* to {};", self.tables.text(username))
+                format!("grant create, references, {rights} on {database}.* to {user};")
             }
         }
     }

@@ -9,7 +9,7 @@ use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Manifest};
-use fairlead_migration::ticket::{FORMAT, Ticket};
+use fairlead_migration::ticket::{Ticket, Unreadable};
 use fairlead_sql::session::Texts;
 use serde_json::Value;
 
@@ -52,17 +52,10 @@ impl Record {
         if evidence::digest(&ticket) != self.digest {
             return Err(place.damaged(&name, "somebody has changed its ticket"));
         }
-        // Asked before anything else is read: what a later format says may have another shape.
-        let who = || writer(&ticket["tool"]);
-        if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
-            let what = format!("{} wrote it, and this version reads formats up to {FORMAT}, not {format}", who());
-            return Err(place.damaged_as(Damage::OtherVersion, &name, what));
-        }
-        if let Some(format) = ticket["format"].as_u64().filter(|format| *format < FORMAT.into()) {
-            let what = format!("{} wrote it, an earlier version, in format {format}: that version can take it back", who());
-            return Err(place.damaged_as(Damage::OtherVersion, &name, what));
-        }
-        serde_json::from_value(ticket).map_err(|error| place.damaged(&name, error))
+        Ticket::read(ticket).map_err(|error| match error {
+            Unreadable::OtherVersion(_) => place.damaged_as(Damage::OtherVersion, &name, error),
+            Unreadable::Malformed(_) => place.damaged(&name, error),
+        })
     }
 
     /// How far its run has come. A record that cannot be read is damage: to take it for anything else would undo too much, or too little.
@@ -156,10 +149,4 @@ pub(crate) fn evidence_names(manifest: &Manifest) -> Vec<String> {
         format!("e{}", hex.get(..SHORT_DIGEST).unwrap_or(hex))
     };
     manifest.chunks.iter().map(name).collect()
-}
-
-/// The image that a ticket was written by, or the binary.
-fn writer(tool: &Value) -> String {
-    let text = |field: &str| tool[field].as_str().unwrap_or_default();
-    tool["image"].as_str().map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned)
 }

@@ -118,11 +118,11 @@ impl Error {
     /// An error of a connection that is being opened.
     pub(crate) fn of_connection(address: String, source: sqlx::Error) -> Self {
         let Some(database) = source.as_database_error() else {
-            let text = source.to_string();
-            if text.contains("certificate") || text.contains("TLS upgrade required") {
-                return Self::Useless { address, why: text };
-            }
-            return Self::Unreachable { address, source: Said(source) };
+            return match handshake(&source.to_string()) {
+                Handshake::Untrusted(why) => Self::Useless { address, why },
+                Handshake::Denied => Self::Denied { address, source: Said(source) },
+                Handshake::Broken => Self::Unreachable { address, source: Said(source) },
+            };
         };
         let (code, number) = codes(database);
         match (code.as_str(), number) {
@@ -154,6 +154,50 @@ impl Error {
     }
 }
 
+/// What a connection failed of before the server knew the user.
+#[derive(Debug, PartialEq, Eq)]
+enum Handshake {
+    /// We do not go on with this server.
+    Untrusted(String),
+    /// The server does not go on with us.
+    Denied,
+    /// The connection broke.
+    Broken,
+}
+
+/// The alerts of TLS with which a server refuses a client's certificate.
+const REFUSES_CERTIFICATE: [&str; 7] = [
+    "AccessDenied",
+    "BadCertificate",
+    "CertificateExpired",
+    "CertificateRequired",
+    "CertificateUnknown",
+    "DecryptError",
+    "UnknownCA",
+];
+
+/// What the text of a client's error means: the errors of TLS have no other form there.
+fn handshake(text: &str) -> Handshake {
+    let text = text.strip_prefix("error communicating with database: ").unwrap_or(text);
+    if let Some(alert) = text.strip_prefix("received fatal alert: ") {
+        let is_ours = REFUSES_CERTIFICATE.contains(&alert);
+        return if is_ours { Handshake::Denied } else { Handshake::Untrusted(text.to_owned()) };
+    }
+    if text.contains("RSA auth backend disabled") {
+        // Without TLS the client would have to encrypt the password by itself.
+        return Handshake::Untrusted("the server takes the password of this user over TLS only: set `tls`".to_owned());
+    }
+    if let Some(why) = text.strip_prefix("invalid peer certificate: ") {
+        let is_signed = !["BadSignature", "UnknownIssuer"].contains(&why);
+        let why = if is_signed { why.to_owned() } else { format!("no authority in `tls.ca` has signed it ({why})") };
+        return Handshake::Untrusted(format!("the certificate of the server is not trusted: {why}"));
+    }
+    if text.contains("certificate") || text.contains("TLS upgrade required") {
+        return Handshake::Untrusted(text.to_owned());
+    }
+    Handshake::Broken
+}
+
 /// The SQLSTATE and, of MariaDB, the number of an error.
 fn codes(error: &dyn sqlx::error::DatabaseError) -> (String, u16) {
     let number =
@@ -169,5 +213,38 @@ pub fn obstacle(operation: &str, error: Error) -> Obstacle {
         Error::Unreachable { .. } => Obstacle::Unreachable { operation, source: Box::new(error) },
         Error::Forbidden { .. } => Obstacle::Forbidden { operation, rule: error.to_string(), source: Box::new(error) },
         _ => Obstacle::Refused { operation, source: Box::new(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_fails_says_whose_fault_it_is() {
+        let untrusted = |why: &str| Handshake::Untrusted(why.to_owned());
+        let io = "error communicating with database: ";
+        for (text, means) in [
+            (format!("{io}received fatal alert: DecryptError"), Handshake::Denied),
+            (format!("{io}received fatal alert: UnknownCA"), Handshake::Denied),
+            (format!("{io}received fatal alert: ProtocolVersion"), untrusted("received fatal alert: ProtocolVersion")),
+            (
+                format!("{io}invalid peer certificate: UnknownIssuer"),
+                untrusted(
+                    "the certificate of the server is not trusted: no authority in `tls.ca` has signed it (UnknownIssuer)",
+                ),
+            ),
+            (
+                format!("{io}invalid peer certificate: certificate expired"),
+                untrusted("the certificate of the server is not trusted: certificate expired"),
+            ),
+            (
+                "error with configuration: RSA auth backend disabled; enable feature `mysql-rsa`".to_owned(),
+                untrusted("the server takes the password of this user over TLS only: set `tls`"),
+            ),
+            (format!("{io}Connection refused (os error 111)"), Handshake::Broken),
+        ] {
+            assert_eq!(handshake(&text), means, "{text}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`address`]: where a database is, and who we are there; as it is written in a configuration and in a ticket
 //! - [`engine`]: PostgreSQL and MariaDB, and the versions that are refused
+//! - `greeting`: the version of a server that is too old to talk to
 //! - [`session`]: the connection; statements and answers are text
 //! - [`error`]: what a server's error means for a run
 //! - [`text`]: names and literals, as each engine writes them
@@ -16,6 +17,7 @@
 pub mod address;
 pub mod engine;
 pub mod error;
+mod greeting;
 pub mod mutex;
 pub mod session;
 pub mod text;

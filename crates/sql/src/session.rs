@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Dat
 use crate::address::{Address, Values};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::greeting;
 
 /// How long a server may take to let us in.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -69,6 +70,9 @@ impl Session {
     /// [`Error::Useless`] for a server that is too old, or a replica.
     pub async fn open(address: &Address, values: &Values) -> Result<Self, Error> {
         let name = address.to_string();
+        if values.ca.as_deref().is_some_and(|ca| !has_certificate(ca)) {
+            return Err(Error::Useless { address: name, why: "`tls.ca` has no certificate in PEM".to_owned() });
+        }
         let connecting = async {
             Ok(match address.engine {
                 Engine::PostgreSql => {
@@ -80,9 +84,10 @@ impl Session {
             })
         };
         let connected = tokio::time::timeout(CONNECT, connecting).await;
-        let connection = connected
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-            .map_err(|error| Error::of_connection(name.clone(), error))?;
+        let connection = match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))) {
+            Ok(connection) => connection,
+            Err(error) => return Err(too_old(address, &error).await.unwrap_or_else(|| Error::of_connection(name, error))),
+        };
         let mut session = Self { engine: address.engine, version: String::new(), address: name, connection };
         session.prepare().await?;
         Ok(session)
@@ -209,6 +214,21 @@ impl Session {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Says so of a server of MySQL that answers what our client does not understand: the oldest ones do.
+async fn too_old(address: &Address, error: &sqlx::Error) -> Option<Error> {
+    if address.engine != Engine::MariaDb || matches!(error, sqlx::Error::Io(_)) {
+        return None;
+    }
+    let version = greeting::version(&address.host, address.port()).await?;
+    let why = address.engine.refused(&version)?;
+    Some(Error::Useless { address: address.to_string(), why })
+}
+
+/// Whether there is a certificate in this: a client takes anything else for no authority at all.
+fn has_certificate(pem: &[u8]) -> bool {
+    String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----")
 }
 
 /// Every column as text.

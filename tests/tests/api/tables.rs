@@ -101,3 +101,49 @@ fn check_asks_for_the_plans_of_the_hooks_that_the_chart_renders() {
     let expected = ["ok  plan: schema-migrator would make 2 changes", "ok  plan: schema-migrator has nothing to do"];
     assert_eq!(plans, expected, "{said}");
 }
+
+/// Without its password nothing is taken back: it is looked for before the upgrade.
+#[test]
+fn check_looks_for_the_secrets_of_tickets_and_of_the_upgrade() {
+    let (scene, person) = (Scene::new(), Person::new());
+    let kubeconfig = Some(scene.cluster.kubeconfig().as_ref());
+    let check = "kubectl fairlead check tables -n default --without-helm";
+    let answer = |command: &str| {
+        let said = person.paste(&format!("{command} 2>&1"), kubeconfig).stdout;
+        let line = said.lines().find(|line| line.contains("credentials: "));
+        line.map_or_else(|| format!("no answer in: {said}"), str::to_owned)
+    };
+    assert!(answer(check).starts_with("no answer"), "nothing needs a Secret");
+    fixtures::job(&scene.cluster, 0);
+    scene.apply().expect(0);
+    assert_eq!(answer(check), "ok  credentials: every Secret is there that the database needs");
+    let all = person.paste(check, kubeconfig).expect(0).stdout;
+    assert!(all.contains("ok  kinds: "), "{all}");
+
+    // The accounts have what the chart gives them; another one has nothing.
+    scene.cluster.account("fairlead-rollback");
+    let of_hooks = |account: &str| answer(&format!("{check} --rollback-account {account}"));
+    assert_eq!(of_hooks("fairlead-fairlead-rollback"), "ok  credentials: every Secret is there that the database needs");
+    let denied = of_hooks("default");
+    assert!(
+        denied.starts_with("NO  credentials: ServiceAccount default may not get Secret default/tables-database"),
+        "{denied}"
+    );
+
+    scene.cluster.kubectl(&["delete", "secret", "-n", "default", "tables-database"]).expect(0);
+    let gone = answer(check);
+    assert_eq!(gone, "NO  credentials: Secret default/tables-database is not there, and taking back run 1 reads it");
+    let other = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "default", "name": "tables-database"}, "stringData": {"password": "x"}});
+    scene.cluster.apply(&other);
+    let gone = answer(check);
+    assert_eq!(gone, "NO  credentials: Secret default/tables-database has no key ca, and taking back run 1 reads it");
+
+    // The upgrade names another one.
+    let mut tables = scene.tables();
+    tables["database"]["password"]["name"] = "of-tomorrow".into();
+    let values = json!({"triggerReplicator": {"enabled": false}, "schemaMigrator": {"enabled": true}, "configuration": {"tables": tables}});
+    let (chart, file) = (root().join("charts/fairlead"), scene.file(&values));
+    let rendered = format!("helm template tables {} -n default --is-upgrade --values {file}", chart.display());
+    let upgrade = answer(&format!("{rendered} | {check} --upgrade -"));
+    assert!(upgrade.contains("Secret default/of-tomorrow is not there, and the upgrade reads it"), "{upgrade}");
+}

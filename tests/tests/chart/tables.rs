@@ -113,3 +113,21 @@ fn what_a_rollback_could_not_read_is_refused() {
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(["apply", "--phase", "contract"]));
     }
 }
+
+/// The runs would be where the rollback hooks do not look.
+#[test]
+fn runs_are_not_recorded_in_the_database() {
+    let mut values = values(&Value::Null, &Value::Null);
+    for helm in HELMS {
+        for args in
+            [json!(["--store", "database"]), json!(["--store=database"]), json!(["--strict", "--store", "database", "-v"])]
+        {
+            values["schemaMigrator"]["args"] = args;
+            let refused = rendered(helm, &values, &[]);
+            assert_ne!(refused.status, Some(0), "{refused:?}");
+            assert!(refused.stderr.contains("schemaMigrator.args: --store database is for pipelines"), "{}", refused.stderr);
+        }
+        values["schemaMigrator"]["args"] = json!(["--store", "cluster", "--phase=database"]);
+        rendered(helm, &values, &[]).expect(0);
+    }
+}

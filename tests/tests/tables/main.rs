@@ -2,8 +2,11 @@
 //!
 //! - `scene`: a database with a table of transfers, and the job
 //! - `there_and_back`: every operation, forward and back
+//! - `pipeline`: without a cluster
 //! - `refused`: what does not fit, and what is said about it
 //! - `rows`: rows that change while they are filled, and rows that cannot be
+//! - `backup`: what was dropped for good is restored
+//! - `engines`: servers that are too old, and how a server and a client recognize each other
 //! - `found`: what people have run into
 //! - `killed`: the job is killed at every line of its log
 //! - `pace`: how fast rows are filled
@@ -12,9 +15,12 @@
 
 #![expect(clippy::print_stdout, reason = "`make soak` shows figures")]
 
+mod backup;
+mod engines;
 mod found;
 mod killed;
 mod pace;
+mod pipeline;
 mod refused;
 mod rows;
 mod scene;

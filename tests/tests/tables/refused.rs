@@ -1,6 +1,6 @@
 //! What is refused, and what is said about it. Nothing is changed.
 
-use fairlead_tests::servers::database::Kind;
+use fairlead_tests::servers::database::{Database, Kind};
 use serde_json::{Value, json};
 
 use crate::scene::{ENGINES, Scene, migration};
@@ -23,16 +23,21 @@ fn column(name: &str) -> Value {
 
 #[test]
 fn what_does_not_fit_the_database_is_refused_on_postgresql() {
-    what_does_not_fit(ENGINES[0]);
+    what_does_not_fit(Scene::new(ENGINES[0], 100));
+}
+
+#[test]
+fn what_does_not_fit_the_database_is_refused_on_postgresql_18() {
+    what_does_not_fit(Scene::of(ENGINES[0], Database::postgresql_18()).with_transfers(100));
 }
 
 #[test]
 fn what_does_not_fit_the_database_is_refused_on_mariadb() {
-    what_does_not_fit(ENGINES[1]);
+    what_does_not_fit(Scene::new(ENGINES[1], 100));
 }
 
-fn what_does_not_fit(kind: Kind) {
-    let mut scene = Scene::new(kind, 100);
+fn what_does_not_fit(mut scene: Scene) {
+    let kind = scene.kind;
     let expand = |name: &str, operation: Value, more: Value| migration(name, "expand", json!([operation]), &more);
     let contract = |name: &str, operation: Value| migration(name, "contract", json!([operation]), &json!({}));
     let fill = |table: &str| json!({"backfill": {"table": table, "column": "note", "value": {"sql": "'x'"}}});
@@ -103,17 +108,10 @@ fn what_does_not_fit(kind: Kind) {
 #[test]
 fn a_server_that_is_absent_old_or_forbidding_is_named() {
     let scene = Scene::new(Kind::PostgreSql, 10);
-    let all = [migration("add", "expand", json!([column("quoteid")]), &json!({}))];
+    let add = migration("add", "expand", json!([column("quoteid")]), &json!({}));
     let with = |change: &dyn Fn(&mut Value)| {
-        let file = scene.configuration(&all);
-        let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&file).expect("ours")).expect("JSON");
-        change(&mut document["tables"]["database"]);
-        std::fs::write(&file, document.to_string()).expect("written");
-        let ended = fairlead_tests::program::run(
-            fairlead_tests::program::job("schema-migrator").args(["apply", "--config"]).arg(&file).args(scene.address()),
-            "",
-        );
-        (ended.status, format!("{}{}", ended.stdout, ended.stderr))
+        let ended = scene.told(&["apply"], &add, change);
+        (ended.status, ended.output())
     };
     let port = fairlead_tests::servers::process::free_port();
     let (status, said) = with(&|database| database["port"] = json!(port));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fairlead_tests::cluster::{Lease, lease};
 use fairlead_tests::program::{Ended, job, run};
 use fairlead_tests::servers::database::{Database, Kind};
+use fairlead_tests::transfers::numbers;
 use serde_json::{Value, json};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -29,14 +30,19 @@ pub(crate) struct Scene {
 impl Scene {
     /// A database with so many transfers, each with its packet.
     pub(crate) fn new(kind: Kind, transfers: u32) -> Self {
-        let scene = Self::empty(kind);
+        Self::empty(kind).with_transfers(transfers)
+    }
+
+    /// So many transfers, each with its packet.
+    pub(crate) fn with_transfers(self, transfers: u32) -> Self {
+        let (kind, scene) = (self.kind, self);
         scene.database.run(
             "create table transfer (transferId varchar(36) primary key, amount decimal(18,4) not null, currencyId varchar(3) not null, \
              createdDate timestamp not null default current_timestamp)",
         );
         let rows = match kind {
             Kind::PostgreSql => format!("generate_series(1, {transfers}) n"),
-            Kind::MariaDb => format!("(select seq as n from seq_1_to_{transfers}) s"),
+            Kind::MariaDb => format!("(select seq as n from {}) s", numbers(transfers)),
         };
         let id = match kind {
             Kind::PostgreSql => "lpad(n::text, 8, '0')",
@@ -48,9 +54,15 @@ impl Scene {
         scene
     }
 
-    /// A database with nothing in it.
+    /// A database with nothing in it. Where a server of MySQL was given, it takes the place of MariaDB.
     pub(crate) fn empty(kind: Kind) -> Self {
-        let (cluster, database) = (lease(), Database::start(kind, None));
+        let given = if kind == Kind::MariaDb { Database::given() } else { None };
+        Self::of(kind, given.unwrap_or_else(|| Database::start(kind, None)))
+    }
+
+    /// With this database.
+    pub(crate) fn of(kind: Kind, database: Database) -> Self {
+        let cluster = lease();
         let release = format!("tables-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().expect("a folder");
         Self { cluster, database, kind, backup: json!("none"), folder, release }
@@ -58,9 +70,7 @@ impl Scene {
 
     /// A configuration with these migrations: names, kinds, operations, and more of the specification.
     pub(crate) fn configuration(&self, migrations: &[Value]) -> PathBuf {
-        let engine = if self.kind == Kind::PostgreSql { "postgresql" } else { "mariadb" };
-        let database = json!({"engine": engine, "host": "127.0.0.1", "port": self.database.port(), "database": "test", "username": "root"});
-        let tables = json!({"database": database, "migrations": migrations, "backup": self.backup});
+        let tables = json!({"database": self.database.section(), "migrations": migrations, "backup": self.backup});
         let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "Configuration", "tables": tables});
         let file = self.folder.path().join(format!("{}.json", NUMBER.fetch_add(1, Ordering::Relaxed)));
         std::fs::write(&file, document.to_string()).expect("written");
@@ -79,6 +89,15 @@ impl Scene {
         command
     }
 
+    /// The job with this migration, where something about the database is said otherwise.
+    pub(crate) fn told(&self, args: &[&str], migration: &Value, change: impl Fn(&mut Value)) -> Ended {
+        let file = self.configuration(std::slice::from_ref(migration));
+        let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&file).expect("ours")).expect("JSON");
+        change(&mut document["tables"]["database"]);
+        std::fs::write(&file, document.to_string()).expect("written");
+        run(job("schema-migrator").args(args).arg("--config").arg(&file).args(self.address()), "")
+    }
+
     /// The flags that name the release, and the cluster.
     pub(crate) fn address(&self) -> [&str; 6] {
         ["--ledger-namespace", "default", "--release", &self.release, "--kubeconfig", self.cluster.kubeconfig()]
@@ -94,18 +113,18 @@ impl Scene {
         let queries: &[&str] = match self.kind {
             Kind::PostgreSql => &[
                 "select table_schema, table_name, column_name, data_type, character_maximum_length, is_nullable, column_default from information_schema.columns where table_schema not in ('pg_catalog', 'information_schema', 'fairlead') order by 1, 2, ordinal_position",
-                "select conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated from pg_constraint where connamespace = 'public'::regnamespace order by 1, 2",
-                "select indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'public'::regnamespace order by 1::text",
-                "select tgrelid::regclass, tgname from pg_trigger where not tgisinternal order by 1, 2",
+                "select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated from pg_constraint where connamespace = 'public'::regnamespace order by 1, 2",
+                "select indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'public'::regnamespace order by 1",
+                "select tgrelid::regclass::text, tgname from pg_trigger where not tgisinternal order by 1, 2",
                 "select proname from pg_proc where pronamespace = 'public'::regnamespace order by 1",
                 "select schemaname, viewname from pg_views where schemaname not in ('pg_catalog', 'information_schema') order by 1, 2",
             ],
             Kind::MariaDb => &[
-                "select table_name, column_name, column_type, is_nullable, column_default, extra, column_comment from information_schema.columns where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, ordinal_position",
-                "select table_name, index_name, non_unique, column_name from information_schema.statistics where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, 2, seq_in_index",
-                "select table_name, constraint_name from information_schema.table_constraints where table_schema = 'test' and table_name not like '\\_fairlead%' order by 1, 2",
-                "select trigger_name from information_schema.triggers where trigger_schema = 'test' order by 1",
-                "select table_schema, table_name from information_schema.views where table_schema not in ('sys', 'mysql') order by 1, 2",
+                "select table_name, column_name, column_type, is_nullable, column_default, extra, column_comment from information_schema.columns where table_schema = database() and table_name not like '\\_fairlead%' order by 1, ordinal_position",
+                "select table_name, index_name, non_unique, column_name from information_schema.statistics where table_schema = database() and table_name not like '\\_fairlead%' order by 1, 2, seq_in_index",
+                "select table_name, constraint_name from information_schema.table_constraints where table_schema = database() and table_name not like '\\_fairlead%' order by 1, 2",
+                "select trigger_name from information_schema.triggers where trigger_schema = database() order by 1",
+                "select table_schema, table_name from information_schema.views where table_schema like concat(database(), '%') order by 1, 2",
             ],
         };
         queries.iter().map(|query| self.database.run(query)).collect::<Vec<_>>().join("--\n")

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::scene::{ENGINES, Scene, migration};
-use fairlead_tests::servers::database::Kind;
+use fairlead_tests::servers::database::{Database, Kind};
 
-fn everything(kind: Kind) -> Value {
+fn everything(scene: &Scene) -> Value {
     let new = |column: &str| format!("NEW.{column}");
-    let version = if kind == Kind::PostgreSql { "v2" } else { "test_v2" };
+    // MariaDB has no schemas in a database.
+    let version = if scene.kind == Kind::PostgreSql { "v2".to_owned() } else { format!("{}_v2", scene.database.name()) };
     json!([
         {"createTable": {"table": "quote", "columns": [{"name": "quoteId", "type": "varchar(36)", "nullable": false, "default": "''"}, {"name": "note", "type": "varchar(20)"}], "primaryKey": ["quoteId"]}},
         {"addColumn": {"table": "transfer", "column": "quoteId", "type": "varchar(36)"}},
@@ -36,18 +37,23 @@ fn folded(kind: Kind, mut operations: Value) -> Value {
 
 #[test]
 fn every_operation_goes_there_and_back_on_postgresql() {
-    there_and_back(ENGINES[0]);
+    there_and_back(&Scene::new(ENGINES[0], 5000));
+}
+
+#[test]
+fn every_operation_goes_there_and_back_on_postgresql_18() {
+    there_and_back(&Scene::of(ENGINES[0], Database::postgresql_18()).with_transfers(5000));
 }
 
 #[test]
 fn every_operation_goes_there_and_back_on_mariadb() {
-    there_and_back(ENGINES[1]);
+    there_and_back(&Scene::new(ENGINES[1], 5000));
 }
 
-fn there_and_back(kind: Kind) {
-    let scene = Scene::new(kind, 5000);
+fn there_and_back(scene: &Scene) {
+    let kind = scene.kind;
     let before = scene.catalog();
-    let all = [migration("everything", "expand", folded(kind, everything(kind)), &json!({}))];
+    let all = [migration("everything", "expand", folded(kind, everything(scene)), &json!({}))];
 
     let plan = scene.job(&["plan", "--exit-code"], &all).expect(10);
     assert!(plan.stdout.contains("Column") && scene.catalog() == before, "{}", plan.stdout);
@@ -84,16 +90,20 @@ fn there_and_back(kind: Kind) {
 
 #[test]
 fn what_a_contract_takes_away_comes_back_until_it_is_final_on_postgresql() {
-    taken_away(ENGINES[0]);
+    taken_away(&Scene::new(ENGINES[0], 100));
+}
+
+#[test]
+fn what_a_contract_takes_away_comes_back_until_it_is_final_on_postgresql_18() {
+    taken_away(&Scene::of(ENGINES[0], Database::postgresql_18()).with_transfers(100));
 }
 
 #[test]
 fn what_a_contract_takes_away_comes_back_until_it_is_final_on_mariadb() {
-    taken_away(ENGINES[1]);
+    taken_away(&Scene::new(ENGINES[1], 100));
 }
 
-fn taken_away(kind: Kind) {
-    let scene = Scene::new(kind, 100);
+fn taken_away(scene: &Scene) {
     scene.database.run("alter table transfer add column note varchar(20)");
     scene.database.run("update transfer set note = 'kept'");
     scene.database.run("create table old (a int primary key)");

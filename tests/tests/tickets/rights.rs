@@ -17,8 +17,9 @@ fn a_user_who_may_not_create_the_tables_is_told_what_to_ask_for() {
         let (create, grant) = match kind {
             Kind::PostgreSql => ("create role reader login", "grant create on database \"test\" to \"reader\";"),
             Kind::MariaDb => (
-                "create user reader; grant select on test.* to reader",
-                "grant create, references, select, insert, update, delete on `test`.* to 'reader';",
+                // The one without a host would be another user.
+                "create user reader@'127.0.0.%'; grant select on test.* to reader@'127.0.0.%'",
+                "grant create, references, select, insert, update, delete on `test`.* to 'reader'@'127.0.0.%';",
             ),
         };
         scene.database.run(create);
@@ -38,7 +39,8 @@ fn a_user_who_may_not_create_the_tables_is_told_what_to_ask_for() {
             runs(&reader, &[Phase::Committed]).await;
             assert_eq!(reader.runs().await.expect("one").len(), 1);
         });
-        let end = if kind == Kind::PostgreSql { "drop owned by reader; drop role reader" } else { "drop user reader" };
+        let end =
+            if kind == Kind::PostgreSql { "drop owned by reader; drop role reader" } else { "drop user reader@'127.0.0.%'" };
         scene.database.run(end);
     }
 }

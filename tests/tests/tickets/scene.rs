@@ -120,6 +120,14 @@ impl Scene {
     }
 }
 
+/// Plays this in a place of each kind of server.
+#[expect(clippy::needless_pass_by_value, reason = "it is written in place")]
+pub(crate) fn in_both(scenario: impl AsyncFn(&Scene)) {
+    for kind in BOTH {
+        play(scenario(&Scene::new(kind)));
+    }
+}
+
 /// Runs this to its end, on one thread as the jobs do.
 pub(crate) fn play<T>(play: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

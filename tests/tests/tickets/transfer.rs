@@ -6,7 +6,7 @@ use fairlead_migration::run::Ending;
 use fairlead_migration::store::Store;
 use fairlead_migration::transfer::Imported;
 
-use crate::scene::{BOTH, Scene, play, progress, runs, terms};
+use crate::scene::{BOTH, Scene, in_both, play, progress, runs, terms};
 
 fn ending() -> Ending {
     let [time, step, command, outcome, summary] =
@@ -56,43 +56,40 @@ fn tickets_go_from_one_database_to_another() {
 
 #[test]
 fn what_is_there_is_never_written_over_by_an_import() {
-    for kind in BOTH {
-        let scene = Scene::new(kind);
-        play(async {
-            let store = scene.store();
-            runs(&store, &[Phase::Applying, Phase::Committed]).await;
-            let exported = store.export().await.expect("they are there").documents;
-            let lock = store.lock(terms("one")).await.expect("nobody has it");
-            let mut journal = store.journal(&*lock);
-            journal.reopen("shop.1").await.expect("it is whole");
-            journal.record(&progress(Phase::Committed)).await.expect("it is recorded");
-            drop(journal);
-            lock.release().await;
-            let imported = store.import(&exported).await.expect("nothing speaks against it");
-            let Imported::Differs { what, remove, .. } = &imported[0] else { unreachable!("{imported:?}") };
-            assert_eq!(what, "its phase is Committed, in the file Applying");
-            let (_, delete) = remove.split_once("/test: ").expect("it names the database");
-            scene.database.run(delete);
-            let imported = store.import(&exported).await.expect("it is gone");
-            assert_eq!(imported, [Imported::Created("shop.1".into()), Imported::Same("shop.2".into())]);
-            assert_eq!(store.runs().await.expect("two")[0].phase(), Phase::Applying);
+    in_both(async |scene| {
+        let store = scene.store();
+        runs(&store, &[Phase::Applying, Phase::Committed]).await;
+        let exported = store.export().await.expect("they are there").documents;
+        let lock = store.lock(terms("one")).await.expect("nobody has it");
+        let mut journal = store.journal(&*lock);
+        journal.reopen("shop.1").await.expect("it is whole");
+        journal.record(&progress(Phase::Committed)).await.expect("it is recorded");
+        drop(journal);
+        lock.release().await;
+        let imported = store.import(&exported).await.expect("nothing speaks against it");
+        let Imported::Differs { what, remove, .. } = &imported[0] else { unreachable!("{imported:?}") };
+        assert_eq!(what, "its phase is Committed, in the file Applying");
+        let (_, delete) = remove.split_once("/test: ").expect("it names the database");
+        scene.database.run(delete);
+        let imported = store.import(&exported).await.expect("it is gone");
+        assert_eq!(imported, [Imported::Created("shop.1".into()), Imported::Same("shop.2".into())]);
+        assert_eq!(store.runs().await.expect("two")[0].phase(), Phase::Applying);
 
-            let mut changed = exported.clone();
-            changed[0]["chunks"]["0"] = "AAAA".into();
-            scene.run("ticket", "delete from TABLE");
-            let refused = store.import(&changed).await.expect_err("it is not whole");
-            assert!(matches!(refused, Obstacle::Damaged { .. }), "{refused}");
-            assert_eq!(scene.run("ticket", "select count(*) from TABLE"), "0");
-            // Of the same number, and another run.
-            let mut another = exported.clone();
-            another[0]["created"] = "2020-01-01T00:00:00Z".into();
-            store.import(&exported).await.expect("nothing is there");
-            let refused = store.import(&another).await.expect_err("it is another run");
-            assert!(matches!(&refused, Obstacle::Verdict { code, .. } if code == "FL045"), "{}", chain(&refused));
-            let other = scene.store_of("other");
-            let refused = other.import(&exported).await.expect_err("it is of another release");
-            assert!(matches!(&refused, Obstacle::Verdict { code, .. } if code == "FL005"), "{}", chain(&refused));
-            assert!(other.read_exported(&exported).is_err());
-        });
-    }
+        let mut changed = exported.clone();
+        changed[0]["chunks"]["0"] = "AAAA".into();
+        scene.run("ticket", "delete from TABLE");
+        let refused = store.import(&changed).await.expect_err("it is not whole");
+        assert!(matches!(refused, Obstacle::Damaged { .. }), "{refused}");
+        assert_eq!(scene.run("ticket", "select count(*) from TABLE"), "0");
+        // Of the same number, and another run.
+        let mut another = exported.clone();
+        another[0]["created"] = "2020-01-01T00:00:00Z".into();
+        store.import(&exported).await.expect("nothing is there");
+        let refused = store.import(&another).await.expect_err("it is another run");
+        assert!(matches!(&refused, Obstacle::Verdict { code, .. } if code == "FL045"), "{}", chain(&refused));
+        let other = scene.store_of("other");
+        let refused = other.import(&exported).await.expect_err("it is of another release");
+        assert!(matches!(&refused, Obstacle::Verdict { code, .. } if code == "FL005"), "{}", chain(&refused));
+        assert!(other.read_exported(&exported).is_err());
+    });
 }

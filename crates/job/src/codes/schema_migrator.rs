@@ -10,8 +10,8 @@ crate::codes! {
         "Nothing listens at the address, or the connection broke in the middle. What the server was doing it may go on with: the next run looks at the catalog, and goes on from there.",
         "Correct host and port of `tables.database`, or run the same command again when the server is back.";
     pub DENIED = "SM103", Refused, "The database refuses the credentials",
-        "The server does not know the user, or the password is another one.",
-        "Correct `username`, and the Secret or variable that `password` names.";
+        "The server does not know the user, the password is another one, or the server asks for a certificate that it trusts.",
+        "Correct `username`, and the Secrets or variables that `password`, and `certificate` and `key` of `tls`, name.";
     pub USELESS = "SM104", Refused, "The database cannot be used",
         "It is too old, a replica, behind a pooler, absent, or its certificate is not trusted; the message says which.",
         "Name the primary itself, a database that is there, and an authority in `tls.ca` that has signed its certificate.";

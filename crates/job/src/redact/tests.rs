@@ -246,3 +246,18 @@ fn credentials_in_annotations_and_below_their_names_are_hidden() {
     value(&mut shown);
     assert_eq!(shown, plain);
 }
+
+#[test]
+fn accounts_of_a_database_are_shown_and_addresses_that_look_like_one_are_not() {
+    for shown in [
+        "Access denied for user 'migrator'@'127.0.0.1' (using password: NO)",
+        "grant select on `test`.* to 'reader'@'%';",
+        "grant select on `test`.* to 'reader'@'10.0.0.0/255.255.255.0';",
+        "view `v` has the definer `root`@`localhost`, which is gone",
+    ] {
+        assert_eq!(text(shown), shown);
+    }
+    for hidden in ["'me:hunter2'@'host/x';", "'hunter2'@'host/a/b'", "hunter2@'host/x';", "http://'me:hunter2'@'host'"] {
+        assert!(!text(hidden).contains("hunter2"), "{}", text(hidden));
+    }
+}

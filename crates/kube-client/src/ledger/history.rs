@@ -7,7 +7,7 @@ use fairlead_migration::obstacle::{Damage, Obstacle};
 use fairlead_migration::progress::{Phase, Progress};
 use fairlead_migration::run::{RecordedRun, Reopened};
 use fairlead_migration::snapshot::{self, Manifest};
-use fairlead_migration::ticket::{FORMAT, Ticket};
+use fairlead_migration::ticket::{Ticket, Unreadable};
 use k8s_openapi::ByteString;
 use kube::api::GetParams;
 use serde_json::Value;
@@ -215,18 +215,10 @@ impl Ledger<'_> {
     pub(super) fn ticket_in(&self, name: &str, secret: &Value) -> Result<Ticket, Obstacle> {
         let content = bytes(secret, "ticket").ok_or_else(|| self.damaged(name, "it has no ticket"))?;
         let ticket: Value = serde_json::from_slice(&content).map_err(|error| self.damaged(name, error))?;
-        // Asked before anything else is read: what a later format says may have another shape.
-        if let Some(format) = ticket["minReader"].as_u64().filter(|format| *format > FORMAT.into()) {
-            let who = writer(&ticket["tool"]);
-            let what = format!("{who} wrote it, and this version reads formats up to {FORMAT}, not {format}");
-            return Err(self.damaged_as(Damage::OtherVersion, name, what));
-        }
-        if let Some(format) = ticket["format"].as_u64().filter(|format| *format < FORMAT.into()) {
-            let who = writer(&ticket["tool"]);
-            let what = format!("{who} wrote it, an earlier version, in format {format}: that version can take it back");
-            return Err(self.damaged_as(Damage::OtherVersion, name, what));
-        }
-        serde_json::from_value(ticket).map_err(|error| self.damaged(name, error))
+        Ticket::read(ticket).map_err(|error| match error {
+            Unreadable::OtherVersion(_) => self.damaged_as(Damage::OtherVersion, name, error),
+            Unreadable::Malformed(_) => self.damaged(name, error),
+        })
     }
 
     pub(super) async fn content(&self, name: &str) -> Result<Value, Obstacle> {
@@ -283,13 +275,6 @@ fn recorded(secret: &Value, sequence: u64, changes: usize, progress: Progress) -
         holds: labels[HOLDS_LABEL] == "true",
         progress,
     }
-}
-
-/// The image that a ticket was written by, or the binary; in the first format it was one text.
-fn writer(tool: &Value) -> String {
-    let text = |field: &str| tool[field].as_str().unwrap_or_default();
-    let one = tool.as_str().or_else(|| tool["image"].as_str());
-    one.map_or_else(|| format!("{} {}", text("name"), text("version")), str::to_owned)
 }
 
 /// One value of a Secret, decoded.

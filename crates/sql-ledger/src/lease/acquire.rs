@@ -7,8 +7,8 @@ use fairlead_migration::store::{GOES_BACK, Scope, Terms};
 
 use super::row::LeaseRow;
 use super::{Lease, RENEWALS};
-use crate::boot_clock;
 use crate::place::Place;
+use fairlead_migration::boot_clock;
 
 /// How often a run that waits looks whether the lease is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

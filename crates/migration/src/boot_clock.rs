@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 /// The time now.
-pub(crate) fn now() -> Duration {
+#[must_use]
+pub fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or_default());
     Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
 /// How long ago that was.
-pub(crate) fn since(earlier: Duration) -> Duration {
+#[must_use]
+pub fn since(earlier: Duration) -> Duration {
     now().saturating_sub(earlier)
 }
