@@ -1,10 +1,15 @@
 //! A kubectl plugin for people: what belongs to a release and to no job. It is built without any job, and takes back what any of them
 //! has changed.
 //!
-//! - [`args`]: the command line, with kubectl's own flags
+//! - [`args`]: the command line, with kubectl's own flags; [`form`]: in which form a report is written
+//! - [`matrix_args`]: the command line of `matrix`; [`matrix`]: reads files for it, and prints
 
 pub mod args;
+pub mod form;
+pub mod matrix;
+pub mod matrix_args;
 
+use fairlead_job::args::OutputArgs;
 use fairlead_job::exit::ExitStatus;
 use fairlead_job::log;
 use fairlead_release::args::ReleaseCommand;
@@ -17,9 +22,14 @@ use crate::args::{Args, Command, ReleaseName};
 
 /// The whole plugin.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    let Args { command, kubectl, lease, output } = args;
-    log::init(&output)?;
+    let Args { command, kubectl, lease, output, log } = args;
+    log::init(&log)?;
+    if let Command::Matrix(args) = command {
+        return matrix::run(&args, output);
+    }
+    let output = OutputArgs { output: output.report()?, log };
     let (place, command) = match command {
+        Command::Matrix(_) => unreachable!("it has been carried out"),
         Command::Explain { code } => return explain(code.as_deref(), output.output),
         Command::Check { place, arguments } => {
             let common = kubectl.common(&place, lease, output);
