@@ -25,6 +25,11 @@ pub(crate) fn of_reports() -> impl TypedValueParser<Value = Form> {
     PossibleValuesParser::new(values).try_map(|text| parse(&text))
 }
 
+/// What `-o` takes where there is text only.
+pub(crate) fn of_text() -> impl TypedValueParser<Value = Form> {
+    PossibleValuesParser::new(["text"]).try_map(|text| parse(&text))
+}
+
 /// What `-o` takes for a plan of releases.
 pub(crate) fn of_plans() -> impl TypedValueParser<Value = Form> {
     PossibleValuesParser::new(["text", "json", "helm", "markdown"]).try_map(|text| parse(&text))

@@ -28,7 +28,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// `RM1…`, and `FL042` for a file that is not there.
 pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
     let printed = match &args.command {
-        MatrixCommand::Import { changelog, release, chart, namespace } => {
+        MatrixCommand::Import { changelog, release, chart, namespace, output: _ } => {
             let text = read(changelog, &codes::NO_CHANGELOG)?;
             let known = Known { release: release.clone(), chart: chart.clone(), namespace: namespace.clone() };
             let imported = import(&changelog.display().to_string(), &text, &known)?;
@@ -37,7 +37,7 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
             }
             imported.yaml
         }
-        MatrixCommand::Lint { file } => {
+        MatrixCommand::Lint { file, output: _ } => {
             let matrix = matrix(file)?;
             lint::render(&matrix)
         }
@@ -109,4 +109,54 @@ fn read(path: &Path, code: &'static Code) -> Result<String, Failure> {
         return Err(Failure::new(code, format!("{name} is empty")));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const TEXT: Form = Form::Report(Output::Text);
+
+    /// What a command says about a file with this content.
+    fn said(content: &[u8], command: fn(PathBuf) -> MatrixCommand) -> String {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("file");
+        fs::write(&file, content).expect("written");
+        let args = MatrixArgs { command: command(file) };
+        let error = run(&args, TEXT).expect_err("it is refused");
+        let failure = error.downcast_ref::<Failure>().expect("it has a code");
+        assert_eq!(failure.status(), ExitStatus::Usage);
+        format!("{} {error:#}", failure.code.id).replace(&folder.path().display().to_string(), "")
+    }
+
+    fn lint(matrix: PathBuf) -> MatrixCommand {
+        MatrixCommand::Lint { file: MatrixFile { matrix }, output: TEXT }
+    }
+
+    fn import(changelog: PathBuf) -> MatrixCommand {
+        MatrixCommand::Import { changelog, release: None, chart: None, namespace: None, output: TEXT }
+    }
+
+    #[test]
+    fn a_file_that_is_something_else_is_named() {
+        let huge = vec![b' '; 17 * 1024 * 1024];
+        for (content, expected) in [
+            (&b"\n"[..], "/file is empty"),
+            (&b"\x7fELF\x02\x01\x01\0\0"[..], "/file is no text: is it the right file?"),
+            (&b"\xff\xfe#\0"[..], "/file is no text: is it the right file?"),
+            (&huge[..], "/file is larger than 16 MiB: is it the right file?"),
+        ] {
+            assert_eq!(said(content, lint), format!("RM101 {expected}"));
+            assert_eq!(said(content, import), format!("RM103 {expected}"));
+        }
+        let broken = said(b"a: [\n", lint);
+        assert!(broken.starts_with("RM101 failed to read the matrix: /file: document 1 is not YAML, line 1: "), "{broken}");
+        let other = said(b"# Changelog\n\n- a: b\n", lint);
+        assert!(other.starts_with("RM101 failed to read the matrix: "), "{other}");
+        let absent = run(&MatrixArgs { command: lint(PathBuf::from("/nonexistent/m.yaml")) }, TEXT);
+        assert_eq!(absent.expect_err("it is not there").to_string(), "there is no file /nonexistent/m.yaml");
+    }
 }

@@ -38,7 +38,7 @@ pub struct MatrixArgs {
 /// The matrix.
 #[derive(Args, Clone, Debug)]
 pub struct MatrixFile {
-    /// The matrix, YAML or JSON of kind ReleaseMatrix; `-` for standard input.
+    /// The matrix, YAML or JSON of kind `ReleaseMatrix`; `-` for standard input.
     #[arg(long, value_name = "FILE", env = "FAIRLEAD_MATRIX")]
     pub matrix: PathBuf,
 }
@@ -60,12 +60,18 @@ pub enum MatrixCommand {
         /// Namespace of the Helm release.
         #[arg(short, long, value_name = "NAMESPACE", env = "FAIRLEAD_NAMESPACE", value_parser = namespace)]
         namespace: Option<String>,
+        /// YAML, which is text.
+        #[arg(short, long, default_value = "text", env = "FAIRLEAD_OUTPUT", value_parser = form::of_text(), hide = true)]
+        output: Form,
     },
     /// Say what is wrong with a matrix, and what is probably not meant.
     Lint {
         /// The matrix.
         #[command(flatten)]
         file: MatrixFile,
+        /// Text.
+        #[arg(short, long, default_value = "text", env = "FAIRLEAD_OUTPUT", value_parser = form::of_text(), hide = true)]
+        output: Form,
     },
     /// Show every upgrade, and why it is refused.
     Graph {

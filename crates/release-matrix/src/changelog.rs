@@ -121,8 +121,6 @@ impl Reading<'_> {
                 self.open.push(Item::default());
                 self.is_paragraph = true;
             }
-            // In an item it is more of its text.
-            Event::Start(Tag::Paragraph) => self.say("\n"),
             Event::End(TagEnd::Paragraph) if self.is_paragraph => {
                 self.is_paragraph = false;
                 self.close();
@@ -133,7 +131,8 @@ impl Reading<'_> {
                 let is_heading = self.block.is_some();
                 self.say(&if is_heading { text.to_string() } else { format!("`{text}`") });
             }
-            Event::SoftBreak | Event::HardBreak => self.say("\n"),
+            // A paragraph in an item is more of its text.
+            Event::Start(Tag::Paragraph) | Event::SoftBreak | Event::HardBreak => self.say("\n"),
             _ => {}
         }
     }
@@ -226,6 +225,6 @@ mod tests {
         assert_eq!(said, [("1.9.0".to_owned(), 15, 0), ("2.0.0".to_owned(), 6, 2)]);
         let lines = |entry: usize| changelog.entries[entry].items.iter().map(Item::line).collect::<Vec<_>>();
         assert_eq!((lines(0), lines(1)), (vec!["c: d".to_owned()], vec!["a more of a".to_owned(), "b".to_owned()]));
-        assert_eq!(changelog.passed, [("1.8".to_owned(), 19)]);
+        assert_eq!(changelog.passed, [("1.8".to_owned(), 20)]);
     }
 }

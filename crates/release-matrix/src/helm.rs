@@ -46,9 +46,9 @@ pub fn render(plan: &Plan) -> Result<String, Failure> {
     }
     for (index, step) in steps.iter().enumerate() {
         let _ = writeln!(out, "\n# {} of {count}: {} -> {}", index + 1, step.from, step.to);
-        before(step).iter().for_each(|line| out.extend(["# Before: ", line, "\n"]));
+        out.extend(before(step).iter().map(|line| format!("# Before: {line}\n")));
         out.extend([&step.command, "\n"]);
-        after(step).iter().for_each(|line| out.extend(["# After: ", line, "\n"]));
+        out.extend(after(step).iter().map(|line| format!("# After: {line}\n")));
     }
     Ok(out)
 }
@@ -58,11 +58,11 @@ pub(crate) fn before(step: &Step) -> Vec<String> {
     let mut lines = Vec::new();
     for asked in &step.conditions {
         let question = match &asked.when {
-            Condition::Sql(query) => format!("SQL `{query}`: go on if the answer is 0, false or NULL"),
-            Condition::Http(address) => format!("`curl -f {address}`: go on if it succeeds"),
-            Condition::Promql(query) => format!("PromQL `{query}`: go on if the result is empty or 0"),
+            Condition::Sql(query) => format!("SQL `{query}`: go on only if the answer is 0, false or NULL"),
+            Condition::Http(address) => format!("`curl -f {address}`: go on only if it succeeds"),
+            Condition::Promql(query) => format!("PromQL `{query}`: go on only if the result is empty or 0"),
         };
-        lines.push(format!("check by hand: {question}; otherwise {}", asked.reason));
+        lines.push(format!("check by hand: {question}; reason: {}", asked.reason));
     }
     for drain in &step.drains {
         if drain.is_stored() {

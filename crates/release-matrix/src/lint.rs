@@ -87,3 +87,25 @@ fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{SEED, matrix};
+
+    #[test]
+    fn nothing_is_doubtful_about_the_example() {
+        assert_eq!(render(&matrix(SEED)), "mojaloop: 5 releases, 3 schema versions, 0 doubts\n");
+    }
+
+    #[test]
+    fn what_is_doubtful_is_named() {
+        let doubtful = SEED
+            .replace("      backfill: [transfer.quoteId]\n", "")
+            .replace("transfer.quoteId: always", "transfer.quoteId: optional")
+            .replace("apis: [v1.X, v2.0]", "apis: [v1.X]")
+            .replace("    - api: v1.X", "    - api: v3.X");
+        let doubtful = format!("{doubtful}  blocked: [{{from: '9.*', to: 2.0.0, reason: x}}]\n");
+        insta::assert_snapshot!(render(&matrix(&doubtful)));
+    }
+}

@@ -1,6 +1,6 @@
 //! The shortest way from one release to another, or the smallest step in the way.
 
-use crate::rules::{Faults, Rules};
+use crate::rules::{Counts, Faults, Rules};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(crate) fn counted(rules: &Rules<'_>, from: usize, to: usize, may_lose_way_ba
 fn edge_cost(rules: &Rules<'_>, from: usize, to: usize, may_lose_way_back: bool) -> Cost {
     let all = rules.faults(from, to);
     let faults = if may_lose_way_back { all.without_ways_back() } else { all };
-    let (_, closed, opened) = rules.move_counts(from, to);
+    let Counts { is_broken: _, closed, opened } = rules.counts(from, to);
     let lost = (all.count() - all.without_ways_back().count()) as usize;
     let gates = closed + usize::from(rules.has_contraction(from, to)) + rules.blocks(from, to).count();
     let skipped = if faults.is_empty() { 0 } else { to - from - 1 };
@@ -100,3 +100,6 @@ fn edge_cost(rules: &Rules<'_>, from: usize, to: usize, may_lose_way_back: bool)
         points: lost + usize::from(opened > 0),
     }
 }
+
+#[cfg(test)]
+mod tests;

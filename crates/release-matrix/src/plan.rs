@@ -347,3 +347,6 @@ fn points(rules: &Rules<'_>, from: usize, to: usize) -> Vec<PointOfNoReturn> {
     }
     points
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! What speaks against an upgrade from one release to a newer one.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use crate::document::{Contracts, Kind};
@@ -92,6 +91,14 @@ pub struct Moves {
     pub opened: Vec<(Interface, Vec<String>)>,
 }
 
+/// Whether an interface breaks, and how many versions go and come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) is_broken: bool,
+    pub(crate) closed: usize,
+    pub(crate) opened: usize,
+}
+
 /// The rules, with everything that is needed to ask them often.
 pub struct Rules<'a> {
     /// The matrix.
@@ -104,8 +111,14 @@ pub struct Rules<'a> {
     losses: Vec<usize>,
     /// Releases that serve the same have the same number.
     offers: Vec<usize>,
-    moves: RefCell<HashMap<(usize, usize), (bool, usize, usize)>>,
-    blocked: HashMap<(usize, usize), Vec<usize>>,
+    /// How many such numbers there are.
+    width: usize,
+    /// For each pair of those numbers, as far as it was asked for.
+    counts: RefCell<Vec<Option<Counts>>>,
+    /// For each new release the entries that are about it, with the old release.
+    blocked: Vec<Vec<(usize, usize)>>,
+    /// For each release the first required stop after it.
+    next_stop: Vec<usize>,
 }
 
 impl<'a> Rules<'a> {
@@ -138,13 +151,28 @@ impl<'a> Rules<'a> {
                 kinds.push(index);
             }
         }
-        let mut blocked: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
+        let releases = matrix.releases.len();
+        let mut blocked: Vec<Vec<(usize, usize)>> = vec![Vec::new(); releases];
         for (index, block) in matrix.blocked.iter().enumerate() {
             let older = (0..block.to).filter(|from| block.is_about(&matrix.releases[*from].version));
-            older.for_each(|from| blocked.entry((from, block.to)).or_default().push(index));
+            older.for_each(|from| blocked[block.to].push((from, index)));
         }
+        let first_stop = |release: usize| matrix.stops.iter().map(|stop| stop.release).filter(|stop| *stop > release).min();
+        let next_stop = (0..releases).map(|release| first_stop(release).unwrap_or(releases)).collect();
+        let counts = RefCell::new(vec![None; kinds.len() * kinds.len()]);
         let tolerances = matrix.releases.iter().map(|release| tolerance(matrix, release)).collect();
-        Self { matrix, tolerances, next_contract, last_expand, losses, offers, moves: RefCell::default(), blocked }
+        Self {
+            matrix,
+            tolerances,
+            next_contract,
+            last_expand,
+            losses,
+            offers,
+            width: kinds.len(),
+            counts,
+            blocked,
+            next_stop,
+        }
     }
 
     /// What a release runs on.
@@ -193,16 +221,16 @@ impl<'a> Rules<'a> {
             faults.add(Fault::NoWayBack, !old_pods.includes(new));
             faults.add(Fault::DataLost, self.losses.get(old) < self.losses.get(new));
         }
-        faults.add(Fault::NoCommonVersion, self.move_counts(from, to).0);
-        faults.add(Fault::StopSkipped, self.matrix.stops.iter().any(|stop| from < stop.release && stop.release < to));
+        faults.add(Fault::NoCommonVersion, self.counts(from, to).is_broken);
+        faults.add(Fault::StopSkipped, self.next_stop[from] < to);
         faults.add(Fault::Blocked, self.blocks(from, to).any(|block| block.when.is_empty()));
         faults
     }
 
     /// The entries of the matrix that block an upgrade, always or under a condition.
-    pub fn blocks(&self, from: usize, to: usize) -> impl Iterator<Item = &'a Blocked> {
-        let indexes = self.blocked.get(&(from, to)).map(Vec::as_slice).unwrap_or_default();
-        indexes.iter().map(|index| &self.matrix.blocked[*index])
+    pub fn blocks(&self, from: usize, to: usize) -> impl Iterator<Item = &'a Blocked> + use<'_, 'a> {
+        let entries = self.blocked[to].iter().filter(move |(older, _)| *older == from);
+        entries.map(|(_, index)| &self.matrix.blocked[*index])
     }
 
     /// What an upgrade does to interfaces.
@@ -227,16 +255,24 @@ impl<'a> Rules<'a> {
         moves
     }
 
-    /// Whether an interface breaks, and how many versions go and come.
-    pub(crate) fn move_counts(&self, from: usize, to: usize) -> (bool, usize, usize) {
-        let key = (self.offers[from], self.offers[to]);
-        if key.0 == key.1 {
-            return (false, 0, 0);
+    /// How much an upgrade does to interfaces.
+    pub(crate) fn counts(&self, from: usize, to: usize) -> Counts {
+        let (old, new) = (self.offers[from], self.offers[to]);
+        if old == new {
+            return Counts::default();
         }
-        *self.moves.borrow_mut().entry(key).or_insert_with(|| {
+        let width = self.width;
+        let known = self.counts.borrow()[old * width + new];
+        known.unwrap_or_else(|| {
             let moves = self.moves(from, to);
             let count = |list: &[(Interface, Vec<String>)]| list.iter().map(|(_, versions)| versions.len()).sum();
-            (!moves.broken.is_empty(), count(&moves.closed), count(&moves.opened))
+            let counts =
+                Counts { is_broken: !moves.broken.is_empty(), closed: count(&moves.closed), opened: count(&moves.opened) };
+            self.counts.borrow_mut()[old * width + new] = Some(counts);
+            counts
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

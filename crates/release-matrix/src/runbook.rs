@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::helm::{before, word};
+use crate::helm::{after, before, word};
 use crate::plan::{Plan, Request, Step, Versions};
-use crate::text::{counted, kind, said};
+use crate::text::{WAY_BACK, counted, kind, said};
 
 /// The runbook.
 #[must_use]
@@ -35,6 +35,7 @@ pub fn render(plan: &Plan, request: &Request) -> String {
         let _ = writeln!(out, "\n## {} of {}: {} -> {}\n", index + 1, steps.len(), step.from, step.to);
         one_step(&mut out, step, release, &place);
     }
+    let _ = writeln!(out, "\n## Going back\n\n{WAY_BACK}");
     if !stops.is_empty() {
         out.push_str("\n## Why no stop can be left out\n\n");
         for stop in stops {
@@ -46,10 +47,12 @@ pub fn render(plan: &Plan, request: &Request) -> String {
 
 fn one_step(out: &mut String, step: &Step, release: &str, place: &str) {
     for entry in &step.entries {
-        entry.breaking.iter().for_each(|line| out.extend(["- **BREAKING** ", &entry.release, ": ", line, "\n"]));
-        entry.changes.iter().for_each(|line| out.extend(["- ", &entry.release, ": ", line, "\n"]));
+        out.extend(entry.breaking.iter().map(|line| format!("- **BREAKING** {}: {line}\n", entry.release)));
+        out.extend(entry.changes.iter().map(|line| format!("- {}: {line}\n", entry.release)));
     }
-    out.push('\n');
+    if step.entries.iter().any(|entry| !(entry.breaking.is_empty() && entry.changes.is_empty())) {
+        out.push('\n');
+    }
     for drain in &step.drains {
         closed(out, drain);
     }
@@ -59,13 +62,17 @@ fn one_step(out: &mut String, step: &Step, release: &str, place: &str) {
     out.push_str("- [ ] Upgrade:\n\n");
     let _ = writeln!(out, "  ```\n  {}\n  ```\n", step.command);
     for migration in &step.before_rollout {
-        let _ = writeln!(out, "  Before the new pods start, it expands to {}.\n", said(migration));
+        let _ = writeln!(out, "  - expand: {}", said(migration, "before the new pods start"));
     }
+    let gone = format!("when the last pod of {} is gone", step.from);
     for migration in &step.after_rollout {
-        let _ = writeln!(out, "  When the last pod of {} is gone, it contracts to {}.\n", step.from, said(migration));
-        let columns = migration.backfill.join(", ");
-        let filled = if columns.is_empty() { String::new() } else { format!("{columns} is filled in every row, and ") };
-        let _ = writeln!(out, "- [ ] See that {filled}the contraction to {} is done.", migration.schema);
+        let _ = writeln!(out, "  - contract: {}", said(migration, &gone));
+    }
+    if step.schema.is_some() {
+        out.push('\n');
+    }
+    for line in after(step).iter().filter(|line| line.starts_with("see ")) {
+        let _ = writeln!(out, "- [ ] {}.", capital(line));
     }
     let _ = writeln!(out, "- [ ] See that no pod of {} runs any more, and that clients get no errors.", step.from);
     for opened in &step.opens {

@@ -11,6 +11,9 @@ const WIDTH: usize = 100;
 /// Column in which what is said of a step begins.
 const MARGIN: &str = "             ";
 
+/// What a plan with several upgrades means for a rollback.
+pub(crate) const WAY_BACK: &str = "Go back one upgrade at a time, the newest first.";
+
 /// `1 upgrade`, `2 upgrades`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
@@ -28,6 +31,7 @@ pub fn render(plan: &Plan) -> String {
         let _ = writeln!(out, "\n{}. {} -> {}", index + 1, step.from, step.to);
         lines(&mut out, step);
     }
+    let _ = writeln!(out, "\n{WAY_BACK}");
     if !stops.is_empty() {
         out.push_str("\nWhy no stop can be left out:\n");
         for stop in stops {
@@ -51,15 +55,16 @@ fn lines(out: &mut String, step: &Step) {
         field(out, "before", &line);
     }
     for migration in &step.before_rollout {
-        field(out, word(migration.kind), &format!("{}, before the new pods start", said(migration)));
+        field(out, word(migration.kind), &said(migration, "before the new pods start"));
     }
     // Whole, so that it can be copied.
     let _ = writeln!(out, "   upgrade   {}", step.command);
+    let gone = format!("when the last pod of {} is gone", step.from);
     for migration in &step.after_rollout {
-        field(out, word(migration.kind), &format!("{}, when the last pod of {} is gone", said(migration), step.from));
+        field(out, word(migration.kind), &said(migration, &gone));
     }
     for opened in &step.opens {
-        field(out, "open", &format!("{}, when the last pod of {} is gone", opened.name(), step.from));
+        field(out, "open", &format!("{}, {gone}", opened.name()));
     }
     if step.points_of_no_return.is_empty() {
         field(out, "way back", "at any time");
@@ -86,24 +91,17 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
-/// What a migration is, and what it asks.
-pub(crate) fn said(migration: &Migration) -> String {
+/// What a migration leads to, when it runs, and what it does.
+pub(crate) fn said(migration: &Migration, when: &str) -> String {
     let Migration { kind, schema, name, backfill, requires, drops } = migration;
-    let mut said = format!("schema {schema}");
-    if let Some(name) = name {
-        let _ = write!(said, " ({name})");
-    }
-    if !requires.is_empty() {
-        let _ = write!(said, ", which requires {}", requires.join(", "));
-    }
-    if !drops.is_empty() {
-        let _ = write!(said, ", which drops {}", drops.join(", "));
-    }
-    if !backfill.is_empty() {
-        let when = if *kind == Kind::Contract { "first fills the rows" } else { "then fills the rows" };
-        let _ = write!(said, "; {when} without {}", backfill.join(", "));
-    }
-    said
+    let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let list = |verb: &str, columns: &[String]| (!columns.is_empty()).then(|| format!("{verb} {}", columns.join(", ")));
+    let filled = (!backfill.is_empty()).then(|| format!("fill {} in old rows", backfill.join(", ")));
+    let (before, after) = if *kind == Kind::Contract { (filled, None) } else { (None, filled) };
+    let steps = [before, list("require", requires), list("drop", drops), after];
+    let steps: Vec<String> = steps.into_iter().flatten().collect();
+    let steps = if steps.is_empty() { String::new() } else { format!(": {}", steps.join(", then ")) };
+    format!("schema {schema}{name}, {when}{steps}")
 }
 
 fn field(out: &mut String, name: &str, text: &str) {

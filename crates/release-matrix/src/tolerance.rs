@@ -29,13 +29,16 @@ pub fn tolerance(matrix: &Matrix, release: &Release) -> Tolerance {
     let mut is_tolerated = vec![false; count];
     is_tolerated[own] = true;
     if let Some(named) = &release.tolerates {
-        named.iter().for_each(|schema| is_tolerated[*schema] = true);
+        for schema in named {
+            is_tolerated[*schema] = true;
+        }
     } else {
         let later = (own + 1..count).take_while(|next| objection(release, &matrix.schema[*next]).is_none());
-        later.for_each(|schema| is_tolerated[schema] = true);
+        let above = later.last().unwrap_or(own);
         // Code that is made for what a contraction leaves runs before it, too: that is what the release before it is for.
         let earlier = (1..=own).rev().take_while(|it| matrix.schema[*it].kind == Kind::Contract);
-        earlier.for_each(|schema| is_tolerated[schema - 1] = true);
+        let below = earlier.last().map_or(own, |it| it - 1);
+        is_tolerated[below..=above].fill(true);
     }
     let lowest = (0..=own).rev().take_while(|it| is_tolerated[*it]).last().unwrap_or(own);
     let highest = (own..count).take_while(|it| is_tolerated[*it]).last().unwrap_or(own);
@@ -46,6 +49,7 @@ pub fn tolerance(matrix: &Matrix, release: &Release) -> Tolerance {
 #[must_use]
 pub fn objection(release: &Release, next: &SchemaVersion) -> Option<String> {
     let SchemaVersion { version, kind, requires, drops, .. } = next;
+    let it = &release.version;
     if *kind == Kind::Expand {
         return None;
     }
@@ -56,16 +60,16 @@ pub fn objection(release: &Release, next: &SchemaVersion) -> Option<String> {
     }
     let required = requires.iter().find_map(|column| match release.writes.get(column) {
         Some(Writes::Always) => None,
-        Some(Writes::Optional) => Some(format!("{version} requires {column}, which the release writes only sometimes")),
-        None => Some(format!("{version} requires {column}, which the release does not write")),
+        Some(Writes::Optional) => Some(format!("{version} requires {column}, which {it} writes only sometimes")),
+        None => Some(format!("{version} requires {column}, which {it} does not write")),
     });
     required.or_else(|| {
         drops.iter().find_map(|dropped| {
             let Some(uses) = &release.uses else {
-                return Some(format!("{version} drops {dropped}, and the matrix does not say what the release `uses`"));
+                return Some(format!("{version} drops {dropped}, and the matrix does not say what {it} `uses`"));
             };
             let is_used = uses.iter().any(|used| used == dropped || is_within(used, dropped));
-            is_used.then(|| format!("{version} drops {dropped}, which the release uses"))
+            is_used.then(|| format!("{version} drops {dropped}, which {it} uses"))
         })
     })
 }

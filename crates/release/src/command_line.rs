@@ -54,10 +54,8 @@ pub fn completed(command: Command) -> Command {
 fn for_verb(argument: &Arg, verb: &str) -> Option<Arg> {
     let (section, id) = (argument.get_help_heading().unwrap_or_default(), argument.get_id().as_str());
     let is_without_cluster = WITHOUT_CLUSTER.contains(&verb);
-    let is_of_interest = match is_without_cluster {
-        true => OF_EXPLAIN.contains(&id),
-        false => SECTIONS.contains(&section) && !OF_PLAN.contains(&id),
-    };
+    let is_of_interest =
+        if is_without_cluster { OF_EXPLAIN.contains(&id) } else { SECTIONS.contains(&section) && !OF_PLAN.contains(&id) };
     match verb {
         _ if !is_without_cluster && !OF_RELEASE.contains(&verb) => None,
         _ if !is_of_interest => Some(argument.clone().hide(true)),

@@ -13,7 +13,9 @@ pub(super) fn write(changelog: &Changelog, concluded: &Concluded, known: &Known)
     let release = known.release.clone().or_else(|| changelog.helm_release.clone());
     let mut out = "# From a changelog, by `kubectl fairlead matrix import`. What has a comment was concluded, or is missing: check it.\n".to_owned();
     let name = scalar(release.as_deref().unwrap_or("releases"));
-    let _ = write!(out, "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata: {{name: {name}}}\nspec:\n  chart:\n");
+    let _ = write!(out, "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata: {{name: {name}}}\nspec:\n");
+    let is_known = release.is_some() || known.chart.is_some() || known.namespace.is_some();
+    out.push_str(if is_known { "  chart:\n" } else { "  chart: {}\n" });
     given(&mut out, &mut notes, "release", release.as_deref(), "the name of the Helm release");
     given(&mut out, &mut notes, "reference", known.chart.as_deref(), "the chart, as `helm upgrade` takes it");
     if let Some(namespace) = &known.namespace {
