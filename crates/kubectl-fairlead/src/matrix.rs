@@ -31,7 +31,7 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
         MatrixCommand::Import { changelog, release, chart, namespace, output: _ } => {
             let text = read(changelog, &codes::NO_CHANGELOG)?;
             let known = Known { release: release.clone(), chart: chart.clone(), namespace: namespace.clone() };
-            let imported = import(&changelog.display().to_string(), &text, &known)?;
+            let imported = import(&named(changelog), &text, &known)?;
             for note in &imported.notes {
                 tracing::warn!(code = codes::INCOMPLETE.id, "{note}");
             }
@@ -82,15 +82,20 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
 
 fn matrix(file: &MatrixFile) -> Result<Matrix, Failure> {
     let text = read(&file.matrix, &codes::INVALID)?;
-    let name = file.matrix.display().to_string();
+    let name = named(&file.matrix);
     let documents = manifests::parse(&name, &text);
     let documents = documents.map_err(|error| Failure::caused(&codes::INVALID, "failed to read the matrix", error))?;
     Matrix::read(&name, &documents)
 }
 
+/// What messages call a file.
+fn named(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// The text of a file, or of standard input.
 fn read(path: &Path, code: &'static Code) -> Result<String, Failure> {
-    let name = path.display();
+    let name = named(path);
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(&shared::ABSENT, format!("there is no file {name}")),
         _ => Failure::caused(code, format!("failed to read {name}"), error),

@@ -5,7 +5,7 @@ crate::codes! {
     pub list CODES;
     pub INVALID = "RM101", Usage, "The matrix cannot be used",
         "The file is not one document of kind ReleaseMatrix, a field is unknown or has the wrong type, or the file contradicts itself.",
-        "Correct the field that the message names. `kubectl fairlead matrix import CHANGELOG.md` writes a matrix to begin with.";
+        "Correct what the message names. `kubectl fairlead matrix import CHANGELOG.md` writes a matrix to begin with.";
     pub UNKNOWN = "RM102", Usage, "The matrix does not have this release",
         "A plan goes from one release of the matrix to another one.",
         "Name a release that the message lists, or add the release to `spec.releases`.";

@@ -11,7 +11,7 @@ use crate::document::{API_VERSION, KIND, Kind, Writes};
 pub(super) fn write(changelog: &Changelog, concluded: &Concluded, known: &Known) -> (String, Vec<String>) {
     let mut notes = Vec::new();
     let release = known.release.clone().or_else(|| changelog.helm_release.clone());
-    let mut out = "# From a changelog, by `kubectl fairlead matrix import`. What has a comment was concluded, or is missing: check it.\n".to_owned();
+    let mut out = "# Made of a changelog. What has a comment was concluded, or is missing: check it.\n".to_owned();
     let name = scalar(release.as_deref().unwrap_or("releases"));
     let _ = write!(out, "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata: {{name: {name}}}\nspec:\n");
     let is_known = release.is_some() || known.chart.is_some() || known.namespace.is_some();
