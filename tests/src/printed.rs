@@ -28,7 +28,8 @@ const PROGRAMS: [(&str, &[&str]); 9] = [
     ("helm", &["dependency", "get", "history", "install", "package", "rollback", "template", "uninstall", "upgrade"]),
 ];
 
-const PLUGIN: &[&str] = &["certificate", "check", "explain", "export", "import", "matrix", "rollback", "status", "unhold"];
+const PLUGIN: &[&str] =
+    &["certificate", "check", "explain", "export", "history", "import", "matrix", "rollback", "status", "unhold"];
 
 const RELEASE: &[&str] =
     &["apply", "certificate", "check", "explain", "export", "import", "plan", "rollback", "status", "unhold"];

@@ -62,6 +62,13 @@ Examples:
     kubectl fairlead explain LP101
     kubectl fairlead explain";
 
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  To which revisions of release shop is there a way back now?
+    kubectl fairlead history shop -n shop
+  The same with the schema of each, and what it means for the old pods:
+    kubectl fairlead history shop -n shop --matrix matrix.yaml";
+
 /// Flags that kubectl has, too, with the same meaning.
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "Cluster")]
@@ -148,6 +155,16 @@ pub enum Command {
         /// The release.
         #[command(flatten)]
         place: ReleaseName,
+    },
+    /// Show Helm's revisions with the chart of each, and to which of them there is a way back now.
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// A matrix, from which the schema of each revision is known, and what speaks against going back.
+        #[arg(long, value_name = "FILE", env = "FAIRLEAD_MATRIX")]
+        matrix: Option<PathBuf>,
     },
     /// Which upgrade may follow which: a matrix of releases, and the way from one to another. It asks no cluster.
     Matrix(MatrixArgs),

@@ -2,10 +2,12 @@
 //! has changed.
 //!
 //! - [`args`]: the command line, with kubectl's own flags; [`form`]: in which form a report is written
+//! - `history`: Helm's revisions, with the schema of each
 //! - [`matrix_args`]: the command line of `matrix`; [`matrix`]: reads files for it, and prints
 
 pub mod args;
 pub mod form;
+mod history;
 pub mod matrix;
 pub mod matrix_args;
 
@@ -35,6 +37,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
             let common = kubectl.common(&place, lease, output);
             let cluster = connect(&common).await?;
             return check::run(&cluster, &common, PLUGIN, &arguments).await;
+        }
+        Command::History { place, matrix: file } => {
+            let matrix = file.as_deref().map(matrix::load).transpose()?;
+            let common = kubectl.common(&place, lease, output);
+            let cluster = connect(&common).await?;
+            let entries = fairlead_release::history::read(&cluster, &common, PLUGIN).await?;
+            return history::print(&entries, matrix.as_ref(), common.output.output);
         }
         Command::Certificate { place } => {
             let common = kubectl.common(&place, lease, output);

@@ -16,7 +16,7 @@ use fairlead_release_matrix::plan::{Request, plan};
 use fairlead_release_matrix::{graph, helm, json, lint, runbook, text};
 
 use crate::form::{Form, refused};
-use crate::matrix_args::{MatrixArgs, MatrixCommand, MatrixFile};
+use crate::matrix_args::{MatrixArgs, MatrixCommand};
 
 /// Ten thousand releases fit in; what is larger is something else.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -38,11 +38,11 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
             imported.yaml
         }
         MatrixCommand::Lint { file, output: _ } => {
-            let matrix = matrix(file)?;
+            let matrix = load(&file.matrix)?;
             lint::render(&matrix)
         }
         MatrixCommand::Graph { file, output: _ } => {
-            let matrix = matrix(file)?;
+            let matrix = load(&file.matrix)?;
             match form {
                 Form::Report(Output::Text) => graph::text(&matrix),
                 Form::Mermaid => graph::mermaid(&matrix),
@@ -58,7 +58,7 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
             allow_point_of_no_return,
             output: _,
         } => {
-            let matrix = matrix(file)?;
+            let matrix = load(&file.matrix)?;
             let request = Request {
                 file: file.matrix.display().to_string(),
                 from: from_release.clone(),
@@ -80,9 +80,10 @@ pub fn run(args: &MatrixArgs, form: Form) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-fn matrix(file: &MatrixFile) -> Result<Matrix, Failure> {
-    let text = read(&file.matrix, &codes::INVALID)?;
-    let name = named(&file.matrix);
+/// Reads a matrix.
+pub(crate) fn load(file: &Path) -> Result<Matrix, Failure> {
+    let text = read(file, &codes::INVALID)?;
+    let name = named(file);
     let documents = manifests::parse(&name, &text);
     let documents = documents.map_err(|error| Failure::caused(&codes::INVALID, "failed to read the matrix", error))?;
     Matrix::read(&name, &documents)
@@ -122,6 +123,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::matrix_args::MatrixFile;
 
     const TEXT: Form = Form::Report(Output::Text);
 

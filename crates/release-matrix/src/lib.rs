@@ -6,12 +6,14 @@
 //! - [`tolerance`]: the schema versions that a release runs on
 //! - [`rules`]: what speaks against an upgrade; [`reason`]: the same in words
 //! - [`path`]: the shortest way, or the smallest step in the way
-//! - [`plan`]: the way with all that is to do; [`text`], [`json`], [`helm`] and [`runbook`] write it
+//! - [`plan`]: the way with all that is to do; `command`: what Helm is told; [`text`], [`json`], [`helm`] and [`runbook`] write it, in the same
+//!   `words`
 //! - [`graph`]: all upgrades as text or as a picture
 //! - [`lint`]: what is probably not meant
 //! - [`changelog`]: a changelog as data; [`import`]: the matrix that it suggests
 
 pub mod changelog;
+mod command;
 pub mod document;
 pub mod graph;
 pub mod helm;
@@ -29,3 +31,4 @@ pub mod runbook;
 mod testing;
 pub mod text;
 pub mod tolerance;
+mod words;

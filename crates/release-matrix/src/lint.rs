@@ -18,7 +18,7 @@ pub fn render(matrix: &Matrix) -> String {
     for doubt in &doubts {
         let _ = writeln!(out, "{} {doubt}", codes::DOUBTFUL.id);
     }
-    let counted = crate::text::counted;
+    let counted = crate::words::counted;
     let schema = if matrix.has_schema() { matrix.schema.len() } else { 0 };
     let (releases, schema) = (counted(matrix.releases.len(), "release"), counted(schema, "schema version"));
     let _ = writeln!(out, "{}: {releases}, {schema}, {}", matrix.name, counted(doubts.len(), "doubt"));

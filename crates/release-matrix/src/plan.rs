@@ -5,8 +5,8 @@ use fairlead_job::failure::Failure;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::command;
 use crate::document::{Condition, Contracts, Kind};
-use crate::helm;
 use crate::interface::Interface;
 use crate::matrix::{Matrix, SchemaVersion};
 use crate::path::{Question, counted, shortest};
@@ -33,7 +33,7 @@ impl Request {
     #[must_use]
     pub fn command(&self) -> String {
         let Self { file, from, to, every_release, may_lose_way_back } = self;
-        let file = helm::word(file);
+        let file = command::word(file);
         let mut command = format!("kubectl fairlead matrix plan --matrix {file} --from-release {from} --to-release {to}");
         command.push_str(if *every_release { " --every-release" } else { "" });
         command.push_str(if *may_lose_way_back { " --allow-point-of-no-return" } else { "" });
@@ -273,7 +273,7 @@ fn step(rules: &Rules<'_>, from: usize, to: usize) -> Step {
     let [old, new] =
         [from, to].map(|release| matrix.schema.get(matrix.releases[release].schema).map(|it| it.version.clone()));
     let schema = old.zip(new).filter(|(old, new)| old != new).map(|(old, new)| [old, new]);
-    let command = helm::upgrade(&matrix.chart, &matrix.name, &matrix.version(to));
+    let command = command::upgrade(&matrix.chart, &matrix.name, &matrix.version(to));
     Step {
         from: matrix.version(from),
         to: matrix.version(to),

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::helm::{after, before, word};
+use crate::command::word;
 use crate::plan::{Plan, Request, Step, Versions};
-use crate::text::{WAY_BACK, counted, kind, said};
+use crate::words::{WAY_BACK, after, before, counted, kind, said};
 
 /// The runbook.
 #[must_use]

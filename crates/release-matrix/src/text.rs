@@ -2,22 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::document::Kind;
-use crate::plan::{Entry, Migration, Plan, PointKind, Step};
+use crate::plan::{Entry, Plan, Step};
+use crate::words::{WAY_BACK, before, counted, kind, said, word};
 
 /// What a line of a terminal holds.
 const WIDTH: usize = 100;
 
 /// Column in which what is said of a step begins.
 const MARGIN: &str = "             ";
-
-/// What a plan with several upgrades means for a rollback.
-pub(crate) const WAY_BACK: &str = "Go back one upgrade at a time, the newest first.";
-
-/// `1 upgrade`, `2 upgrades`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
 
 /// The plan as text.
 #[must_use]
@@ -51,7 +43,7 @@ fn lines(out: &mut String, step: &Step) {
             field(out, "change", &format!("{release}: {line}"));
         }
     }
-    for line in crate::helm::before(step) {
+    for line in before(step) {
         field(out, "before", &line);
     }
     for migration in &step.before_rollout {
@@ -73,35 +65,6 @@ fn lines(out: &mut String, step: &Step) {
         let kind = kind(point.kind);
         field(out, "way back", &format!("until {}: {} (point of no return: {kind})", point.until, point.reason));
     }
-}
-
-/// The word for a point of no return.
-pub(crate) fn kind(kind: PointKind) -> &'static str {
-    match kind {
-        PointKind::Schema => "schema",
-        PointKind::Data => "data",
-        PointKind::Client => "client",
-    }
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Expand => "expand",
-        Kind::Contract => "contract",
-    }
-}
-
-/// What a migration leads to, when it runs, and what it does.
-pub(crate) fn said(migration: &Migration, when: &str) -> String {
-    let Migration { kind, schema, name, backfill, requires, drops } = migration;
-    let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    let list = |verb: &str, columns: &[String]| (!columns.is_empty()).then(|| format!("{verb} {}", columns.join(", ")));
-    let filled = (!backfill.is_empty()).then(|| format!("fill {} in old rows", backfill.join(", ")));
-    let (before, after) = if *kind == Kind::Contract { (filled, None) } else { (None, filled) };
-    let steps = [before, list("require", requires), list("drop", drops), after];
-    let steps: Vec<String> = steps.into_iter().flatten().collect();
-    let steps = if steps.is_empty() { String::new() } else { format!(": {}", steps.join(", then ")) };
-    format!("schema {schema}{name}, {when}{steps}")
 }
 
 fn field(out: &mut String, name: &str, text: &str) {

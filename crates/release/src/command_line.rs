@@ -8,7 +8,7 @@ use crate::examples::examples;
 
 /// Commands on the runs of a release, for which `-n` can mean nothing but where they are recorded. Of a plan it would seem to say which
 /// objects are meant.
-const OF_RELEASE: [&str; 6] = ["status", "rollback", "unhold", "export", "import", "certificate"];
+const OF_RELEASE: [&str; 7] = ["status", "rollback", "unhold", "export", "import", "certificate", "history"];
 
 /// Sections of the help that matter to commands on the runs of a release.
 const SECTIONS: [&str; 4] = ["Cluster", "Release", "Lease", "Output"];
