@@ -104,7 +104,8 @@ async fn way_back(
     let is_armed = helm.is_armed(cluster, revision.number).await?;
     if !runs.is_empty() && is_armed == Some(false) {
         let numbers = numbers(&runs.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>());
-        return Ok(Back::Closed(format!("it has no rollback hooks, so the changes of runs {numbers} would stay")));
+        let of = if runs.len() == 1 { "run" } else { "runs" };
+        return Ok(Back::Closed(format!("it has no rollback hooks, so the changes of {of} {numbers} would stay")));
     }
     Ok(Back::Open(runs))
 }
