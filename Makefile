@@ -96,6 +96,7 @@ bench: cluster servers ## what replicating, draining, purging and going back cos
 	  BENCH_LAYER=$(CURDIR)/target/$(HOST)/release/compatibility-layer \
 	  cargo bench --quiet --target $(HOST) -p fairlead-tests --bench replicate
 	@cargo test --quiet --workspace --test tables -- --ignored --nocapture a_million_rows | grep '^|'
+	@cargo test --quiet --workspace --lib --config 'profile.dev.package.fairlead-release-matrix.opt-level="s"' -- --ignored --nocapture bench_a_thousand_releases | grep '^|'
 
 .PHONY: check
 check: charts $(TOOLS)/cargo-deny ## formatting, lints, documentation, dependency rules, licences, charts

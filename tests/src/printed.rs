@@ -10,7 +10,7 @@ use crate::program::{binaries, tool};
 
 /// Programs that are shown, and what follows the name of one in a command and in no sentence.
 const PROGRAMS: [(&str, &[&str]); 9] = [
-    ("kubectl fairlead", RELEASE),
+    ("kubectl fairlead", PLUGIN),
     ("drain-waiter", RELEASE),
     ("trigger-replicator", RELEASE),
     ("legacy-purger", RELEASE),
@@ -27,6 +27,9 @@ const PROGRAMS: [(&str, &[&str]); 9] = [
     ),
     ("helm", &["dependency", "get", "history", "install", "package", "rollback", "template", "uninstall", "upgrade"]),
 ];
+
+const PLUGIN: &[&str] =
+    &["certificate", "check", "explain", "export", "history", "import", "matrix", "rollback", "status", "unhold"];
 
 const RELEASE: &[&str] =
     &["apply", "certificate", "check", "explain", "export", "import", "plan", "rollback", "status", "unhold"];

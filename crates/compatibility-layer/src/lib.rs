@@ -73,7 +73,7 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// The whole program.
 pub fn run(args: &Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.output)?;
+    log::init(&args.output.log)?;
     match &args.command {
         Command::Explain { code } => explain(code.as_deref()),
         Command::Check(args) => Ok(runtime()?.block_on(run_check(args))?),

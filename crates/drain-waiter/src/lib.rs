@@ -86,7 +86,7 @@ use crate::surroundings::{AUTOSCALER, SCALED_OBJECT};
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.common.output)?;
+    log::init(&args.common.output.log)?;
     let common = &args.common;
     let read = || Drain::read(args.drain.config.as_deref());
     match &args.command {

@@ -38,6 +38,15 @@ pub struct OutputArgs {
     #[arg(short, long, global = true, value_enum, default_value = "text", env = "FAIRLEAD_OUTPUT")]
     pub output: Output,
 
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Logs.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct LogArgs {
     /// Format of the log on stderr.
     #[arg(long, global = true, value_enum, default_value = "plain", env = "FAIRLEAD_LOG_FORMAT")]
     pub log_format: LogFormat,

@@ -6,6 +6,7 @@ pub mod compatibility_layer;
 pub mod drain_waiter;
 pub mod legacy_purger;
 pub mod loss_meter;
+pub mod release_matrix;
 pub mod schema_migrator;
 pub mod shared;
 pub mod trigger_replicator;
@@ -15,7 +16,7 @@ use std::fmt::Write as _;
 use crate::code::Code;
 
 /// The codes of each program, by their letters.
-static ALL: [(&str, &[&Code]); 7] = [
+static ALL: [(&str, &[&Code]); 8] = [
     ("FL", shared::CODES),
     ("TR", trigger_replicator::CODES),
     ("DW", drain_waiter::CODES),
@@ -23,6 +24,7 @@ static ALL: [(&str, &[&Code]); 7] = [
     ("CL", compatibility_layer::CODES),
     ("LM", loss_meter::CODES),
     ("SM", schema_migrator::CODES),
+    ("RM", release_matrix::CODES),
 ];
 
 /// Every code there is.

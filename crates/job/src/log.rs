@@ -5,13 +5,13 @@ use std::io::{self, IsTerminal as _, Stderr, Write, stderr};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::args::{LogFormat, OutputArgs};
+use crate::args::{LogArgs, LogFormat};
 use crate::codes::shared;
 use crate::failure::Failure;
 use crate::redact;
 
 /// Starts logging as `args` ask.
-pub fn init(args: &OutputArgs) -> Result<(), Failure> {
+pub fn init(args: &LogArgs) -> Result<(), Failure> {
     // These log an error for every failed attempt, also for those that we repeat; whoever wants that names them.
     let failed = |why: String| Failure::new(&shared::FLAG, format!("--log-level {}: {why}", args.log_level));
     // A word that is no level would be taken for the name of a module, and nothing be logged at all.

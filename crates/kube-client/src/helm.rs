@@ -31,6 +31,18 @@ pub struct Revision {
     pub goes_to: Option<u32>,
 }
 
+/// What a chart says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Chart {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Version of what it installs; empty where the chart does not say it.
+    pub app_version: String,
+}
+
 impl Revision {
     /// Whether Helm has begun the operation that makes it, and has not come to its end.
     #[must_use]
@@ -88,6 +100,12 @@ impl Cluster {
         Ok(self.helm_record(namespace, release, revision).await?.as_ref().map(has_rollback_hook))
     }
 
+    /// What a revision says of its chart; none when it cannot be read.
+    pub async fn helm_chart(&self, namespace: &str, release: &str, revision: u32) -> Result<Option<Chart>, Obstacle> {
+        let record = self.helm_record(namespace, release, revision).await?;
+        Ok(record.map(|record| record.chart.unwrap_or_default().metadata))
+    }
+
     /// The manifests of the Jobs among the hooks of a revision, as Helm has rendered them; none when it cannot be read.
     pub async fn helm_jobs(&self, namespace: &str, release: &str, revision: u32) -> Result<Vec<String>, Obstacle> {
         let record = self.helm_record(namespace, release, revision).await?;
@@ -118,6 +136,13 @@ struct Record {
     #[serde(default)]
     info: Info,
     hooks: Option<Vec<Hook>>,
+    chart: Option<RecordedChart>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct RecordedChart {
+    #[serde(default)]
+    metadata: Chart,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -188,6 +213,9 @@ mod tests {
         for description in ["Rollback to the one before", "Upgrade complete"] {
             assert_eq!(target(json!({"description": description})), None);
         }
+        let chart = json!({"chart": {"metadata": {"name": "shop", "version": "1.0.2", "appVersion": "7"}, "templates": []}});
+        let chart = record(&secret(&chart.to_string())).and_then(|it| it.chart).expect("it is there").metadata;
+        assert_eq!(chart, Chart { name: "shop".into(), version: "1.0.2".into(), app_version: "7".into() });
         assert_eq!(record(&json!({"data": {"release": "####"}})), None);
         assert_eq!(record(&json!({"data": {"release": BASE64_STANDARD.encode("no gzip")}})), None);
     }

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use fairlead_job::args::{ClusterArgs, OutputArgs, ReleaseArgs, namespace, release};
+use fairlead_job::args::{ClusterArgs, LogArgs, OutputArgs, ReleaseArgs, namespace, release};
 use fairlead_job::exit;
 use fairlead_release::args::{CheckArgs, CommonArgs, ExportArgs, LeaseArgs, RollbackArgs};
+
+use crate::form::{self, Form};
+use crate::matrix_args::MatrixArgs;
 
 /// Shows the runs of a release, and takes them back.
 ///
@@ -27,9 +30,14 @@ pub struct Args {
     #[command(flatten)]
     pub lease: LeaseArgs,
 
-    /// Report and logs.
+    /// Format of the report on stdout.
+    #[arg(short, long, global = true, default_value = "text", env = "FAIRLEAD_OUTPUT", value_parser = form::of_reports(),
+        help_heading = "Output")]
+    pub output: Form,
+
+    /// Logs.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub log: LogArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -47,9 +55,19 @@ Examples:
   Keep the tickets in a file that only you can read:
     kubectl fairlead export shop shop-tickets.json -n shop
 
+  Which upgrades lead from one release to another without an outage?
+    kubectl fairlead matrix --help
+
   What does a code mean, and which are there?
     kubectl fairlead explain LP101
     kubectl fairlead explain";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  To which revisions of release shop is there a way back now?
+    kubectl fairlead history shop -n shop
+  The same with the schema of each, and what it means for the old pods:
+    kubectl fairlead history shop -n shop --matrix matrix.yaml";
 
 /// Flags that kubectl has, too, with the same meaning.
 #[derive(ClapArgs, Clone, Debug)]
@@ -138,6 +156,18 @@ pub enum Command {
         #[command(flatten)]
         place: ReleaseName,
     },
+    /// Show Helm's revisions with the chart of each, and to which of them there is a way back now.
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History {
+        /// The release.
+        #[command(flatten)]
+        place: ReleaseName,
+        /// A matrix, from which the schema of each revision is known, and what speaks against going back.
+        #[arg(long, value_name = "FILE", env = "FAIRLEAD_MATRIX")]
+        matrix: Option<PathBuf>,
+    },
+    /// Which upgrade may follow which: a matrix of releases, and the way from one to another. It asks no cluster.
+    Matrix(MatrixArgs),
     /// Explain a code of a report, of whatever job; without one list all of them.
     Explain {
         /// The code, like LP101.
@@ -173,7 +203,8 @@ const CONCURRENCY: u16 = 32;
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, FromArgMatches as _};
+    use fairlead_job::args::Output;
     use fairlead_release::command_line::completed;
 
     use super::*;
@@ -182,11 +213,49 @@ mod tests {
     fn help_teaches() {
         let mut command = completed(Args::command()).term_width(110);
         let mut text = command.render_long_help().to_string();
-        for name in ["status", "check", "rollback"] {
+        for name in ["status", "check", "rollback", "matrix"] {
             let help = command.find_subcommand_mut(name).expect(name).render_help().to_string();
             text.extend(["\n=== ", name, "\n", &help]);
         }
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_help_of_the_matrix_teaches() {
+        let mut command = completed(Args::command()).term_width(110);
+        command.build();
+        let matrix = command.find_subcommand_mut("matrix").expect("it is there");
+        let mut text = String::new();
+        for name in ["import", "lint", "graph", "plan"] {
+            let help = matrix.find_subcommand_mut(name).expect(name).render_help().to_string();
+            text.extend(["\n=== ", name, "\n", &help]);
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_form_belongs_to_its_command() {
+        let form = |line: &str| {
+            let matches = completed(Args::command()).try_get_matches_from(line.split(' '))?;
+            Args::from_arg_matches(&matches).map(|args| args.output)
+        };
+        let plan = "kubectl-fairlead matrix plan --matrix m.yaml --from-release 1.0.0 --to-release 2.0.0";
+        assert_eq!(form(&format!("{plan} -o helm")).expect("a form of plans"), Form::Helm);
+        assert_eq!(
+            form("kubectl-fairlead matrix graph --matrix m.yaml -o mermaid").expect("a form of graphs"),
+            Form::Mermaid
+        );
+        assert_eq!(form("kubectl-fairlead status shop -o json").expect("a form of reports"), Form::Report(Output::Json));
+        assert_eq!(
+            form("kubectl-fairlead -o json status shop").expect("before the command, too"),
+            Form::Report(Output::Json)
+        );
+        assert_eq!(form(plan).expect("the default"), Form::Report(Output::Text));
+        for line in
+            [&format!("{plan} -o mermaid"), "kubectl-fairlead status shop -o helm", "kubectl-fairlead -o helm explain"]
+        {
+            form(line).expect_err(line);
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ use crate::step::Purging;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.common.output)?;
+    log::init(&args.common.output.log)?;
     match &args.command {
         Command::Plan(plan) => {
             let purge = Purge::read(args.purge.config.as_deref())?.content;

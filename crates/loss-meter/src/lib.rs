@@ -33,7 +33,7 @@ use crate::args::{Args, Command};
 
 /// The whole program.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.output)?;
+    log::init(&args.output.log)?;
     match &args.command {
         Command::Receive(receive) => receive::run(receive).await,
         Command::Send(send) => send::run(send, args.output.output).await,

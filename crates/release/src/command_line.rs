@@ -8,7 +8,7 @@ use crate::examples::examples;
 
 /// Commands on the runs of a release, for which `-n` can mean nothing but where they are recorded. Of a plan it would seem to say which
 /// objects are meant.
-const OF_RELEASE: [&str; 6] = ["status", "rollback", "unhold", "export", "import", "certificate"];
+const OF_RELEASE: [&str; 7] = ["status", "rollback", "unhold", "export", "import", "certificate", "history"];
 
 /// Sections of the help that matter to commands on the runs of a release.
 const SECTIONS: [&str; 4] = ["Cluster", "Release", "Lease", "Output"];
@@ -16,7 +16,10 @@ const SECTIONS: [&str; 4] = ["Cluster", "Release", "Lease", "Output"];
 /// What matters to a plan alone and has no section of its own.
 const OF_PLAN: [&str; 2] = ["strict", "exclude_namespace"];
 
-/// What matters where nobody asks a cluster.
+/// Commands that ask no cluster.
+const WITHOUT_CLUSTER: [&str; 2] = ["explain", "matrix"];
+
+/// What matters to those.
 const OF_EXPLAIN: [&str; 3] = ["output", "log_format", "log_level"];
 
 /// The arguments of this process; help, a version or a mistake ends it.
@@ -50,12 +53,11 @@ pub fn completed(command: Command) -> Command {
 /// An argument that all commands have, as this one has it; none where it is the same.
 fn for_verb(argument: &Arg, verb: &str) -> Option<Arg> {
     let (section, id) = (argument.get_help_heading().unwrap_or_default(), argument.get_id().as_str());
-    let is_of_interest = match verb {
-        "explain" => OF_EXPLAIN.contains(&id),
-        _ => SECTIONS.contains(&section) && !OF_PLAN.contains(&id),
-    };
+    let is_without_cluster = WITHOUT_CLUSTER.contains(&verb);
+    let is_of_interest =
+        if is_without_cluster { OF_EXPLAIN.contains(&id) } else { SECTIONS.contains(&section) && !OF_PLAN.contains(&id) };
     match verb {
-        _ if verb != "explain" && !OF_RELEASE.contains(&verb) => None,
+        _ if !is_without_cluster && !OF_RELEASE.contains(&verb) => None,
         _ if !is_of_interest => Some(argument.clone().hide(true)),
         _ if id == "ledger_namespace" => Some(argument.clone().short('n').visible_alias("namespace")),
         _ => None,

@@ -215,7 +215,7 @@ impl HelmRecords {
     }
 }
 
-fn is_good(revision: &Revision) -> bool {
+pub(crate) fn is_good(revision: &Revision) -> bool {
     ["deployed", "superseded"].contains(&revision.status.as_str())
 }
 

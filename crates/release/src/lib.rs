@@ -12,6 +12,7 @@
 //! - [`releases`]: which releases have runs
 //! - [`status`]: which runs there were; `status_facts`: all that is known of the release; `known`, `next`: what to do; `under_way`: whether Helm's operation is; `left_over`: what is left of the old side; `status_text`: all of it on one screen
 //! - [`check`]: whether an upgrade can run, and whether there is a way back; `upcoming`: what its jobs would do; `credentials`: whether their Secrets are there
+//! - [`history`]: Helm's revisions, and to which of them there is a way back now
 //! - [`certificate`]: what a gate has seen, as a document
 //! - [`mod@explain`]: what a code means
 //! - [`rollback`]: goes back; `rehearsal`: what that would do; `homeless`: what has no namespace any more; `runs_to_undo`: which runs; `missing`: which of them nobody can take back; `between`: what others have changed between two of them; `order`: whether Helm's order is theirs; `halves`: what comes before the old manifests, and what after; `wait`: until the old side is there
@@ -38,6 +39,7 @@ pub mod executors;
 pub mod explain;
 mod halves;
 pub mod helm;
+pub mod history;
 mod holder;
 mod homeless;
 mod known;

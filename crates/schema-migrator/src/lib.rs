@@ -91,7 +91,7 @@ const PLACE: &str = "fairlead";
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.common.output)?;
+    log::init(&args.common.output.log)?;
     match &args.command {
         Command::Plan { exit_code } => plan(&args, *exit_code).await,
         Command::Apply(step) => carry_out(&args, step, false).await,

@@ -58,7 +58,7 @@ use crate::step::Replication;
 
 /// The whole job.
 pub async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.common.output)?;
+    log::init(&args.common.output.log)?;
     match &args.command {
         Command::Plan(plan) => {
             show(&args.common, plan, Asked::Only(&older::READ), async |source| Ok(make_plan(source, &args).await?)).await

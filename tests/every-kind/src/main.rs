@@ -68,7 +68,7 @@ async fn main() -> ExitStatus {
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitStatus> {
-    log::init(&args.common.output)?;
+    log::init(&args.common.output.log)?;
     let (common, store) = (&args.common, args.store.as_deref());
     let cluster = connect(common).await?;
     let [name, flags] = ["folder", "--store"].map(|word| format!("{word} {}", store.unwrap_or(Path::new("")).display()));

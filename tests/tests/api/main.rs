@@ -14,6 +14,7 @@
 //! - `backup`: tickets as files and back, which of them are kept, and the outcomes of runs
 //! - `under_way`: what `status` says while Helm is at work, and of what was cut off
 //! - `missing`: Secrets of the ledger that somebody has deleted
+//! - `history`: to which of Helm's revisions there is a way back
 //! - `checked`: what `check` starts
 //! - `interrupt`: signals, deadlines and servers that are not there
 //! - `permission`: the rules of the chart are enough, and none is too many
@@ -44,6 +45,7 @@ mod drained;
 mod edited;
 mod fixtures;
 mod flows;
+mod history;
 mod input;
 mod installation;
 mod interrupt;

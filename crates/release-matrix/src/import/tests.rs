@@ -1,0 +1,77 @@
+use fairlead_job::manifests;
+
+use super::*;
+use crate::matrix::Matrix;
+use crate::testing::{CHANGELOG, PROPOSAL, SEED, matrix};
+
+#[test]
+fn the_changelog_of_the_proposal_makes_a_matrix() {
+    let imported = import("CHANGELOG.md", CHANGELOG, &Known::default()).expect("it is a changelog");
+    insta::assert_snapshot!(format!("{}\n=== notes\n{}\n", imported.yaml, imported.notes.join("\n")));
+}
+
+/// The rest of the proposal changes nothing but the name, which it has in a command.
+#[test]
+fn the_whole_proposal_makes_the_same_matrix() {
+    let known = Known { release: Some("mojaloop".to_owned()), ..Known::default() };
+    let short = import("CHANGELOG.md", CHANGELOG, &known).expect("it is a changelog");
+    let whole = import("proposal.md", PROPOSAL, &Known::default()).expect("it is one, too");
+    assert_eq!(short, whole);
+    assert!(PROPOSAL.contains(CHANGELOG.trim_end()), "the example is the proposal's changelog as it stands");
+}
+
+/// What was added to the example by hand is how clients are drained, and the chart.
+#[test]
+fn the_example_is_what_the_changelog_says() {
+    let known =
+        Known { release: Some("mojaloop".to_owned()), chart: Some("mojaloop/mojaloop".to_owned()), ..Known::default() };
+    let imported = import("CHANGELOG.md", CHANGELOG, &known).expect("it is a changelog");
+    let (read, example) = (matrix(&imported.yaml), matrix(SEED));
+    assert!(read.drains.is_empty() && !example.drains.is_empty());
+    let without_drains = Matrix { drains: Vec::new(), schema: read.schema.clone(), ..example.clone() };
+    assert_eq!(format!("{read:?}"), format!("{without_drains:?}"));
+    let names = |matrix: &Matrix| {
+        matrix.schema.iter().map(|it| (it.version.clone(), it.kind, it.requires.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&read), names(&example), "the example names the migrations, too");
+}
+
+#[test]
+fn what_a_changelog_leaves_open_is_told() {
+    let text = "## 1.1.0\nDB Schema Version: 2\n\n## 1.0.0\nSupported API Versions: 1, 2.0\nDB Schema Version: 1\n";
+    let imported = import("CHANGELOG.md", text, &Known::default()).expect("it is a changelog");
+    let notes = imported.notes.join("\n");
+    for expected in [
+        "1.1.0: the changelog does not say which API versions",
+        "schema 2: nobody says what it changes",
+        "spec.chart.reference",
+    ] {
+        assert!(notes.contains(expected), "{expected} is not in {notes}");
+    }
+    // A number stays text.
+    assert_eq!(matrix(&imported.yaml).schema[1].version, "2");
+}
+
+#[test]
+fn what_is_no_changelog_is_refused() {
+    for (text, expected) in [
+        ("", "CHANGELOG.md: no heading is a version such as `1.2.3`"),
+        ("# Changelog\n\n## 1.2\n- a\n", "line 3 has \"1.2\", which needs three numbers"),
+        ("## 1.0.0\n\n## 1.0.1\n\n## v1.0.0\n", "release 1.0.0 stands twice, in lines 1 and 5"),
+    ] {
+        let failure = import("CHANGELOG.md", text, &Known::default()).expect_err(expected);
+        assert!(failure.to_string().contains(expected), "{failure}");
+        assert_eq!(failure.code.id, "RM103");
+    }
+}
+
+#[test]
+fn whatever_text_there_is_stays_text() {
+    for text in ["a: b # c", "\"q\" \\ `x`", "- x", "{a}", "1.0", "null", "Ünï\u{85}x"] {
+        let changelog = format!("## 1.0.0\n\n* x {text}\n\nSupported API Versions: {}\n", text.replace(',', ""));
+        let imported = import("CHANGELOG.md", &changelog, &Known::default()).expect("it is a changelog");
+        let documents =
+            manifests::parse("matrix.yaml", &imported.yaml).unwrap_or_else(|error| panic!("{error}\n{}", imported.yaml));
+        assert_eq!(documents.len(), 1);
+    }
+}

@@ -1,0 +1,123 @@
+use super::*;
+use crate::testing::{SEED, matrix};
+use crate::{helm, json, lint, runbook, text};
+
+fn request(from: &str, to: &str) -> Request {
+    Request {
+        file: "matrix.yaml".to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        every_release: false,
+        may_lose_way_back: false,
+    }
+}
+
+fn planned(request: &Request) -> Plan {
+    plan(&matrix(SEED), request).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn way(plan: &Plan) -> String {
+    let stops = plan.steps.iter().map(|step| step.to.clone());
+    std::iter::once(plan.from.clone()).chain(stops).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_ways_through_the_proposal() {
+    let safe = request("1.0.0", "2.0.1");
+    let [lossy, every] =
+        [Request { may_lose_way_back: true, ..safe.clone() }, Request { every_release: true, ..safe.clone() }];
+    assert_eq!(way(&planned(&safe)), "1.0.0 1.0.2 2.0.0 2.0.1");
+    assert_eq!(way(&planned(&lossy)), "1.0.0 1.0.2 2.0.1");
+    assert_eq!(way(&planned(&every)), "1.0.0 1.0.1 1.0.2 2.0.0 2.0.1");
+    assert_eq!(way(&planned(&request("v1.0.1", "2.0.0"))), "1.0.1 1.0.2 2.0.0");
+}
+
+#[test]
+fn the_plan_as_text() {
+    let safe = request("1.0.0", "2.0.1");
+    insta::assert_snapshot!(text::render(&planned(&safe)));
+    insta::assert_snapshot!(text::render(&planned(&Request { may_lose_way_back: true, ..safe })));
+    assert_eq!(text::render(&planned(&request("2.0.1", "2.0.1"))), "mojaloop runs 2.0.1 already: nothing to do.\n");
+}
+
+#[test]
+fn the_plan_as_a_document() {
+    insta::assert_snapshot!(json::render(&planned(&request("1.0.0", "2.0.1"))).expect("plain data"));
+}
+
+#[test]
+fn the_plan_as_commands() {
+    let safe = request("1.0.0", "2.0.1");
+    insta::assert_snapshot!(
+        helm::render(&planned(&Request { every_release: true, ..safe.clone() })).expect("the chart is named")
+    );
+    let nameless = matrix(&SEED.replace("    reference: mojaloop/mojaloop\n", ""));
+    let failure =
+        helm::render(&plan(&nameless, &safe).expect("the way is the same")).expect_err("no command would be whole");
+    assert_eq!(failure.code.id, "RM106");
+}
+
+#[test]
+fn the_plan_as_a_runbook() {
+    let safe = request("1.0.0", "2.0.1");
+    insta::assert_snapshot!(runbook::render(&planned(&safe), &safe));
+}
+
+#[test]
+fn what_must_be_quoted_is_quoted() {
+    let odd = SEED.replace("reference: mojaloop/mojaloop", "reference: ./my charts/a;b\n    namespace: shop");
+    let plan = plan(&matrix(&odd), &request("1.0.0", "1.0.2")).expect("a way");
+    let command = "helm upgrade mojaloop './my charts/a;b' -n shop --version 1.0.2 --reset-then-reuse-values --wait";
+    assert_eq!(plan.steps[0].command, command);
+}
+
+#[test]
+fn a_refusal_says_what_is_in_the_way_and_what_does_lead_there() {
+    let doubtful = matrix(&SEED.replace("transfer.quoteId: always", "transfer.quoteId: optional"));
+    let failure = plan(&doubtful, &request("1.0.0", "2.0.1")).expect_err("2.0.0 does not run on v2.0.0");
+    insta::assert_snapshot!(format!("{} {failure}\n{}", failure.code.id, failure.aftermath()));
+    let early = matrix(&SEED.replace("apis: [v1.X, v2.0]", "apis: [v1.X]"));
+    let failure = plan(&early, &request("1.0.0", "2.0.1")).expect_err("no release serves both");
+    insta::assert_snapshot!(format!("{} {failure}\n{}", failure.code.id, failure.aftermath()));
+    let blocked = matrix(&format!("{SEED}  blocked:\n    - {{to: 1.0.1, reason: it was withdrawn}}\n"));
+    let every = Request { every_release: true, ..request("1.0.0", "2.0.1") };
+    let failure = plan(&blocked, &every).expect_err("1.0.1 is blocked");
+    insta::assert_snapshot!(format!("{} {failure}\n{}", failure.code.id, failure.aftermath()));
+    assert_eq!(plan(&matrix(SEED), &request("2.0.1", "1.0.2")).expect_err("it goes back").code.id, "RM105");
+    assert_eq!(plan(&matrix(SEED), &request("1.0.0", "2.0.2")).expect_err("it is not there").code.id, "RM102");
+}
+
+/// Everything that the proposal does not have: several APIs, custom resources, conditions, columns that are dropped, lost data.
+#[test]
+fn a_plan_with_everything() {
+    let everything = matrix(
+        "apiVersion: fairlead.dev/v1
+kind: ReleaseMatrix
+metadata: {name: shop}
+spec:
+  chart: {release: shop, reference: shop/shop, namespace: shop}
+  schemaVersions:
+    - {version: '1'}
+    - {version: '2', kind: expand, migration: add-mail, backfill: [customer.mail]}
+    - {version: '3', kind: contract, migration: drop-fax, drops: [customer.fax]}
+    - {version: '4', kind: expand, irreversible: it hashes the passwords in place}
+  releases:
+    - {version: 1.0.0, schema: '1', apis: {orders: [v1], admin: [v1]}, customResources: {orders.shop.example: [v1alpha1, v1]}, uses: [customer.fax]}
+    - {version: 1.1.0, schema: '2', apis: {orders: [v1, v2]}, customResources: {orders.shop.example: [v1]}, uses: [customer.mail]}
+    - {version: 1.2.0, schema: '3', apis: {orders: [v1, v2]}, customResources: {orders.shop.example: [v1]}}
+    - {version: 1.3.0, schema: '4', apis: {orders: [v2]}, customResources: {orders.shop.example: [v1]}}
+  stops: [{release: 1.1.0, reason: it fills the rows, url: 'https://shop.example/1.1'}]
+  blocked:
+    - to: 1.2.0
+      reason: mails in the queue would be lost
+      url: https://shop.example/mails
+      when: [{sql: select count(*) from mails}, {http: 'http://mails.shop/idle'}, {promql: 'sum(mails_queued) > 0'}]
+",
+    );
+    let lossy = Request { may_lose_way_back: true, ..request("1.0.0", "1.3.0") };
+    let plan = plan(&everything, &lossy).unwrap_or_else(|failure| panic!("{failure}"));
+    insta::assert_snapshot!(text::render(&plan));
+    insta::assert_snapshot!(runbook::render(&plan, &lossy));
+    insta::assert_snapshot!(helm::render(&plan).expect("the chart is named"));
+    insta::assert_snapshot!(lint::render(&everything));
+}
