@@ -1,6 +1,7 @@
 //! A backfill: rows of one table get a value in one column, batch by batch, while the table is in use.
 
 use fairlead_sql::address::Address;
+use fairlead_sql::engine::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::table::Table;
@@ -83,9 +84,13 @@ impl Default for Batch {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Throttle {
-    /// Milliseconds that a replica may lie behind (PostgreSQL: `pg_stat_replication`).
+    /// Milliseconds that a replica may lie behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_lag_millis: Option<u64>,
+    /// Replicas that are asked for that, as the same user: what the backfill has written last is looked for there. Without them the primary
+    /// is asked, where it knows (PostgreSQL: `pg_stat_replication`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<Replica>,
     /// Sessions that may be at work: active ones (PostgreSQL), `Threads_running` (MariaDB).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_load: Option<u64>,
@@ -95,6 +100,17 @@ pub struct Throttle {
     /// A query that answers a number: above 0 the backfill waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+}
+
+/// A server that follows the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replica {
+    /// Host name or address.
+    pub host: String,
+    /// Its port; that of the engine when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
 }
 
 impl Backfill {
@@ -113,8 +129,16 @@ impl Backfill {
 
     /// What is wrong with it before anybody has looked at a database.
     #[must_use]
-    pub fn defects(&self) -> Vec<String> {
+    pub fn defects(&self, engine: Engine) -> Vec<String> {
         let mut defects = Vec::new();
+        match (self.throttle.max_lag_millis, self.throttle.replicas.is_empty(), engine) {
+            (Some(_), true, Engine::MariaDb) => defects.push(
+                "throttle.maxLagMillis: MariaDB does not know how far its replicas are; name them in throttle.replicas"
+                    .to_owned(),
+            ),
+            (None, false, _) => defects.push("throttle.replicas without throttle.maxLagMillis".to_owned()),
+            _ => {}
+        }
         if !(1..=100_000).contains(&self.batch.rows) {
             defects.push(format!("batch.rows is {}, and must be 1 to 100000", self.batch.rows));
         }

@@ -115,9 +115,9 @@ impl Executor for Sql<'_> {
         };
         let mut session = database::open(&address, self.credentials()).await?;
         state::prepare(&mut session).await.map_err(database::failure)?;
-        // Before the lock is taken: it must not outlive who has it.
-        session.end_in_silence(self.lease.lease_duration * 2).await.map_err(database::failure)?;
         database::lock(&mut session, &address.database, self.lease.lease_wait, work.watch).await?;
+        // The session is ours alone: behind a pooler this would be said to others, too.
+        session.end_in_silence(self.lease.lease_duration * 2).await.map_err(database::failure)?;
         let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
         let id = session.id().await.map_err(database::failure)?;
         let cancel = Cancel { address, credentials: self.credentials(), session: id };
@@ -145,7 +145,8 @@ struct Catalog<'w> {
     lock: &'w dyn Lock,
     watch: &'w Watch,
     way: Way,
-    throttled: RefCell<Option<Throttled>>,
+    /// Of the last backfill, by its target.
+    throttled: RefCell<Option<(String, Throttled)>>,
 }
 
 /// The images of a change, as they are written.
@@ -389,7 +390,13 @@ impl World for Catalog<'_> {
         }
         let rows: Rows = read_rows(&task.change.target, to)?;
         self.require_lock()?;
-        let throttled = self.throttled.take().unwrap_or_default();
+        let kept = self.throttled.take().filter(|(of, _)| *of == target);
+        let throttled = match kept {
+            Some((_, throttled)) => throttled,
+            None => Throttled::of(&rows, self.cancel.credentials)
+                .await
+                .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?,
+        };
         let mut filling =
             Filling { rows: &rows, mark: task.mark, target: &target, writer: Writer::Changes, token: self.token, throttled };
         let before = filling.progress(&mut session).await.map_err(|error| obstacle(&format!("fill {target}"), error))?;
@@ -398,7 +405,7 @@ impl World for Catalog<'_> {
         let time = if is_late { Duration::ZERO } else { SWEEP };
         let filled = filling.fill(&mut session, time, &|| self.watch.stop()).await?;
         let Filling { throttled, .. } = filling;
-        self.throttled.replace(Some(throttled));
+        self.throttled.replace(Some((target.clone(), throttled)));
         let Progress { changed, next, is_done, .. } = &filled;
         let count = changed - before.map_or(0, |before| before.changed);
         let next = (!is_done && !is_late).then(|| next.as_ref().map(|key| key.join("/")).unwrap_or_default());

@@ -86,7 +86,7 @@ pub(crate) fn lint(migration: &Migration, engine: Engine) -> Vec<String> {
         }
     }
     if let Some(backfill) = &specification.backfill {
-        wrong.extend(backfill.defects().into_iter().map(|what| format!("backfill: {what}")));
+        wrong.extend(backfill.defects(engine).into_iter().map(|what| format!("backfill: {what}")));
     }
     wrong
 }
@@ -145,6 +145,15 @@ mod tests {
             let found = wrong(kind, &operation, Engine::PostgreSql);
             assert!(found.iter().any(|what| what.contains(said)), "{operation}: {found:?}");
         }
+        let throttled = |throttle: serde_json::Value| {
+            let backfill = json!({"table": "t", "column": "c", "value": {"sql": "1"}, "throttle": throttle});
+            let document = json!({"apiVersion": "fairlead.dev/v1", "kind": "SchemaMigration", "metadata": {"name": "m"},
+                "spec": {"kind": "expand", "operations": [], "backfill": backfill}});
+            lint(&Migration::read(&document).expect("it can be read"), Engine::MariaDb)
+        };
+        assert!(throttled(json!({"maxLagMillis": 10}))[0].contains("name them in throttle.replicas"));
+        assert!(throttled(json!({"replicas": [{"host": "r"}]}))[0].contains("without throttle.maxLagMillis"));
+        assert!(throttled(json!({"maxLagMillis": 10, "replicas": [{"host": "r"}]})).is_empty());
         let good = json!({"addColumn": {"table": "t", "column": "c", "type": "int", "nullable": false, "default": "0"}});
         assert_eq!(wrong("expand", &good, Engine::PostgreSql), Vec::<String>::new());
     }

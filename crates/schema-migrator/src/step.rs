@@ -112,7 +112,10 @@ impl<N> Migrating<'_, N> {
         let failed = |error| obstacle(&format!("fill {target}"), error);
         let token =
             if self.is_background { state::next_token(database, Writer::Background).await.map_err(failed)? } else { 0 };
-        let (writer, throttled) = (Writer::Background, Throttled::default());
+        let throttled = Throttled::of(&rows, self.credentials)
+            .await
+            .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?;
+        let writer = Writer::Background;
         let mut filling = Filling { rows: &rows, mark, target: &target, writer, token, throttled };
         if !self.is_background {
             return Ok(filling.progress(database).await.map_err(failed)?.unwrap_or_default());

@@ -69,6 +69,24 @@ impl Session {
     ///
     /// [`Error::Useless`] for a server that is too old, or a replica.
     pub async fn open(address: &Address, values: &Values) -> Result<Self, Error> {
+        let mut session = Self::open_any(address, values).await?;
+        let is_replica = match session.engine {
+            Engine::PostgreSql => "select pg_is_in_recovery()::int",
+            Engine::MariaDb => "select @@global.read_only",
+        };
+        if session.text(is_replica).await?.is_some_and(|answer| answer != "0") {
+            let why = "it is a replica; name the primary".to_owned();
+            return Err(Error::Useless { address: session.address, why });
+        }
+        Ok(session)
+    }
+
+    /// Connects to a primary, or to a replica.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Useless`] for a server that is too old.
+    pub async fn open_any(address: &Address, values: &Values) -> Result<Self, Error> {
         let name = address.to_string();
         if values.ca.as_deref().is_some_and(|ca| !has_certificate(ca)) {
             return Err(Error::Useless { address: name, why: "`tls.ca` has no certificate in PEM".to_owned() });
@@ -94,20 +112,13 @@ impl Session {
     }
 
     async fn prepare(&mut self) -> Result<(), Error> {
-        let (version, is_replica) = match self.engine {
-            Engine::PostgreSql => ("select current_setting('server_version')", "select pg_is_in_recovery()::int"),
-            Engine::MariaDb => ("select version()", "select @@global.read_only"),
+        let version = match self.engine {
+            Engine::PostgreSql => "select current_setting('server_version')",
+            Engine::MariaDb => "select version()",
         };
         self.version = self.text(version).await?.unwrap_or_default();
-        let useless = |why: String| Error::Useless { address: self.address.clone(), why };
         if let Some(why) = self.engine.refused(&self.version) {
-            return Err(useless(why));
-        }
-        if self.text(is_replica).await?.is_some_and(|answer| answer != "0") {
-            return Err(Error::Useless {
-                address: self.address.clone(),
-                why: "it is a replica; name the primary".to_owned(),
-            });
+            return Err(Error::Useless { address: self.address.clone(), why });
         }
         let settings = match self.engine {
             Engine::PostgreSql => POSTGRESQL.as_slice(),

@@ -1,7 +1,7 @@
 //! PostgreSQL and MariaDB: servers of the tests, and one that somebody has given.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ mod given;
 mod programs;
 
 use given::Given;
-use programs::initialize;
 pub use programs::{Kind, packaged};
+use programs::{REPLICATED, initialize};
 pub(crate) use programs::{give, unprivileged};
 
 /// A database: `test` in a server of its own, or one that is made in the server that was given.
@@ -42,6 +42,13 @@ impl Database {
         Self::start_with(kind, kind.programs(), identity, None)
     }
 
+    /// Starts it so that others can follow it.
+    #[must_use]
+    pub fn primary(kind: Kind) -> Self {
+        let programs = kind.programs();
+        Self::begin(kind, programs, |folder| std::fs::write(folder.join(REPLICATED), "").expect("written"))
+    }
+
     /// Starts PostgreSQL 18; [`Self::start`] takes what Debian has.
     #[must_use]
     pub fn postgresql_18() -> Self {
@@ -62,19 +69,26 @@ impl Database {
     }
 
     fn start_with(kind: Kind, programs: PathBuf, identity: Option<&Identity>, clients: Option<&str>) -> Self {
+        Self::begin(kind, programs, |folder| {
+            if let Some(identity) = identity {
+                std::fs::write(folder.join("tls.crt"), &identity.certificate).expect("written");
+                std::fs::write(folder.join("tls.key"), &identity.key).expect("written");
+                run(Command::new("chmod").arg("600").arg(folder.join("tls.key")), "").expect(0);
+            }
+            if let Some(clients) = clients {
+                std::fs::write(folder.join("clients.crt"), clients).expect("written");
+            }
+        })
+    }
+
+    /// Starts it with what this puts into its folder.
+    fn begin(kind: Kind, programs: PathBuf, put: impl Fn(&Path)) -> Self {
         let (process, port) = Process::start(
             |folder| {
                 let port = free_port();
                 give(folder);
                 initialize(kind, &programs, &folder.join("data"));
-                if let Some(identity) = identity {
-                    std::fs::write(folder.join("tls.crt"), &identity.certificate).expect("written");
-                    std::fs::write(folder.join("tls.key"), &identity.key).expect("written");
-                    run(Command::new("chmod").arg("600").arg(folder.join("tls.key")), "").expect(0);
-                }
-                if let Some(clients) = clients {
-                    std::fs::write(folder.join("clients.crt"), clients).expect("written");
-                }
+                put(folder);
                 give(folder);
                 (kind.command(&programs, folder, port), port)
             },
@@ -136,9 +150,17 @@ impl Database {
         assert!(becomes(|| loaded() != before), "the rules are not loaded");
     }
 
-    /// A server of PostgreSQL that follows this one.
+    /// A server that follows this one; of MariaDB one that was started for that.
     #[must_use]
     pub fn replica(&self) -> Self {
+        if self.kind == Kind::MariaDb {
+            let replica = Self::primary(self.kind);
+            let primary = format!("master_host = '127.0.0.1', master_port = {}, master_user = 'root'", self.port);
+            replica.run(&format!(
+                "change master to {primary}, master_connect_retry = 1; start slave; set global read_only = 1"
+            ));
+            return replica;
+        }
         let (primary, programs) = (self.port.to_string(), self.kind.programs());
         let (process, port) = Process::start(
             |folder| {

@@ -4,6 +4,7 @@
 //! - `there_and_back`: every operation, forward and back
 //! - `pipeline`: without a cluster
 //! - `refused`: what does not fit, and what is said about it
+//! - `replicas`: replicas that lie behind while rows are filled
 //! - `rows`: rows that change while they are filled, and rows that cannot be
 //! - `backup`: what was dropped for good is restored
 //! - `engines`: servers that are too old, and how a server and a client recognize each other
@@ -22,6 +23,7 @@ mod killed;
 mod pace;
 mod pipeline;
 mod refused;
+mod replicas;
 mod rows;
 mod scene;
 mod seed;

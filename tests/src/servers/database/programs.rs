@@ -11,6 +11,9 @@ use crate::servers::file;
 /// A user and group that own nothing else.
 const NOBODY: u32 = 65534;
 
+/// The file in the folder of a server of MariaDB that others follow, or that follows another one.
+pub(super) const REPLICATED: &str = "replicated";
+
 /// Kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -54,12 +57,12 @@ impl Kind {
             Self::MariaDb => {
                 command.arg("--no-defaults").arg(format!("--datadir={}", folder.join("data").display()));
                 command.arg(format!("--tmpdir={}", folder.display()));
-                command.args([
-                    "--bind-address=127.0.0.1",
-                    &format!("--port={port}"),
-                    "--skip-name-resolve",
-                    "--skip-log-bin",
-                ]);
+                command.args(["--bind-address=127.0.0.1", &format!("--port={port}"), "--skip-name-resolve"]);
+                if folder.join(REPLICATED).exists() {
+                    command.args(["--log-bin=binlog", &format!("--server-id={port}")]);
+                } else {
+                    command.arg("--skip-log-bin");
+                }
                 command.arg(format!("--socket={}", folder.join("socket").display()));
                 command.arg(format!("--pid-file={}", folder.join("pid").display()));
                 command.arg(format!("--lc-messages-dir={}", share().display()));
