@@ -19,6 +19,9 @@ use crate::throttle::Throttled;
 const LEAST: u64 = 100;
 const MOST: u64 = 10_000;
 
+/// Bytes of packets that a batch may read: they are in our memory, and again in the statement that writes what was found in them.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// How often a batch is tried again that somebody's lock was in the way of.
 const ATTEMPTS: u32 = 100;
 
@@ -57,6 +60,8 @@ struct Batch {
     changed: u64,
     missing: u64,
     mismatched: u64,
+    /// Bytes of packets that it has read.
+    bytes: u64,
 }
 
 /// What ends a batch early.
@@ -117,8 +122,8 @@ impl Filling<'_> {
                 continue;
             }
             let at = Instant::now();
-            match self.batch(session, &mut progress, size).await {
-                Ok(()) => attempts = 0,
+            let bytes = match self.batch(session, &mut progress, size).await {
+                Ok(bytes) => bytes,
                 Err(Cut::Server(error)) if error.is_locked() && attempts < ATTEMPTS => {
                     attempts += 1;
                     session.execute("rollback").await.map_err(failed)?;
@@ -130,10 +135,11 @@ impl Filling<'_> {
                     let _ = session.execute("rollback").await;
                     return Err(self.cut(cut));
                 }
-            }
+            };
+            attempts = 0;
             let took = at.elapsed();
             let target = Duration::from_millis(self.rows.backfill.batch.target_millis);
-            size = adapted(size, took, target);
+            size = adapted(size, bytes, took, target);
             self.throttled.sleep(&self.rows.backfill.throttle, took).await;
         }
         Ok(progress)
@@ -195,8 +201,8 @@ impl Filling<'_> {
         Ok(Progress { last, is_done, ..Progress::default() })
     }
 
-    async fn batch(&self, session: &mut Session, progress: &mut Progress, size: u64) -> Result<(), Cut> {
-        let Some(last) = progress.last.clone() else { return Ok(()) };
+    async fn batch(&self, session: &mut Session, progress: &mut Progress, size: u64) -> Result<u64, Cut> {
+        let Some(last) = progress.last.clone() else { return Ok(0) };
         let after = progress.next.clone();
         let end = session.rows(&self.rows.batch_end(after.as_ref(), &last, size)).await?;
         let end: Option<Key> = end.into_iter().next().and_then(|row| row.into_iter().collect());
@@ -213,7 +219,7 @@ impl Filling<'_> {
         let engine = self.rows.engine();
         let now = if engine == Engine::PostgreSql { "clock_timestamp()" } else { "now(6)" };
         let next = serde_json::to_string(&to).expect("plain data");
-        let Batch { changed, missing, mismatched } = done;
+        let Batch { changed, missing, mismatched, bytes } = done;
         session
             .execute(&format!(
                 "update {} set next_key = {}, scanned = scanned + {size}, changed = changed + {changed}, missing = missing + {missing}, \
@@ -231,7 +237,7 @@ impl Filling<'_> {
         progress.missing += missing;
         progress.mismatched += mismatched;
         progress.is_done = is_done;
-        Ok(())
+        Ok(bytes)
     }
 
     async fn compute(&self, session: &mut Session, expression: &str, after: Option<&Key>, to: &Key) -> Result<Batch, Error> {
@@ -263,6 +269,7 @@ impl Filling<'_> {
         let (mut values, mut quarantine, mut batch) = (Vec::new(), Vec::new(), Batch::default());
         for mut row in session.rows(&query).await? {
             let (value, present) = (row.pop().flatten(), row.pop().flatten());
+            batch.bytes += value.as_ref().map_or(0, |value| value.len() as u64);
             let Some(key) = row.into_iter().collect::<Option<Key>>() else { continue };
             let found = value.map_or_else(
                 || Err(format!("there is no row of {}", packet.table)),
@@ -300,15 +307,16 @@ impl Filling<'_> {
     }
 }
 
-/// The size of the next batch, after one of this size took so long.
-fn adapted(size: u64, took: Duration, target: Duration) -> u64 {
-    if took > target * 2 {
-        (size / 2).max(LEAST)
+/// The size of the next batch, after one of this size has read so many bytes and took so long.
+fn adapted(size: u64, bytes: u64, took: Duration, target: Duration) -> u64 {
+    let by_time = if took > target * 2 {
+        size / 2
     } else if took < target / 2 {
-        (size * 3 / 2).min(MOST).max(size.min(MOST))
+        (size * 3 / 2).min(MOST)
     } else {
         size
-    }
+    };
+    by_time.min(size.saturating_mul(MOST_BYTES).checked_div(bytes).unwrap_or(MOST)).max(LEAST)
 }
 
 #[cfg(test)]
@@ -318,10 +326,18 @@ mod tests {
     #[test]
     fn a_batch_is_as_large_as_its_time_allows() {
         let target = Duration::from_millis(100);
-        assert_eq!(adapted(1000, Duration::from_millis(10), target), 1500);
-        assert_eq!(adapted(9000, Duration::from_millis(10), target), MOST);
-        assert_eq!(adapted(1000, Duration::from_millis(100), target), 1000);
-        assert_eq!(adapted(1000, Duration::from_secs(1), target), 500);
-        assert_eq!(adapted(120, Duration::from_secs(1), target), LEAST);
+        assert_eq!(adapted(1000, 0, Duration::from_millis(10), target), 1500);
+        assert_eq!(adapted(9000, 0, Duration::from_millis(10), target), MOST);
+        assert_eq!(adapted(1000, 0, Duration::from_millis(100), target), 1000);
+        assert_eq!(adapted(1000, 0, Duration::from_secs(1), target), 500);
+        assert_eq!(adapted(120, 0, Duration::from_secs(1), target), LEAST);
+    }
+
+    #[test]
+    fn a_batch_of_large_packets_has_few_of_them() {
+        let (target, quick) = (Duration::from_millis(100), Duration::from_millis(10));
+        assert_eq!(adapted(1000, 2 * MOST_BYTES, quick, target), 500);
+        assert_eq!(adapted(1000, MOST_BYTES / 2, quick, target), 1500);
+        assert_eq!(adapted(1000, 64 * MOST_BYTES, quick, target), LEAST);
     }
 }
