@@ -184,14 +184,14 @@ $(SERVERS)/postgresql-18: HASH := 5dbbdf754ddb3ae2169b7864de4b7c294ec6add4799933
 $(SERVERS)/postgresql-18:
 	@echo 'Fetching PostgreSQL 18'
 	@scripts/artifact $@.jar $(ARTIFACT) $(HASH) '*.txz'
-	@mkdir -p $@.new && tar -xJf $@.jar/*.txz -C $@.new && rm -rf $@.jar && mv $@.new $@
+	@rm -rf $@.new && mkdir -p $@.new && tar -xJf $@.jar/*.txz -C $@.new && rm -rf $@.jar && mv $@.new $@
 
 $(SERVERS)/mysql-5.5: ARTIFACT := mysql:mysql-connector-mxj-db-files:5.0.12
 $(SERVERS)/mysql-5.5: HASH := 02525626a05bbbf8018662e77b17335c90f290c885a6b87a556ff1671fe76f97
 $(SERVERS)/mysql-5.5:
 	@echo 'Fetching MySQL 5.5'
 	@scripts/artifact $@.jar $(ARTIFACT) $(HASH) '5-5-9/Linux-x86_64/mysqld' '5-5-9/*.jar'
-	@mkdir -p $@.new && unzip -q $@.jar/5-5-9/data_dir.jar -d $@.new/data && unzip -q $@.jar/5-5-9/share_dir.jar -d $@.new/base
+	@rm -rf $@.new && mkdir -p $@.new && unzip -q $@.jar/5-5-9/data_dir.jar -d $@.new/data && unzip -q $@.jar/5-5-9/share_dir.jar -d $@.new/base
 	@install $@.jar/5-5-9/Linux-x86_64/mysqld $@.new/mysqld && rm -rf $@.jar && mv $@.new $@
 
 $(SERVERS)/kafka: tests/servers/kafka/pom.xml

@@ -113,6 +113,25 @@ pub(crate) async fn table(session: &mut Session, table: &Table, schema: &str) ->
     Ok(Facts { columns, key, triggers, is_partitioned, planned: BTreeSet::new() })
 }
 
+/// Whether PostgreSQL writes every row of a table for a new column. False where we may not make a table of our own to see it.
+pub(crate) async fn rewrites(session: &mut Session, column: &Column) -> Result<bool, Error> {
+    let [make, file, add] = postgresql::addition(column);
+    session.execute("begin").await?;
+    let seen = async {
+        session.execute(&make).await?;
+        let before = session.text(&file).await?;
+        session.execute(&add).await?;
+        Ok(before != session.text(&file).await?)
+    };
+    let seen = seen.await;
+    session.execute("rollback").await?;
+    match seen {
+        // What the server does not know is told by whoever asks for it next.
+        Err(Error::Forbidden { .. } | Error::Refused { .. }) => Ok(false),
+        seen => seen,
+    }
+}
+
 /// Columns as the catalog would write them: type and default of each. None where we may not make a table of our own for that, which goes at
 /// once; then what the file says has to do.
 pub(crate) async fn probe(session: &mut Session, columns: &[Column]) -> Result<Option<Vec<[String; 2]>>, Error> {

@@ -102,11 +102,9 @@ impl Tables {
         let mut migrations: Vec<Migration> = Vec::new();
         for (document, name) in documents.iter().zip(&names) {
             let invalid = |what: String| Failure::new(&codes::LINT, format!("{name}: {what}"));
-            let migration = Migration::read(document).map_err(invalid)?;
+            let mut migration = Migration::read(document).map_err(invalid)?;
             let wrong = lint(&migration, database.engine);
-            if !wrong.is_empty() {
-                return Err(invalid(format!("{}: {}", migration.name, wrong.join("; "))));
-            }
+            migration.defects = (!wrong.is_empty()).then(|| format!("{name}: {}: {}", migration.name, wrong.join("; ")));
             if migrations.iter().any(|other| other.name == migration.name) {
                 return Err(invalid(format!("there are two migrations {}", migration.name)));
             }

@@ -20,6 +20,14 @@ use crate::credentials::Credentials;
 const PAUSE: Duration = Duration::from_millis(200);
 const SAY: Duration = Duration::from_secs(5);
 
+/// A run is silent for five seconds at most while it waits; with a lease that is very short it still gets this time.
+const LEAST_SILENCE: Duration = Duration::from_secs(15);
+
+/// Has the server end this session, with its locks, when the run has been silent for so long that it has lost its lease.
+pub(crate) async fn end_in_silence(session: &mut Session, lease: Duration) -> Result<(), Failure> {
+    session.end_in_silence((lease * 2).max(LEAST_SILENCE)).await.map_err(failure)
+}
+
 /// A connection of our own.
 pub(crate) async fn open(address: &Address, credentials: Credentials<'_>) -> Result<Session, Failure> {
     let values = credentials.of(address).await?;

@@ -24,6 +24,8 @@ pub(crate) struct Place<'p> {
     pub(crate) database: &'p str,
     /// The tables of the migration, as they are.
     pub(crate) facts: &'p BTreeMap<Table, Facts>,
+    /// Whether a view can show what its reader may see.
+    pub(crate) knows_readers: bool,
 }
 
 /// What comes of an operation.
@@ -75,6 +77,7 @@ impl Place<'_> {
     #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     pub(crate) fn drafts(&self, operation: &Operation) -> Result<Drafts, String> {
         let mut all = Drafts::default();
+        self.spelled(operation)?;
         match operation {
             Operation::CreateTable { table, columns, primary_key } => {
                 let it = match self.engine {
@@ -104,7 +107,7 @@ impl Place<'_> {
                 let draft = becomes(target("Default", self.shown(table), column), it, "none", "setDefault");
                 let facts = self.stored(table, column)?;
                 let said =
-                    Column { name: column.clone(), r#type: facts.r#type.clone(), nullable: true, default: default.clone() };
+                    Column { name: column.clone(), r#type: facts.written.clone(), nullable: true, default: default.clone() };
                 let columns = if default.is_some() && self.engine == Engine::PostgreSql { vec![said] } else { Vec::new() };
                 all.changes.push(Draft { columns, ..draft });
             }
@@ -125,14 +128,20 @@ impl Place<'_> {
                 all.changes.push(made(target("ForeignKey", self.shown(table), name), it, "addForeignKey"));
             }
             Operation::Fill { table, column, value } => {
+                self.stored(table, column)?;
                 let (pg, my) = (postgresql::fill(column, value), mariadb::fill(column, value));
                 self.triggers(&mut all, table, column, &pg, [&my, &my], "fill");
             }
             Operation::Forbid { table, column } => {
+                self.stored(table, column)?;
                 let (pg, my) = (postgresql::forbid(table, column), mariadb::forbid(table, column));
                 self.triggers(&mut all, table, column, &pg, [&my, &my], "forbid");
             }
-            Operation::Sync { table, from, to, up, down } => self.sync(&mut all, table, from, to, [up, down]),
+            Operation::Sync { table, from, to, up, down } => {
+                self.stored(table, from)?;
+                self.stored(table, to)?;
+                self.sync(&mut all, table, from, to, [up, down]);
+            }
             Operation::SetNotNull { table, column } => {
                 all.changes.push(self.not_null(table, column)?);
             }
@@ -182,7 +191,7 @@ impl Place<'_> {
             Operation::VersionView { version, table, columns } => {
                 let columns: Vec<(String, String)> = columns.clone().into_iter().collect();
                 let it = match self.engine {
-                    Engine::PostgreSql => postgresql::view(version, table, self.schema, &columns),
+                    Engine::PostgreSql => postgresql::view(version, table, self.schema, &columns, self.knows_readers),
                     Engine::MariaDb => mariadb::view(version, table, self.database, &columns),
                 };
                 all.changes.push(made(target("View", version, &table.name), it, "versionView"));
@@ -199,6 +208,28 @@ impl Place<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// A column in other letters is another one for PostgreSQL, and for MariaDB the same.
+    fn spelled(&self, operation: &Operation) -> Result<(), String> {
+        let Some(facts) = operation.tables().next().and_then(|table| self.facts.get(table)) else { return Ok(()) };
+        let is_one = |one: &str, other: &str| match self.engine {
+            Engine::PostgreSql => one == other,
+            Engine::MariaDb => one.to_lowercase() == other.to_lowercase(),
+        };
+        let alike = |column: &str| facts.columns.keys().find(|known| known.to_lowercase() == column.to_lowercase());
+        let mut needs = operation.needs().into_iter().filter(|column| !facts.columns.contains_key(*column));
+        if let Some((column, known)) = needs.find_map(|column| Some((column, alike(column)?))) {
+            return Err(format!("there is no column {column}, and there is {known}"));
+        }
+        let Some(made) = operation.makes() else { return Ok(()) };
+        if operation.needs().iter().any(|needed| is_one(needed, made)) {
+            return Err(format!("{made} is the name that the column has"));
+        }
+        match alike(made).filter(|known| *known != made && is_one(known, made)) {
+            Some(known) => Err(format!("{made} is {known} for the server, which is there")),
+            None => Ok(()),
+        }
     }
 
     fn column(&self, table: &Table, column: &Column, is_hidden: bool, reason: &str) -> Draft {

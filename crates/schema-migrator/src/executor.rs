@@ -117,7 +117,7 @@ impl Executor for Sql<'_> {
         state::prepare(&mut session).await.map_err(database::failure)?;
         database::lock(&mut session, &address.database, self.lease.lease_wait, work.watch).await?;
         // The session is ours alone: behind a pooler this would be said to others, too.
-        session.end_in_silence(self.lease.lease_duration * 2).await.map_err(database::failure)?;
+        database::end_in_silence(&mut session, self.lease.lease_duration).await?;
         let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
         let id = session.id().await.map_err(database::failure)?;
         let cancel = Cancel { address, credentials: self.credentials(), session: id };
@@ -207,8 +207,9 @@ impl Catalog<'_> {
         if self.lock.lasts(Duration::from_secs(1)) { Ok(()) } else { Err(Obstacle::Stopped(Stop::LeaseOver)) }
     }
 
-    async fn answer(&self, session: &mut Session, target: &Target, read: &str) -> Result<Option<String>, Obstacle> {
-        session.text(read).await.map_err(|error| obstacle(&format!("look at {target}"), error))
+    async fn answer(&self, session: &mut Session, task: &Task<'_>, read: &str) -> Result<Option<String>, Obstacle> {
+        let answer = self.cancellable(task, session.text(read)).await?;
+        answer.map_err(|error| obstacle(&format!("look at {}", task.change.target), error))
     }
 
     /// Sends a statement, and again while somebody's lock is in the way.
@@ -222,7 +223,7 @@ impl Catalog<'_> {
         let patience = if self.way == Way::Forward { LOCK_PATIENCE } else { LOCK_PATIENCE_BACK };
         loop {
             tries += 1;
-            let error = match self.execute(session, task, &statement.sql).await? {
+            let error = match self.cancellable(task, session.execute(&statement.sql)).await? {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_locked() => error,
                 Err(error) => return Err(failed(error)),
@@ -264,15 +265,19 @@ impl Catalog<'_> {
     ) -> Result<T, Obstacle> {
         match (self.way, task.is_undo) {
             (Way::Forward, false) => self.watch.guard(work).await,
-            // It has failed, or was told to end, and this is what it does before.
-            (Way::Forward, true) => work.await,
-            (Way::Back, _) => self.watch.guard_patiently(work).await,
+            // It was told to end, and this is what it does before.
+            (Way::Forward, true) if self.watch.stop().is_some_and(|stop| stop != Stop::DeadlinePassed) => work.await,
+            (Way::Forward, true) | (Way::Back, _) => self.watch.guard_patiently(work).await,
         }
     }
 
-    /// Executes a statement. When the run is to end before it has ended, the server is asked to leave it: it would go on there.
-    async fn execute(&self, session: &mut Session, task: &Task<'_>, sql: &str) -> Result<Result<(), Error>, Obstacle> {
-        let mut executing = std::pin::pin!(session.execute(sql));
+    /// Waits for what was sent. When the run is to end before that has ended, the server is asked to leave it: it would go on there.
+    async fn cancellable<T>(
+        &self,
+        task: &Task<'_>,
+        sent: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Obstacle> {
+        let mut executing = std::pin::pin!(sent);
         let stop = match self.unless_stopped(task, async { Ok(executing.as_mut().await) }).await {
             Err(Obstacle::Stopped(stop)) => stop,
             ended => return ended,
@@ -287,9 +292,8 @@ impl Catalog<'_> {
             tracing::warn!(%target, error = %failure, "it could not be cancelled, and is waited for");
         }
         match executing.await {
-            Ok(()) => Ok(Ok(())),
-            Err(error @ Error::Unreachable { .. }) => Ok(Err(error)),
-            Err(_) => Err(Obstacle::Stopped(stop)),
+            Err(Error::Refused { .. } | Error::Locked { .. }) => Err(Obstacle::Stopped(stop)),
+            ended => Ok(ended),
         }
     }
 
@@ -319,11 +323,11 @@ impl Catalog<'_> {
         let target = &task.change.target;
         let operation = format!("change {target}");
         let failed = |error: Error| obstacle(&operation, error);
-        if session.is_true(&statement.done).await.map_err(failed)? {
+        if self.cancellable(task, session.is_true(&statement.done)).await?.map_err(failed)? {
             return Ok(());
         }
         if let Some(unless) = &statement.unless
-            && let Some(why) = session.text(unless).await.map_err(failed)?
+            && let Some(why) = self.cancellable(task, session.text(unless)).await?.map_err(failed)?
         {
             return Err(Obstacle::Verdict { code: codes::ROWS.id.into(), message: format!("{target}: {why}") });
         }
@@ -347,7 +351,7 @@ impl World for Catalog<'_> {
         let written = Written::of(task.change)?;
         let target = &task.change.target;
         let mut session = self.session.lock().await;
-        let answer = self.answer(&mut session, target, written.read()).await?;
+        let answer = self.answer(&mut session, task, written.read()).await?;
         let is_lost = written.standing(answer.as_deref(), task.is_undo) != Standing::After;
         if let Some(lost) = written.lost().filter(|_| is_lost) {
             let message = format!("{target}: {lost}");
@@ -367,7 +371,7 @@ impl World for Catalog<'_> {
         for statement in written.statements() {
             self.carry_out(&mut session, task, statement).await?;
         }
-        let answer = self.answer(&mut session, target, written.read()).await?;
+        let answer = self.answer(&mut session, task, written.read()).await?;
         match written.standing(answer.as_deref(), task.is_undo) {
             Standing::After => Ok(()),
             _ => Err(Obstacle::Refused {
@@ -422,7 +426,7 @@ impl World for Catalog<'_> {
         }
         let written = Written::of(task.change)?;
         let mut session = self.session.lock().await;
-        let answer = match session.text(written.read()).await {
+        let answer = match self.cancellable(task, session.text(written.read())).await? {
             // What a statement asks for may have been made away with by an operation behind it, which goes back first.
             Err(Error::Refused { .. }) if task.change.target.kind == STATEMENT => return Ok(Standing::After),
             answer => answer.map_err(|error| obstacle(&format!("look at {}", task.change.target), error))?,

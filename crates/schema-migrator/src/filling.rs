@@ -92,12 +92,15 @@ impl Filling<'_> {
             let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off";
             session.execute(settings).await.map_err(failed)?;
         }
-        let filled = self.fill_for(session, time, stop).await?;
+        let filled = self.fill_for(session, time, stop).await;
         if is_planned {
-            let failed = |error| obstacle(&format!("fill {}", self.target), error);
-            session.execute("reset enable_seqscan; reset enable_bitmapscan; reset jit").await.map_err(failed)?;
+            // What comes next has other tables to look at; a connection that is gone has said so already.
+            let reset = session.execute("reset enable_seqscan; reset enable_bitmapscan; reset jit").await;
+            if filled.is_ok() {
+                reset.map_err(|error| obstacle(&format!("fill {}", self.target), error))?;
+            }
         }
-        Ok(filled)
+        filled
     }
 
     async fn fill_for(
@@ -140,7 +143,7 @@ impl Filling<'_> {
             let took = at.elapsed();
             let target = Duration::from_millis(self.rows.backfill.batch.target_millis);
             size = adapted(size, bytes, took, target);
-            self.throttled.sleep(&self.rows.backfill.throttle, took).await;
+            self.throttled.sleep(session, &self.rows.backfill.throttle, took, stop).await.map_err(failed)?;
         }
         Ok(progress)
     }

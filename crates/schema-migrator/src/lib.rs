@@ -45,6 +45,7 @@ mod label;
 mod lint;
 mod mariadb;
 pub mod migration;
+mod objections;
 pub mod operation;
 pub mod phase;
 mod plan;
@@ -180,7 +181,7 @@ async fn plan(args: &Args, exit_code: bool) -> anyhow::Result<ExitStatus> {
     let namespace = cluster.as_ref().map_or("", |cluster| place(&args.common, cluster, BINARY).namespace);
     let credentials = Credentials { cluster: cluster.as_ref(), namespace };
     let mut database = database::open(&tables.database, credentials).await?;
-    let plan = plan::make(&mut database, &tables, args.tables.phase).await.map_err(database::failure)?;
+    let plan = plan::make(&mut database, &tables, args.tables.phase).await?;
     shown(&args.common, exit_code, plan)
 }
 

@@ -332,24 +332,19 @@ pub(crate) fn triggers(table: &Table) -> String {
     )
 }
 
-/// Views that name a column.
-pub(crate) fn views(table: &Table, column: &str) -> String {
-    let named = |name: &str| format!("instr(view_definition, {}) > 0", text(&id(name)));
-    format!(
-        "select group_concat(concat(table_schema, '.', table_name) separator ', ') from information_schema.views where {} and {}",
-        named(&table.name),
-        named(column)
-    )
-}
-
 /// Columns as the catalog would write them: type and default of each, asked of a table of our session alone.
 pub(crate) fn probe(columns: &[Column]) -> [String; 3] {
     let list = columns.iter().map(|column| {
         let default = column.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
         format!("{} {}{default}", id(&column.name), column.r#type)
     });
-    let make = format!("create temporary table _fairlead_probe ({})", list.collect::<Vec<_>>().join(", "));
-    [make, "show columns from _fairlead_probe".to_owned(), "drop temporary table if exists _fairlead_probe".to_owned()]
+    // Some servers make no table without a key.
+    let make = format!(
+        "create temporary table _fairlead_probe ({}, _fairlead_key int primary key)",
+        list.collect::<Vec<_>>().join(", ")
+    );
+    let read = "show columns from _fairlead_probe where field <> '_fairlead_key'".to_owned();
+    [make, read, "drop temporary table if exists _fairlead_probe".to_owned()]
 }
 
 /// A type of `show columns`, as [`TYPE`] writes it.
@@ -405,7 +400,11 @@ pub(crate) fn view(version: &str, table: &Table, database: &str, columns: &[(Str
                 exists(&format!("select 1 from information_schema.schemata where schema_name = {}", text(version))),
             ),
             Statement::new(
-                format!("create view {view} as select {list} from {}.{}", id(database), qualified(table)),
+                format!(
+                    "create sql security invoker view {view} as select {list} from {}.{}",
+                    id(database),
+                    qualified(table)
+                ),
                 exists(&there),
             ),
         ],

@@ -46,6 +46,8 @@ pub struct Migration {
     pub specification: Specification,
     /// `sha256:` and hex of what it says, without comments and order of keys.
     pub checksum: String,
+    /// What is wrong with it, with its place, as long as it is not applied.
+    pub defects: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,8 +87,11 @@ impl Migration {
     /// What is wrong, with the path of the field.
     pub fn read(document: &Value) -> Result<Self, String> {
         let read: Document = serde_path_to_error::deserialize(document).map_err(|error| {
-            let path = error.path().to_string();
-            if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) }
+            let (path, mut what) = (error.path().to_string(), error.inner().to_string());
+            if what.starts_with("invalid type: boolean") {
+                what += "; put it in quotes: YAML takes y, n, yes, no, on and off for true and false";
+            }
+            if path == "." { what } else { format!("{path}: {what}") }
         })?;
         let Document { api_version, kind, metadata: Metadata { name, .. }, spec } = read;
         if api_version != API_VERSION || kind != "SchemaMigration" {
@@ -101,6 +106,6 @@ impl Migration {
         // serde_json sorts the keys of values, so equal ones have equal texts.
         let digest = Sha256::digest(document["spec"].to_string());
         let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        Ok(Self { name, specification: spec, checksum: format!("sha256:{hex}") })
+        Ok(Self { name, specification: spec, checksum: format!("sha256:{hex}"), defects: None })
     }
 }

@@ -243,6 +243,40 @@ impl Operation {
         table.into_iter().chain(other)
     }
 
+    /// The columns of its table that it needs.
+    #[must_use]
+    pub fn needs(&self) -> Vec<&str> {
+        match self {
+            Self::AddIndex { columns, .. } | Self::AddForeignKey { columns, .. } => {
+                columns.iter().map(String::as_str).collect()
+            }
+            Self::SetDefault { column, .. }
+            | Self::Fill { column, .. }
+            | Self::Forbid { column, .. }
+            | Self::SetNotNull { column, .. }
+            | Self::DropNotNull { column, .. }
+            | Self::ChangeType { column, .. }
+            | Self::DropColumn { column, .. } => vec![column],
+            Self::Sync { from, to, .. } => vec![from, to],
+            Self::RenameColumn { from, .. } => vec![from],
+            Self::CreateTable { .. }
+            | Self::AddColumn { .. }
+            | Self::DropTable { .. }
+            | Self::VersionView { .. }
+            | Self::Sql { .. } => Vec::new(),
+        }
+    }
+
+    /// The column that it makes.
+    #[must_use]
+    pub fn makes(&self) -> Option<&str> {
+        match self {
+            Self::AddColumn { column, .. } => Some(column),
+            Self::RenameColumn { to, .. } | Self::ChangeType { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+
     /// Whether it takes something from the old release.
     #[must_use]
     pub fn is_contract(&self) -> bool {

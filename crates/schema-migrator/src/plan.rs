@@ -6,6 +6,7 @@ mod rows;
 use std::collections::BTreeMap;
 
 use fairlead_job::codes::schema_migrator as codes;
+use fairlead_job::failure::Failure;
 use fairlead_migration::change::{Change, Target};
 use fairlead_migration::finding::Unchanged;
 use fairlead_migration::plan::{Plan, PlanBuilder};
@@ -21,14 +22,18 @@ use crate::drafts::{Drafts, Place};
 use crate::foreseen::foresee;
 use crate::image::{Draft, STATEMENT, Statement, target};
 use crate::migration::{Kind, Migration};
-use crate::operation::Operation;
+use crate::operation::{Column, Operation};
 use crate::phase::Phase;
 use crate::primitive::Primitive;
 use crate::table::Table;
-use crate::{finalize, mariadb, postgresql, state};
+use crate::{database, finalize, mariadb, objections, postgresql, state};
 
 /// A contract whose rows are not filled yet fills at most so many in the same run; with more it fills them first, and contracts in the next one.
 const FILLED_AT_ONCE: u64 = 50_000;
+
+/// Why PostgreSQL adds a column otherwise.
+const REWRITES: &str = "the server computes something for each row, so it would write the whole table under a lock. Add the column without that, \
+    then use setDefault and a backfill";
 
 /// What a plan is made with.
 struct Making<'m> {
@@ -42,14 +47,33 @@ struct Making<'m> {
     changes: Vec<(String, Change)>,
     plan: PlanBuilder,
     is_blocked: bool,
+    /// Whether a statement of somebody's comes before: it may make types and functions that nobody knows yet.
+    has_statements: bool,
 }
 
 /// The plan of a phase.
-pub(crate) async fn make(session: &mut Session, tables: &Tables, phase: Phase) -> Result<Plan, Error> {
-    let applied = applied(session).await?;
+///
+/// # Errors
+///
+/// SM107 for a migration that is not applied yet and has defects: rules that are younger than a migration stop nobody who has it.
+pub(crate) async fn make(session: &mut Session, tables: &Tables, phase: Phase) -> Result<Plan, Failure> {
+    let applied = applied(session).await.map_err(database::failure)?;
+    let mut new = tables.migrations.iter().filter(|migration| !applied.contains_key(&migration.name));
+    if let Some(defects) = new.find_map(|migration| migration.defects.as_ref()) {
+        return Err(Failure::new(&codes::LINT, defects.clone()));
+    }
+    planned(session, tables, phase, applied).await.map_err(database::failure)
+}
+
+async fn planned(
+    session: &mut Session,
+    tables: &Tables,
+    phase: Phase,
+    applied: BTreeMap<String, String>,
+) -> Result<Plan, Error> {
     let plan = PlanBuilder::new(phase.step(), Vec::new());
-    let mut making =
-        Making { session, tables, phase, applied, known: BTreeMap::new(), changes: Vec::new(), plan, is_blocked: false };
+    let (known, changes, is_blocked, has_statements) = (BTreeMap::new(), Vec::new(), false, false);
+    let mut making = Making { session, tables, phase, applied, known, changes, plan, is_blocked, has_statements };
     let wanted = tables.migrations.iter().filter(|it| phase.is_of(it.specification.kind));
     for migration in wanted {
         if phase == Phase::Finalize {
@@ -121,12 +145,14 @@ impl Making<'_> {
         }
         let mut facts = self.facts(migration).await?;
         let (engine, schema, database) = (self.engine(), self.tables.schema.clone(), self.tables.database.clone());
+        let knows_readers = self.knows_readers();
         let (mut drafts, mut backfills) = (Vec::new(), Vec::new());
         for operation in &migration.specification.operations {
-            self.refuse_viewed(operation, &whole).await?;
-            let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
+            self.object(operation, &facts, &whole).await?;
+            let place = Place { engine, schema: &schema, database: &database.database, facts: &facts, knows_readers };
             let made = place.drafts(operation);
             foresee(&mut facts, operation, engine);
+            self.has_statements |= matches!(operation, Operation::Sql { .. });
             match made {
                 Ok(Drafts { changes, backfills: more }) => {
                     drafts.extend(changes);
@@ -137,7 +163,7 @@ impl Making<'_> {
         }
         backfills.extend(migration.specification.backfill.clone());
         self.known.extend(facts.clone());
-        let place = Place { engine, schema: &schema, database: &database.database, facts: &facts };
+        let place = Place { engine, schema: &schema, database: &database.database, facts: &facts, knows_readers };
         let changes = self.changed(&drafts).await?;
         let mut rows = Vec::new();
         let mut count = 0;
@@ -215,7 +241,11 @@ impl Making<'_> {
         if draft.columns.is_empty() {
             return Ok(draft.clone());
         }
-        let Some(probed) = catalog::probe(self.session, &draft.columns).await? else { return Ok(draft.clone()) };
+        let probed = match catalog::probe(self.session, &draft.columns).await {
+            Err(Error::Refused { .. }) if self.has_statements => None,
+            probed => probed?,
+        };
+        let Some(probed) = probed else { return Ok(draft.clone()) };
         if draft.target.kind == "Default" {
             let Some(([_, is], Ok(table))) =
                 probed.into_iter().next().zip(draft.target.namespace.as_deref().map(str::parse))
@@ -263,14 +293,39 @@ impl Making<'_> {
         Draft { down: back.up, ..draft }
     }
 
-    /// A view of MariaDB breaks when a column goes that it names; PostgreSQL's follows.
-    async fn refuse_viewed(&mut self, operation: &Operation, whole: &Target) -> Result<(), Error> {
-        let (Operation::DropColumn { table, column }, Engine::MariaDb) = (operation, self.engine()) else { return Ok(()) };
-        if let Some(views) = self.session.text(&mariadb::views(table, column)).await? {
-            let message = format!("dropColumn: views name column {column} of {table}, and would break: {views}");
-            self.refuse(codes::IMPOSSIBLE.finding(whole.clone(), message));
+    /// Refuses what the database itself speaks against.
+    async fn object(&mut self, operation: &Operation, facts: &BTreeMap<Table, Facts>, whole: &Target) -> Result<(), Error> {
+        let (engine, schema) = (self.engine(), &self.tables.schema);
+        let mut why = None;
+        for query in objections::of(operation, engine, schema) {
+            why = why.or(self.session.text(&query).await?);
+        }
+        // What the migrations before it make is not there yet, and what is computed from that cannot be asked for.
+        let is_there = operation.tables().all(|table| facts.get(table).is_some_and(|facts| facts.planned.is_empty()));
+        if is_there && self.changes.is_empty() && !self.has_statements {
+            for query in objections::expressions(operation, engine, schema) {
+                if let Err(Error::Refused { source, .. }) = self.session.execute(&query).await {
+                    why = why.or(Some(source.to_string()));
+                }
+            }
+        }
+        if let (Operation::AddColumn { column, r#type, nullable, default, .. }, Engine::PostgreSql) = (operation, engine) {
+            let column =
+                Column { name: column.clone(), r#type: r#type.clone(), nullable: *nullable, default: default.clone() };
+            if catalog::rewrites(self.session, &column).await? {
+                why = Some(REWRITES.to_owned());
+            }
+        }
+        if let Some(why) = why {
+            self.refuse(codes::IMPOSSIBLE.finding(whole.clone(), format!("{}: {why}", operation.name())));
         }
         Ok(())
+    }
+
+    /// Whether a view can show what its reader may see: from PostgreSQL 15 on, and in MariaDB.
+    fn knows_readers(&self) -> bool {
+        let major = self.session.version.split(|c: char| !c.is_ascii_digit()).next().and_then(|text| text.parse().ok());
+        self.engine() == Engine::MariaDb || major.is_some_and(|major: u32| major >= 15)
     }
 
     /// A table, as it is written in statements.
@@ -284,7 +339,8 @@ impl Making<'_> {
     fn shown(&self, table: &Table) -> String {
         let facts = BTreeMap::new();
         let Tables { database, schema, .. } = self.tables;
-        Place { engine: database.engine, schema, database: &database.database, facts: &facts }.shown(table)
+        Place { engine: database.engine, schema, database: &database.database, facts: &facts, knows_readers: false }
+            .shown(table)
     }
 
     /// Tombstones of a contract that is applied.
@@ -295,6 +351,7 @@ impl Making<'_> {
         for draft in finalize::drafts(migration, self.engine(), &self.tables.schema) {
             let answer = self.session.text(&draft.read).await?;
             if let Some(answer) = answer {
+                self.object_to_finalize(&draft).await?;
                 let backup = match &self.tables.backup {
                     Some(Backup::Taken(Taken { reference, restore, .. })) => {
                         format!("; that is {reference}, and `{restore}` restores it")
@@ -306,6 +363,20 @@ impl Making<'_> {
                 let change = draft.change(0, &self.tables.database);
                 self.changes.push((format!("{}: finalize", migration.name), change));
             }
+        }
+        Ok(())
+    }
+
+    /// What is dropped for good must not take half of it along and then fail.
+    async fn object_to_finalize(&mut self, draft: &Draft) -> Result<(), Error> {
+        let Target { namespace, name, .. } = &draft.target;
+        let (table, column) = match namespace {
+            Some(table) => (table, Some(name.as_str())),
+            None => (name, None),
+        };
+        let (Ok(table), Engine::PostgreSql) = (table.parse::<Table>(), self.engine()) else { return Ok(()) };
+        if let Some(why) = self.session.text(&objections::dependents(&table, column, &self.tables.schema)).await? {
+            self.refuse(codes::IMPOSSIBLE.finding(draft.target.clone(), why));
         }
         Ok(())
     }

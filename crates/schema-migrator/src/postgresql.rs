@@ -30,7 +30,7 @@ pub(crate) fn qualified(table: &Table, schema: &str) -> String {
 }
 
 /// The table's number in the catalog; NULL when it is not there.
-fn regclass(qualified: &str) -> String {
+pub(crate) fn regclass(qualified: &str) -> String {
     format!("to_regclass({})", text(qualified))
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn canonical_type(written: &str) -> String {
     }
 }
 
-fn attribute(table: &str, column: &str) -> String {
+pub(crate) fn attribute(table: &str, column: &str) -> String {
     format!("from pg_attribute where attrelid = {} and attname = {} and not attisdropped", regclass(table), text(column))
 }
 
@@ -363,11 +363,20 @@ pub(crate) fn sync(from: &str, to: &str, up: &str, down: &str) -> String {
 }
 
 /// A view in the schema of a version.
-pub(crate) fn view(version: &str, table: &Table, schema: &str, columns: &[(String, String)]) -> Primitive {
+///
+/// It shows what its reader may see of the table, where the server knows that: from PostgreSQL 15 on.
+pub(crate) fn view(
+    version: &str,
+    table: &Table,
+    schema: &str,
+    columns: &[(String, String)],
+    knows_readers: bool,
+) -> Primitive {
     let view = format!("{}.{}", id(version), id(&table.name));
     let there = format!("select where {} is not null", regclass(&view));
     let list = columns.iter().map(|(alias, expression)| format!("{expression} as {}", id(alias)));
     let list = list.collect::<Vec<_>>().join(", ");
+    let reader = if knows_readers { " with (security_invoker = true)" } else { "" };
     Primitive {
         read: format!(
             "select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = {} and attnum > 0 and not attisdropped",
@@ -379,7 +388,10 @@ pub(crate) fn view(version: &str, table: &Table, schema: &str, columns: &[(Strin
                 format!("create schema if not exists {}", id(version)),
                 exists(&format!("select from pg_namespace where nspname = {}", text(version))),
             ),
-            Statement::new(format!("create view {view} as select {list} from {}", qualified(table, schema)), exists(&there)),
+            Statement::new(
+                format!("create view {view}{reader} as select {list} from {}", qualified(table, schema)),
+                exists(&there),
+            ),
         ],
         down: vec![Statement::new(format!("drop view if exists {view}"), exists_not(&there))],
     }
@@ -432,6 +444,15 @@ pub(crate) fn probe(columns: &[Column]) -> [String; 2] {
          where a.attrelid = to_regclass('pg_temp.fairlead_probe') and a.attnum > 0 order by a.attnum"
     );
     [make, read]
+}
+
+/// The same for one column: a table without it, the file that holds its rows, and the statement that adds the column.
+pub(crate) fn addition(column: &Column) -> [String; 3] {
+    [
+        "create temporary table fairlead_probe (fairlead_key int) on commit drop".to_owned(),
+        "select pg_relation_filenode('pg_temp.fairlead_probe')".to_owned(),
+        format!("alter table pg_temp.fairlead_probe add column {} {}", id(&column.name), definition(column)),
+    ]
 }
 
 /// A default, without the cast that the server adds.

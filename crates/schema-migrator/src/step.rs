@@ -120,6 +120,10 @@ impl<N> Migrating<'_, N> {
         if !self.is_background {
             return Ok(filling.progress(database).await.map_err(failed)?.unwrap_or_default());
         }
+        // Between two batches, and in one, nobody waits for a process that is frozen.
+        database::end_in_silence(database, self.session.common.lease.lease_duration)
+            .await
+            .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?;
         let watch = &self.session.watch;
         loop {
             // What speaks against a row is mended, and the run goes on: nobody takes back what new pods have written since.
@@ -170,7 +174,7 @@ impl<N: Named> Step for Migrating<'_, N> {
 
     async fn plan(&self) -> Result<Plan, Failure> {
         let mut database = self.open().await?;
-        plan::make(&mut database, self.tables, N::PHASE).await.map_err(database::failure)
+        plan::make(&mut database, self.tables, N::PHASE).await
     }
 
     fn check(&self, plan: &Plan) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fairlead_job::failure::Failure;
-use fairlead_migration::obstacle::chain;
+use fairlead_migration::obstacle::{Stop, chain};
 use fairlead_sql::address::{Address, Values};
 use fairlead_sql::engine::Engine;
 use fairlead_sql::error::Error;
@@ -16,6 +16,9 @@ use crate::state;
 
 /// How often the server is asked, at most.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The longest time that nothing is said to the server.
+const BREATH: Duration = Duration::from_secs(2);
 
 /// When the server was asked last.
 #[derive(Default)]
@@ -67,10 +70,25 @@ impl Throttled {
         Ok(self.told)
     }
 
-    /// Sleeps after a batch, as a part of the time that it took.
-    pub(crate) async fn sleep(&self, throttle: &Throttle, took: Duration) {
-        if let Some(ratio) = throttle.nice_ratio {
-            tokio::time::sleep(took.mul_f64(ratio)).await;
+    /// Sleeps after a batch, as a part of the time that it took, until the run is to end. The server hears of us meanwhile: it ends the
+    /// session of a run that is silent.
+    pub(crate) async fn sleep(
+        &self,
+        session: &mut Session,
+        throttle: &Throttle,
+        took: Duration,
+        stop: &dyn Fn() -> Option<Stop>,
+    ) -> Result<(), Error> {
+        let end = Instant::now() + took.mul_f64(throttle.nice_ratio.unwrap_or_default());
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || stop().is_some() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(BREATH)).await;
+            if left > BREATH {
+                session.execute("select 1").await?;
+            }
         }
     }
 

@@ -108,7 +108,7 @@ impl Error {
             ("42501", _) | (_, 1044 | 1142 | 1143 | 1227 | 1370) => Self::Forbidden { statement, source: Said(source) },
             // admin_shutdown, crash_shutdown, cannot_connect_now, a session that was silent for too long, a pooler whose server is gone; server
             // shutdown, connection killed.
-            ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "08P01" | "08006", _) | (_, 1053 | 1927 | 1080) => {
+            ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "08P01" | "08006", _) | (_, 1053 | 1927 | 1080 | 4031) => {
                 Self::Unreachable { address: address.to_owned(), source: Said(source) }
             }
             _ => Self::Refused { statement, source: Said(source) },

@@ -10,6 +10,7 @@
 //! - `engines`: servers that are too old, and how a server and a client recognize each other
 //! - `found`: what people have run into
 //! - `killed`: the job is killed at every line of its log
+//! - `objections`: what the server itself says against an operation
 //! - `pace`: how fast rows are filled
 //! - `seed`: the migration that Mojaloop wanted, with clients that write meanwhile
 //! - `stopped`: the run is to end while a statement is under way
@@ -20,6 +21,7 @@ mod backup;
 mod engines;
 mod found;
 mod killed;
+mod objections;
 mod pace;
 mod pipeline;
 mod refused;

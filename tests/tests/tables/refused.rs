@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::scene::{ENGINES, Scene, migration};
 
 /// Runs `apply` of this, and sees that it is refused with a code and these words, and the catalog as before.
-fn refused(scene: &Scene, args: &[&str], migrations: &[Value], status: i32, code: &str, words: &[&str]) {
+pub(crate) fn refused(scene: &Scene, args: &[&str], migrations: &[Value], status: i32, code: &str, words: &[&str]) {
     let before = scene.catalog();
     let ended = scene.job(args, migrations);
     let said = format!("{}{}", ended.stdout, ended.stderr);

@@ -53,7 +53,13 @@ impl Making<'_> {
     pub(super) async fn look_for_drift(&mut self, migration: &Migration) -> Result<(), Error> {
         let facts = self.facts(migration).await?;
         let (schema, database) = (self.tables.schema.clone(), self.tables.database.database.clone());
-        let place = Place { engine: self.engine(), schema: &schema, database: &database, facts: &facts };
+        let place = Place {
+            engine: self.engine(),
+            schema: &schema,
+            database: &database,
+            facts: &facts,
+            knows_readers: self.knows_readers(),
+        };
         let later: BTreeSet<(Table, String)> = self
             .tables
             .migrations
