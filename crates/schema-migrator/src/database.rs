@@ -6,7 +6,7 @@ use fairlead_job::code::Code;
 use fairlead_job::codes::schema_migrator as codes;
 use fairlead_job::failure::Failure;
 use fairlead_job::watch::Watch;
-use fairlead_migration::obstacle::{Obstacle, chain};
+use fairlead_migration::obstacle::{Obstacle, Stop, chain};
 use fairlead_migration::plan::Plan;
 use fairlead_sql::address::Address;
 use fairlead_sql::error::Error;
@@ -48,6 +48,12 @@ pub(crate) fn failure(error: Error) -> Failure {
     Failure::new(code, chain(&error))
 }
 
+/// The same, met by somebody who can be named.
+pub(crate) fn failure_of(name: &str, error: Error) -> Failure {
+    let failure = failure(error);
+    Failure::new(failure.code, format!("{name}: {failure}"))
+}
+
 /// An error of a database, for a run that wanted to do this.
 pub(crate) fn obstacle(operation: &str, error: Error) -> Obstacle {
     let code = match &error {
@@ -63,19 +69,29 @@ pub(crate) fn obstacle(operation: &str, error: Error) -> Obstacle {
 /// Takes the lock of the database: two releases may share one, and what a killed process has begun goes on in the server.
 pub(crate) async fn lock(session: &mut Session, database: &str, patience: Duration, watch: &Watch) -> Result<(), Obstacle> {
     let failed = |error| obstacle("lock the database", error);
-    let (began, mut said) = (Instant::now(), None);
+    let (began, mut said, mut holder) = (Instant::now(), None, None);
     while !mutex::try_lock(session, database).await.map_err(failed)? {
         let is_over = began.elapsed() > patience;
         if is_over || said.is_none_or(|said: Instant| said.elapsed() > SAY) {
-            let holder = mutex::holder(session, database).await.map_err(failed)?;
-            let holder = holder.unwrap_or_else(|| "a session that is not shown to us".to_owned());
+            let found = mutex::holder(session, database).await.map_err(failed)?;
+            let found = found.unwrap_or_else(|| "a session that is not shown to us".to_owned());
             if is_over {
-                return Err(Obstacle::Held { name: format!("the lock of database {}", session.address()), holder });
+                return Err(Obstacle::Held { name: format!("the lock of database {}", session.address()), holder: found });
             }
-            tracing::info!(holder, "waiting for whoever works on the same database");
+            tracing::info!(holder = found, "waiting for whoever works on the same database");
+            holder = Some(found);
             said = Some(Instant::now());
         }
-        watch.pause(PAUSE).await?;
+        let pausing = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        };
+        watch.guard(pausing).await.map_err(|stop: Obstacle| match (stop, &holder) {
+            (Obstacle::Stopped(Stop::DeadlinePassed), Some(holder)) => {
+                Obstacle::Held { name: format!("the lock of database {}", session.address()), holder: holder.clone() }
+            }
+            (stop, _) => stop,
+        })?;
     }
     let (first, second) = (session.id().await.map_err(failed)?, session.id().await.map_err(failed)?);
     if first != second || !mutex::is_ours(session, database).await.map_err(failed)? {

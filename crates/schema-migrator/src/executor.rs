@@ -22,14 +22,14 @@ use fairlead_sql::session::{LockWait, Session};
 use tokio::sync::Mutex;
 
 use crate::backfill::{Kept, Rows};
-use crate::cancel::Cancel;
+use crate::beside::Beside;
 use crate::credentials::Credentials;
 use crate::database::{self, obstacle};
 use crate::filling::{Filling, Progress};
 use crate::image::{Image, STATEMENT, Statement, image};
 use crate::state::{self, Writer};
 use crate::throttle::Throttled;
-use crate::{mariadb, postgresql};
+use crate::{mariadb, postgresql, sessions};
 
 /// What a user of MariaDB needs.
 const GRANT: &str = "grant select, insert, update, delete, create, drop, index, alter, references, trigger, create view, create temporary tables";
@@ -120,9 +120,9 @@ impl Executor for Sql<'_> {
         database::end_in_silence(&mut session, self.lease.lease_duration).await?;
         let token = state::next_token(&mut session, Writer::Changes).await.map_err(database::failure)?;
         let id = session.id().await.map_err(database::failure)?;
-        let cancel = Cancel { address, credentials: self.credentials(), session: id };
+        let beside = Beside { address, credentials: self.credentials(), session: id };
         let (session, way) = (Mutex::new(session), work.way);
-        Ok(Box::new(Catalog { session, cancel, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
+        Ok(Box::new(Catalog { session, beside, token, lock, watch: work.watch, way, throttled: RefCell::default() }))
     }
 }
 
@@ -140,7 +140,7 @@ fn tables(changes: impl Iterator<Item = Change>) -> Vec<crate::table::Table> {
 /// A database, under the lock of the release and its own.
 struct Catalog<'w> {
     session: Mutex<Session>,
-    cancel: Cancel<'w>,
+    beside: Beside<'w>,
     token: u64,
     lock: &'w dyn Lock,
     watch: &'w Watch,
@@ -264,10 +264,18 @@ impl Catalog<'_> {
         work: impl Future<Output = Result<T, Obstacle>>,
     ) -> Result<T, Obstacle> {
         match (self.way, task.is_undo) {
-            (Way::Forward, false) => self.watch.guard(work).await,
+            (Way::Forward, false) | (Way::Back, _) => self.watch.guard(work).await,
             // It was told to end, and this is what it does before.
             (Way::Forward, true) if self.watch.stop().is_some_and(|stop| stop != Stop::DeadlinePassed) => work.await,
-            (Way::Forward, true) | (Way::Back, _) => self.watch.guard_patiently(work).await,
+            (Way::Forward, true) => self.watch.guard_patiently(work).await,
+        }
+    }
+
+    async fn say_for_whom_it_waits(&self, task: &Task<'_>) {
+        let target = &task.change.target;
+        if let Some(who) = self.beside.waits_for().await {
+            tracing::info!(%target, who, "its statement waits for other sessions");
+            self.watch.wait_for(&format!("{target}: waits for {who}"));
         }
     }
 
@@ -278,7 +286,15 @@ impl Catalog<'_> {
         sent: impl Future<Output = Result<T, Error>>,
     ) -> Result<Result<T, Error>, Obstacle> {
         let mut executing = std::pin::pin!(sent);
-        let stop = match self.unless_stopped(task, async { Ok(executing.as_mut().await) }).await {
+        let spoken_of = async {
+            loop {
+                tokio::select! {
+                    ended = executing.as_mut() => return Ok(ended),
+                    () = tokio::time::sleep(SAY) => self.say_for_whom_it_waits(task).await,
+                }
+            }
+        };
+        let stop = match self.unless_stopped(task, spoken_of).await {
             Err(Obstacle::Stopped(stop)) => stop,
             ended => return ended,
         };
@@ -288,7 +304,7 @@ impl Catalog<'_> {
             return Ok(ended);
         }
         tracing::warn!(%target, "the run is to end: its statement is cancelled");
-        if let Err(failure) = self.cancel.statement().await {
+        if let Err(failure) = self.beside.cancel().await {
             tracing::warn!(%target, error = %failure, "it could not be cancelled, and is waited for");
         }
         match executing.await {
@@ -299,17 +315,12 @@ impl Catalog<'_> {
 
     async fn blockers(&self, session: &mut Session, target: &Target) -> Result<Option<String>, Error> {
         let table = target.namespace.as_deref().unwrap_or(&target.name);
-        match (session.engine, table.parse::<crate::table::Table>()) {
-            (Engine::PostgreSql, Ok(table)) => {
-                session.text(&postgresql::blockers(&postgresql::qualified(&table, "public"))).await
+        let Ok(table) = table.parse::<crate::table::Table>() else { return Ok(None) };
+        match session.text(&sessions::in_the_way(&table, session.engine)).await {
+            Err(Error::Forbidden { .. }) if session.engine == Engine::MariaDb => {
+                Ok(Some("whom only a user with PROCESS sees (grant process on *.*)".to_owned()))
             }
-            (Engine::PostgreSql, Err(_)) => Ok(None),
-            (Engine::MariaDb, _) => match session.text(&mariadb::blockers()).await {
-                Err(Error::Forbidden { .. }) => {
-                    Ok(Some("whom only a user with PROCESS sees (grant process on *.*)".to_owned()))
-                }
-                who => who,
-            },
+            who => who,
         }
     }
 
@@ -397,7 +408,7 @@ impl World for Catalog<'_> {
         let kept = self.throttled.take().filter(|(of, _)| *of == target);
         let throttled = match kept {
             Some((_, throttled)) => throttled,
-            None => Throttled::of(&rows, self.cancel.credentials)
+            None => Throttled::of(&rows, self.beside.credentials)
                 .await
                 .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?,
         };

@@ -29,7 +29,7 @@
 
 pub mod args;
 pub mod backfill;
-mod cancel;
+mod beside;
 mod catalog;
 pub mod configuration;
 mod credentials;
@@ -53,6 +53,7 @@ mod postgresql;
 mod primitive;
 mod raw_sql;
 mod rows;
+mod sessions;
 mod state;
 mod step;
 pub mod table;

@@ -457,13 +457,6 @@ pub(crate) fn forbidden(tables: &[Table]) -> String {
     )
 }
 
-/// Who keeps a table from being locked, for people: transactions that are open, the oldest first.
-pub(crate) fn blockers() -> String {
-    "select group_concat(concat('connection ', t.trx_mysql_thread_id, ' (open since ', t.trx_started, ')') order by t.trx_started separator '; ') \
-     from information_schema.innodb_trx t where t.trx_mysql_thread_id <> connection_id()"
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

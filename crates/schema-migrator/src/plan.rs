@@ -62,7 +62,7 @@ pub(crate) async fn make(session: &mut Session, tables: &Tables, phase: Phase) -
     if let Some(defects) = new.find_map(|migration| migration.defects.as_ref()) {
         return Err(Failure::new(&codes::LINT, defects.clone()));
     }
-    planned(session, tables, phase, applied).await.map_err(database::failure)
+    planned(session, tables, phase, applied).await
 }
 
 async fn planned(
@@ -70,17 +70,17 @@ async fn planned(
     tables: &Tables,
     phase: Phase,
     applied: BTreeMap<String, String>,
-) -> Result<Plan, Error> {
+) -> Result<Plan, Failure> {
     let plan = PlanBuilder::new(phase.step(), Vec::new());
     let (known, changes, is_blocked, has_statements) = (BTreeMap::new(), Vec::new(), false, false);
     let mut making = Making { session, tables, phase, applied, known, changes, plan, is_blocked, has_statements };
     let wanted = tables.migrations.iter().filter(|it| phase.is_of(it.specification.kind));
     for migration in wanted {
-        if phase == Phase::Finalize {
-            making.finalize(migration).await?;
-        } else {
-            making.migration(migration).await?;
-        }
+        let made = match phase {
+            Phase::Finalize => making.finalize(migration).await,
+            Phase::Expand | Phase::Contract => making.migration(migration).await,
+        };
+        made.map_err(|error| database::failure_of(&format!("migration {}", migration.name), error))?;
     }
     Ok(making.finish())
 }

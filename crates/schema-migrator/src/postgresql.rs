@@ -468,16 +468,6 @@ pub(crate) fn forbidden(tables: &[Table], schema: &str) -> String {
     )
 }
 
-/// Who keeps a table from being locked, for people.
-pub(crate) fn blockers(qualified_table: &str) -> String {
-    format!(
-        "select string_agg(who, '; ') from (select distinct 'backend ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), a.usename, '?') || ', ' \
-         || coalesce(a.state, '?') || ' for ' || coalesce(date_trunc('second', clock_timestamp() - coalesce(a.xact_start, a.state_change))::text, '?') || ')' as who \
-         from pg_locks l join pg_stat_activity a using (pid) where l.relation = to_regclass({}) and l.granted and l.pid <> pg_backend_pid() limit 3) as it",
-        text(qualified_table)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -167,6 +167,7 @@ fn rows_that_are_deleted_meanwhile_end_no_backfill() {
         scene
             .database
             .run("delete from transfer where transferId between '00000050' and '00003000' or transferId = '00005000'");
+        assert!(scene.count("select count(*) from transfer where note is null") > 0, "it was at its end already");
         let (status, log) = watched.finish();
         assert_eq!(status, Some(0), "{}", log.join("\n"));
         assert_eq!(scene.count("select count(*) from transfer where note = 'x'"), 2048);

@@ -84,18 +84,31 @@ fn an_index_that_waits_for_somebody_is_left_and_built_by_the_next_run() {
     let scene = Scene::new(Kind::PostgreSql, 100);
     let index = json!([{"addIndex": {"table": "transfer", "name": "transfer_amount", "columns": ["amount"]}}]);
     let all = [migration("add-index", "expand", index, &json!({}))];
+    let before = scene.catalog();
     let mut sits = scene.database.session();
     sits.say("begin isolation level repeatable read; update transfer set amount = amount where transferId < '00000010';");
     let building = "select count(*) from pg_stat_activity where state = 'active' and query like 'create index%'";
 
-    let watched = Watched::start_until(&mut scene.command(&["apply", "--log-level", "debug"], &all), "sending");
+    let mut watched = Watched::start_until(&mut scene.command(&["apply", "--log-level", "debug"], &all), "sending");
     assert!(becomes(|| scene.count(building) == 1));
+    watched.until("its statement waits for other sessions");
     watched.signal(Signal::TERM);
     let (status, log) = watched.finish();
     assert_eq!(status, Some(75), "{}", log.join("\n"));
     assert_eq!(scene.count(building), 0);
+
+    // One whose time is over drops it, and that waits, too; it can be told to end there.
+    let mut command = scene.command(&["apply", "--run-timeout", "5s", "--log-level", "debug"], &all);
+    let mut watched = Watched::start_until(&mut command, "RollingBack");
+    watched.until("its statement waits for other sessions");
+    watched.signal(Signal::TERM);
+    let (status, log) = watched.finish();
+    let log = log.join("\n");
+    assert_eq!(status, Some(75), "{log}");
     drop(sits);
 
+    scene.back(&["--last"]).expect(0);
+    assert_eq!(scene.catalog(), before);
     scene.job(&["apply"], &all).expect(0);
     let valid = "select count(*) from pg_index where indexrelid = 'transfer_amount'::regclass and indisvalid";
     assert_eq!(scene.count(valid), 1);
@@ -106,7 +119,8 @@ fn a_frozen_run_holds_nobody_up_and_writes_nothing_when_it_wakes() {
     for kind in ENGINES {
         let scene = Scene::new(kind, 3000);
         let column = json!([{"addColumn": {"table": "transfer", "column": "note", "type": "varchar(36)"}}]);
-        let slow = json!({"table": "transfer", "column": "note", "value": {"sql": "'x'"}, "batch": {"rows": 100, "targetMillis": 1}});
+        let slow = json!({"table": "transfer", "column": "note", "value": {"sql": "'x'"}, "batch": {"rows": 100, "targetMillis": 1},
+            "throttle": {"niceRatio": 5.0}});
         let all = [migration("add-note", "expand", column, &json!({"backfill": slow}))];
         let mut command = scene.command(&[&["apply", "--log-level", "debug"], QUICK.as_slice()].concat(), &all);
         let frozen = Watched::start_until(&mut command, "batch");

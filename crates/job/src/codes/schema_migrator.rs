@@ -41,7 +41,7 @@ crate::codes! {
         "Fill or mend these rows: with a `backfill`, and a `fill` operation for writers that still store NULL. Table `quarantine` of fairlead has those for which there was no value.";
     pub LOCKED = "SM113", Failed, "Somebody holds a lock on the table",
         "The change waits for a lock only a moment at a time, so that nobody waits behind it, and has not got it: a transaction is open that has used the table.",
-        "End that transaction (`select pg_terminate_backend(PID)`, `kill ID`), or run the same command again when it has ended. Everything is as before.";
+        "End that transaction with the command in the message, as a member of pg_signal_backend (PostgreSQL), or run the same command again when it has ended. Everything is as before.";
     pub REFUSED = "SM114", Failed, "The database refuses a statement",
         "The server says why. A migration of kind `sql` may be wrong; a disk may be full.",
         "Mend what the server names, and run the same command again.";
