@@ -64,6 +64,15 @@ impl Place<'_> {
         }
     }
 
+    /// What an operation puts aside.
+    pub(crate) fn put_aside(&self, operation: &Operation) -> Option<Target> {
+        match operation {
+            Operation::DropColumn { table, column } => Some(target("Column", self.shown(table), column)),
+            Operation::DropTable { table } => Some(Target { namespace: None, ..target("Table", "", self.shown(table)) }),
+            _ => None,
+        }
+    }
+
     fn facts(&self, table: &Table) -> Result<&Facts, String> {
         let facts = self.facts.get(table).filter(|facts| !facts.columns.is_empty());
         facts.ok_or_else(|| format!("there is no table {}", self.shown(table)))
@@ -257,7 +266,7 @@ impl Place<'_> {
     fn triggers_on(&self, all: &mut Drafts, table: &Table, column: &str) -> Result<(), String> {
         let quoted = fairlead_sql::text::name(self.engine, column);
         for [name, source, event] in &self.facts(table)?.triggers {
-            let is_ours = name.starts_with("fairlead_");
+            let is_ours = label::is_ours(name);
             let is_named = |text: &str| source.to_lowercase().contains(&text.to_lowercase());
             if !is_ours && (is_named(&format!("new.{column}")) || is_named(&format!("old.{column}")) || is_named(&quoted)) {
                 return Err(format!("trigger {name} of {} names column {column}", self.shown(table)));
@@ -298,7 +307,8 @@ impl Place<'_> {
     fn triggers(&self, all: &mut Drafts, table: &Table, column: &str, pg: &str, my: [&str; 2], kind: &str) {
         let (shown, prefix, reason) = (self.shown(table), format!("fairlead_{kind}"), kind);
         if self.engine == Engine::PostgreSql {
-            let name = label::unique(&prefix, &[&shown, column]);
+            // PostgreSQL calls triggers in the order of their names, and ours are to see what those of the application have made.
+            let name = label::unique(&format!("zz_{prefix}"), &[&shown, column]);
             let it = postgresql::trigger(table, self.schema, &name, &postgresql::source(pg));
             all.changes.push(made(target("Trigger", shown, &name), it, reason));
             return;

@@ -14,6 +14,11 @@ pub(crate) fn unique(prefix: &str, parts: &[&str]) -> String {
     format!("{prefix}_{hash}_{}", &last[..last.floor_char_boundary(room)])
 }
 
+/// Whether we have given a trigger its name.
+pub(crate) fn is_ours(trigger: &str) -> bool {
+    trigger.trim_start_matches("zz_").starts_with("fairlead_")
+}
+
 /// A name, shortened where it is too long, and then with a mark that tells it from others that begin alike.
 pub(crate) fn shortened(prefix: &str, name: &str) -> String {
     let whole = format!("{prefix}_{name}");

@@ -150,11 +150,14 @@ impl Making<'_> {
         for operation in &migration.specification.operations {
             self.object(operation, &facts, &whole).await?;
             let place = Place { engine, schema: &schema, database: &database.database, facts: &facts, knows_readers };
-            let made = place.drafts(operation);
+            let (made, put_aside) = (place.drafts(operation), place.put_aside(operation));
             foresee(&mut facts, operation, engine);
             self.has_statements |= matches!(operation, Operation::Sql { .. });
             match made {
                 Ok(Drafts { changes, backfills: more }) => {
+                    if let (true, Some(target)) = (changes.is_empty(), put_aside) {
+                        self.keep(target, "it is not there, so nothing is put aside");
+                    }
                     drafts.extend(changes);
                     backfills.extend(more);
                 }

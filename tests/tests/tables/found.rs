@@ -301,3 +301,17 @@ fn a_default_is_kept_by_what_comes_after_it() {
         assert_eq!(scene.catalog(), before);
     }
 }
+
+#[test]
+fn our_triggers_see_what_those_of_the_application_have_made() {
+    let scene = Scene::new(Kind::PostgreSql, 10);
+    scene.database.run(
+        "alter table transfer add column mail text; \
+         create function lowered() returns trigger language plpgsql as $$ begin new.mail := lower(new.mail); return new; end $$; \
+         create trigger normalize before insert or update on transfer for each row execute function lowered()",
+    );
+    let all = [expand("rename-mail", json!([{"renameColumn": {"table": "transfer", "from": "mail", "to": "email"}}]))];
+    scene.job(&["apply"], &all).expect(0);
+    scene.database.run("insert into transfer (transferId, amount, currencyId, mail) values ('m', 1, 'USD', 'A@B')");
+    assert_eq!(scene.count("select count(*) from transfer where mail = 'a@b' and email = 'a@b'"), 1);
+}

@@ -9,6 +9,7 @@ use crate::backfill::{Backfill, Kept, KeyColumn, Packet, Rows, Value};
 use crate::catalog::Facts;
 use crate::drafts::Place;
 use crate::image::{Draft, target};
+use crate::label;
 use crate::migration::Migration;
 use crate::operation::Operation;
 
@@ -78,7 +79,7 @@ impl Making<'_> {
 
     /// Somebody's trigger runs for each row that is filled.
     fn warn_of_triggers(&mut self, shown: &str, facts: &Facts) {
-        for [name, _, event] in facts.triggers.iter().filter(|[name, ..]| !name.starts_with("fairlead_")) {
+        for [name, _, event] in facts.triggers.iter().filter(|[name, ..]| !label::is_ours(name)) {
             if event != "insert" {
                 let message = "it may run for each row that is filled, and change or write what it does for an update";
                 self.plan.warn(codes::TRIGGERED.finding(target("Trigger", shown, name), message));
