@@ -32,6 +32,26 @@ fn the_ways_through_the_proposal() {
     assert_eq!(way(&planned(&request("v1.0.1", "2.0.0"))), "1.0.1 1.0.2 2.0.0");
 }
 
+/// A matrix of releases that serve these API versions.
+fn served(releases: &[(&str, &str)]) -> Matrix {
+    let lines: String =
+        releases.iter().map(|(version, apis)| format!("    - {{version: {version}, apis: [{apis}]}}\n")).collect();
+    matrix(&format!(
+        "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n  releases:\n{lines}"
+    ))
+}
+
+#[test]
+fn a_pre_release_is_a_stop_only_if_no_release_can_be_one() {
+    let [first, both, candidate, last] = [("1.0.0", "v1"), ("1.5.0", "v1, v2"), ("2.0.0-rc.1", "v1, v2"), ("2.0.0", "v2")];
+    let through = |releases: &[_]| {
+        way(&plan(&served(releases), &request("1.0.0", "2.0.0")).unwrap_or_else(|failure| panic!("{failure}")))
+    };
+    assert_eq!(through(&[first, both, candidate, last]), "1.0.0 1.5.0 2.0.0");
+    assert_eq!(through(&[first, candidate, last]), "1.0.0 2.0.0-rc.1 2.0.0", "no release does as well");
+    assert_eq!(through(&[first, both, ("1.6.0", "v1, v2"), candidate, last]), "1.0.0 1.6.0 2.0.0", "the newest that is one");
+}
+
 #[test]
 fn the_plan_as_text() {
     let safe = request("1.0.0", "2.0.1");
