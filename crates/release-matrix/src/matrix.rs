@@ -58,6 +58,8 @@ pub struct SchemaVersion {
 pub struct Release {
     /// Version of the chart.
     pub version: Version,
+    /// The same as the matrix has it, perhaps with a `v`: an OCI registry knows the chart by exactly this tag.
+    pub written: String,
     /// The schema version that it brings, by its place in the order.
     pub schema: usize,
     /// What it serves, and in which versions.

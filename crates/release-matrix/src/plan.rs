@@ -273,7 +273,7 @@ fn step(rules: &Rules<'_>, from: usize, to: usize) -> Step {
     let [old, new] =
         [from, to].map(|release| matrix.schema.get(matrix.releases[release].schema).map(|it| it.version.clone()));
     let schema = old.zip(new).filter(|(old, new)| old != new).map(|(old, new)| [old, new]);
-    let command = command::upgrade(&matrix.chart, &matrix.name, &matrix.version(to));
+    let command = command::upgrade(&matrix.chart, &matrix.name, &matrix.releases[to].written);
     Step {
         from: matrix.version(from),
         to: matrix.version(to),

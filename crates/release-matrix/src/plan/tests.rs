@@ -83,6 +83,14 @@ fn the_plan_as_a_runbook() {
     insta::assert_snapshot!(runbook::render(&planned(&safe), &safe));
 }
 
+/// Helm asks a registry (`oci://…`) for exactly the tag that it is told.
+#[test]
+fn a_command_has_the_version_as_the_matrix_has_it() {
+    let matrix = served(&[("1.0.0", "v1"), ("v1.1.0", "v1")]);
+    let plan = plan(&matrix, &request("v1.0.0", "1.1.0")).expect("a way");
+    assert_eq!(plan.steps[0].command, "helm upgrade shop CHART --version v1.1.0 --reset-then-reuse-values --wait");
+}
+
 #[test]
 fn what_must_be_quoted_is_quoted() {
     let odd = SEED.replace("reference: mojaloop/mojaloop", "reference: ./my charts/a;b\n    namespace: shop");
