@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::command;
 use crate::document::{Condition, Contracts, Kind};
+use crate::doubt::block_doubts;
 use crate::interface::Interface;
 use crate::matrix::{Matrix, SchemaVersion};
 use crate::path::{Question, counted, shortest};
@@ -58,6 +59,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Why each release between the upgrades cannot be left out.
     pub stops: Vec<StopReason>,
+    /// Blocks of these upgrades that the matrix has and that match none: a sentence each.
+    pub doubts: Vec<String>,
 }
 
 /// Why a release cannot be left out.
@@ -229,6 +232,7 @@ pub fn plan(matrix: &Matrix, request: &Request) -> Result<Plan, Failure> {
         from: matrix.version(from),
         to: matrix.version(to),
         stops: stops.collect(),
+        doubts: block_doubts(matrix, from + 1..=to),
         steps: way.windows(2).map(|pair| step(&rules, pair[0], pair[1])).collect(),
     })
 }

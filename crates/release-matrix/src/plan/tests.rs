@@ -83,6 +83,22 @@ fn the_plan_as_a_runbook() {
     insta::assert_snapshot!(runbook::render(&planned(&safe), &safe));
 }
 
+#[test]
+fn a_block_that_matches_nothing_is_told_in_every_form() {
+    let request = request("1.0.0", "2.0.0");
+    let blocked = |to: &str| {
+        let spec = format!("{SEED}  blocked: [{{from: 'v1\\..*', to: {to}, reason: mails would be lost}}]\n");
+        plan(&matrix(&spec), &request).unwrap_or_else(|failure| panic!("{failure}"))
+    };
+    let idle = blocked("2.0.0");
+    let doubt = "RM202 spec.blocked[0]: no release older than 2.0.0 matches `from`, so that it blocks no upgrade";
+    assert!(text::render(&idle).contains(&format!(": 2 upgrades\n{doubt}\n")));
+    assert!(helm::render(&idle).expect("the chart is named").contains(&format!("\n# {doubt}\n")));
+    assert!(runbook::render(&idle, &request).contains(&format!("\n- [ ] Correct the matrix, and plan again: {doubt}.\n")));
+    assert!(json::render(&idle).expect("plain data").contains(&doubt[6..]));
+    assert_eq!(blocked("2.0.1").doubts, [""; 0], "this plan does not lead to 2.0.1");
+}
+
 /// Helm asks a registry (`oci://…`) for exactly the tag that it is told.
 #[test]
 fn a_command_has_the_version_as_the_matrix_has_it() {

@@ -1,0 +1,111 @@
+//! What a matrix says and probably does not mean.
+
+use std::ops::RangeInclusive;
+
+use crate::document::{Kind, Writes};
+use crate::interface::includes;
+use crate::matrix::Matrix;
+use crate::path::{Question, shortest};
+use crate::rules::Rules;
+
+/// Everything that is doubtful, a sentence each.
+#[must_use]
+pub fn doubts(matrix: &Matrix) -> Vec<String> {
+    let mut doubts = Vec::new();
+    schema_doubts(matrix, &mut doubts);
+    release_doubts(matrix, &mut doubts);
+    doubts.extend(block_doubts(matrix, 0..=matrix.releases.len()));
+    for (index, drain) in matrix.drains.iter().enumerate() {
+        let is_served = |version: &String| includes(version, &drain.api);
+        if !matrix.releases.iter().any(|release| release.serves.values().flatten().any(is_served)) {
+            doubts.push(format!("spec.drains[{index}]: no release serves {}", drain.api));
+        }
+    }
+    doubts
+}
+
+/// Entries that block upgrades to one of these releases, and match no release that such an upgrade begins with.
+#[must_use]
+pub fn block_doubts(matrix: &Matrix, targets: RangeInclusive<usize>) -> Vec<String> {
+    let entries = matrix.blocked.iter().enumerate().filter(|(_, block)| targets.contains(&block.to));
+    let idle = entries.filter(|(_, block)| !matrix.releases[..block.to].iter().any(|release| block.is_about(release)));
+    idle.map(|(index, block)| {
+        format!(
+            "spec.blocked[{index}]: no release older than {} matches `from`, so that it blocks no upgrade",
+            matrix.version(block.to)
+        )
+    })
+    .collect()
+}
+
+fn release_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
+    let rules = Rules::new(matrix);
+    for (index, release) in matrix.releases.iter().enumerate() {
+        let version = &release.version;
+        if release.serves.is_empty() {
+            doubts.push(format!("{version} serves no API: upgrades are not checked for that"));
+        }
+        let Some(before) = index.checked_sub(1) else { continue };
+        let older = &matrix.releases[before];
+        if release.schema < older.schema {
+            let [new, old] = [release, older].map(|it| &matrix.schema[it.schema].version);
+            doubts.push(format!("{version} brings schema {new}, which is older than {old} of {}", older.version));
+        }
+        let leads = |from: usize, may_lose_way_back| {
+            shortest(&rules, Question { from, to: index, every_release: false, may_lose_way_back }).is_ok()
+        };
+        if !(0..index).any(|from| leads(from, true)) {
+            doubts.push(format!("no upgrade leads to {version}"));
+        } else if !(0..index).any(|from| leads(from, false)) {
+            doubts.push(format!("every upgrade that leads to {version} has a point of no return"));
+        }
+    }
+}
+
+fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
+    for schema in matrix.schema.iter().skip(1) {
+        let version = &schema.version;
+        if schema.kind == Kind::Contract && schema.requires.is_empty() && schema.drops.is_empty() {
+            doubts.push(format!(
+                "schema {version} is a contraction that neither requires nor drops anything: no older release tolerates it"
+            ));
+        }
+        for column in &schema.requires {
+            if !matrix.releases.iter().any(|release| release.writes.get(column) == Some(&Writes::Always)) {
+                doubts.push(format!("schema {version} requires {column}, which no release says that it writes always"));
+            }
+            if !schema.backfill.contains(column) {
+                doubts.push(format!("schema {version} requires {column}, and nothing fills it in old rows: `backfill`"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::matrix;
+
+    /// The doubts about a matrix that has this in its `spec`.
+    fn doubts_of(spec: &str) -> Vec<String> {
+        doubts(&matrix(&format!(
+            "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n{spec}"
+        )))
+    }
+
+    #[test]
+    fn a_block_is_about_versions_as_they_are_written_and_as_they_are() {
+        let of = |written: &str, from: &str| {
+            doubts_of(&format!(
+                "  releases: [{{version: {written}, apis: [v1]}}, {{version: 2.0.0, apis: [v1]}}]\n  \
+                 blocked: [{{from: '{from}', to: 2.0.0, reason: x}}]\n"
+            ))
+        };
+        let blocked = ["no upgrade leads to 2.0.0"];
+        assert_eq!(of("v1.0.0", r"v1\..*"), blocked);
+        assert_eq!(of("v1.0.0", r"1\..*"), blocked);
+        assert_eq!(of("1.0.0", r"1\..*"), blocked);
+        let idle = ["spec.blocked[0]: no release older than 2.0.0 matches `from`, so that it blocks no upgrade"];
+        assert_eq!(of("1.0.0", r"v1\..*"), idle);
+    }
+}
