@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use semver::Version;
+
 use crate::document::{Kind, Writes};
 use crate::interface::includes;
 use crate::matrix::Matrix;
@@ -51,6 +53,7 @@ fn release_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
             let [new, old] = [release, older].map(|it| &matrix.schema[it.schema].version);
             doubts.push(format!("{version} brings schema {new}, which is older than {old} of {}", older.version));
         }
+        doubts.extend(miscount(&older.version, version));
         let leads = |from: usize, may_lose_way_back| {
             shortest(&rules, Question { from, to: index, every_release: false, may_lose_way_back }).is_ok()
         };
@@ -60,6 +63,29 @@ fn release_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
             doubts.push(format!("every upgrade that leads to {version} has a point of no return"));
         }
     }
+}
+
+/// What is wrong with the order of two neighbours that number their pre-releases without a dot.
+fn miscount(older: &Version, newer: &Version) -> Option<String> {
+    if (older.major, older.minor, older.patch) != (newer.major, newer.minor, newer.patch) {
+        return None;
+    }
+    let (old, new) = older.pre.split('.').zip(newer.pre.split('.')).find(|(old, new)| old != new)?;
+    let ([name, old_count], [other, new_count]) = (counter(old)?, counter(new)?);
+    let is_greater = old_count.parse::<u64>().ok()? > new_count.parse::<u64>().ok()?;
+    (name == other && is_greater).then(|| {
+        format!(
+            "{older} is taken for older than {newer}: SemVer compares `{old}` and `{new}` as text. Leave the pre-releases out, \
+             or number the next ones with a dot, `{}.{old_count}`",
+            name.trim_end_matches('-')
+        )
+    })
+}
+
+/// `rc` and `10` of `rc10`.
+fn counter(identifier: &str) -> Option<[&str; 2]> {
+    let name = identifier.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (!name.is_empty()).then(|| [name, &identifier[name.len()..]])
 }
 
 fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
@@ -91,6 +117,36 @@ mod tests {
         doubts(&matrix(&format!(
             "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n{spec}"
         )))
+    }
+
+    fn of_releases(versions: &[&str]) -> Vec<String> {
+        let lines: String = versions.iter().map(|it| format!("    - {{version: {it}, apis: [v1]}}\n")).collect();
+        doubts_of(&format!("  releases:\n{lines}"))
+    }
+
+    #[test]
+    fn pre_releases_that_are_numbered_without_a_dot_are_out_of_order() {
+        let numbered: Vec<String> = (1..=10).map(|number| format!("2.0.0-rc{number}")).collect();
+        let numbered: Vec<&str> = numbered.iter().map(String::as_str).collect();
+        assert_eq!(of_releases(&numbered[..9]), [""; 0], "up to nine the order is right");
+        let doubt = "2.0.0-rc10 is taken for older than 2.0.0-rc2: SemVer compares `rc10` and `rc2` as text. Leave the \
+                     pre-releases out, or number the next ones with a dot, `rc.10`";
+        assert_eq!(of_releases(&numbered), [doubt]);
+        let dashed = &of_releases(&["2.0.0-beta-9", "2.0.0-beta-10"])[0];
+        assert!(dashed.ends_with("`beta.10`"), "{dashed}");
+    }
+
+    #[test]
+    fn other_pre_releases_are_in_order() {
+        for versions in [
+            ["2.0.0-rc.9", "2.0.0-rc.10"],
+            ["2.0.0-rc09", "2.0.0-rc10"],
+            ["2.0.0-beta9", "2.0.0-rc1"],
+            ["2.0.0-rc10", "2.0.1-rc9"],
+            ["2.0.0-rc10", "2.0.0"],
+        ] {
+            assert_eq!(of_releases(&versions), [""; 0], "{versions:?}");
+        }
     }
 
     #[test]
