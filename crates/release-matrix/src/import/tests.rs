@@ -52,9 +52,28 @@ fn what_a_changelog_leaves_open_is_told() {
     assert_eq!(matrix(&imported.yaml).schema[1].version, "2");
 }
 
+/// The notes about a changelog that contain this.
+fn notes(text: &str, part: &str) -> Vec<String> {
+    let imported = import("CHANGELOG.md", text, &Known::default()).expect("it is a changelog");
+    imported.notes.into_iter().filter(|note| note.contains(part)).collect()
+}
+
+#[test]
+fn a_heading_that_may_be_a_release_is_read_or_told() {
+    let text = "## Release v1.2.0\n## Shop 1.1.0\n## Version 1.0.0\n";
+    let imported = import("CHANGELOG.md", text, &Known::default()).expect("it is a changelog");
+    assert!(imported.yaml.contains("- version: v1.2.0\n") && imported.yaml.contains("- version: 1.0.0\n"));
+    assert_eq!(matrix(&imported.yaml).releases.len(), 2);
+    let left_out = "line 2: heading \"Shop 1.1.0\" has words before the version, and was left out: begin it with 1.1.0 if it is a release";
+    assert_eq!(notes(text, "left out"), [left_out]);
+    let with_v = "versions have a `v` as in the changelog (v1.2.0): leave it out if those of the chart have none";
+    assert_eq!(notes(text, "a `v`"), [with_v]);
+}
+
 #[test]
 fn what_is_no_changelog_is_refused() {
     for (text, expected) in [
+        ("# Shop 1.2.0\n- a\n", "line 1 has \"Shop 1.2.0\", which has words before the version"),
         ("", "CHANGELOG.md: no heading is a version such as `1.2.3`"),
         ("# Changelog\n\n## 1.2\n- a\n", "line 3 has \"1.2\", which needs three numbers"),
         ("## 1.0.0\n\n## 1.0.1\n\n## v1.0.0\n", "release 1.0.0 stands twice, in lines 1 and 5"),
