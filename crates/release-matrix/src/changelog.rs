@@ -9,8 +9,8 @@ use fairlead_job::failure::Failure;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 use semver::Version;
 
-pub use heading::Date;
-use heading::Heading;
+pub use self::heading::Date;
+use self::heading::Heading;
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -110,18 +110,10 @@ fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::matrix;
-
-    /// The doubts about a matrix that has this in its `spec`.
-    fn doubts_of(spec: &str) -> Vec<String> {
-        doubts(&matrix(&format!(
-            "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n{spec}"
-        )))
-    }
+    use crate::testing::{matrix, served};
 
     fn of_releases(versions: &[&str]) -> Vec<String> {
-        let lines: String = versions.iter().map(|it| format!("    - {{version: {it}, apis: [v1]}}\n")).collect();
-        doubts_of(&format!("  releases:\n{lines}"))
+        doubts(&served(&versions.iter().map(|version| (*version, "v1")).collect::<Vec<_>>()))
     }
 
     #[test]
@@ -152,10 +144,11 @@ mod tests {
     #[test]
     fn a_block_is_about_versions_as_they_are_written_and_as_they_are() {
         let of = |written: &str, from: &str| {
-            doubts_of(&format!(
-                "  releases: [{{version: {written}, apis: [v1]}}, {{version: 2.0.0, apis: [v1]}}]\n  \
+            doubts(&matrix(&format!(
+                "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n  \
+                 releases: [{{version: {written}, apis: [v1]}}, {{version: 2.0.0, apis: [v1]}}]\n  \
                  blocked: [{{from: '{from}', to: 2.0.0, reason: x}}]\n"
-            ))
+            )))
         };
         let blocked = ["no upgrade leads to 2.0.0"];
         assert_eq!(of("v1.0.0", r"v1\..*"), blocked);

@@ -40,7 +40,9 @@ pub(super) fn write(changelog: &Changelog, concluded: &Concluded, known: &Known)
         one_release(&mut out, &format!("{v}{}", entry.version), release);
     }
     if let Some(Entry { version, .. }) = changelog.entries.iter().find(|entry| entry.has_v) {
-        notes.push(format!("versions have a `v` as in the changelog (v{version}): leave it out if those of the chart have none"));
+        notes.push(format!(
+            "versions have a `v` as in the changelog (v{version}): leave it out if those of the chart have none"
+        ));
     }
     for Passed { heading, line, version } in &changelog.passed {
         notes.push(match version {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{SEED, matrix};
+use crate::testing::{SEED, matrix, served};
 use crate::{helm, json, lint, runbook, text};
 
 fn request(from: &str, to: &str) -> Request {
@@ -30,15 +30,6 @@ fn the_ways_through_the_proposal() {
     assert_eq!(way(&planned(&lossy)), "1.0.0 1.0.2 2.0.1");
     assert_eq!(way(&planned(&every)), "1.0.0 1.0.1 1.0.2 2.0.0 2.0.1");
     assert_eq!(way(&planned(&request("v1.0.1", "2.0.0"))), "1.0.1 1.0.2 2.0.0");
-}
-
-/// A matrix of releases that serve these API versions.
-fn served(releases: &[(&str, &str)]) -> Matrix {
-    let lines: String =
-        releases.iter().map(|(version, apis)| format!("    - {{version: {version}, apis: [{apis}]}}\n")).collect();
-    matrix(&format!(
-        "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {{name: shop}}\nspec:\n  releases:\n{lines}"
-    ))
 }
 
 #[test]
