@@ -1,5 +1,7 @@
 //! A changelog as data: an entry for each heading that is a version.
 
+mod heading;
+
 use std::ops::Range;
 
 use fairlead_job::codes::release_matrix as codes;
@@ -7,15 +9,29 @@ use fairlead_job::failure::Failure;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 use semver::Version;
 
+pub use self::heading::Date;
+use self::heading::Heading;
+
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changelog {
     /// The releases, the oldest first.
     pub entries: Vec<Entry>,
-    /// Headings that look like a version and are none, with their lines.
-    pub passed: Vec<(String, usize)>,
+    /// Headings that may be releases, and were left out.
+    pub passed: Vec<Passed>,
     /// What `helm upgrade` or `helm install` names in a block of code.
     pub helm_release: Option<String>,
+}
+
+/// A heading that may be a release, and was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Its text.
+    pub heading: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The version behind other words; none where it is a version that has not three numbers.
+    pub version: Option<Version>,
 }
 
 /// A release.
@@ -23,6 +39,10 @@ pub struct Changelog {
 pub struct Entry {
     /// Its version.
     pub version: Version,
+    /// Whether the heading has a `v` before it.
+    pub has_v: bool,
+    /// The day in the heading.
+    pub date: Option<Date>,
     /// Line of the heading, from 1.
     pub line: usize,
     /// Lines `Key: value`, the keys in lower case.
@@ -77,7 +97,7 @@ pub fn read(file: &str, text: &str) -> Result<Changelog, Failure> {
     for (event, place) in Parser::new(text).into_offset_iter() {
         reading.take(event, &place);
     }
-    let Changelog { mut entries, passed, helm_release } = reading.changelog;
+    let Changelog { mut entries, mut passed, helm_release } = reading.changelog;
     let failed = |what: String| Failure::new(&codes::NO_CHANGELOG, format!("{file}: {what}"));
     entries.sort_by(|a, b| a.version.cmp(&b.version));
     for pair in entries.windows(2) {
@@ -86,8 +106,13 @@ pub fn read(file: &str, text: &str) -> Result<Changelog, Failure> {
             return Err(failed(format!("release {} stands twice, in lines {first} and {second}", pair[0].version)));
         }
     }
+    // `Upgrading from 1.2.3` is no release that is missing if 1.2.3 is there.
+    passed.retain(|it| !entries.iter().any(|entry| Some(&entry.version) == it.version.as_ref()));
     if entries.is_empty() {
-        let near = passed.first().map(|(heading, line)| format!("; line {line} has {heading:?}, which needs three numbers"));
+        let near = passed.first().map(|Passed { heading, line, version }| {
+            let why = if version.is_some() { "has words before the version" } else { "needs three numbers" };
+            format!("; line {line} has {heading:?}, which {why}")
+        });
         let near = near.unwrap_or_default();
         return Err(failed(format!("no heading is a version such as `1.2.3`{near}")));
     }
@@ -148,21 +173,21 @@ impl Reading<'_> {
     fn heading(&mut self, level: HeadingLevel, place: &Range<usize>) {
         let heading = self.block.take().unwrap_or_default();
         let line = self.text[..place.start].lines().count() + 1;
-        let word = heading.trim().trim_start_matches('[');
-        let word = word.split([' ', ']', '(', ':']).next().unwrap_or_default();
-        let number = word.strip_prefix('v').unwrap_or(word);
-        if let Ok(version) = Version::parse(number) {
-            self.level = Some(level);
-            self.changelog.entries.push(Entry { version, line, fields: Vec::new(), items: Vec::new() });
-            return;
-        }
+        let passed = match heading::read(&heading) {
+            Heading::Release { version, has_v, date } => {
+                self.level = Some(level);
+                let (fields, items) = (Vec::new(), Vec::new());
+                self.changelog.entries.push(Entry { version, has_v, date, line, fields, items });
+                return;
+            }
+            Heading::Short(word) => Some(Passed { heading: word, line, version: None }),
+            Heading::Worded(version) => Some(Passed { heading: heading.trim().to_owned(), line, version: Some(version) }),
+            Heading::Other => None,
+        };
         if self.level.is_some_and(|entry| level <= entry) {
             self.level = None;
         }
-        let is_near = number.starts_with(|letter: char| letter.is_ascii_digit()) && number.contains('.');
-        if is_near {
-            self.changelog.passed.push((word.to_owned(), line));
-        }
+        self.changelog.passed.extend(passed);
     }
 
     fn code(&mut self) {
@@ -225,6 +250,17 @@ mod tests {
         assert_eq!(said, [("1.9.0".to_owned(), 15, 0), ("2.0.0".to_owned(), 6, 2)]);
         let lines = |entry: usize| changelog.entries[entry].items.iter().map(Item::line).collect::<Vec<_>>();
         assert_eq!((lines(0), lines(1)), (vec!["c: d".to_owned()], vec!["a more of a".to_owned(), "b".to_owned()]));
-        assert_eq!(changelog.passed, [("1.8".to_owned(), 20)]);
+        assert_eq!(changelog.passed, [Passed { heading: "1.8".to_owned(), line: 20, version: None }]);
+    }
+
+    /// What stands below a release may name another one; a release that is not there is missing.
+    #[test]
+    fn a_heading_with_words_before_its_version_is_no_release() {
+        let text = "# Shop 1.2.0\n\n- a\n\n# Release v1.1.0\n\n## Upgrading from 1.0.0\n\n- b\n\n# shop-1.0.0\n\n- c\n";
+        let changelog = read("CHANGELOG.md", text).expect("it is one");
+        let said = changelog.entries.iter().map(|it| (it.version.to_string(), it.has_v, it.items.len()));
+        assert_eq!(said.collect::<Vec<_>>(), [("1.0.0".to_owned(), false, 1), ("1.1.0".to_owned(), true, 1)]);
+        let version = Some(Version::new(1, 2, 0));
+        assert_eq!(changelog.passed, [Passed { heading: "Shop 1.2.0".to_owned(), line: 1, version }]);
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-/// The command of one upgrade.
+/// The command of one upgrade to a version as the matrix has it.
 ///
 /// `--reuse-values` would leave out defaults that the newer chart has and the older one had not; `--wait` makes Helm return when the new pods
 /// are ready and the old ones are gone, which contractions rely on.

@@ -14,13 +14,14 @@ use crate::words::{after, before, counted};
 ///
 /// `RM106` where the matrix does not name the chart.
 pub fn render(plan: &Plan) -> Result<String, Failure> {
-    let Plan { release, from, to, steps, .. } = plan;
+    let Plan { release, from, to, steps, doubts, .. } = plan;
     if steps.iter().any(|step| !step.is_complete) {
         let message = "spec.chart.reference is missing, so no command would be complete";
         return Err(Failure::new(&codes::NO_CHART, message));
     }
     let count = steps.len();
     let mut out = format!("# {release} from {from} to {to}: {}.\n", counted(count, "upgrade"));
+    out.extend(doubts.iter().map(|doubt| format!("# {} {doubt}\n", codes::DOUBTFUL.id)));
     if count > 0 {
         out.push_str("# Do what the comments say before you run the next command: this is no script.\n");
     }

@@ -1,5 +1,6 @@
 //! The matrix that a changelog suggests, as YAML with comments.
 
+mod backport;
 mod concluded;
 mod yaml;
 
@@ -34,7 +35,11 @@ pub struct Imported {
 /// `RM103`
 pub fn import(file: &str, text: &str, known: &Known) -> Result<Imported, Failure> {
     let changelog = changelog::read(file, text)?;
-    let concluded = concluded::concluded(&changelog);
+    let mut concluded = concluded::concluded(&changelog);
+    let backports = backport::notes(&changelog.entries, &concluded.schema);
+    for (release, note) in concluded.releases.iter_mut().zip(backports) {
+        release.notes.extend(note);
+    }
     let (yaml, notes) = yaml::write(&changelog, &concluded, known);
     Ok(Imported { yaml, notes })
 }

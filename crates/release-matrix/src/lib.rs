@@ -9,12 +9,13 @@
 //! - [`plan`]: the way with all that is to do; `command`: what Helm is told; [`text`], [`json`], [`helm`] and [`runbook`] write it, in the same
 //!   `words`
 //! - [`graph`]: all upgrades as text or as a picture
-//! - [`lint`]: what is probably not meant
+//! - [`doubt`]: what is probably not meant; [`lint`] writes it
 //! - [`changelog`]: a changelog as data; [`import`]: the matrix that it suggests
 
 pub mod changelog;
 mod command;
 pub mod document;
+pub mod doubt;
 pub mod graph;
 pub mod helm;
 pub mod import;

@@ -58,6 +58,8 @@ pub struct SchemaVersion {
 pub struct Release {
     /// Version of the chart.
     pub version: Version,
+    /// The same as the matrix has it, perhaps with a `v`: an OCI registry knows the chart by exactly this tag.
+    pub written: String,
     /// The schema version that it brings, by its place in the order.
     pub schema: usize,
     /// What it serves, and in which versions.
@@ -101,10 +103,11 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// Whether it is about an upgrade from this version.
+    /// Whether it is about an upgrade from this release: its version as the matrix has it, or without a `v`.
     #[must_use]
-    pub fn is_about(&self, from: &Version) -> bool {
-        self.from.as_ref().is_none_or(|from_versions| from_versions.is_match(&from.to_string()))
+    pub fn is_about(&self, from: &Release) -> bool {
+        let Release { version, written, .. } = from;
+        self.from.as_ref().is_none_or(|versions| versions.is_match(written) || versions.is_match(&version.to_string()))
     }
 
     /// The reason with the address, if there is one.

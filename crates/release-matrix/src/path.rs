@@ -31,6 +31,8 @@ struct Cost {
     gates: usize,
     /// Points of no return.
     points: usize,
+    /// Releases on the way that are pre-releases: production runs them only if nothing else does.
+    pre_releases: usize,
 }
 
 impl Cost {
@@ -42,11 +44,13 @@ impl Cost {
             hops: self.hops + other.hops,
             gates: self.gates + other.gates,
             points: self.points + other.points,
+            pre_releases: self.pre_releases + other.pre_releases,
         }
     }
 }
 
-/// The releases of the way, the first and the last included. Of equal ways it is the one whose stops are newer.
+/// The releases of the way, the first and the last included. Of equal ways it is the one with fewer pre-releases, then the one
+/// whose stops are newer.
 ///
 /// # Errors
 ///
@@ -98,6 +102,7 @@ fn edge_cost(rules: &Rules<'_>, from: usize, to: usize, may_lose_way_back: bool)
         hops: 1,
         gates,
         points: lost + usize::from(opened > 0),
+        pre_releases: usize::from(!rules.matrix.releases[to].version.pre.is_empty()),
     }
 }
 

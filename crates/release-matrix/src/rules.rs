@@ -154,7 +154,7 @@ impl<'a> Rules<'a> {
         let releases = matrix.releases.len();
         let mut blocked: Vec<Vec<(usize, usize)>> = vec![Vec::new(); releases];
         for (index, block) in matrix.blocked.iter().enumerate() {
-            let older = (0..block.to).filter(|from| block.is_about(&matrix.releases[*from].version));
+            let older = (0..block.to).filter(|from| block.is_about(&matrix.releases[*from]));
             older.for_each(|from| blocked[block.to].push((from, index)));
         }
         let first_stop = |release: usize| matrix.stops.iter().map(|stop| stop.release).filter(|stop| *stop > release).min();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use fairlead_job::codes::release_matrix::DOUBTFUL;
+
 use crate::command::word;
 use crate::plan::{Plan, Request, Step, Versions};
 use crate::words::{WAY_BACK, after, before, counted, kind, said};
@@ -9,7 +11,7 @@ use crate::words::{WAY_BACK, after, before, counted, kind, said};
 /// The runbook.
 #[must_use]
 pub fn render(plan: &Plan, request: &Request) -> String {
-    let Plan { release, namespace, from, to, steps, stops } = plan;
+    let Plan { release, namespace, from, to, steps, stops, doubts } = plan;
     let place = namespace.as_deref().map(|it| format!(" -n {}", word(it))).unwrap_or_default();
     let mut out = format!("# {release} from {from} to {to}\n\n{}, made by:\n\n", counted(steps.len(), "upgrade"));
     let _ = writeln!(out, "```\n{} -o markdown\n```\n", request.command());
@@ -18,6 +20,9 @@ pub fn render(plan: &Plan, request: &Request) -> String {
         return out;
     }
     out.push_str("## Before the first upgrade\n\n");
+    for doubt in doubts {
+        let _ = writeln!(out, "- [ ] Correct the matrix, and plan again: {} {doubt}.", DOUBTFUL.id);
+    }
     let _ = writeln!(out, "- [ ] Try these steps on a staging cluster.");
     let _ = writeln!(
         out,

@@ -18,3 +18,11 @@ pub(crate) fn matrix(text: &str) -> Matrix {
     let documents = manifests::parse("matrix.yaml", text).expect("it is YAML");
     Matrix::read("matrix.yaml", &documents).unwrap_or_else(|failure| panic!("{failure}"))
 }
+
+/// A matrix of releases, each with the API versions that it serves.
+pub(crate) fn served(releases: &[(&str, &str)]) -> Matrix {
+    let releases: Vec<String> =
+        releases.iter().map(|(version, apis)| format!("    - {{version: {version}, apis: [{apis}]}}\n")).collect();
+    let head = "apiVersion: fairlead.dev/v1\nkind: ReleaseMatrix\nmetadata: {name: shop}\nspec:\n  releases:\n";
+    matrix(&format!("{head}{}", releases.concat()))
+}

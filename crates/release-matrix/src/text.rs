@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use fairlead_job::codes::release_matrix::DOUBTFUL;
+
 use crate::plan::{Entry, Plan, Step};
 use crate::words::{WAY_BACK, before, counted, kind, said, word};
 
@@ -14,11 +16,14 @@ const MARGIN: &str = "             ";
 /// The plan as text.
 #[must_use]
 pub fn render(plan: &Plan) -> String {
-    let Plan { release, from, to, steps, stops, .. } = plan;
+    let Plan { release, from, to, steps, stops, doubts, .. } = plan;
     if steps.is_empty() {
         return format!("{release} runs {to} already: nothing to do.\n");
     }
     let mut out = format!("{release} from {from} to {to}: {}\n", counted(steps.len(), "upgrade"));
+    for doubt in doubts {
+        wrap(&mut out, &format!("{} {doubt}", DOUBTFUL.id), "", "  ");
+    }
     for (index, step) in steps.iter().enumerate() {
         let _ = writeln!(out, "\n{}. {} -> {}", index + 1, step.from, step.to);
         lines(&mut out, step);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Known;
 use super::concluded::{Concluded, Release, Schema};
-use crate::changelog::Changelog;
+use crate::changelog::{Changelog, Entry, Passed};
 use crate::document::{API_VERSION, KIND, Kind, Writes};
 
 /// The document, and the notes in the order of what they are about.
@@ -36,10 +36,21 @@ pub(super) fn write(changelog: &Changelog, concluded: &Concluded, known: &Known)
             why.starts_with("concluded").then(|| format!("{} writes {column} {how}: {why}", entry.version))
         };
         notes.extend(release.writes.iter().filter_map(said));
-        one_release(&mut out, &entry.version.to_string(), release);
+        let v = if entry.has_v { "v" } else { "" };
+        one_release(&mut out, &format!("{v}{}", entry.version), release);
     }
-    for (heading, line) in &changelog.passed {
-        notes.push(format!("line {line}: heading {heading:?} is no version of three numbers, and was left out"));
+    if let Some(Entry { version, .. }) = changelog.entries.iter().find(|entry| entry.has_v) {
+        notes.push(format!(
+            "versions have a `v` as in the changelog (v{version}): leave it out if those of the chart have none"
+        ));
+    }
+    for Passed { heading, line, version } in &changelog.passed {
+        notes.push(match version {
+            Some(version) => format!(
+                "line {line}: heading {heading:?} has words before the version, and was left out: begin it with {version} if it is a release"
+            ),
+            None => format!("line {line}: heading {heading:?} is no version of three numbers, and was left out"),
+        });
     }
     notes.push("which custom resources are served, which stops are required, and which upgrades are blocked: a changelog does not say".to_owned());
     (out, notes)

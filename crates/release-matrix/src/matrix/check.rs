@@ -101,7 +101,17 @@ fn one_release(entry: ReleaseEntry, schema: &[SchemaVersion], place: &str, mista
         }
     }
     let uses = uses.map(|names| names.into_iter().collect());
-    Some(Release { version: number?, schema: brought?, serves, writes, uses, tolerates, breaking, changes })
+    Some(Release {
+        version: number?,
+        written: version,
+        schema: brought?,
+        serves,
+        writes,
+        uses,
+        tolerates,
+        breaking,
+        changes,
+    })
 }
 
 /// The place of a schema version. Where the matrix has no schema, there is nothing to name.

@@ -40,6 +40,7 @@ fn release(number: u64, schema: usize, bits: u32, count: usize) -> Release {
     let tolerates = (bit(9) && bit(10)).then(|| (0..count).filter(|it| bits >> (11 + it) & 1 != 0).collect::<BTreeSet<_>>());
     Release {
         version: Version::new(1, number, 0),
+        written: format!("1.{number}.0"),
         schema,
         serves: if versions.is_empty() {
             BTreeMap::new()
@@ -195,6 +196,7 @@ fn thousand() -> Matrix {
         let apis = [index / 100, (index + 50) / 100].map(|version| format!("v{version}"));
         Release {
             version: Version::new(1, number, 0),
+            written: format!("1.{number}.0"),
             schema: index / 10,
             serves: BTreeMap::from([(Interface::Api(String::new()), apis.to_vec())]),
             writes: BTreeMap::from([("t.a".to_owned(), Writes::Always)]),

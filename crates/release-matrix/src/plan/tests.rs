@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{SEED, matrix};
+use crate::testing::{SEED, matrix, served};
 use crate::{helm, json, lint, runbook, text};
 
 fn request(from: &str, to: &str) -> Request {
@@ -33,6 +33,17 @@ fn the_ways_through_the_proposal() {
 }
 
 #[test]
+fn a_pre_release_is_a_stop_only_if_no_release_can_be_one() {
+    let [first, both, candidate, last] = [("1.0.0", "v1"), ("1.5.0", "v1, v2"), ("2.0.0-rc.1", "v1, v2"), ("2.0.0", "v2")];
+    let through = |releases: &[_]| {
+        way(&plan(&served(releases), &request("1.0.0", "2.0.0")).unwrap_or_else(|failure| panic!("{failure}")))
+    };
+    assert_eq!(through(&[first, both, candidate, last]), "1.0.0 1.5.0 2.0.0");
+    assert_eq!(through(&[first, candidate, last]), "1.0.0 2.0.0-rc.1 2.0.0", "no release does as well");
+    assert_eq!(through(&[first, both, ("1.6.0", "v1, v2"), candidate, last]), "1.0.0 1.6.0 2.0.0", "the newest that is one");
+}
+
+#[test]
 fn the_plan_as_text() {
     let safe = request("1.0.0", "2.0.1");
     insta::assert_snapshot!(text::render(&planned(&safe)));
@@ -61,6 +72,30 @@ fn the_plan_as_commands() {
 fn the_plan_as_a_runbook() {
     let safe = request("1.0.0", "2.0.1");
     insta::assert_snapshot!(runbook::render(&planned(&safe), &safe));
+}
+
+#[test]
+fn a_block_that_matches_nothing_is_told_in_every_form() {
+    let request = request("1.0.0", "2.0.0");
+    let blocked = |to: &str| {
+        let spec = format!("{SEED}  blocked: [{{from: 'v1\\..*', to: {to}, reason: mails would be lost}}]\n");
+        plan(&matrix(&spec), &request).unwrap_or_else(|failure| panic!("{failure}"))
+    };
+    let idle = blocked("2.0.0");
+    let doubt = "RM202 spec.blocked[0]: no release older than 2.0.0 matches `from`, so that it blocks no upgrade";
+    assert!(text::render(&idle).contains(&format!(": 2 upgrades\n{doubt}\n")));
+    assert!(helm::render(&idle).expect("the chart is named").contains(&format!("\n# {doubt}\n")));
+    assert!(runbook::render(&idle, &request).contains(&format!("\n- [ ] Correct the matrix, and plan again: {doubt}.\n")));
+    assert!(json::render(&idle).expect("plain data").contains(&doubt[6..]));
+    assert_eq!(blocked("2.0.1").doubts, [""; 0], "this plan does not lead to 2.0.1");
+}
+
+/// Helm asks a registry (`oci://…`) for exactly the tag that it is told.
+#[test]
+fn a_command_has_the_version_as_the_matrix_has_it() {
+    let matrix = served(&[("1.0.0", "v1"), ("v1.1.0", "v1")]);
+    let plan = plan(&matrix, &request("v1.0.0", "1.1.0")).expect("a way");
+    assert_eq!(plan.steps[0].command, "helm upgrade shop CHART --version v1.1.0 --reset-then-reuse-values --wait");
 }
 
 #[test]
