@@ -68,7 +68,7 @@ pub struct Specification {
 pub struct Chart {
     /// Name of the Helm release.
     pub release: Option<String>,
-    /// The chart, as `helm upgrade` takes it: `mojaloop/mojaloop`, `oci://…`, a folder.
+    /// The chart, as `helm upgrade` takes it with a version: `mojaloop/mojaloop`, `oci://…`.
     pub reference: Option<String>,
     /// Namespace of the Helm release; without one that of the context.
     pub namespace: Option<String>,

@@ -8,7 +8,7 @@ use crate::document::{Contracts, Kind};
 use crate::interface::Interface;
 use crate::matrix::{Release, Stop, with_url};
 use crate::rules::{Fault, Faults, Rules};
-use crate::tolerance::objection;
+use crate::tolerance::{objection, unmet};
 
 /// One thing that speaks against an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +75,13 @@ fn reasons(rules: &Rules<'_>, from: usize, to: usize, fault: Fault) -> Vec<Reaso
         }
         Fault::NewPods => {
             let expanded = rules.expanded(from, to);
-            let message =
-                format!("pods of {new_name} start on schema {}, which its `tolerates` does not list", schema(expanded));
+            let it = &matrix.releases[to];
+            let why = match it.tolerates {
+                Some(_) => None,
+                None => matrix.schema[expanded + 1..=it.schema].iter().find_map(|contraction| unmet(it, contraction)),
+            };
+            let why = why.map_or_else(|| ", which its `tolerates` does not list".to_owned(), |why| format!(": {why}"));
+            let message = format!("pods of {new_name} start on schema {}{why}", schema(expanded));
             one(&codes::NEW_PODS, message)
         }
         Fault::ExpandAfterContract => {

@@ -35,8 +35,9 @@ pub fn tolerance(matrix: &Matrix, release: &Release) -> Tolerance {
     } else {
         let later = (own + 1..count).take_while(|next| objection(release, &matrix.schema[*next]).is_none());
         let above = later.last().unwrap_or(own);
-        // Code that is made for what a contraction leaves runs before it, too: that is what the release before it is for.
-        let earlier = (1..=own).rev().take_while(|it| matrix.schema[*it].kind == Kind::Contract);
+        // Code that always writes what a contraction comes to require runs before it, too. What one drops may be left out by then.
+        let is_met = |schema: &SchemaVersion| schema.kind == Kind::Contract && unmet(release, schema).is_none();
+        let earlier = (1..=own).rev().take_while(|it| is_met(&matrix.schema[*it]));
         let below = earlier.last().map_or(own, |it| it - 1);
         is_tolerated[below..=above].fill(true);
     }
@@ -48,29 +49,36 @@ pub fn tolerance(matrix: &Matrix, release: &Release) -> Tolerance {
 /// Why a release does not run after a migration that is newer than itself; none where it does.
 #[must_use]
 pub fn objection(release: &Release, next: &SchemaVersion) -> Option<String> {
-    let SchemaVersion { version, kind, requires, drops, .. } = next;
+    let SchemaVersion { version, kind, drops, .. } = next;
     let it = &release.version;
     if *kind == Kind::Expand {
         return None;
     }
+    unmet(release, next).or_else(|| {
+        drops.iter().find_map(|dropped| {
+            let Some(uses) = &release.uses else {
+                return Some(format!("{version} drops {dropped}, and the matrix does not say what {it} `uses`"));
+            };
+            let is_used = uses.iter().any(|used| used == dropped || is_within(used, dropped) || is_within(dropped, used));
+            is_used.then(|| format!("{version} drops {dropped}, which {it} uses"))
+        })
+    })
+}
+
+/// What a contraction requires that a release does not do.
+#[must_use]
+pub fn unmet(release: &Release, contraction: &SchemaVersion) -> Option<String> {
+    let SchemaVersion { version, requires, drops, .. } = contraction;
+    let it = &release.version;
     if requires.is_empty() && drops.is_empty() {
         return Some(format!(
             "{version} is a contraction, and the matrix says neither what it `requires` nor what it `drops`"
         ));
     }
-    let required = requires.iter().find_map(|column| match release.writes.get(column) {
+    requires.iter().find_map(|column| match release.writes.get(column) {
         Some(Writes::Always) => None,
         Some(Writes::Optional) => Some(format!("{version} requires {column}, which {it} writes only sometimes")),
         None => Some(format!("{version} requires {column}, which {it} does not write")),
-    });
-    required.or_else(|| {
-        drops.iter().find_map(|dropped| {
-            let Some(uses) = &release.uses else {
-                return Some(format!("{version} drops {dropped}, and the matrix does not say what {it} `uses`"));
-            };
-            let is_used = uses.iter().any(|used| used == dropped || is_within(used, dropped));
-            is_used.then(|| format!("{version} drops {dropped}, which {it} uses"))
-        })
     })
 }
 

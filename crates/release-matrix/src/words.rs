@@ -44,13 +44,17 @@ pub(crate) fn said(migration: &Migration, when: &str) -> String {
 /// What a person does before an upgrade, a line each.
 pub(crate) fn before(step: &Step) -> Vec<String> {
     let mut lines = Vec::new();
+    // In one line each, whatever somebody has written.
+    let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for asked in &step.conditions {
         let question = match &asked.when {
-            Condition::Sql(query) => format!("SQL `{query}`: go on only if the answer is 0, false or NULL"),
+            Condition::Sql(query) => format!("SQL `{}`: go on only if the answer is 0, false or NULL", folded(query)),
             Condition::Http(address) => format!("`curl -f {address}`: go on only if it succeeds"),
-            Condition::Promql(query) => format!("PromQL `{query}`: go on only if the result is empty or 0"),
+            Condition::Promql(query) => {
+                format!("PromQL `{}`: go on only if the result is empty or 0", folded(query))
+            }
         };
-        lines.push(format!("check by hand: {question}; reason: {}", asked.reason));
+        lines.push(format!("check by hand: {question}; reason: {}", folded(&asked.reason)));
     }
     for drain in &step.drains {
         if drain.is_stored() {

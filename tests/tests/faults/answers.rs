@@ -39,7 +39,7 @@ fn kinds(stage: &Stage, order: Order) -> BTreeSet<String> {
 /// An answer that is wrong once: the run does its work all the same, or takes back what it did, or says that it is to be run
 /// again, and then does its work.
 fn meet(stage: &Stage, order: Order, at: &'static str, fault: &Fault, ends: &Ends) -> Result<(), String> {
-    let first = (0..3).find_map(|_| {
+    let first = (0..10).find_map(|_| {
         stage.reset();
         if order == Order::Rollback {
             stage.run_to_the_end(Order::Apply).expect(0);

@@ -56,7 +56,15 @@ pub(super) fn concluded(changelog: &Changelog) -> Concluded {
         let mut release = Release { schema: entry.field(SCHEMA_VERSION).map(str::to_owned), ..Release::default() };
         release.apis = entry.field(API_VERSIONS).map(listed).unwrap_or_default();
         if release.apis.is_empty() {
-            release.notes.push(format!("{version}: the changelog does not say which API versions it serves"));
+            release.apis = all.releases.last().map(|before: &Release| before.apis.clone()).unwrap_or_default();
+            let taken = if release.apis.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("{}, as before it", release.apis.join(", "))
+            };
+            release
+                .notes
+                .push(format!("{version}: the changelog does not say which API versions it serves; taken is {taken}"));
         }
         if release.schema.is_none() {
             release.schema = all.releases.last().and_then(|before: &Release| before.schema.clone());
@@ -82,7 +90,7 @@ pub(super) fn concluded(changelog: &Changelog) -> Concluded {
 }
 
 fn listed(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|version| !version.is_empty()).map(str::to_owned).collect()
+    text.replace(" and ", ",").split(',').map(str::trim).filter(|version| !version.is_empty()).map(str::to_owned).collect()
 }
 
 fn about(item: &Item) -> About {
@@ -98,9 +106,15 @@ fn about(item: &Item) -> About {
 
 /// A breaking change without the words for that.
 fn without_prefix(line: &str) -> String {
+    let is_quoted = line.starts_with('`');
     let rest = line.trim_start_matches('`');
     let is_prefix = rest.get(..15).is_some_and(|begin| begin.eq_ignore_ascii_case("BREAKING CHANGE"));
-    if is_prefix { rest[15..].trim_start_matches(['`', ':', ' ']).to_owned() } else { line.to_owned() }
+    if !is_prefix {
+        return line.to_owned();
+    }
+    // The backquote that ends the prefix goes with it, and none that begins what is said.
+    let rest = if is_quoted { rest[15..].trim_start_matches(['S', 's']).trim_start_matches('`') } else { &rest[15..] };
+    rest.trim_start_matches([':', ' ']).to_owned()
 }
 
 /// An item and all below it, each as a sentence.
@@ -181,7 +195,10 @@ fn new_schema(version: String, release: &str, entry: &Entry, columns: &[String],
             schema.drops.extend(found);
         }
     }
-    let is_added = said.iter().any(|sentence| has(sentence, &["adds", "add ", "optional", "new "]));
+    // Old pods know the old name, the old type, and rows that may be alike or empty.
+    let is_changed =
+        said.iter().any(|sentence| has(sentence, &["rename", "unique", "not null", "non-null", "not-null", " type"]));
+    let is_added = !is_changed && said.iter().any(|sentence| has(sentence, &["adds", "add ", "optional", "new "]));
     let name = &schema.version;
     let (kind, note) = match (schema.requires.is_empty() && schema.drops.is_empty(), is_added) {
         (false, _) => (Kind::Contract, format!("schema {name} is taken for a contraction")),

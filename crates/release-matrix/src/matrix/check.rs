@@ -1,6 +1,7 @@
 //! From what is written to what can be used; all mistakes at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use regex::Regex;
 use semver::Version;
@@ -19,6 +20,15 @@ pub(super) fn checked(document: Document) -> Result<Matrix, Mistakes> {
     let mut mistakes = Mistakes::new();
     let schema = schema_order(schema_versions, &mut mistakes);
     let releases = release_order(releases, &schema, &mut mistakes);
+    mistakes.extend(uneven(&releases));
+    let is_one_chart = |it: &&String| {
+        it.starts_with(['.', '/']) || Path::new(it).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tgz"))
+    };
+    if let Some(reference) = chart.reference.as_ref().filter(is_one_chart) {
+        mistakes.push(format!(
+            "spec.chart.reference: {reference} is one chart, and Helm takes it for every --version; name a chart in a repository, or oci://…"
+        ));
+    }
     let stops = stops.into_iter().enumerate().filter_map(|(index, stop)| {
         let document::Stop { release, reason, url } = stop;
         let release = known(&releases, &release, &format!("spec.stops[{index}].release"), &mut mistakes)?;
@@ -76,6 +86,33 @@ fn release_order(entries: Vec<ReleaseEntry>, schema: &[SchemaVersion], mistakes:
     }
     releases.sort_by(|a, b| a.version.cmp(&b.version));
     releases
+}
+
+/// Where some releases name their API and others do not, two of them would have nothing in common, and nobody could tell.
+fn uneven(releases: &[Release]) -> Option<String> {
+    let of = |release: &Release| -> (bool, bool) {
+        let apis = release.serves.keys().filter_map(|it| match it {
+            Interface::Api(name) => Some(name.is_empty()),
+            Interface::CustomResource(_) => None,
+        });
+        apis.fold((false, false), |(plain, named), is_plain| (plain || is_plain, named || !is_plain))
+    };
+    let named = |what: (bool, bool)| -> Vec<&str> {
+        releases.iter().filter(|release| of(release) == what).map(|release| release.written.as_str()).collect()
+    };
+    let (silent, plain, several) = (named((false, false)), named((true, false)), named((false, true)));
+    match (silent.is_empty(), plain.is_empty(), several.is_empty()) {
+        (_, false, false) => Some(format!(
+            "spec.releases: apis is one list in {}, and lists by name in {}: write one of the two everywhere",
+            plain.join(", "),
+            several.join(", ")
+        )),
+        (false, false, _) | (false, _, false) => Some(format!(
+            "spec.releases: {} have no apis, and others have: name what each of them serves",
+            silent.join(", ")
+        )),
+        _ => None,
+    }
 }
 
 fn one_release(entry: ReleaseEntry, schema: &[SchemaVersion], place: &str, mistakes: &mut Mistakes) -> Option<Release> {

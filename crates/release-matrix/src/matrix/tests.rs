@@ -17,6 +17,18 @@ fn a_mistake_is_named_with_its_place() {
             "  releases: [{version: 1.0.0, shcema: a}]\n".to_owned(),
             "m.yaml: spec.releases[0].shcema (1.0.0): unknown field `shcema`, expected one of `version`",
         ),
+        (
+            "  releases: [{version: 1.0.0, apis: [v1]}, {version: 1.5.0}, {version: 2.0.0, apis: [v2]}]\n".to_owned(),
+            "1.5.0 have no apis, and others have",
+        ),
+        (
+            "  releases: [{version: 1.0.0, apis: [v1]}, {version: 2.0.0, apis: {orders: [v2]}}]\n".to_owned(),
+            "apis is one list in 1.0.0, and lists by name in 2.0.0",
+        ),
+        (
+            "  chart: {reference: ./charts/shop}\n  releases: [{version: 1.0.0}]\n".to_owned(),
+            "Helm takes it for every --version",
+        ),
         ("  releases: [{version: 1.0.0, apis: [2.0]}]\n".to_owned(), "(1.0.0): a list of versions, as text"),
         (
             "  releases: [{version: 1.0.0}, {version: v1.0.0}]\n".to_owned(),
@@ -74,7 +86,7 @@ fn another_document_is_refused_with_what_it_is() {
 #[test]
 fn json_is_read_like_yaml_and_releases_are_sorted() {
     let text = r#"{"apiVersion": "fairlead.dev/v1", "kind": "ReleaseMatrix", "metadata": {"name": "shop", "labels": {"a": "b"}},
-        "spec": {"releases": [{"version": "1.10.0"}, {"version": "1.9.0", "apis": {"shop": ["v1"]}}, {"version": "2.0.0-rc.1"}]}}"#;
+        "spec": {"releases": [{"version": "1.10.0", "apis": {"shop": ["v1"]}}, {"version": "1.9.0", "apis": {"shop": ["v1"]}}, {"version": "2.0.0-rc.1", "apis": {"shop": ["v1"]}}]}}"#;
     let documents = manifests::parse("m.json", text).expect("it is JSON");
     let matrix = Matrix::read("m.json", &documents).expect("it is a matrix");
     assert_eq!([0, 1, 2].map(|release| matrix.version(release)), ["1.9.0", "1.10.0", "2.0.0-rc.1"]);

@@ -88,7 +88,11 @@ fn runs_on(matrix: &Matrix, release: &Release, schema: usize) -> bool {
         return schema == release.schema || named.contains(&schema);
     }
     if schema <= release.schema {
-        return (schema + 1..=release.schema).all(|it| matrix.schema[it].kind == Kind::Contract);
+        return (schema + 1..=release.schema).all(|it| {
+            let SchemaVersion { kind, requires, drops, .. } = &matrix.schema[it];
+            let is_written = |column: &String| release.writes.get(column) == Some(&Writes::Always);
+            *kind == Kind::Contract && !(requires.is_empty() && drops.is_empty()) && requires.iter().all(is_written)
+        });
     }
     (release.schema + 1..=schema).all(|it| {
         let SchemaVersion { kind, requires, drops, .. } = &matrix.schema[it];

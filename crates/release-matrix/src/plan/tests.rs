@@ -100,9 +100,9 @@ fn a_command_has_the_version_as_the_matrix_has_it() {
 
 #[test]
 fn what_must_be_quoted_is_quoted() {
-    let odd = SEED.replace("reference: mojaloop/mojaloop", "reference: ./my charts/a;b\n    namespace: shop");
+    let odd = SEED.replace("reference: mojaloop/mojaloop", "reference: my charts/a;b\n    namespace: shop");
     let plan = plan(&matrix(&odd), &request("1.0.0", "1.0.2")).expect("a way");
-    let command = "helm upgrade mojaloop './my charts/a;b' -n shop --version 1.0.2 --reset-then-reuse-values --wait";
+    let command = "helm upgrade mojaloop 'my charts/a;b' -n shop --version 1.0.2 --reset-then-reuse-values --wait";
     assert_eq!(plan.steps[0].command, command);
 }
 
