@@ -220,6 +220,8 @@ pub enum Condition {
 pub struct Drain {
     /// The API version: `v1.X`.
     pub api: String,
+    /// Name of the API, where the matrix has several.
+    pub of: Option<String>,
     /// What a person does first: close the intake at the gateway.
     pub close: Option<String>,
     /// Why the wait ends.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use semver::Version;
 
 use crate::document::{Kind, Writes};
-use crate::interface::includes;
+use crate::interface::{Interface, includes};
 use crate::matrix::Matrix;
 use crate::path::{Question, shortest};
 use crate::rules::Rules;
@@ -18,9 +18,10 @@ pub fn doubts(matrix: &Matrix) -> Vec<String> {
     release_doubts(matrix, &mut doubts);
     doubts.extend(block_doubts(matrix, 0..=matrix.releases.len()));
     for (index, drain) in matrix.drains.iter().enumerate() {
+        let api = Interface::Api(drain.of.clone().unwrap_or_default());
         let is_served = |version: &String| includes(version, &drain.api);
-        if !matrix.releases.iter().any(|release| release.serves.values().flatten().any(is_served)) {
-            doubts.push(format!("spec.drains[{index}]: no release serves {}", drain.api));
+        if !matrix.releases.iter().any(|release| release.serves.get(&api).is_some_and(|all| all.iter().any(is_served))) {
+            doubts.push(format!("spec.drains[{index}]: no release serves {}", api.with(&[drain.api.clone()])));
         }
     }
     doubts
@@ -89,7 +90,7 @@ fn counter(identifier: &str) -> Option<[&str; 2]> {
 }
 
 fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
-    for schema in matrix.schema.iter().skip(1) {
+    for (index, schema) in matrix.schema.iter().enumerate().skip(1) {
         let version = &schema.version;
         if schema.kind == Kind::Contract && schema.requires.is_empty() && schema.drops.is_empty() {
             doubts.push(format!(
@@ -100,7 +101,8 @@ fn schema_doubts(matrix: &Matrix, doubts: &mut Vec<String>) {
             if !matrix.releases.iter().any(|release| release.writes.get(column) == Some(&Writes::Always)) {
                 doubts.push(format!("schema {version} requires {column}, which no release says that it writes always"));
             }
-            if !schema.backfill.contains(column) {
+            // The expansion that brings a column may fill it, too.
+            if !matrix.schema[..=index].iter().any(|it| it.backfill.contains(column)) {
                 doubts.push(format!("schema {version} requires {column}, and nothing fills it in old rows: `backfill`"));
             }
         }

@@ -21,10 +21,10 @@ pub type Obstacle = (usize, usize, Faults);
 /// What a way costs; less is better, and the first number that differs decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Cost {
-    /// Upgrades that are refused, what speaks against them, and releases that they skip.
+    /// Upgrades that are refused, releases that they skip, and what speaks against them.
     refused: usize,
-    faults: usize,
     skipped: usize,
+    faults: usize,
     /// Upgrades.
     hops: usize,
     /// What somebody has to prove or wait for.

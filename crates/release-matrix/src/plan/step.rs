@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::command;
-use crate::document::{Condition, Contracts, Kind};
+use crate::document::{Condition, Contracts, Drain, Kind};
 use crate::interface::Interface;
 use crate::matrix::{Matrix, SchemaVersion};
 use crate::reason::refused;
@@ -162,7 +162,7 @@ pub(super) fn step(rules: &Rules<'_>, from: usize, to: usize) -> Step {
         command,
         schema,
         conditions: conditions.collect(),
-        drains: moves.closed.iter().map(|(interface, versions)| drained(matrix, interface, versions)).collect(),
+        drains: moves.closed.iter().flat_map(|(interface, versions)| drained(matrix, interface, versions)).collect(),
         before_rollout: migrations(&|index| index <= expanded),
         after_rollout: migrations(&|index| index > expanded),
         opens: moves.opened.iter().map(|(interface, versions)| bare(interface, versions)).collect(),
@@ -181,12 +181,25 @@ fn bare(interface: &Interface, versions: &[String]) -> Versions {
     Versions { interface, versions, close: None, bound: None, source: None }
 }
 
-fn drained(matrix: &Matrix, interface: &Interface, versions: &[String]) -> Versions {
-    let is_of_api = matches!(interface, Interface::Api(_));
-    let drain = matrix.drains.iter().find(|drain| is_of_api && versions.contains(&drain.api));
-    let drain = drain.cloned();
-    let (close, bound, source) = drain.map(|it| (it.close, it.bound, it.source)).unwrap_or_default();
-    Versions { close, bound, source, ..bare(interface, versions) }
+/// What is drained: each version as the matrix says, and the others together.
+fn drained(matrix: &Matrix, interface: &Interface, versions: &[String]) -> Vec<Versions> {
+    let is_about = |drain: &Drain| match interface {
+        // A matrix with one API names it nowhere.
+        Interface::Api(name) => drain.of.as_deref().unwrap_or_default() == name,
+        Interface::CustomResource(_) => false,
+    };
+    let mut left = versions.to_vec();
+    let mut all = Vec::new();
+    for drain in matrix.drains.iter().filter(|drain| is_about(drain)) {
+        if let Some(at) = left.iter().position(|version| *version == drain.api) {
+            let Drain { close, bound, source, .. } = drain.clone();
+            all.push(Versions { close, bound, source, ..bare(interface, &[left.remove(at)]) });
+        }
+    }
+    if !left.is_empty() {
+        all.push(bare(interface, &left));
+    }
+    all
 }
 
 fn entry(matrix: &Matrix, release: usize) -> Entry {

@@ -156,3 +156,25 @@ spec:
     insta::assert_snapshot!(helm::render(&plan).expect("the chart is named"));
     insta::assert_snapshot!(lint::render(&everything));
 }
+
+#[test]
+fn each_version_is_drained_as_the_matrix_says_of_its_own_api() {
+    let two = matrix(
+        "apiVersion: fairlead.dev/v1
+kind: ReleaseMatrix
+metadata: {name: shop}
+spec:
+  releases:
+    - {version: 1.0.0, apis: {orders: [v1.0, v1.1, v2], admin: [v1.0, v2]}}
+    - {version: 2.0.0, apis: {orders: [v2], admin: [v2]}}
+  drains:
+    - {api: v1.0, of: orders, close: close v1.0 of orders}
+    - {api: v1.1, of: orders, close: close v1.1 of orders}
+",
+    );
+    let plan = plan(&two, &request("1.0.0", "2.0.0")).expect("a way");
+    let drains: Vec<_> = plan.steps[0].drains.iter().map(|it| (it.name(), it.close.as_deref().unwrap_or("-"))).collect();
+    let expected =
+        [("API admin v1.0", "-"), ("API orders v1.0", "close v1.0 of orders"), ("API orders v1.1", "close v1.1 of orders")];
+    assert_eq!(drains, expected.map(|(name, close)| (name.to_owned(), close)));
+}
