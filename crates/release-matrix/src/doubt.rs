@@ -21,7 +21,7 @@ pub fn doubts(matrix: &Matrix) -> Vec<String> {
         let api = Interface::Api(drain.of.clone().unwrap_or_default());
         let is_served = |version: &String| includes(version, &drain.api);
         if !matrix.releases.iter().any(|release| release.serves.get(&api).is_some_and(|all| all.iter().any(is_served))) {
-            doubts.push(format!("spec.drains[{index}]: no release serves {}", api.with(&[drain.api.clone()])));
+            doubts.push(format!("spec.drains[{index}]: no release serves {}", api.with(std::slice::from_ref(&drain.api))));
         }
     }
     doubts
