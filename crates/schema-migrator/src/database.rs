@@ -54,6 +54,11 @@ pub(crate) fn failure_of(name: &str, error: Error) -> Failure {
     Failure::new(failure.code, format!("{name}: {failure}"))
 }
 
+/// A connection that did not come about, for a run that wanted to do this.
+pub(crate) fn unreachable(operation: &str, failure: Failure) -> Obstacle {
+    Obstacle::Unreachable { operation: operation.to_owned(), source: failure.into() }
+}
+
 /// An error of a database, for a run that wanted to do this.
 pub(crate) fn obstacle(operation: &str, error: Error) -> Obstacle {
     let code = match &error {

@@ -68,8 +68,8 @@ pub struct Sql<'a> {
 }
 
 impl<'a> Sql<'a> {
-    /// With Secrets of a cluster, in this namespace where they name none. Who works on the same database is waited for as long as another
-    /// run of the release, and is silent for no longer than twice such a run.
+    /// With Secrets of a cluster, in this namespace where they name none. Another release that works on the same database is waited for
+    /// as long as another run of this one; the server ends our session when it has been silent for twice the lease.
     #[must_use]
     pub fn new(cluster: Option<&'a Cluster>, namespace: &'a str, lease: LeaseArgs) -> Self {
         Self { cluster, namespace, lease }
@@ -275,7 +275,6 @@ impl Catalog<'_> {
         let target = &task.change.target;
         if let Some(who) = self.beside.waits_for().await {
             tracing::info!(%target, who, "its statement waits for other sessions");
-            self.watch.wait_for(&format!("{target}: waits for {who}"));
         }
     }
 
@@ -410,7 +409,7 @@ impl World for Catalog<'_> {
             Some((_, throttled)) => throttled,
             None => Throttled::of(&rows, self.beside.credentials)
                 .await
-                .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?,
+                .map_err(|failure| database::unreachable(&format!("fill {target}"), failure))?,
         };
         let mut filling =
             Filling { rows: &rows, mark: task.mark, target: &target, writer: Writer::Changes, token: self.token, throttled };

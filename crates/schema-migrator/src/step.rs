@@ -114,7 +114,7 @@ impl<N> Migrating<'_, N> {
             if self.is_background { state::next_token(database, Writer::Background).await.map_err(failed)? } else { 0 };
         let throttled = Throttled::of(&rows, self.credentials)
             .await
-            .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?;
+            .map_err(|failure| database::unreachable(&format!("fill {target}"), failure))?;
         let writer = Writer::Background;
         let mut filling = Filling { rows: &rows, mark, target: &target, writer, token, throttled };
         if !self.is_background {
@@ -123,7 +123,7 @@ impl<N> Migrating<'_, N> {
         // Between two batches, and in one, nobody waits for a process that is frozen.
         database::end_in_silence(database, self.session.common.lease.lease_duration)
             .await
-            .map_err(|failure| Obstacle::Unreachable { operation: format!("fill {target}"), source: failure.into() })?;
+            .map_err(|failure| database::unreachable(&format!("fill {target}"), failure))?;
         let watch = &self.session.watch;
         loop {
             // What speaks against a row is mended, and the run goes on: nobody takes back what new pods have written since.
@@ -193,10 +193,7 @@ impl<N: Named> Step for Migrating<'_, N> {
 
     async fn verify(&self, plan: &Plan) -> Result<Verified, Obstacle> {
         let opened = self.open().await;
-        let mut database = opened.map_err(|failure| Obstacle::Unreachable {
-            operation: "look at the database".to_owned(),
-            source: failure.into(),
-        })?;
+        let mut database = opened.map_err(|failure| database::unreachable("look at the database", failure))?;
         self.look(&mut database, plan).await?;
         let Some(mark) = self.mark(&mut database, plan).await? else { return Ok(Verified::AsPlanned) };
         let (mut left, mut seen) = (Vec::new(), Vec::new());
